@@ -1,0 +1,40 @@
+"""The exception tree: one root, so that a caller (or the command line) can catch every user-facing fault."""
+
+
+class HPTransferError(Exception):
+    """Root of every error that hptransfer raises on purpose; its text is one line for the user.
+
+    The text states what must hold, what was found, and what is valid. The command line prints it
+    and exits with code 2; anything else that escapes is a bug.
+    """
+
+
+class LandscapeError(HPTransferError):
+    """A table of runs cannot be read as a landscape."""
+
+
+class QuantifyError(HPTransferError):
+    """A quantity was asked for that the landscape cannot support, or a setting is out of range."""
+
+
+class RuleError(HPTransferError):
+    """A parametrization rule is unknown or does not fit the model."""
+
+
+class SpecError(HPTransferError):
+    """A study's spec is malformed."""
+
+
+class DataError(HPTransferError):
+    """Training text or tokens cannot be found, read or used."""
+
+
+class StoreError(HPTransferError):
+    """A study's store cannot be opened, or was made by another version."""
+
+
+class MissingExtraError(HPTransferError):
+    """An optional dependency is needed that is not installed; the text names the extra."""
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the `{extra}` extra: pip install 'hptransfer[{extra}]'")

@@ -1,0 +1,1 @@
+"""The reference decoder language model: model, data, optimizer, schedule, stacked training."""

@@ -1,0 +1,1 @@
+"""What each tensor gets when the model grows: rules as plain data."""

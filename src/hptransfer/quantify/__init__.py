@@ -1,0 +1,1 @@
+"""Quantify the transfer: landscape in, TransferFit out. Numpy and scipy only."""

@@ -1,0 +1,211 @@
+"""TransferFit and its parts: everything that is printed, plotted or written to JSON, held once, immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hptransfer.landscape import FloatArray, Landscape
+
+VerdictValue = Literal["invariant", "predictable", "unpredictable", "undecided"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its confidence limits; None where it cannot be estimated (the flags say why).
+
+    Attributes:
+        value: point estimate.
+        low: lower limit at the fit's level.
+        high: upper limit; may be None on its own for a one-sided interval.
+        flags: why not to trust it, in words of the house (`at_edge`, `at_bound`, `thin` ...).
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The basin at one scale.
+
+    Attributes:
+        scale: n.
+        hp: eta*, the fitted optimum in the hyperparameter's own units.
+        loss: L*, the fitted loss there, nats.
+        curvature: raw curvature H = d2L/d eta2 at eta*.
+        log_curvature: h = d2L/dx2 with x = log2 eta, nats per octave squared.
+        runs: rows at this scale, diverged ones included.
+        diverged: rows that diverged.
+        flags: per-scale warnings.
+        curve_hp: hp grid over the fitted window, shape [points]; empty where there is no fit.
+        curve_loss: fitted loss on that grid, shape [points].
+    """
+
+    scale: float
+    hp: Estimate
+    loss: Estimate
+    curvature: Estimate
+    log_curvature: Estimate
+    runs: int
+    diverged: int
+    flags: tuple[str, ...] = ()
+    curve_hp: FloatArray | None = None
+    curve_loss: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Law:
+    """A fitted law of one quantity against scale.
+
+    Attributes:
+        family: `power`, `offset`, `const` (optimum); `power_offset` (loss); `power` (curvature).
+        exponent: d log quantity / d log n (so -beta for the optimum's power family).
+        parameters: the family's named parameters (e.g. L_inf, A, alpha).
+        aicc: AICc of each family tried, by name.
+        scatter: rms between-scale scatter beyond the estimation error, in octaves (optimum) or nats (loss).
+        flags: e.g. `at_bound`, `bend`.
+        scale: grid from the smallest scale to the largest target, shape [points].
+        value: the law on that grid; low, high: its prediction band there.
+    """
+
+    family: str
+    exponent: Estimate
+    parameters: Mapping[str, Estimate] = field(default_factory=dict)
+    aicc: Mapping[str, float] = field(default_factory=dict)
+    scatter: float | None = None
+    flags: tuple[str, ...] = ()
+    scale: FloatArray | None = None
+    value: FloatArray | None = None
+    low: FloatArray | None = None
+    high: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Loss given up by using, at scale `to`, the optimum found at scale `source`; nats."""
+
+    source: float
+    to: float
+    regret: Estimate
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the laws say of a scale.
+
+    Attributes:
+        scale: n.
+        hp: predicted optimum with its prediction interval.
+        hp_recommended: the value that minimises expected loss under the uncertainty.
+        loss: predicted loss at the optimum.
+        regret: expected loss given up by using `hp_recommended`, nats.
+        flags: e.g. `long_extrapolation`.
+    """
+
+    scale: float
+    hp: Estimate
+    hp_recommended: float | None
+    loss: Estimate
+    regret: float | None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """The check every report shows: refit without a largest scale, predict it, compare.
+
+    Attributes:
+        scale: the scale held out.
+        predicted: optimum predicted from the smaller scales, with interval.
+        found: optimum found there, with interval.
+        error_octaves: log2(predicted / found).
+        regret: loss at that scale given up by the prediction, nats, with interval.
+        covered: whether the prediction interval holds the optimum that was found.
+        flags: why it could not be done, or not be trusted.
+    """
+
+    scale: float
+    predicted: Estimate
+    found: Estimate
+    error_octaves: float | None
+    regret: Estimate
+    covered: bool | None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SuggestedRun:
+    """A run (or seeds of one) that would help to settle an undecided verdict; flops where they are known."""
+
+    scale: float
+    hp: float
+    seeds: int
+    flops: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Can this variant's hyperparameter be carried up?
+
+    Attributes:
+        value: `invariant`, `predictable`, `unpredictable` or `undecided`.
+        reason: one sentence with the numbers that decided it.
+        tolerance: regret allowed, nats.
+        suggested: for an undecided case, the runs that would settle it.
+    """
+
+    value: VerdictValue
+    reason: str
+    tolerance: float
+    suggested: tuple[SuggestedRun, ...] = ()
+
+
+@dataclass(frozen=True)
+class VariantFit:
+    """Everything measured of one variant.
+
+    Attributes:
+        name: the variant.
+        optima: one a scale, ascending.
+        laws: `hp`, `loss`, `curvature`; a law that cannot be fitted is absent and `flags` say why.
+        metrics: by name: E, E_hp, kappa, R_inf, R_n, alpha, beta, gamma, drift (octaves of eta* per octave
+            of n), and the sisters of each.
+        regret: for every pair of scales, smaller to larger.
+        predictions: at the targets asked for.
+        holdouts: the hold-out checks, largest scale first.
+        verdict: see `Verdict`.
+        flags: why something is missing or not to be trusted.
+    """
+
+    name: str
+    optima: tuple[Optimum, ...]
+    laws: Mapping[str, Law]
+    metrics: Mapping[str, Estimate]
+    regret: tuple[Regret, ...]
+    predictions: tuple[Prediction, ...]
+    holdouts: tuple[HoldOut, ...]
+    verdict: Verdict
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TransferFit:
+    """The result of `quantify`: immutable, complete, the one source of tables, plots and JSON.
+
+    Attributes:
+        landscape: what was fitted, every row.
+        variants: by name, in the order of the landscape.
+        settings: level, tolerance, seed, resamples, families, coordinates, base scale ... as used.
+        version: of hptransfer.
+        provenance: where the runs came from (spec hash, commit, hardware, seeds), for a study of ours.
+    """
+
+    landscape: Landscape
+    variants: Mapping[str, VariantFit]
+    settings: Mapping[str, Any]
+    version: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)

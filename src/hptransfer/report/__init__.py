@@ -1,0 +1,1 @@
+"""Reports: terminal tables, plots, one self-contained HTML page."""

@@ -1,0 +1,1 @@
+"""Studies: spec, plan, trial, store, executors, run."""

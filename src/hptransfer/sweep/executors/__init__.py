@@ -1,0 +1,1 @@
+"""Executors: where the stacks of a study run."""
