@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from hptransfer.errors import LandscapeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 StrArray = NDArray[np.str_]
@@ -18,7 +24,7 @@ class Source:
 
     Attributes:
         path: the file (or files, comma-separated), or None when built in memory.
-        sha256: of the file's bytes, hex; None when built in memory.
+        sha256: of the file's bytes (of all files', one after the other), hex; None when built in memory.
     """
 
     path: str | None = None
@@ -36,19 +42,27 @@ class Columns:
     seed: str = "seed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Landscape:
     """Losses of runs over scale and hyperparameter, one row a run; the only thing `quantify` knows.
+
+    Rows are never merged: two rows with the same variant, scale, hyperparameter and seed are two replicate
+    runs, and count as such in the noise estimate.
 
     Attributes:
         variant: name of the curve family of each run, shape [runs].
         scale: n > 0, shape [runs]; width unless the user says otherwise.
         hp: eta > 0, shape [runs], in the units of `columns.hp`.
-        seed: label of the seed, shape [runs].
-        loss: nats per token, shape [runs]; NaN where the run diverged.
+        seed: label of the seed, shape [runs]; empty where unknown.
+        loss: nats per token, shape [runs]; NaN where the run diverged (an infinite loss becomes NaN).
         extra: further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
         columns: the user's names.
         source: provenance of the table.
+        notes: what a reader of the result should know about how the table was read, one line each.
+
+    Raises:
+        LandscapeError: where there is no run, shapes differ, or a scale or hyperparameter is not
+            positive and finite.
     """
 
     variant: StrArray
@@ -59,3 +73,123 @@ class Landscape:
     extra: Mapping[str, FloatArray] = field(default_factory=dict)
     columns: Columns = field(default_factory=Columns)
     source: Source = field(default_factory=Source)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("variant", "seed"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.str_))
+        for name in ("scale", "hp", "loss"):
+            object.__setattr__(self, name, _floats(name, getattr(self, name)))
+        object.__setattr__(self, "extra", {k: _floats(k, v) for k, v in self.extra.items()})
+        object.__setattr__(self, "loss", np.where(np.isfinite(self.loss), self.loss, np.nan))
+        self._check()
+
+    def _check(self) -> None:
+        shape = self.loss.shape
+        if len(shape) != 1 or shape[0] == 0:
+            raise LandscapeError(f"a landscape needs at least one run, as 1-d columns, but got shape {shape}")
+        columns = {"variant": self.variant, "scale": self.scale, "hp": self.hp, "seed": self.seed}
+        for name, column in (*columns.items(), *self.extra.items()):
+            if column.shape != shape:
+                raise LandscapeError(
+                    f"columns must be of equal length, but got {shape[0]} losses and {name} {column.shape}"
+                )
+        for name in ("scale", "hp"):
+            column = getattr(self, name)
+            bad = np.flatnonzero(~((column > 0) & np.isfinite(column)))
+            if bad.size:
+                label = getattr(self.columns, name)
+                raise LandscapeError(
+                    f"{label} must be positive and finite, but row {bad[0]} has {label}={column[bad[0]]:g}"
+                )
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants, in order of first appearance."""
+        return tuple(dict.fromkeys(self.variant.tolist()))
+
+    @property
+    def scales(self) -> FloatArray:
+        """Scales with at least one run, ascending, shape [scales]."""
+        return np.unique(self.scale)
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        """Which runs diverged, shape [runs]."""
+        return np.isnan(self.loss)
+
+    def __len__(self) -> int:
+        return int(self.loss.size)
+
+    def select(self, variant: str) -> Landscape:
+        """The runs of one variant, in their order.
+
+        Raises:
+            LandscapeError: where the variant is unknown.
+        """
+        if variant not in self.variants:
+            raise LandscapeError(f"no variant {variant!r}; the landscape has {_names(self.variants)}")
+        return self.take(self.variant == variant)
+
+    def take(self, rows: NDArray[np.bool_]) -> Landscape:
+        """The runs that a mask of shape [runs] picks, in their order; at least one."""
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in ("variant", "scale", "hp", "seed", "loss")},
+            extra={name: values[rows] for name, values in self.extra.items()},
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas frame under the user's column names, one row a run, extra columns last."""
+        import pandas as pd
+
+        names = self.columns
+        return pd.DataFrame(
+            {
+                names.variant: self.variant,
+                names.scale: self.scale,
+                names.hp: self.hp,
+                names.seed: self.seed,
+                names.loss: self.loss,
+                **self.extra,
+            }
+        )
+
+    def __repr__(self) -> str:
+        head = f"Landscape: {len(self)} runs, {int(self.diverged.sum())} diverged"
+        origin = f", from {self.source.path}" if self.source.path else ""
+        lines = [
+            f"  {self.columns.variant}: {_names(self.variants)}",
+            f"  {self.columns.scale}: {_numbers(self.scales)}",
+            f"  {self.columns.hp}: {_numbers(np.unique(self.hp))}",
+            f"  {self.columns.loss}: {_range(self.loss)}",
+        ]
+        if self.extra:
+            lines.append(f"  also: {_names(tuple(self.extra))}")
+        return "\n".join([head + origin, *lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def _floats(name: str, values: ArrayLike) -> FloatArray:
+    """`values` as a float array, or the error that names the column."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise LandscapeError(f"column {name} must be numeric: {error}") from None
+
+
+def _names(names: tuple[str, ...], most: int = 8) -> str:
+    """The first few of many names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _numbers(values: FloatArray, most: int = 6) -> str:
+    """A few values in full, many as a range."""
+    if values.size <= most:
+        return ", ".join(f"{v:g}" for v in values)
+    return f"{values.size} values from {values[0]:g} to {values[-1]:g}"
+
+
+def _range(loss: FloatArray) -> str:
+    finite = loss[np.isfinite(loss)]
+    return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "every run diverged"
