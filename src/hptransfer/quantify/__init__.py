@@ -1,1 +1,5 @@
 """Quantify the transfer: landscape in, TransferFit out. Numpy and scipy only."""
+
+from hptransfer.quantify.fit import quantify
+
+__all__ = ["quantify"]

@@ -1,0 +1,144 @@
+"""Cells: the runs of one variant, averaged over seeds and laid out as scale by hyperparameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hptransfer.errors import QuantifyError
+from hptransfer.landscape import FloatArray, Landscape
+
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+# Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
+SAME_CELL = 1e-6
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The runs of one variant on a padded grid; K scales, at most N hyperparameter values a scale.
+
+    Attributes:
+        variant: its name.
+        scale: n, ascending, shape [K].
+        x: log2 eta, ascending within a scale, NaN where padded, shape [K, N].
+        loss: mean over seeds, nats; NaN where padded or censored, shape [K, N].
+        count: runs behind each mean, shape [K, N].
+        spread: sum over the runs of a cell of (loss - mean)**2, shape [K, N].
+        censored: True where a run of the cell diverged, shape [K, N].
+        runs: rows at each scale, diverged ones included, shape [K].
+        diverged: rows that diverged, shape [K].
+        duplicates: rows dropped because another row is identical in scale, hp, seed and loss.
+    """
+
+    variant: str
+    scale: FloatArray
+    x: FloatArray
+    loss: FloatArray
+    count: IntArray
+    spread: FloatArray
+    censored: BoolArray
+    runs: IntArray
+    diverged: IntArray
+    duplicates: int = 0
+
+    @property
+    def usable(self) -> BoolArray:
+        """True where a cell has a loss to fit, shape [K, N]."""
+        return np.isfinite(self.loss)
+
+
+def cells_of(landscape: Landscape) -> Iterator[Cells]:
+    """Splits a landscape by variant, in order of first appearance.
+
+    Raises:
+        QuantifyError: where columns are not numeric, not positive, or of unequal length.
+    """
+    checked = _checked(landscape)
+    names, first, inverse = np.unique(landscape.variant, return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    ends = np.cumsum(np.bincount(inverse, minlength=len(names)))
+    for i in np.argsort(first):
+        rows = order[ends[i - 1] if i else 0 : ends[i]]
+        yield _cells(str(names[i]), *(column[rows] for column in checked))
+
+
+def _checked(landscape: Landscape) -> tuple[FloatArray, FloatArray, FloatArray, Any]:
+    """The columns as float64; losses NaN where the run diverged."""
+    runs = len(landscape.variant)
+    if runs == 0:
+        raise QuantifyError("a landscape must have at least one run, but it is empty")
+    columns = []
+    for name in ("scale", "hp", "loss"):
+        try:
+            column = np.asarray(getattr(landscape, name), dtype=np.float64)
+        except (TypeError, ValueError):
+            raise QuantifyError(f"the {name} column must be numeric, but it holds text") from None
+        if column.shape != (runs,):
+            raise QuantifyError(f"columns must have one value a run, but {name} has {column.size} for {runs}")
+        columns.append(column)
+    scale, hp, loss = columns
+    for name, column in (("scale", scale), ("hp", hp)):
+        bad = ~(np.isfinite(column) & (column > 0))
+        if bad.any():
+            found = column[bad][0]
+            raise QuantifyError(f"every {name} must be positive and finite, but found {found:g}")
+    seed = np.asarray(landscape.seed)
+    if seed.shape != (runs,):
+        raise QuantifyError(f"columns must have one value a run, but seed has {seed.size} for {runs}")
+    return scale, np.log2(hp), _censor(loss, landscape), seed
+
+
+def _censor(loss: FloatArray, landscape: Landscape) -> FloatArray:
+    """NaN where a run diverged: not finite, or above the loss at initialisation where that is known."""
+    diverged = ~np.isfinite(loss)
+    if "initial_loss" in landscape.extra:
+        diverged |= loss > np.asarray(landscape.extra["initial_loss"], dtype=np.float64)
+    return np.where(diverged, np.nan, loss)
+
+
+def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: Any) -> Cells:
+    _, label = np.unique(seed, return_inverse=True)
+    order = np.lexsort((loss, label, x, scale))
+    rows = np.stack([scale, x, label.astype(float), loss], axis=1)[order]
+    same = (rows[1:] == rows[:-1]) | (np.isnan(rows[1:]) & np.isnan(rows[:-1]))
+    rows = rows[np.concatenate([[True], ~same.all(axis=1)])]
+    duplicates = len(scale) - len(rows)
+    scales, k = np.unique(rows[:, 0], return_inverse=True)
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (k[1:] != k[:-1]) | (np.diff(rows[:, 1]) > SAME_CELL)
+    cell = np.cumsum(new) - 1
+    k_of = k[new]
+    starts = np.searchsorted(k_of, np.arange(len(scales)))
+    slot = np.arange(len(k_of)) - starts[k_of]
+    shape = (len(scales), int(slot.max()) + 1)
+    finite = np.isfinite(rows[:, 3])
+    value = np.where(finite, rows[:, 3], 0.0)
+    total = np.bincount(cell)
+    alive = np.bincount(cell, weights=finite)
+    mean = np.bincount(cell, weights=value) / np.maximum(alive, 1)
+    spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
+    censored = alive < total
+
+    def grid(values: Any, fill: Any) -> Any:
+        out = np.full(shape, fill)
+        out[k_of, slot] = values
+        return out
+
+    return Cells(
+        variant=name,
+        scale=scales,
+        x=grid(rows[new, 1], np.nan),
+        loss=grid(np.where(censored, np.nan, mean), np.nan),
+        count=grid(np.where(censored, 0, total), 0),
+        spread=grid(np.where(censored, 0.0, spread), 0.0),
+        censored=grid(censored, False),
+        runs=np.bincount(k),
+        diverged=np.bincount(k, weights=~finite).astype(np.int64),
+        duplicates=duplicates,
+    )

@@ -1,0 +1,110 @@
+"""The three laws of one variant, fitted together on the same bootstrap draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hptransfer.quantify.cells import BoolArray, IntArray
+from hptransfer.quantify.laws import (
+    SCATTER_LOG_CURVATURE,
+    SCATTER_OCTAVES,
+    LineFit,
+    LossFit,
+    fit_line,
+    fit_loss,
+    fit_offset,
+)
+from hptransfer.quantify.optimum import Basins
+
+MIN_SCALES = 3  # fewer usable scales than this: no laws
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Laws of one variant.
+
+    Attributes:
+        families: the optimum's law in each family tried (`const`, `power`, `offset`).
+        family: the one chosen.
+        aicc: of each family.
+        loss: the loss law.
+        log_h: log of the log-curvature h against log2 n, a straight line.
+        index: rows of the basins' draws behind the laws' draws, shape [B]; not 0..B-1 where a censored
+            optimum reweighted them.
+        flags: of the laws together.
+    """
+
+    families: Mapping[str, LineFit]
+    family: str
+    aicc: Mapping[str, float]
+    loss: LossFit
+    log_h: LineFit
+    index: IntArray
+    flags: tuple[str, ...] = field(default=())
+
+    @property
+    def hp(self) -> LineFit:
+        """The optimum's law in the chosen family."""
+        return self.families[self.family]
+
+
+def fit_laws(basins: Basins, use: BoolArray, family: str | None, rng: np.random.Generator) -> Laws | None:
+    """Fits all laws on the scales in `use` that have an interior optimum; None with fewer than 3 of them."""
+    inside = basins.fitted & use
+    if inside.sum() < MIN_SCALES:
+        return None
+    scale = basins.cells.scale[inside]
+    t = np.log2(scale)
+    x, x_draws = basins.x[inside], basins.x_draws[:, inside]
+    families = {name: fit_line(t, x, x_draws, SCATTER_OCTAVES, name, rng) for name in ("const", "power")}
+    if len(scale) > MIN_SCALES or family == "offset":
+        families["offset"] = fit_offset(t, x, x_draws, families["power"])
+    aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
+    chosen = family or min(aicc, key=lambda name: aicc[name])
+    index, flags = _censoring(basins, use & (basins.edge != 0), families[chosen], rng)
+    return Laws(
+        families={name: fit.subset(index) if len(flags) else fit for name, fit in families.items()},
+        family=chosen,
+        aicc=aicc,
+        loss=_reindex(fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside]), index),
+        log_h=fit_line(
+            t, basins.log_h[inside], basins.log_h_draws[:, inside], SCATTER_LOG_CURVATURE, "power", rng
+        ).subset(index),
+        index=index,
+        flags=flags,
+    )
+
+
+def _reindex(loss: LossFit, index: IntArray) -> LossFit:
+    return replace(loss, draws=loss.draws[index], at_bound=loss.at_bound[index])
+
+
+def _aicc(families: Mapping[str, LineFit], points: int) -> dict[str, float]:
+    """AICc with the number of cells as sample size: it is they that the noise was estimated from."""
+    out = {}
+    for name, fit in families.items():
+        k = len(fit.parameters)
+        out[name] = -2 * fit.log_likelihood + 2 * k + 2 * k * (k + 1) / max(points - k - 1, 1)
+    return out
+
+
+def _censoring(
+    basins: Basins, edges: BoolArray, law: LineFit, rng: np.random.Generator
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Resamples the draws by how well the law respects the bounds of edge optima."""
+    draws = len(law.draws)
+    everything = np.arange(draws)
+    if not edges.any():
+        return everything, ()
+    log_weight = np.zeros(draws)
+    for k in np.flatnonzero(edges):
+        x = law.draws_at(basins.cells.scale[k]) + law.scatter_draws * rng.standard_normal(draws)
+        outside = np.maximum(np.maximum(basins.low[k] - x, x - basins.high[k]), 0.0)
+        log_weight -= 0.5 * (outside / 0.1) ** 2
+    weight = np.exp(log_weight - log_weight.max())
+    if log_weight.max() < -8 or weight.sum() ** 2 / (weight**2).sum() < 0.02 * draws:
+        return everything, ("edge_contradicts_law",)
+    return rng.choice(draws, size=draws, p=weight / weight.sum()), ("edge_censored",)
