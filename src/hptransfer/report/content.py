@@ -1,0 +1,245 @@
+"""The tables of a report as data: defined columns, rows of estimates; terminal and page render them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
+from hptransfer.report import format as fmt
+from hptransfer.report import words
+
+Kind = Literal[
+    "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
+]
+Cell = str | float | Estimate | tuple[str, ...] | None
+
+_MAIN = ("drift", "drift_sp", "drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")
+_LAWS = ("alpha", "beta", "gamma")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its head, how its cells are written, and what it means.
+
+    Attributes:
+        title: the head.
+        kind: how a cell is written (see `cell_text`).
+        definition: a sentence or two; shown as a tooltip and in the glossary.
+    """
+
+    title: str
+    kind: Kind = "text"
+    definition: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before it is drawn.
+
+    Attributes:
+        title: what it shows.
+        columns: left to right.
+        rows: one tuple of cells a row, as long as `columns`.
+        note: what is left out or missing, in a sentence.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+def cell_text(column: Column, cell: Cell) -> str:
+    """A cell in plain characters, as its column's kind asks."""
+    if cell is None or cell == ():
+        return "" if column.kind == "flags" else fmt.MISSING
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, tuple):
+        return ", ".join(cell)
+    if isinstance(cell, Estimate):
+        return _WRITERS[column.kind](cell)
+    return fmt.scale(cell) if column.kind == "scale" else fmt.count(cell)
+
+
+_WRITERS: dict[str, Callable[[Estimate], str]] = {
+    "estimate": fmt.estimate,
+    "value": fmt.value,
+    "hp": fmt.hp,
+    "hp_value": fmt.decimal,
+    "hp_interval": lambda item: fmt.hp_interval(item) or fmt.MISSING,
+}
+
+
+def verdicts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+    """Verdict of each variant with the sentence that decided it, and the runs that would settle it."""
+    rows = []
+    for v in variants:
+        reason = v.verdict.reason
+        if v.verdict.suggested:
+            settle = "; ".join(words.suggestion(run, fit) for run in v.verdict.suggested)
+            reason = f"{reason.rstrip('.')}. Would settle it: {settle}"
+        rows.append((v.name, v.verdict.value, reason))
+    columns = (_variant(fit), Column("verdict", "text", words.COLUMNS["verdict"]), Column("because"))
+    return Table("Verdict", columns, tuple(rows))
+
+
+def metrics(fit: TransferFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
+    """Chosen metrics, one row a variant, with the flags of those metrics and of the optimum's law."""
+    columns = [_variant(fit)]
+    for name in names:
+        words_of = words.metric(name)
+        unit = f" Unit: {words_of.unit}." if words_of.unit else ""
+        columns.append(Column(words_of.label, "estimate", words_of.definition + unit))
+    rows = []
+    for v in variants:
+        cells = tuple(v.metrics.get(name) for name in names)
+        law = v.laws["hp"].flags if "hp" in v.laws and any(n.startswith("drift") for n in names) else ()
+        rows.append((v.name, *cells, _joined(*(c.flags for c in cells if c is not None), law)))
+    return Table(title, (*columns, _flags()), tuple(rows))
+
+
+def main_metrics(fit: TransferFit) -> tuple[str, ...]:
+    """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
+    present = {name for v in fit.variants.values() for name in v.metrics}
+    named = {"drift_sp", "drift_mup"} <= present
+    return tuple(name for name in _MAIN if name in present and not (named and name == "drift"))
+
+
+def other_metrics(fit: TransferFit) -> tuple[str, ...]:
+    """Exponents of the laws and the sisters: every metric that is not a headline, in the fit's own order."""
+    names = dict.fromkeys(name for v in fit.variants.values() for name in v.metrics)
+    return tuple(sorted((n for n in names if n not in _MAIN), key=lambda n: n not in _LAWS))
+
+
+def largest(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+    """Where each variant stands at its largest scale: the loss at its optimum, and what it gives up there."""
+    rows = []
+    for v in variants:
+        last = v.optima[-1] if v.optima else None
+        cells: tuple[Cell, ...] = (last.scale, last.loss) if last else (None, None)
+        rows.append((v.name, *cells, v.metrics.get("R_n")))
+    columns = (
+        _variant(fit),
+        _scale(fit),
+        Column("loss", "estimate", words.COLUMNS["loss"]),
+        Column("R(n)", "estimate", words.METRICS["R_n"].definition),
+    )
+    return Table(f"At the largest {fit.landscape.columns.scale}", columns, tuple(rows))
+
+
+def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+    """The fitted optimum of every variant and scale."""
+    columns = (
+        _variant(fit),
+        _scale(fit),
+        *_optimum(fit),
+        Column("runs", "count", words.COLUMNS["runs"]),
+        Column("diverged", "count", words.COLUMNS["diverged"]),
+        _flags(),
+    )
+    rows = tuple(
+        (v.name, o.scale, o.hp, o.hp, o.loss, o.runs, o.diverged, _joined(o.flags, o.hp.flags, o.loss.flags))
+        for v in variants
+        for o in v.optima
+    )
+    return Table(f"Optimum at each {fit.landscape.columns.scale}", columns, rows)
+
+
+def predictions(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+    """Predicted optimum at each target, its interval, and the value to use."""
+    level = words.level(fit)
+    columns = (
+        _variant(fit),
+        _scale(fit),
+        Column(f"use {fit.landscape.columns.hp}", "hp", words.COLUMNS["use"]),
+        Column("optimum", "hp_value", "Predicted optimum."),
+        Column(
+            f"{level} interval",
+            "hp_interval",
+            f"The optimum of a model trained there lies in it {level} of the time.",
+        ),
+        Column("loss", "value", "Predicted loss at the optimum, nats per token."),
+        _flags(),
+    )
+    rows = tuple(
+        (v.name, p.scale, words.recommended(p), p.hp, p.hp, p.loss, _joined(p.flags, p.hp.flags))
+        for v in variants
+        for p in v.predictions
+    )
+    note = "" if rows else "No target was asked for, so nothing is predicted."
+    return Table("Prediction", columns, rows, note)
+
+
+def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+    """The hold-out check: what the smaller scales predict for the largest, against what was found there."""
+    columns = (
+        _variant(fit),
+        _scale(fit),
+        Column("predicted", "hp_value", words.COLUMNS["predicted"]),
+        Column("interval", "hp_interval", words.COLUMNS["interval"]),
+        Column("found", "hp_value", words.COLUMNS["found"]),
+        Column("error, oct", "number", words.COLUMNS["error"]),
+        Column("held", "text", words.COLUMNS["held"]),
+        Column("regret", "value", words.COLUMNS["regret"]),
+        _flags(),
+    )
+    rows = tuple(
+        (
+            v.name,
+            h.scale,
+            h.predicted,
+            h.predicted,
+            h.found,
+            fmt.MISSING if h.error_octaves is None else f"{h.error_octaves:+.2f}",
+            {True: "yes", False: "NO", None: fmt.MISSING}[h.covered],
+            h.regret,
+            _joined(h.flags),
+        )
+        for v in variants
+        for h in v.holdouts
+    )
+    note = "" if rows else "Not done: it needs a law that stands without the largest scale."
+    return Table("Hold-out check", columns, rows, note)
+
+
+def regrets(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+    """Loss given up by carrying the optimum of one scale to a larger one unchanged."""
+    columns = (
+        _variant(fit),
+        Column("from", "scale", "The scale whose optimum is used."),
+        Column("at", "scale", "The larger scale where it is used."),
+        Column("regret", "estimate", words.COLUMNS["regret"]),
+    )
+    rows = tuple((v.name, r.source, r.to, r.regret) for v in variants for r in v.regret)
+    return Table("Transfer regret, nats", columns, rows, "" if rows else "Needs optima at two scales.")
+
+
+def _variant(fit: TransferFit) -> Column:
+    return Column(
+        fit.landscape.columns.variant, "text", "The curve family: a parametrization, an optimizer ..."
+    )
+
+
+def _scale(fit: TransferFit) -> Column:
+    return Column(
+        fit.landscape.columns.scale, "scale", "The scale n along which the hyperparameter is carried."
+    )
+
+
+def _optimum(fit: TransferFit) -> tuple[Column, ...]:
+    return (
+        Column(f"optimal {fit.landscape.columns.hp}", "hp", words.COLUMNS["optimum"]),
+        Column(f"{words.level(fit)} interval", "hp_interval", words.COLUMNS["interval"]),
+        Column("loss", "value", words.COLUMNS["loss"]),
+    )
+
+
+def _flags() -> Column:
+    return Column("flags", "flags", words.COLUMNS["flags"])
+
+
+def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(flag for group in groups for flag in group))

@@ -1,0 +1,174 @@
+"""Numbers as text: digits follow the uncertainty, a learning rate is a power of two and a decimal."""
+
+from __future__ import annotations
+
+import math
+
+from hptransfer.quantify.result import Estimate
+
+MISSING = "-"
+_PLAIN_FROM = 1e-4  # smaller magnitudes are written with an exponent
+_PLAIN_TO = 1e6
+_MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothing a reader can use
+_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
+
+
+def known(value: float | None) -> bool:
+    """Whether there is a finite number to show."""
+    return value is not None and math.isfinite(value)
+
+
+def number(value: float | None, half: float | None = None) -> str:
+    """A value rounded to the leading digits of its uncertainty.
+
+    Arguments:
+        value: the number; None or NaN gives `MISSING`, an infinity its name.
+        half: half-width of its interval in the same units; None or 0 shows four significant digits.
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return _written(value, _resolution(value, half), _plain(value))
+
+
+def estimate(item: Estimate | None) -> str:
+    """`value [low, high]`, all three to the same digit; a missing limit is written as an infinity."""
+    return f"{value(item)} {interval(item)}".rstrip()
+
+
+def value(item: Estimate | None) -> str:
+    """The point estimate alone, with the digits its interval allows."""
+    if item is None or item.value is None:
+        return MISSING
+    if not known(item.value):
+        return number(item.value)
+    plain = _plain(item.value, item.low, item.high)
+    return _written(item.value, _resolution(item.value, half_width(item)), plain)
+
+
+def interval(item: Estimate | None) -> str:
+    """`[low, high]`, empty where there is none; one-sided intervals are open towards infinity."""
+    if item is None or item.value is None or not known(item.value):
+        return ""
+    if not (known(item.low) or known(item.high)):
+        return ""
+    resolution, plain = _resolution(item.value, half_width(item)), _plain(item.value, item.low, item.high)
+    low, high = (_written(end, resolution, plain) if known(end) else None for end in (item.low, item.high))
+    return f"{'(-inf' if low is None else '[' + low}, {'inf)' if high is None else high + ']'}"
+
+
+def half_width(item: Estimate) -> float | None:
+    """Half of the interval, or the one side there is; None where there is neither."""
+    low, high = item.low, item.high
+    if low is not None and high is not None and known(low) and known(high):
+        return abs(high - low) / 2
+    if item.value is None or not known(item.value):
+        return None
+    if low is not None and known(low):
+        return abs(item.value - low)
+    return abs(high - item.value) if high is not None and known(high) else None
+
+
+def octaves(item: Estimate) -> Estimate:
+    """The same estimate in x = log2 eta; limits that are not positive become missing."""
+    return Estimate(_log2(item.value), _log2(item.low), _log2(item.high), item.flags)
+
+
+def power_of_two(item: Estimate | None) -> str:
+    """`2^-7.31`, with the digits that the interval in octaves allows; two decimals where there is none."""
+    x = octaves(item) if item is not None else Estimate()
+    if x.value is None:
+        return MISSING
+    return f"2^{number(x.value, half_width(x) or 0.05)}"
+
+
+def decimal(item: Estimate | None) -> str:
+    """`0.0063`: at least two significant digits, so that it can be typed into a config."""
+    if item is None or not known(item.value):
+        return MISSING
+    return _typed(item.value, half_width(item))
+
+
+def hp(item: Estimate | None) -> str:
+    """`2^-7.31 = 0.0063`: a hyperparameter in both ways of reading it."""
+    if item is None or _log2(item.value) is None:
+        return MISSING
+    return f"{power_of_two(item)} = {decimal(item)}"
+
+
+def hp_interval(item: Estimate | None) -> str:
+    """`[0.0058, 0.0068]`, limits with two significant digits or more."""
+    if item is None or not known(item.value) or not (known(item.low) or known(item.high)):
+        return ""
+    low = f"[{_limit(item, item.low)}" if known(item.low) else "(0"
+    high = f"{_limit(item, item.high)}]" if known(item.high) else "inf)"
+    return f"{low}, {high}"
+
+
+def scale(n: float) -> str:
+    """A width, a parameter count or tokens: `1,024`, `124M`, `0.25`."""
+    for size, suffix in _SUFFIXES:
+        if abs(n) >= size:
+            return f"{n / size:.4g}{suffix}"
+    return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.4g}"
+
+
+def count(n: float) -> str:
+    """Runs, seeds: a whole number with thousands separated."""
+    return f"{n:,.0f}"
+
+
+def percent(share: float) -> str:
+    """`95%`, `99.5%`."""
+    return f"{100 * share:.4g}%"
+
+
+def plural(n: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
+
+
+def _limit(item: Estimate, limit: float | None) -> str:
+    return _typed(limit, half_width(item))
+
+
+def _typed(value: float | None, half: float | None) -> str:
+    """Two significant digits or more, three where there is no interval to say how many."""
+    assert value is not None
+    unit = 10.0 ** _exponent(value)
+    return number(value, min(half or 0.05 * unit, 0.5 * unit))
+
+
+def _log2(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value) or value <= 0:
+        return None
+    return math.log2(value)
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value else 0
+
+
+def _resolution(value: float, half: float | None) -> int:
+    """Power of ten of the last digit shown: two digits of a half-width that starts with 1 or 2, else one."""
+    if half is None or not math.isfinite(half) or half <= 0:
+        return _exponent(value) - 3
+    leading = _exponent(half)
+    shown = leading - 1 if half / 10**leading < 2.95 else leading
+    return max(shown, _exponent(max(abs(value), half)) - _MOST_DIGITS + 1)
+
+
+def _plain(*values: float | None) -> bool:
+    """Whether numbers of this size read best without an exponent; the ends of one interval agree on it."""
+    largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
+    return largest == 0 or _PLAIN_FROM <= largest < _PLAIN_TO
+
+
+def _written(value: float | None, resolution: int, plain: bool) -> str:
+    assert value is not None
+    if not plain and value:
+        mantissa, exponent = f"{value:.{max(_exponent(value) - resolution, 0)}e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    text = f"{value:.{max(-resolution, 0) if value or plain else 0}f}"
+    return text.removeprefix("-") if float(text) == 0 else text

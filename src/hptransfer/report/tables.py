@@ -1,0 +1,130 @@
+"""Tables for the terminal: a summary that reads well at 80 columns, with and without colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from rich.box import Box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from hptransfer.quantify.result import TransferFit, VariantFit
+from hptransfer.report import content, words
+
+# A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
+_RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+_STYLES = {"invariant": "green", "predictable": "cyan", "unpredictable": "red", "undecided": "yellow"}
+_WORDS = ("text", "flags")
+
+
+def print_summary(fit: TransferFit, console: Console | None = None, *, limit: int = 20) -> None:
+    """Print what the fit says: verdicts, predictions, the hold-out check, drift, metrics, optima, flags.
+
+    Arguments:
+        fit: the result of `quantify`.
+        console: where to print; the terminal by default.
+        limit: variants shown; the rest is counted and left to the JSON.
+    """
+    out = console or Console()
+    variants = tuple(islice(fit.variants.values(), limit))
+    notes = {
+        flag: i
+        for i, (flag, *_) in enumerate(words.flag_notes(variants, fit.landscape.columns.scale), start=1)
+    }
+    out.print(_text(words.headline(fit), out, "bold"))
+    out.print(_text(f"{words.extent(fit)}.", out))
+    out.print()
+    for table in summary_tables(fit, variants):
+        print_table(table, out, notes)
+    print_flags(fit, variants, out)
+    if len(fit.variants) > len(variants):
+        out.print(f"Shown: the first {len(variants):,} of {len(fit.variants):,} variants.")
+
+
+def summary_text(fit: TransferFit, width: int = 80, *, limit: int = 20) -> str:
+    """The summary as plain text, `width` columns wide."""
+    buffer = io.StringIO()
+    print_summary(
+        fit, Console(file=buffer, width=width, color_system=None, legacy_windows=False), limit=limit
+    )
+    return buffer.getvalue()
+
+
+def summary_tables(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[content.Table, ...]:
+    """The tables of the summary in reading order, each narrow enough for 80 columns."""
+    columns, main = fit.landscape.columns, content.main_metrics(fit)
+    drift = tuple(name for name in main if name.startswith("drift") or name == "E_hp")
+    rest = tuple(name for name in main if name not in (*drift, "R_n"))
+    moves = f"Drift, octaves of {columns.hp} per octave of {columns.scale}"
+    return (
+        content.verdicts(fit, variants),
+        content.predictions(fit, variants),
+        content.holdouts(fit, variants),
+        content.metrics(fit, variants, drift, moves),
+        content.metrics(fit, variants, rest, "Metrics"),
+        content.largest(fit, variants),
+        content.optima(fit, variants),
+    )
+
+
+def print_table(table: content.Table, console: Console, notes: Mapping[str, int] | None = None) -> None:
+    """Print one table: title, head, rule, rows; or its title and why there is nothing to show.
+
+    Arguments:
+        table: see `content.Table`.
+        console: where to print.
+        notes: number of each flag's footnote; without it, flags are written by name.
+    """
+    console.print(_text(table.title, console, "bold"))
+    if table.rows:
+        console.print(render(table, console, notes or {}))
+    if table.note:
+        console.print(Padding(_text(table.note, console), (0, 0, 0, 2)))
+    console.print()
+
+
+def render(table: content.Table, console: Console, notes: Mapping[str, int]) -> RichTable:
+    """A rich table of the cells as plain text; an empty column of flags is left out."""
+    drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
+    kept = [i for i, c in enumerate(table.columns) if c.kind != "flags" or any(row[i] for row in table.rows)]
+    for column in (table.columns[i] for i in kept):
+        words_ = column.kind in _WORDS
+        drawn.add_column(
+            _text(column.title, console),
+            justify="left" if words_ else "right",
+            no_wrap=not words_,
+            overflow="fold",
+        )
+    for row in table.rows:
+        cells = (_cell(table.columns[i], row[i], notes) for i in kept)
+        drawn.add_row(*(_text(cell, console, _STYLES.get(cell, "")) for cell in cells))
+    return drawn
+
+
+def print_flags(fit: TransferFit, variants: Sequence[VariantFit], console: Console) -> None:
+    """Explain under the tables every flag that was raised, and where."""
+    notes = words.flag_notes(variants, fit.landscape.columns.scale)
+    if not notes:
+        return
+    console.print(_text("Flags", console, "bold"))
+    grid = RichTable.grid(padding=(0, 1))
+    for i, (flag, meaning, places) in enumerate(notes, start=1):
+        line = f"{flag}: {meaning}. [{places}]" if meaning != flag else f"{flag} [{places}]"
+        grid.add_row(f"  {i}", _text(line, console))
+    console.print(grid)
+    console.print()
+
+
+def _cell(column: content.Column, cell: content.Cell, notes: Mapping[str, int]) -> str:
+    if isinstance(cell, tuple):
+        return ",".join(str(notes[flag]) if flag in notes else flag for flag in cell)
+    return content.cell_text(column, cell)
+
+
+def _text(text: str, console: Console, style: str = "") -> Text:
+    """User text as it is (never read as rich markup), in characters the console's encoding has."""
+    return Text(text.encode(console.encoding, "replace").decode(console.encoding), style=style)

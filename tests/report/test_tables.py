@@ -1,0 +1,138 @@
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from hptransfer.quantify.result import Estimate, TransferFit
+from hptransfer.report import words
+from hptransfer.report.tables import print_summary, summary_text
+
+
+def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
+    text = summary_text(fit)
+    assert text.startswith("mup is invariant; sp+embd is predictable; sp is unpredictable.")
+    for part in (
+        "270 runs of 3 variants over width 32 to 128",
+        "95% interval",
+        "learning rates in SP coordinates",
+        "-1.20 [-1.26, -1.14]",  # drift, SP coordinates
+        "-0.20 [-0.26, -0.14]",  # the same, muP coordinates
+        "2.2e-5 [1.9e-5, 3.0e-5]",  # E
+        "0.5 [0.2, 0.8]",  # kappa
+        "0.08 [0.02, 0.14]",  # R(inf)
+        "0.080 [0.072, 0.088]",  # R(n)
+        "3.992 [3.986, 3.998]",  # loss at the largest width
+        "2^-12.19 = 0.00021",  # recommended at the target
+        "[0.00019, 0.00027]",  # its interval
+        "-0.31",  # hold-out error
+        "costs 0.112",  # the verdict's reason
+    ):
+        assert part in text
+
+
+def test_drift_without_known_coordinates_is_shown_once(fit: TransferFit) -> None:
+    variants = {
+        name: replace(v, metrics={"drift": v.metrics["drift"], "E": v.metrics["E"]})
+        for name, v in fit.variants.items()
+    }
+    text = summary_text(replace(fit, variants=variants, settings={"level": 0.9}))
+    assert "drift (SP)" not in text
+    assert "coordinates" not in text
+    assert "90% interval" in text
+
+
+@pytest.mark.parametrize("name", ["fit", "thin_fit", "lost_scale_fit"])
+def test_fits_80_columns_in_plain_characters(name: str, request: pytest.FixtureRequest) -> None:
+    text = summary_text(request.getfixturevalue(name))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert text.isascii()
+    assert "\x1b" not in text
+
+
+def test_sixteen_published_variants_fit_80_columns_unbroken(make_fit: Callable[..., TransferFit]) -> None:
+    names = ("sp", "sp+embd+ln+attn", "mup-embd", "mup")
+    text = summary_text(make_fit(names))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "sp+embd+ln+attn  " in text
+
+
+def test_thin_data_says_why_the_rest_is_missing(thin_fit: TransferFit) -> None:
+    text = " ".join(summary_text(thin_fit).split())
+    assert "Not done: it needs a law that stands without the largest scale." in text
+    assert "few_scales: too few scales with a usable optimum" in text
+    assert "a verdict needs two scales, got 1" in text
+    assert "nan" not in text.lower()
+
+
+def test_flags_are_explained_once_and_unknown_ones_kept(fit: TransferFit) -> None:
+    variants = {name: replace(v, flags=("odd_thing", "thin")) for name, v in fit.variants.items()}
+    text = " ".join(summary_text(replace(fit, variants=variants)).split())
+    assert text.count("too few finished runs near the optimum") == 1
+    assert "odd_thing [sp; sp+embd; mup]" in text
+
+
+def test_every_flag_sentence_is_one_line_without_a_full_stop() -> None:
+    for flag, sentence in words.FLAGS.items():
+        assert flag == flag.lower()
+        assert "\n" not in sentence
+        assert not sentence.endswith(".")
+    assert words.flag_sentence("thin: 2 runs").endswith("fit a basin (2 runs)")
+    assert words.flag_sentence("nothing we know") == "nothing we know"
+
+
+def test_user_text_is_never_markup(make_fit: Callable[..., TransferFit]) -> None:
+    text = summary_text(make_fit(("[red]sp[/red]", "[/]")))
+    assert "[red]sp[/red]" in text
+    assert "[/]" in text
+
+
+def test_names_outside_the_consoles_encoding_do_not_stop_the_report(
+    make_fit: Callable[..., TransferFit],
+) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    print_summary(make_fit(("\u03bcP",)), Console(file=stream, width=80))
+    stream.flush()
+    assert b"?P" in raw.getvalue()
+
+
+def test_many_variants_show_the_first_and_say_so(fit: TransferFit) -> None:
+    one = fit.variants["sp"]
+    variants = {f"v{i}": replace(one, name=f"v{i}") for i in range(10_000)}
+    text = summary_text(replace(fit, variants=variants), limit=5)
+    assert "10,000 are unpredictable." in text
+    assert "Shown: the first 5 of 10,000 variants." in text
+    assert "v4" in text
+    assert "v5" not in text
+
+
+def test_undecided_names_the_runs_that_would_settle_it(make_fit: Callable[..., TransferFit]) -> None:
+    text = " ".join(summary_text(make_fit(("a", "b", "c", "d"))).split())
+    assert "Would settle it: width 128 at lr = 0.0110, 3 seeds (2.4e12 FLOPs)" in text
+
+
+def test_advice_gives_the_value_to_use(fit: TransferFit, thin_fit: TransferFit) -> None:
+    prediction = fit.variants["mup"].predictions[0]
+    assert words.advice(fit, prediction) == (
+        "At width 1,024 use lr = 2^-10.93 = 0.00051; the optimum is expected at 0.00055 [0.00046, 0.00065]."
+    )
+    nothing = thin_fit.variants["mup"].predictions[0]
+    assert words.advice(thin_fit, nothing).startswith("At width 1,024: no prediction (too few scales")
+    open_ended = replace(prediction, hp=Estimate(0.001, 0.0008, None), hp_recommended=None)
+    assert words.advice(fit, open_ended).endswith("expected at lr = 0.00100 [0.00080, inf).")
+
+
+def test_report_loads_neither_torch_nor_a_plotting_library() -> None:
+    code = (
+        "import sys, hptransfer.report.tables\n"
+        "heavy = {'torch', 'matplotlib', 'plotly', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    env = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
