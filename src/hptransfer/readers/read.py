@@ -1,0 +1,197 @@
+"""read: from whatever holds the runs to a landscape."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hptransfer.errors import LandscapeError
+from hptransfer.landscape import Columns, FloatArray, Landscape
+from hptransfer.readers.files import read_files
+from hptransfer.readers.objects import from_object
+from hptransfer.readers.profile import groups, profile_out
+from hptransfer.readers.table import Cells, Table, candidates, find, floats, plain, shown, texts
+from hptransfer.readers.where import where as keep_where
+
+BLANK_LABEL = "(blank)"  # of a variant without a name
+ALL = "all"  # the one variant of a table without a variant column
+DIVERGED = frozenset(
+    {"diverged", "divergence", "overflow"}
+)  # texts for the loss of a diverged run, beside nan and inf
+MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
+
+
+def read(
+    data: Any,
+    *,
+    scale: str = "width",
+    hp: str = "lr",
+    loss: str = "loss",
+    variant: str = "variant",
+    seed: str = "seed",
+    where: str | None = None,
+    profile: str | None = None,
+) -> Landscape:
+    """Reads runs into a landscape.
+
+    Args:
+        data: path of a CSV, TSV, JSON, JSONL or Parquet file, or a list of such paths; a dataframe (pandas,
+            polars, pyarrow, anything narwhals knows); a list of records or a mapping of columns; an Optuna
+            study. Nested run tables (W&B's `config` and `summary`) become dotted columns, `config.lr`, and
+            are found under their plain names too.
+        scale: column of the axis along which the hyperparameter is carried; positive numbers.
+        hp: column of the hyperparameter; positive numbers.
+        loss: column of the final loss. Blank, NaN, infinite and `diverged` mean that the run diverged.
+        variant: column of the variant; several, comma-separated, are joined. Without a column `variant` all
+            runs are one variant, `all`. `file` stands for the name of the file a run came from.
+        seed: column of the seed; runs without one are replicates.
+        where: keep only the rows for which this holds, for example `epoch == 5 and variant in [sp, mup]`.
+        profile: a second hyperparameter to profile out: of its levels, each (variant, scale, hp, seed) keeps
+            the one with the lowest loss (see `profile_out` for the bias).
+
+    Raises:
+        LandscapeError: in one line, with the row, where the data cannot be read so.
+    """
+    table = _load(data)
+    if where is not None:
+        table = keep_where(table, where)
+    used = _find_all(table, {"scale": scale, "hp": hp, "loss": loss, "profile": profile})
+    variants, labels = _variants(table, variant)
+    seeds, seed_labels = _seeds(table, seed)
+    read_columns = {*used.values(), *variants, *seeds}
+    landscape = Landscape(
+        variant=np.array(labels),
+        scale=_positive(table, used["scale"], scale),
+        hp=_positive(table, used["hp"], hp),
+        seed=np.array(seed_labels),
+        loss=_losses(table, used["loss"], loss),
+        extra=_extra(table, read_columns - {used.get("profile", "")}),
+        columns=Columns(scale, hp, loss, variant, seed),
+        source=table.source,
+    )
+    if profile is not None:
+        return _profiled(landscape, floats(table.columns[used["profile"]])[0], profile)
+    unread = [column for column in table.columns if column not in read_columns]
+    return replace(landscape, notes=_unexplained(landscape, table, unread))
+
+
+def _load(data: Any) -> Table:
+    """Files or an object as a table; rows of files have the file's name in the column `file`."""
+    paths = data if isinstance(data, list | tuple) else [data]
+    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+        return from_object(data)
+    table = read_files(paths)
+    stems = [Path(name).stem for name in table.names]
+    return replace(table, columns={"file": [stems[index] for index in table.origin], **table.columns})
+
+
+def _find_all(table: Table, names: dict[str, str | None]) -> dict[str, str]:
+    """The table's own names of the columns that must be there and must differ."""
+    found = {what: find(table, name, what) for what, name in names.items() if name is not None}
+    for what, column in found.items():
+        other = next(key for key, value in found.items() if value == column)
+        if other != what:
+            raise LandscapeError(
+                f"{other} and {what} must be different columns, but both are {shown(column)!r}"
+            )
+    return found
+
+
+def _variants(table: Table, names: str) -> tuple[list[str], list[str]]:
+    """The columns that make the variant, and each row's label."""
+    if names == Columns.variant and not candidates(table, names):
+        return [], [ALL] * len(table)
+    parts = [names] if candidates(table, names) else [part.strip() for part in names.split(",")]
+    columns = [find(table, part, "variant") for part in parts]
+    if len(columns) == 1:
+        return columns, [label or BLANK_LABEL for label in texts(table.columns[columns[0]])]
+    labels = [_part(part, table.columns[column]) for part, column in zip(parts, columns, strict=True)]
+    return columns, [" ".join(row) for row in zip(*labels, strict=True)]
+
+
+def _part(name: str, cells: Cells) -> list[str]:
+    """A column's share in a joined label: `mup` as it stands, a number with its name, `epoch=5`."""
+    prefix = f"{name}=" if not floats(cells)[1].all() else ""
+    return [prefix + (label or BLANK_LABEL) for label in texts(cells)]
+
+
+def _seeds(table: Table, name: str) -> tuple[list[str], list[str]]:
+    """The seed's column, if any, and each row's label."""
+    if name == Columns.seed and not candidates(table, name):
+        return [], [""] * len(table)
+    column = find(table, name, "seed")
+    return [column], texts(table.columns[column])
+
+
+def _positive(table: Table, column: str, name: str) -> FloatArray:
+    values, _ = floats(table.columns[column])
+    bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
+    if bad.size:
+        cell = table.columns[column][bad[0]]
+        raise LandscapeError(
+            f"{name} must be a positive number, but {table.place(int(bad[0]))} has {name}={shown(cell)}"
+        )
+    return values
+
+
+def _losses(table: Table, column: str, name: str) -> FloatArray:
+    values, strange = floats(table.columns[column])
+    for index in np.flatnonzero(strange):
+        cell = table.columns[column][index]
+        if str(cell).strip().lower() not in DIVERGED:
+            raise LandscapeError(
+                f"{name} must be a number (nan, inf, diverged or blank for a diverged run), but "
+                f"{table.place(int(index))} has {name}={shown(cell)}"
+            )
+    return values
+
+
+def _extra(table: Table, used: set[str]) -> dict[str, FloatArray]:
+    """The other columns that are numeric throughout, under their plain names where these are free."""
+    extra: dict[str, FloatArray] = {}
+    for column, cells in table.columns.items():
+        if column in used or not column:
+            continue
+        values, strange = floats(cells)
+        if strange.any() or np.isnan(values).all():
+            continue
+        short = plain(column)
+        extra[column if short in table.columns or short in extra else short] = values
+    return extra
+
+
+def _profiled(landscape: Landscape, second: FloatArray, name: str) -> Landscape:
+    cell = groups(landscape.variant, landscape.scale, landscape.hp, landscape.seed)
+    kept, levels = profile_out(cell, second, landscape.loss)
+    note = (
+        f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
+        "which biases losses low by about the noise"
+    )
+    return replace(landscape.take(kept), notes=(note,))
+
+
+def _unexplained(landscape: Landscape, table: Table, unread: list[str]) -> tuple[str, ...]:
+    """A note where rows that count as replicates differ in columns that nobody asked for."""
+    names = landscape.columns
+    cell = groups(landscape.variant, landscape.scale, landscape.hp, landscape.seed)
+    if cell.max() + 1 == len(landscape):
+        return ()
+    differ = [repr(column) for column in unread if _differs(cell, texts(table.columns[column]))]
+    if not differ:
+        return ()
+    return (
+        f"runs of equal {names.variant}, {names.scale}, {names.hp} and {names.seed} differ in "
+        f"{', '.join(differ)} and count as replicates; choose one with where, or add it to the variant",
+    )
+
+
+def _differs(cell: NDArray[np.int64], labels: list[str]) -> bool:
+    """Whether a column of few levels (not an id, not a measurement) differs between replicates."""
+    if not 2 <= len(set(labels)) <= min(MOST_LEVELS, cell.size // 3):
+        return False
+    return bool(groups(cell, labels).max() > cell.max())

@@ -1,0 +1,214 @@
+"""Table: raw cells by column, each row with its place in the source, so that an error can point at it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hptransfer.errors import LandscapeError
+from hptransfer.landscape import FloatArray, Source
+
+Cells = list[Any]
+
+BLANK = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})  # texts that stand for no value
+PREFIXES = (
+    "config",
+    "params",
+    "user_attrs",
+    "summary",
+    "hparams",
+)  # of nested run tables, W&B's and Optuna's
+NESTING = 4  # levels of nested objects that become dotted column names
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Raw columns as they stand in the source.
+
+    Attributes:
+        columns: cells by column name, each list of length [rows].
+        row: number of each row in its source, as the user counts there, shape [rows].
+        origin: name of the source of each row (a file's path), as an index into `names`, shape [rows].
+        names: the sources.
+        source: path and hash, for the result's provenance.
+    """
+
+    columns: Mapping[str, Cells]
+    row: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    names: tuple[str, ...]
+    source: Source = field(default_factory=Source)
+
+    def __len__(self) -> int:
+        return int(self.row.size)
+
+    def place(self, index: int) -> str:
+        """Where the user finds row `index`, for an error."""
+        return f"row {self.row[index]} of {self.names[self.origin[index]]}"
+
+    def keep(self, mask: NDArray[np.bool_]) -> Table:
+        """The rows of a mask of shape [rows]."""
+        columns = {name: list(compress(cells, mask)) for name, cells in self.columns.items()}
+        return Table(columns, self.row[mask], self.origin[mask], self.names, self.source)
+
+
+def make_table(columns: Mapping[str, Cells], name: str, rows: Sequence[int] | None = None) -> Table:
+    """A table of one source; rows count from 0 unless their numbers are given.
+
+    Raises:
+        LandscapeError: where the columns differ in length or there is no row.
+    """
+    lengths = {len(cells) for cells in columns.values()}
+    if len(lengths) > 1:
+        raise LandscapeError(f"columns must be of equal length, but {name} has lengths {sorted(lengths)}")
+    count = lengths.pop() if lengths else 0
+    if count == 0:
+        raise LandscapeError(f"a landscape needs at least one run, but {name} has no rows")
+    row = np.arange(count) if rows is None else np.asarray(rows, dtype=np.int64)
+    return Table(expand(columns), row, np.zeros(count, dtype=np.int64), (name,))
+
+
+def stack(tables: Sequence[Table]) -> Table:
+    """Tables one after the other; a column that one of them lacks is blank there."""
+    names = dict.fromkeys(name for table in tables for name in table.columns)
+    columns: dict[str, Cells] = {name: [] for name in names}
+    for table in tables:
+        for name, cells in columns.items():
+            cells.extend(table.columns.get(name, [None] * len(table)))
+    row = np.concatenate([table.row for table in tables])
+    origin = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    return Table(columns, row, origin, tuple(table.names[0] for table in tables))
+
+
+def expand(columns: Mapping[str, Cells]) -> dict[str, Cells]:
+    """Columns with nested objects (W&B's config and summary) spread over dotted columns: config.lr."""
+    spread: dict[str, Cells] = {}
+    for name, cells in columns.items():
+        if any(isinstance(cell, Mapping) for cell in cells):
+            spread.update(columns_of([{name: cell} for cell in cells]))
+        else:
+            spread[name] = cells
+    return spread
+
+
+def columns_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Cells]:
+    """Records, which may nest and need not agree in their keys, as columns; None where a key is missing."""
+    flat = [dict(_flatten(record)) for record in records]
+    names = dict.fromkeys(name for record in flat for name in record)
+    return {name: [record.get(name) for record in flat] for name in names}
+
+
+def _flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and depth < NESTING:
+            yield from _flatten(value, f"{name}.", depth + 1)
+        else:
+            yield name, value
+
+
+def candidates(table: Table, name: str) -> list[str]:
+    """The table's columns that may be what the user calls `name`, from the best kind of match.
+
+    A column of that very name wins; then one nested under a prefix of a run table (`config.lr`,
+    `summary.loss`, `params_lr`, `config.lr.value`); then one that differs in upper and lower case only.
+    """
+    if name in table.columns:
+        return [name]
+    nested = [column for column in table.columns if plain(column) == name]
+    return nested or [column for column in table.columns if plain(column).lower() == name.lower()]
+
+
+def find(table: Table, name: str, what: str) -> str:
+    """The table's own name for the column that the user calls `name`.
+
+    Raises:
+        LandscapeError: where there is none, or several; the text names what was found.
+    """
+    match candidates(table, name):
+        case [column]:
+            return column
+        case []:
+            raise LandscapeError(
+                f"no column {name!r} ({what}) in {table.names[0]}{_closest(name, table)}; "
+                f"columns: {_listed(table)}"
+            )
+        case several:
+            raise LandscapeError(
+                f"column {name!r} ({what}) could be {' or '.join(map(repr, several))}; name one of them"
+            )
+
+
+def plain(column: str) -> str:
+    """A column's name without the prefix of a run table: config.lr, params_lr and lr.value are all lr."""
+    for prefix in PREFIXES:
+        for separator in "./_":
+            column = column.removeprefix(prefix + separator)
+    return column.removesuffix(".value")
+
+
+def _closest(name: str, table: Table) -> str:
+    short = {column[:80].lower(): column for column in reversed(list(table.columns)[:500])}
+    match = difflib.get_close_matches(name[:80].lower(), short, n=1)
+    return f"; did you mean {short[match[0]]!r}?" if match else ""
+
+
+def _listed(table: Table, most: int = 12) -> str:
+    names = [shown(column) for column in table.columns]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def shown(value: object, most: int = 40) -> str:
+    """A cell or a name for an error text: one line, not too long."""
+    text = value if isinstance(value, str) and value.isprintable() and value else repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def floats(cells: Cells) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Cells as numbers, and which of them are none.
+
+    Returns:
+        Values of shape [rows], NaN where blank, and a mask of shape [rows] of the cells that are neither
+        a number nor blank.
+    """
+    kinds = set(map(type, cells))
+    if kinds <= {float, int} or kinds == {str}:
+        try:
+            return np.array(cells, dtype=np.float64), np.zeros(len(cells), dtype=np.bool_)
+        except (ValueError, OverflowError):
+            pass
+    values = [_number(cell) for cell in cells]
+    bad = np.array([value is None for value in values], dtype=np.bool_)
+    return np.array(values, dtype=np.float64), bad
+
+
+def _number(cell: Any) -> float | None:
+    """A cell's number, NaN where blank, None where it is something else."""
+    if cell is None or (isinstance(cell, str) and cell.strip().lower() in BLANK):
+        return float("nan")
+    if isinstance(cell, bool | np.bool_):
+        return None
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def texts(cells: Cells) -> list[str]:
+    """Cells as labels: whole numbers without a point, nothing for a blank."""
+    return [_text(cell) for cell in cells]
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, float | np.floating):
+        return "" if np.isnan(cell) else f"{cell:.15g}"
+    return str(cell).strip()
