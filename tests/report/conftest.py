@@ -205,7 +205,7 @@ def simulate(
 
 def thin(fit: TransferFit) -> TransferFit:
     """Only the first scale's optimum known: no law, no metric, no prediction, no hold-out, no regret."""
-    nothing = Estimate(flags=("few_scales",))
+    nothing = Estimate(flags=("no_laws",))
     variants = {
         name: replace(
             v,
@@ -213,10 +213,10 @@ def thin(fit: TransferFit) -> TransferFit:
             laws={},
             metrics=dict.fromkeys(v.metrics, nothing),
             regret=(),
-            predictions=(Prediction(TARGET, nothing, None, nothing, None, ("few_scales",)),),
+            predictions=(Prediction(TARGET, nothing, None, nothing, None, ("no_laws",)),),
             holdouts=(),
             verdict=Verdict("undecided", "a verdict needs two scales, got 1", 0.01),
-            flags=("few_scales",),
+            flags=("no_laws",),
         )
         for name, v in fit.variants.items()
     }

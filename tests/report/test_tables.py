@@ -64,7 +64,7 @@ def test_sixteen_published_variants_fit_80_columns_unbroken(make_fit: Callable[.
 def test_thin_data_says_why_the_rest_is_missing(thin_fit: TransferFit) -> None:
     text = " ".join(summary_text(thin_fit).split())
     assert "Not done: it needs a law that stands without the largest scale." in text
-    assert "few_scales: too few scales with a usable optimum" in text
+    assert "no_laws: too few scales with a usable optimum: a law needs three" in text
     assert "a verdict needs two scales, got 1" in text
     assert "nan" not in text.lower()
 
@@ -113,7 +113,7 @@ def test_many_variants_show_the_first_and_say_so(fit: TransferFit) -> None:
 
 def test_undecided_names_the_runs_that_would_settle_it(make_fit: Callable[..., TransferFit]) -> None:
     text = " ".join(summary_text(make_fit(("a", "b", "c", "d"))).split())
-    assert "Would settle it: width 128 at lr = 0.0110, 3 seeds (2.4e12 FLOPs)" in text
+    assert "Would settle it: width 128 at lr = 0.0110 (3 seeds, 2.4e12 FLOPs)" in text
 
 
 def test_advice_gives_the_value_to_use(fit: TransferFit, thin_fit: TransferFit) -> None:

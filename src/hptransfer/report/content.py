@@ -11,7 +11,7 @@ from hptransfer.report import format as fmt
 from hptransfer.report import words
 
 Kind = Literal[
-    "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
+    "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
 ]
 Cell = str | float | Estimate | tuple[str, ...] | None
 
@@ -79,10 +79,10 @@ def verdicts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     for v in variants:
         reason = v.verdict.reason
         if v.verdict.suggested:
-            settle = "; ".join(words.suggestion(run, fit) for run in v.verdict.suggested)
+            settle = words.suggestions(v.verdict.suggested, fit)
             reason = f"{reason.rstrip('.')}. Would settle it: {settle}"
         rows.append((v.name, v.verdict.value, reason))
-    columns = (_variant(fit), Column("verdict", "text", words.COLUMNS["verdict"]), Column("because"))
+    columns = (_variant(fit), Column("verdict", "text", words.COLUMNS["verdict"]), Column("because", "prose"))
     return Table("Verdict", columns, tuple(rows))
 
 
@@ -136,12 +136,19 @@ def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
         _variant(fit),
         _scale(fit),
         *_optimum(fit),
-        Column("runs", "count", words.COLUMNS["runs"]),
-        Column("diverged", "count", words.COLUMNS["diverged"]),
+        Column("diverged", "number", words.COLUMNS["diverged"]),
         _flags(),
     )
     rows = tuple(
-        (v.name, o.scale, o.hp, o.hp, o.loss, o.runs, o.diverged, _joined(o.flags, o.hp.flags, o.loss.flags))
+        (
+            v.name,
+            o.scale,
+            o.hp,
+            o.hp,
+            o.loss,
+            f"{o.diverged} of {o.runs}",
+            _joined(o.flags, o.hp.flags, o.loss.flags),
+        )
         for v in variants
         for o in v.optima
     )
@@ -181,7 +188,7 @@ def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
         Column("predicted", "hp_value", words.COLUMNS["predicted"]),
         Column("interval", "hp_interval", words.COLUMNS["interval"]),
         Column("found", "hp_value", words.COLUMNS["found"]),
-        Column("error, oct", "number", words.COLUMNS["error"]),
+        Column("error", "number", words.COLUMNS["error"]),
         Column("held", "text", words.COLUMNS["held"]),
         Column("regret", "value", words.COLUMNS["regret"]),
         _flags(),
@@ -196,13 +203,13 @@ def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
             fmt.MISSING if h.error_octaves is None else f"{h.error_octaves:+.2f}",
             {True: "yes", False: "NO", None: fmt.MISSING}[h.covered],
             h.regret,
-            _joined(h.flags),
+            _joined(h.flags, h.regret.flags),
         )
         for v in variants
         for h in v.holdouts
     )
     note = "" if rows else "Not done: it needs a law that stands without the largest scale."
-    return Table("Hold-out check", columns, rows, note)
+    return Table("Hold-out check, error in octaves", columns, rows, note)
 
 
 def regrets(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:

@@ -9,6 +9,7 @@ from hptransfer.quantify.result import Estimate
 MISSING = "-"
 _PLAIN_FROM = 1e-4  # smaller magnitudes are written with an exponent
 _PLAIN_TO = 1e6
+_NOISE = 1e-11  # nats; far below anything a run can measure
 _MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothing a reader can use
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
@@ -34,6 +35,8 @@ def number(value: float | None, half: float | None = None) -> str:
 
 def estimate(item: Estimate | None) -> str:
     """`value [low, high]`, all three to the same digit; a missing limit is written as an infinity."""
+    if item is not None and _rounding_noise(item):
+        return "0"
     return f"{value(item)} {interval(item)}".rstrip()
 
 
@@ -131,6 +134,11 @@ def plural(n: int, noun: str) -> str:
 
 def _limit(item: Estimate, limit: float | None) -> str:
     return _typed(limit, half_width(item))
+
+
+def _rounding_noise(item: Estimate) -> bool:
+    """A difference of a thing with itself: not zero to the last bit, and not worth fourteen decimals."""
+    return all(end is not None and abs(end) < _NOISE for end in (item.value, item.low, item.high))
 
 
 def _typed(value: float | None, half: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from rich.box import Box
@@ -18,7 +19,9 @@ from hptransfer.report import content, words
 # A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _STYLES = {"invariant": "green", "predictable": "cyan", "unpredictable": "red", "undecided": "yellow"}
-_WORDS = ("text", "flags")
+_WORDS = ("text", "prose", "flags")
+_GAP = 2  # characters between columns
+_LONGEST_NAME = 28  # a longer name of a variant folds
 
 
 def print_summary(fit: TransferFit, console: Console | None = None, *, limit: int = 20) -> None:
@@ -31,10 +34,7 @@ def print_summary(fit: TransferFit, console: Console | None = None, *, limit: in
     """
     out = console or Console()
     variants = tuple(islice(fit.variants.values(), limit))
-    notes = {
-        flag: i
-        for i, (flag, *_) in enumerate(words.flag_notes(variants, fit.landscape.columns.scale), start=1)
-    }
+    notes = {flag: i for i, (flag, *_) in enumerate(_notes(fit, variants), start=1)}
     out.print(_text(words.headline(fit), out, "bold"))
     out.print(_text(f"{words.extent(fit)}.", out))
     out.print()
@@ -80,34 +80,65 @@ def print_table(table: content.Table, console: Console, notes: Mapping[str, int]
         notes: number of each flag's footnote; without it, flags are written by name.
     """
     console.print(_text(table.title, console, "bold"))
-    if table.rows:
-        console.print(render(table, console, notes or {}))
+    for i, part in enumerate(parts(table, console.width) if table.rows else ()):
+        if i:
+            console.print()
+        console.print(render(part, console, notes or {}))
     if table.note:
         console.print(Padding(_text(table.note, console), (0, 0, 0, 2)))
     console.print()
 
 
+def parts(table: content.Table, width: int) -> list[content.Table]:
+    """The table cut into tables no wider than `width`, each with the columns that name the row.
+
+    A column of flags that no row uses is left out; a column of prose folds, so it is never cut off.
+    """
+    columns = table.columns
+    used = [i for i, c in enumerate(columns) if c.kind != "flags" or any(row[i] for row in table.rows)]
+    if any(c.kind == "prose" for c in columns):
+        return [_select(table, used)]
+    keys = [i for i in used[:2] if i == 0 or columns[i].kind == "scale"]
+    wide = {i: _GAP + _width(table, i) for i in used}
+    room = width + _GAP - sum(min(wide[i], _GAP + _LONGEST_NAME) for i in keys)
+    groups: list[list[int]] = [[]]
+    for i in used[len(keys) :]:
+        if groups[-1] and sum(wide[j] for j in groups[-1]) + wide[i] > room:
+            # Flags never stand alone: the column before them moves along.
+            groups.append([groups[-1].pop()] if columns[i].kind == "flags" and len(groups[-1]) > 1 else [])
+        groups[-1].append(i)
+    return [_select(table, keys + group) for group in groups]
+
+
+def _width(table: content.Table, i: int) -> int:
+    """Characters a column needs; flags are drawn as a few footnote numbers."""
+    column = table.columns[i]
+    if column.kind == "flags":
+        return len(column.title)
+    return max(len(column.title), *(len(content.cell_text(column, row[i])) for row in table.rows))
+
+
 def render(table: content.Table, console: Console, notes: Mapping[str, int]) -> RichTable:
-    """A rich table of the cells as plain text; an empty column of flags is left out."""
+    """A rich table of the cells as plain text."""
     drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
-    kept = [i for i, c in enumerate(table.columns) if c.kind != "flags" or any(row[i] for row in table.rows)]
-    for column in (table.columns[i] for i in kept):
-        words_ = column.kind in _WORDS
+    for i, column in enumerate(table.columns):
         drawn.add_column(
             _text(column.title, console),
-            justify="left" if words_ else "right",
-            no_wrap=not words_,
+            justify="left" if column.kind in _WORDS else "right",
+            no_wrap=i > 0 and column.kind != "prose",
             overflow="fold",
+            min_width=len(column.title) if i == 0 else None,
+            max_width=_LONGEST_NAME if i == 0 else None,
         )
     for row in table.rows:
-        cells = (_cell(table.columns[i], row[i], notes) for i in kept)
+        cells = (_cell(column, cell, notes) for column, cell in zip(table.columns, row, strict=True))
         drawn.add_row(*(_text(cell, console, _STYLES.get(cell, "")) for cell in cells))
     return drawn
 
 
 def print_flags(fit: TransferFit, variants: Sequence[VariantFit], console: Console) -> None:
     """Explain under the tables every flag that was raised, and where."""
-    notes = words.flag_notes(variants, fit.landscape.columns.scale)
+    notes = _notes(fit, variants)
     if not notes:
         return
     console.print(_text("Flags", console, "bold"))
@@ -117,6 +148,15 @@ def print_flags(fit: TransferFit, variants: Sequence[VariantFit], console: Conso
         grid.add_row(f"  {i}", _text(line, console))
     console.print(grid)
     console.print()
+
+
+def _notes(fit: TransferFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
+    return words.flag_notes(variants, fit.landscape.columns.scale, content.main_metrics(fit))
+
+
+def _select(table: content.Table, kept: list[int]) -> content.Table:
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
 
 def _cell(column: content.Column, cell: content.Cell, notes: Mapping[str, int]) -> str:

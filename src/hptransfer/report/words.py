@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from hptransfer.quantify.result import (
@@ -30,7 +30,16 @@ FLAGS: dict[str, str] = {
     "the laws as a bound; add runs on that side",
     "bend": "the optimum's law bends in log-log by more than the intervals allow: a straight extrapolation "
     "is not safe",
-    "few_scales": "too few scales with a usable optimum for this; laws need three",
+    "beta of the power family": "kappa takes beta from the power family, eta*(n) = C n^-beta",
+    "beta of the offset family": "kappa takes beta from the offset family, eta*(n) = eta_inf + B n^-beta",
+    "duplicates": "identical rows were found and kept once",
+    "edge_censored": "an optimum beyond the edge of its grid entered the law as a bound, not as a point",
+    "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
+    "the law ignores it",
+    "no_laws": "too few scales with a usable optimum: a law needs three",
+    "no_optimum": "there is no optimum to compare with",
+    "outside_grid": "the value lies outside the grid that was run there, so its loss is unknown",
+    "too_few_scales": "too few scales to leave one out",
     "long_extrapolation": "more than 8 times the largest scale measured: the interval rests on the law "
     "holding that far",
     "one_seed": "one seed per cell: noise is estimated from the scatter about the curve, not from repeats",
@@ -79,6 +88,10 @@ METRICS: dict[str, Metric] = {
         "points that pass the filter. Small: all scales follow one set of laws. "
         "(The paper's exact form is not published; this is our reading.)",
     ),
+    "kappa_offset": Metric(
+        "kappa (offset)", "", "kappa with beta of the offset family, eta*(n) = eta_inf + B n^-beta."
+    ),
+    "beta_offset": Metric("beta (offset)", "", "beta of the offset family, eta*(n) = eta_inf + B n^-beta."),
     "E_hp": Metric(
         "E_hp",
         "octaves",
@@ -138,8 +151,10 @@ def flag_sentence(flag: str) -> str:
     return f"{meaning} ({detail.strip()})" if meaning and detail.strip() else meaning or flag
 
 
-def flags_of(variant: VariantFit, scale_name: str = "scale") -> Iterator[tuple[str, str]]:
-    """Every flag of a variant with the place where it was raised."""
+def flags_of(
+    variant: VariantFit, scale_name: str, metrics: Collection[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Every flag of a variant with the place where it was raised; of the named metrics only, if named."""
     yield from ((flag, variant.name) for flag in variant.flags)
     for optimum in variant.optima:
         where = f"{variant.name} at {scale_name} {fmt.scale(optimum.scale)}"
@@ -147,21 +162,35 @@ def flags_of(variant: VariantFit, scale_name: str = "scale") -> Iterator[tuple[s
         yield from ((flag, where) for flag in own)
     for name, law in variant.laws.items():
         yield from ((flag, f"{name} law of {variant.name}") for flag in law.flags)
-    for name, item in variant.metrics.items():
+    for name in variant.metrics if metrics is None else metrics:
+        item = variant.metrics.get(name, Estimate())
         yield from ((flag, f"{metric(name).label} of {variant.name}") for flag in item.flags)
     for prediction in variant.predictions:
         where = f"{variant.name} at {scale_name} {fmt.scale(prediction.scale)}"
         own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
         yield from ((flag, f"{where}, predicted") for flag in own)
     for check in variant.holdouts:
-        yield from ((flag, f"hold-out of {variant.name}") for flag in check.flags)
+        own = dict.fromkeys((*check.flags, *check.regret.flags))
+        yield from ((flag, f"hold-out of {variant.name}") for flag in own)
 
 
-def flag_notes(variants: Iterable[VariantFit], scale_name: str, most: int = 3) -> list[tuple[str, str, str]]:
-    """(flag, meaning, places) for every flag raised, in order of appearance, naming at most `most` places."""
+def flag_notes(
+    variants: Iterable[VariantFit],
+    scale_name: str,
+    metrics: Collection[str] | None = None,
+    most: int = 3,
+) -> list[tuple[str, str, str]]:
+    """(flag, meaning, places) for every flag raised, in order of appearance.
+
+    Arguments:
+        variants: whose flags.
+        scale_name: the user's name of the scale.
+        metrics: the metrics that are shown; None for all.
+        most: places named for each flag; the rest is counted.
+    """
     places: dict[str, list[str]] = defaultdict(list)
     for variant in variants:
-        for flag, where in flags_of(variant, scale_name):
+        for flag, where in flags_of(variant, scale_name, metrics):
             if where not in places[flag]:
                 places[flag].append(where)
     notes = []
@@ -228,12 +257,20 @@ def recommended(prediction: Prediction) -> Estimate:
     return Estimate(value, low, high)
 
 
-def suggestion(run: SuggestedRun, fit: TransferFit) -> str:
-    """`width 128 at lr = 0.011, 3 seeds (2.4e12 FLOPs)`."""
+def suggestions(runs: Iterable[SuggestedRun], fit: TransferFit) -> str:
+    """`width 128 at lr = 0.0110, 0.0221 (3 seeds each, 2.4e12 FLOPs)`, runs of one scale together."""
     columns = fit.landscape.columns
-    cost = f" ({run.flops:.2g} FLOPs)".replace("e+", "e") if run.flops else ""
-    where = f"{columns.scale} {fmt.scale(run.scale)} at {columns.hp} = {fmt.decimal(Estimate(run.hp))}"
-    return f"{where}, {fmt.plural(run.seeds, 'seed')}{cost}"
+    groups: dict[tuple[float, int], list[SuggestedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.scale, run.seeds].append(run)
+    parts = []
+    for (scale, seeds), group in groups.items():
+        values = ", ".join(fmt.decimal(Estimate(run.hp)) for run in group)
+        flops = sum(run.flops or 0.0 for run in group)
+        cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
+        each = f"{fmt.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
+        parts.append(f"{columns.scale} {fmt.scale(scale)} at {columns.hp} = {values} ({each})")
+    return "; ".join(parts)
 
 
 def holdout_sentence(fit: TransferFit, variant: VariantFit) -> str:
