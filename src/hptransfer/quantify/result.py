@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from hptransfer.errors import QuantifyError
 from hptransfer.landscape import FloatArray, Landscape
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VerdictValue = Literal["invariant", "predictable", "unpredictable", "undecided"]
 
@@ -192,7 +199,7 @@ class VariantFit:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class TransferFit:
     """The result of `quantify`: immutable, complete, the one source of tables, plots and JSON.
 
@@ -209,3 +216,72 @@ class TransferFit:
     settings: Mapping[str, Any]
     version: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    # The room `report` lies a floor above this one. The methods that show a fit import it when called: the
+    # one way up that the floors allow (see the contract in pyproject.toml).
+
+    def summary(self, width: int = 80) -> str:
+        """The tables of the terminal as plain text, `width` characters wide."""
+        from hptransfer.report.tables import summary_text
+
+        return summary_text(self, width)
+
+    def predict(self, scale: float) -> dict[str, Prediction]:
+        """What the laws say of a scale, by variant; refits with this scale among the targets where it is new.
+
+        Raises:
+            QuantifyError: the scale is not positive and finite.
+        """
+        from hptransfer.quantify.fit import quantify
+
+        fit = self
+        if scale not in self.settings["targets"]:
+            settings = {**self.settings, "targets": (*self.settings["targets"], scale)}
+            fit = quantify(self.landscape, **settings)
+        return {
+            name: next(p for p in variant.predictions if p.scale == scale)
+            for name, variant in fit.variants.items()
+        }
+
+    def regret(self, source: float, to: float) -> dict[str, Estimate]:
+        """Loss given up at scale `to` by using the optimum of scale `source`, nats, by variant.
+
+        Variants that were not run at both scales are left out.
+
+        Raises:
+            QuantifyError: no variant was run at both, or `source` is not the smaller.
+        """
+        pairs = {
+            name: pair.regret
+            for name, variant in self.variants.items()
+            for pair in variant.regret
+            if (pair.source, pair.to) == (source, to)
+        }
+        if not pairs:
+            scales = ", ".join(f"{scale:g}" for scale in self.landscape.scales)
+            raise QuantifyError(
+                f"regret needs two measured scales, the smaller first, but got {source:g} and {to:g}; "
+                f"measured: {scales}"
+            )
+        return pairs
+
+    def to_frame(self, table: str = "metrics") -> pd.DataFrame:
+        """One table of the fit as a pandas frame; see `hptransfer.quantify.frames.to_frame`."""
+        from hptransfer.quantify.frames import to_frame
+
+        return to_frame(self, table)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The fit as JSON (schema version 1), written to `path` where one is given."""
+        from hptransfer.quantify.schema import to_json_dict
+
+        text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def __repr__(self) -> str:
+        verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:20])
+        more = [f"  and {len(self.variants) - 20:,} more variants"] if len(self.variants) > 20 else []
+        head = f"TransferFit of {len(self.landscape)} runs, hptransfer {self.version}"
+        return "\n".join([head, *verdicts, *more])

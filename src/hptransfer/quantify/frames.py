@@ -1,0 +1,48 @@
+"""A fit as tidy pandas frames, one row a number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hptransfer.errors import QuantifyError
+from hptransfer.quantify.schema import to_json_dict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hptransfer.quantify.result import TransferFit
+
+TABLES = ("metrics", "optima", "laws", "regret", "predictions", "holdouts", "verdicts")
+
+
+def to_frame(fit: TransferFit, table: str = "metrics") -> pd.DataFrame:
+    """One table of a fit, the numbers and names of its JSON.
+
+    Arguments:
+        fit: the result of `quantify`.
+        table: `metrics` and `laws` (a row for each of every variant), `optima`, `predictions` and
+            `holdouts` (a row a scale), `regret` (a row a pair of scales), or `verdicts`.
+
+    Raises:
+        QuantifyError: where there is no such table.
+    """
+    import pandas as pd
+
+    if table not in TABLES:
+        raise QuantifyError(f"the table must be one of {', '.join(TABLES)}, but got {table!r}")
+    rows: list[dict[str, Any]] = []
+    for name, variant in to_json_dict(fit)["variants"].items():
+        if table == "verdicts":
+            part = [{key: value for key, value in variant["verdict"].items() if key != "suggested"}]
+        elif table == "metrics":
+            part = [{"metric": metric, **values} for metric, values in variant["metrics"].items()]
+        elif table == "laws":
+            fitted = {key: law for key, law in variant["laws"].items() if law is not None}
+            part = [{"law": key, **{k: law[k] for k in _LAW_COLUMNS}} for key, law in fitted.items()]
+        else:
+            part = variant[table]
+        rows += [{"variant": name, **row} for row in part]
+    return pd.DataFrame(rows)
+
+
+_LAW_COLUMNS = ("family", "exponent", "exponent_low", "exponent_high", "scatter", "flags")

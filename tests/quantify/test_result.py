@@ -1,0 +1,67 @@
+import json
+
+import numpy as np
+import pytest
+
+import hptransfer as hpt
+
+
+@pytest.fixture(scope="module")
+def fit():
+    rows = [(v, n, 2.0**-x) for v in ("sp", "mup") for n in (64.0, 128.0, 256.0, 512.0) for x in range(3, 12)]
+    variant, scale, hp = map(np.array, zip(*rows, strict=True))
+    best = -7 - np.where(variant == "sp", np.log2(scale / 64), 0)
+    loss = 3 + (scale / 64) ** -0.5 + 0.05 * (np.log2(hp) - best) ** 2
+    landscape = hpt.Landscape(variant, scale, hp, np.full(len(hp), "0"), loss)
+    return hpt.quantify(landscape, targets=[2048], resamples=100)
+
+
+def test_predict_gives_every_variant_and_agrees_with_the_targets(fit):
+    assert fit.predict(2048)["sp"] is fit.variants["sp"].predictions[0]
+    new = fit.predict(1024)
+    assert set(new) == {"sp", "mup"}
+    assert new["sp"].hp.value == pytest.approx(2.0**-11, rel=0.02)
+    assert new["mup"].hp.value == pytest.approx(2.0**-7, rel=0.02)
+    with pytest.raises(hpt.HPTransferError, match="positive"):
+        fit.predict(-3)
+
+
+def test_regret_of_a_pair_of_scales(fit):
+    regrets = fit.regret(64, 512)
+    assert regrets["mup"].value == pytest.approx(0, abs=1e-3)
+    assert regrets["sp"].value == pytest.approx(0.05 * 9, rel=0.05)
+    with pytest.raises(hpt.HPTransferError, match="the smaller first, but got 512 and 64; measured: 64, 128"):
+        fit.regret(512, 64)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [("optima", 8), ("regret", 12), ("predictions", 2), ("holdouts", 2), ("verdicts", 2), ("laws", 6)],
+)
+def test_frames_have_one_row_a_number(fit, table, rows):
+    frame = fit.to_frame(table)
+    assert len(frame) == rows
+    assert frame.columns[0] == "variant"
+
+
+def test_the_metrics_frame_holds_what_the_fit_holds(fit):
+    frame = fit.to_frame().set_index(["variant", "metric"])
+    assert frame.loc[("sp", "drift"), "value"] == fit.variants["sp"].metrics["drift"].value
+    with pytest.raises(hpt.HPTransferError, match="must be one of metrics, optima"):
+        fit.to_frame("everything")
+
+
+def test_json_to_a_file_and_back(fit, tmp_path):
+    text = fit.to_json(tmp_path / "fit.json")
+    assert json.loads((tmp_path / "fit.json").read_text()) == json.loads(text)
+    assert json.loads(text)["variants"]["sp"]["verdict"]["value"] == fit.variants["sp"].verdict.value
+
+
+def test_a_fit_prints_in_a_few_lines(fit):
+    assert repr(fit).splitlines() == [
+        f"TransferFit of 72 runs, hptransfer {hpt.__version__}",
+        f"  sp: {fit.variants['sp'].verdict.value}",
+        f"  mup: {fit.variants['mup'].verdict.value}",
+    ]
+    assert "Drift" in fit.summary()
+    assert max(map(len, fit.summary(100).splitlines())) <= 100
