@@ -1,0 +1,92 @@
+"""Complaints: what is wrong with a spec, in one line that names the key, the value and what is valid."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+_KINDS = {
+    "tuple_type": "must be a list",
+    "model_type": "must be `key: value` lines",
+    "string_pattern_mismatch": "must be letters, digits, dots, dashes and underscores",
+}
+_SHOWN = 60  # characters of a wrong value that are shown
+
+
+def complaint(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
+    """The first thing to mend; an unknown key before a missing one, since the typo explains the gap.
+
+    Arguments:
+        error: what pydantic found.
+        model: what was validated, for the valid keys.
+        elsewhere: keys one might expect, by the path of the key that is meant.
+    """
+    found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = found[0]
+    path = _path(first["loc"])
+    kind, value = first["type"], first.get("input")
+    if kind == "extra_forbidden":
+        valid = _keys(model, first["loc"][:-1])
+        text = _unknown(path, value, valid, elsewhere.get(path))
+    elif kind == "missing":
+        text = f"`{path}` must be given, but is missing"
+    elif kind == "value_error":
+        text = first["msg"].removeprefix("Value error, ")
+        text = f"`{path}`: {text}" if path else text
+    else:
+        text = f"`{path}` {_must(kind, first['msg'])}, but got {_short(value)}"
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return " ".join(f"{text}{more}".split())
+
+
+def _unknown(path: str, value: object, valid: Sequence[str], meant: str | None) -> str:
+    parent, dot, key = path.rpartition(".")
+    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)
+    return (
+        f"every key must be known, but got `{path}: {_short(value)}`; the closest valid key is "
+        f"`{meant or parent + dot + close[0]}` (valid here: {', '.join(valid)})"
+    )
+
+
+def _must(kind: str, message: str) -> str:
+    """Pydantic's `Input should be ...` and `Tuple should have ...` in the house's words."""
+    if kind in _KINDS:
+        return _KINDS[kind]
+    for start in ("Input should ", "Tuple should ", "String should ", "List should "):
+        if message.startswith(start):
+            return "must " + message.removeprefix(start).split(" after validation")[0].split(", unable to")[0]
+    return "must be valid: " + message
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _path(location: Iterable[int | str]) -> str:
+    """`lr.low`, `widths[2]`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")
+
+
+def _keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    """Valid keys of the mapping at a location."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            nested = _model_in(model.model_fields[part].annotation)
+            model = nested or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
+    return None

@@ -1,0 +1,228 @@
+"""Study: the spec of a sweep, read from YAML, validated, and turned into runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
+
+from hptransfer.errors import RuleError, SpecError
+from hptransfer.lm.config import Config, DataConfig, ModelConfig, RunSpec, TrainConfig, spec_hash
+from hptransfer.parametrization.rules import Coordinates, get_rule
+from hptransfer.sweep.complaints import complaint
+
+MAX_LRS = 200  # a grid finer than this is a slip of the pen
+MAX_BYTES = 1 << 20  # a spec is a page of text
+SET_ELSEWHERE = {"model.width": "widths", "train.weight_decay": "weight_decays", "train.lr": "lr"}
+_POWER = re.compile(r"\s*([0-9.]+)\s*(?:\^|\*\*)\s*([+-]?[0-9.]+)\s*")
+
+
+def _number(value: object) -> object:
+    """`2^-12` and `2**-12` as numbers; anything else is left to the usual reading of a number."""
+    if isinstance(value, str) and (match := _POWER.fullmatch(value)):
+        base, exponent = (float(part) for part in match.groups())
+        try:
+            return base**exponent
+        except OverflowError:
+            return math.inf
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+
+
+def _section(config: type[Config], *left_out: str) -> type[Config]:
+    """The fields of a run's config, those left out that a study sets elsewhere."""
+    kept = {name: (f.annotation, f) for name, f in config.model_fields.items() if name not in left_out}
+    return create_model(f"Study{config.__name__}", __base__=Config, **kept)  # type: ignore[call-overload,no-any-return]
+
+
+if TYPE_CHECKING:
+    ModelSection: TypeAlias = Config
+    TrainSection: TypeAlias = Config
+else:
+    ModelSection = _section(ModelConfig, "width")
+    TrainSection = _section(TrainConfig, "weight_decay")
+
+
+class LRGrid(Config):
+    """Learning rates: low, low x factor, ... up to high, the same at every width in the coordinates named."""
+
+    low: Number = Field(ge=1e-15, allow_inf_nan=False)  # smallest LR of the grid
+    high: Number = Field(
+        le=1e9, allow_inf_nan=False
+    )  # largest; where no step lands on it, the last one below
+    factor: Number = Field(2.0, gt=1, le=16)  # ratio of neighbours
+    coordinates: Coordinates = "mup"  # mup: LR in SP coordinates is the value x base_width / width
+    extend: int = Field(3, ge=0, le=20)  # rounds by which the grid may be extended at a width, by itself
+    extend_by: int = Field(2, ge=1, le=20)  # LRs that a round adds on the side of the edge
+    margin: int = Field(
+        1, ge=1, le=10
+    )  # finished LRs that an optimum needs on each side; a diverged one will do
+
+    @model_validator(mode="after")
+    def _range(self) -> LRGrid:
+        if not self.low < self.high:
+            raise ValueError(f"low < high must hold, but got low={self.low:g}, high={self.high:g}")
+        if self.count > MAX_LRS:
+            raise ValueError(
+                f"a grid may have at most {MAX_LRS} LRs, but low, high, factor give {self.count}"
+            )
+        return self
+
+    @property
+    def count(self) -> int:
+        """LRs from low to high; a high that is meant to be on the grid counts in spite of rounding."""
+        return math.floor(math.log(self.high / self.low) / math.log(self.factor) + 1e-6) + 1
+
+
+class StudySpec(Config):
+    """A study: variants x widths x LRs x seeds, and how each run is trained."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)  # also the name of its folder
+    variants: tuple[str, ...] = Field(min_length=1)  # rules, by catalogue name
+    widths: tuple[int, ...] = Field(min_length=1)  # the scales
+    base_width: int | None = Field(None, gt=0)  # where every rule is the same; default: the smallest width
+    lr: LRGrid  # the grid
+    seeds: tuple[int, ...] = Field((0,), min_length=1)  # each seeds a run's weights and its batches
+    weight_decays: tuple[Number, ...] | None = Field(None, min_length=1)  # each makes a variant of its own
+    model: ModelSection = Field(default_factory=ModelSection)  # shape, width apart
+    data: DataConfig = DataConfig.model_validate({})  # text
+    train: TrainSection = Field(default_factory=TrainSection)  # optimizer, schedule, budget, decay apart
+    targets: tuple[int, ...] = ()  # widths to predict
+    stack: int = Field(16, ge=1, le=1024)  # most runs trained together
+    workers: int | None = Field(None, ge=1, le=1024)  # processes; default: one a core
+    compile: Literal["auto", "always", "never"] = "auto"  # auto: where a width's base plan repays it
+
+    @field_validator("variants", "widths", "seeds", "weight_decays", "targets")
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if values and len(set(values)) < len(values):
+            twice = next(v for i, v in enumerate(values) if v in values[:i])
+            raise ValueError(f"every value must be given once, but {twice!r} is given twice")
+        return values
+
+    @field_validator("widths", "targets")
+    @classmethod
+    def _positive(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if bad := [v for v in values if v <= 0]:
+            raise ValueError(f"every width must be positive, but got {bad[0]}")
+        return values
+
+    @field_validator("seeds", "weight_decays")
+    @classmethod
+    def _not_negative(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if bad := [v for v in values or () if not (v >= 0 and math.isfinite(v))]:
+            raise ValueError(f"every value must be 0 or more, but got {bad[0]}")
+        return values
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            try:
+                get_rule(value)
+            except RuleError as error:
+                raise ValueError(str(error)) from None
+        return values
+
+    @model_validator(mode="after")
+    def _heads_divide_widths(self) -> StudySpec:
+        heads: int = getattr(self.model, "heads")  # noqa: B009  (the section's fields are made at run time)
+        if bad := sorted(w for w in {*self.widths, self.base} if w % heads):
+            common = math.gcd(*self.widths, self.base)
+            valid = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
+            raise ValueError(
+                f"`model.heads` must divide every width and base_width, but got heads={heads} and "
+                f"width {bad[0]}; valid heads for these widths: {valid}"
+            )
+        return self
+
+    @property
+    def base(self) -> int:
+        """Width at which every rule is the same."""
+        return min(self.widths) if self.base_width is None else self.base_width
+
+    @property
+    def spec_hash(self) -> str:
+        """Hash of everything that decides a run or a plan; the number of workers and the targets do not."""
+        return spec_hash(self.model_dump(mode="json", exclude={"workers", "targets", "name"}))
+
+    def families(self) -> dict[str, tuple[str, float]]:
+        """Rule and weight decay of each variant, by name: `sp`, or `sp wd=0.01` where decays are listed."""
+        if self.weight_decays is None:
+            return {rule: (rule, 0.0) for rule in self.variants}
+        return {f"{rule} wd={wd:.12g}": (rule, wd) for rule in self.variants for wd in self.weight_decays}
+
+    def run(self, variant: str, width: int, index: int, seed: int) -> RunSpec:
+        """The run at a place of the grid (see `lr_at`).
+
+        Raises:
+            pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
+        """
+        rule, weight_decay = self.families()[variant]
+        return RunSpec(
+            model=ModelConfig(width=width, **self.model.model_dump()),
+            data=self.data,
+            train=TrainConfig(weight_decay=weight_decay, **self.train.model_dump()),
+            rule=rule,
+            base_width=self.base,
+            lr=self.lr_at(index, width, "sp"),
+            seed=seed,
+            data_seed=seed,
+        )
+
+    def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
+        """The LR at a place of the grid: 0 is `low`, and places go on beyond both ends.
+
+        Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
+        """
+        value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
+        if coordinates != self.lr.coordinates:
+            ratio = Fraction(width, self.base)
+            value = value * ratio if coordinates == "mup" else value / ratio
+        return float(value)
+
+
+def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
+    """A study from plain data.
+
+    Raises:
+        SpecError: one line: the key's path, the value found, what is valid.
+    """
+    try:
+        spec = StudySpec.model_validate(data)
+        for width in spec.widths:
+            spec.run(next(iter(spec.families())), width, 0, spec.seeds[0])
+    except ValidationError as error:
+        raise SpecError(f"{where}: {complaint(error, StudySpec, SET_ELSEWHERE)}") from None
+    return spec
+
+
+def load_study(path: str | Path) -> StudySpec:
+    """A study from a YAML file; reading one never runs code and reads no other file.
+
+    Raises:
+        SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).
+    """
+    import yaml
+
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"the spec must be a readable file, but {path}: {error.strerror}") from None
+    if len(text) > MAX_BYTES:
+        raise SpecError(f"a spec may have at most {MAX_BYTES} bytes, but {path} has more")
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise SpecError(f"{path} must be YAML, but: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise SpecError(f"{path} must hold `key: value` lines, but got {' '.join(repr(data).split()):.60}")
+    return parse_study({str(k): v for k, v in data.items()}, where=str(path))
