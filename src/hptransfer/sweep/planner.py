@@ -1,0 +1,160 @@
+"""Planner: which runs a study wants, grouped in stacks; a pure function of the spec and finished results.
+
+The plan of a width is a list of rounds. Round 0 is the grid. When every run of a round is finished, the
+next one extends the grid of each variant whose optimum is not bracketed. A round depends on the results
+of earlier rounds of its width alone, so that a study that was killed and started again plans the same
+stacks, and no run's numbers depend on what else is left to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from hptransfer.lm.config import RunSpec, spec_hash
+from hptransfer.lm.flops import run_flops
+from hptransfer.sweep.study import StudySpec
+
+COMPILE_REPAYS = 4000  # run-steps of a width's grid from which compiling it repays its cost
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run and its place in the study."""
+
+    variant: str  # of the study
+    index: int  # place on the LR grid, 0 at its low end; negative where it was extended to the left
+    spec: RunSpec  # what decides its numbers
+    run_id: str  # hash of that
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Runs trained together, by one worker; finished and stored together."""
+
+    width: int  # of every member
+    round: int  # 0: the grid; else the extension it belongs to
+    compiled: bool  # whether the training step is compiled
+    runs: tuple[PlannedRun, ...]  # members
+
+    @property
+    def stack_id(self) -> str:
+        """Hash of the members and of how they are trained."""
+        return spec_hash({"runs": [run.run_id for run in self.runs], "compiled": self.compiled})
+
+    @property
+    def flops(self) -> float:
+        """Of all members."""
+        return run_flops(self.runs[0].spec) * len(self.runs)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of a member."""
+        return self.runs[0].spec.train.steps
+
+    def without(self, finished: Mapping[str, float]) -> Stack | None:
+        """The members that are not finished; None where all are.
+
+        Within one spec that is all or none; fewer only where an earlier spec of the study has run some.
+        """
+        runs = tuple(run for run in self.runs if run.run_id not in finished)
+        return Stack(self.width, self.round, self.compiled, runs) if runs else None
+
+
+def plan(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
+    """Every stack that is determined so far, finished ones included, by width and round.
+
+    Arguments:
+        spec: of the study.
+        losses: of the finished runs, by run id, in nats; infinite where one diverged; failed runs are absent.
+    """
+    return [stack for width in spec.widths for stack in plan_width(spec, width, losses)]
+
+
+def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
+    """The stacks of one width: the grid and, as far as results determine them, its extensions."""
+    stacks = list(_grid(spec, width))
+    latest: Sequence[Stack] = stacks
+    for number in range(1, spec.lr.extend + 1):
+        if not all(run.run_id in losses for stack in latest for run in stack.runs):
+            break
+        latest = _extension(spec, width, number, [r for s in stacks for r in s.runs], losses)
+        if not latest:
+            break
+        stacks.extend(latest)
+    return stacks
+
+
+def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]:
+    """Places that the grid of a variant still needs so that its optimum is not at an edge.
+
+    Arguments:
+        spec: of the study, for the margin and how much a round adds.
+        levels: loss by place on the grid; infinite where a run diverged.
+    """
+    low, high, by = min(levels), max(levels), spec.lr.extend_by
+    finite = [index for index in levels if math.isfinite(levels[index])]
+    if not finite:
+        return tuple(range(low - by, low))
+    best = min(finite, key=lambda index: (levels[index], index))
+    # Further right of a diverged run there is only more divergence: it brackets as a higher loss does.
+    walled = any(index > best and not math.isfinite(level) for index, level in levels.items())
+    left = range(low - by, low) if best - low < spec.lr.margin else ()
+    right = range(high + 1, high + 1 + by) if high - best < spec.lr.margin and not walled else ()
+    return (*left, *right)
+
+
+@lru_cache(maxsize=256)
+def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
+    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be."""
+    compiled = _compiles(spec)
+    return tuple(
+        Stack(width, 0, compiled, members)
+        for variant in spec.families()
+        for members in _cut(_runs(spec, width, variant, range(spec.lr.count)), spec.stack)
+    )
+
+
+def _extension(
+    spec: StudySpec, width: int, number: int, runs: Iterable[PlannedRun], losses: Mapping[str, float]
+) -> list[Stack]:
+    """The round after `runs`: what each variant still needs, all variants in shared stacks."""
+    wanted: list[PlannedRun] = []
+    for variant, levels in _levels(runs, losses).items():
+        wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
+    return [Stack(width, number, spec.compile == "always", members) for members in _cut(wanted, spec.stack)]
+
+
+def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:
+    """Mean loss over seeds by variant and place; infinite where any seed diverged."""
+    cells: dict[str, dict[int, list[float]]] = {}
+    for run in runs:
+        cells.setdefault(run.variant, {}).setdefault(run.index, []).append(losses[run.run_id])
+    return {
+        variant: {index: math.fsum(values) / len(values) for index, values in by_index.items()}
+        for variant, by_index in cells.items()
+    }
+
+
+def _runs(spec: StudySpec, width: int, variant: str, indices: Iterable[int]) -> list[PlannedRun]:
+    indices = list(indices)
+    runs = ((index, spec.run(variant, width, index, seed)) for seed in spec.seeds for index in indices)
+    return [PlannedRun(variant, index, run, run.run_id) for index, run in runs]
+
+
+def _cut(runs: Sequence[PlannedRun], most: int) -> list[tuple[PlannedRun, ...]]:
+    """Into as few stacks as the cap allows, as equal as can be: stacks of one size share a compiled step."""
+    count = math.ceil(len(runs) / most)
+    ends = [len(runs) * i // count for i in range(count + 1)] if count else [0]
+    return [tuple(runs[a:b]) for a, b in pairwise(ends)]
+
+
+def _compiles(spec: StudySpec) -> bool:
+    """A function of the grid alone, never of what is left to do, so that a restart trains the same way."""
+    if spec.compile != "auto":
+        return spec.compile == "always"
+    steps = int(getattr(spec.train, "steps"))  # noqa: B009
+    return len(spec.families()) * spec.lr.count * len(spec.seeds) * steps >= COMPILE_REPAYS
