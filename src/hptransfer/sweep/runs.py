@@ -1,0 +1,138 @@
+"""Runs: the table of a study's runs, as `runs.csv` and as a landscape."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hptransfer.errors import StoreError
+from hptransfer.landscape import Landscape, Source
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.planner import PlannedRun, plan
+from hptransfer.sweep.study import StudySpec
+
+FILE = "runs.csv"
+Row = dict[str, str | int | float | None]
+
+# What each column of runs.csv holds, in order; wall_s, the only one that differs between two runs of the
+# same study, comes last.
+COLUMNS: Mapping[str, str] = {
+    "variant": "curve family: the rule, with its weight decay where the spec lists decays",
+    "width": "of the residual stream",
+    "lr": "eta in SP coordinates: the learning rate of the hidden matrices",
+    "lr_mup": "eta in muP coordinates: lr x width / base width",
+    "seed": "of the initial weights",
+    "data_seed": "of the batches",
+    "weight_decay": "AdamW's lambda",
+    "loss": "final validation loss, nats per token; nan where diverged or failed",
+    "loss_se": "its standard error over validation sequences",
+    "status": "done, diverged (a result) or failed (a fault, to be run again)",
+    "initial_loss": "validation loss before the first step",
+    "diverged_step": "first step whose loss was not finite",
+    "tokens": "training tokens",
+    "params": "trainable parameters",
+    "flops": "of training, forward and backward",
+    "round": "0: the grid; else the extension of the grid that asked for the run",
+    "run_id": "hash of the run's spec",
+    "wall_s": "the run's share of its stack's wall time, seconds",
+}
+_EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
+
+
+def table(spec: StudySpec, records: Mapping[str, RunRecord]) -> list[Row]:
+    """One row a run of the plan that has a record, by variant in the spec's order, width, LR and seed."""
+    losses = {id_: level(record) for id_, record in records.items() if record.status != "failed"}
+    rows = [
+        _row(spec, stack.round, run, records[run.run_id])
+        for stack in plan(spec, losses)
+        for run in stack.runs
+        if run.run_id in records
+    ]
+    order = {variant: place for place, variant in enumerate(spec.families())}
+    return sorted(rows, key=lambda row: (order[str(row["variant"])], row["width"], row["lr"], row["seed"]))
+
+
+def level(record: RunRecord) -> float:
+    """A finished run's loss as the planner sees it: infinite where it diverged."""
+    return record.loss if record.status == "done" and math.isfinite(record.loss) else math.inf
+
+
+def csv_bytes(rows: Sequence[Row]) -> bytes:
+    """The text of runs.csv: floats in full (`repr`), nothing for what is not known."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def csv_sha256(rows: Sequence[Row]) -> str:
+    """sha256 of runs.csv, hex."""
+    return hashlib.sha256(csv_bytes(rows)).hexdigest()
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write runs.csv, whole or not at all.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    draft = path.with_suffix(".csv.part")
+    try:
+        draft.write_bytes(csv_bytes(rows))
+        os.replace(draft, path)
+    except OSError as error:
+        raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
+
+
+def landscape(rows: Sequence[Row], source: Source) -> Landscape:
+    """The finished runs, with eta in SP coordinates; failed ones are left out.
+
+    Raises:
+        LandscapeError: no run is finished.
+    """
+    finished = [row for row in rows if row["status"] != "failed"]
+
+    def column(name: str) -> list[float]:
+        values = (row[name] for row in finished)
+        return [math.nan if value is None else float(value) for value in values]
+
+    return Landscape(
+        variant=np.array([row["variant"] for row in finished], dtype=np.str_),
+        scale=np.array(column("width")),
+        hp=np.array(column("lr")),
+        seed=np.array([str(row["seed"]) for row in finished], dtype=np.str_),
+        loss=np.array(column("loss")),
+        extra={name: np.array(column(name)) for name in _EXTRA},
+        source=source,
+    )
+
+
+def _row(spec: StudySpec, round_: int, run: PlannedRun, record: RunRecord) -> Row:
+    return {
+        "variant": run.variant,
+        "width": run.spec.model.width,
+        "lr": run.spec.lr,
+        "lr_mup": spec.lr_at(run.index, run.spec.model.width, "mup"),
+        "seed": run.spec.seed,
+        "data_seed": run.spec.data_seed,
+        "weight_decay": run.spec.train.weight_decay,
+        "loss": record.loss if record.status == "done" else math.nan,
+        "loss_se": record.loss_se,
+        "status": record.status,
+        "initial_loss": record.initial_loss,
+        "diverged_step": record.diverged_step,
+        "tokens": record.tokens,
+        "params": record.params,
+        "flops": record.flops,
+        "round": round_,
+        "run_id": run.run_id,
+        "wall_s": record.wall_s,
+    }
