@@ -1,1 +1,74 @@
-"""Executors: where the stacks of a study run."""
+"""Executors: engines that train stacks of runs, behind one interface that mirrors `concurrent.futures`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from hptransfer.lm.config import RunRecord, RunSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stack of runs on its way to a worker; plain data, so that any engine can carry it.
+
+    Attributes:
+        stack_id: identity, in reports.
+        runs: members, in order.
+        train: `module:function` that trains them, with the signature of `hptransfer.lm.train.train_stack`.
+        compiled: whether the training step is compiled.
+        affinity: jobs of equal affinity (the width) share a compiled step.
+        flops: of all members; larger jobs start first.
+    """
+
+    stack_id: str
+    runs: tuple[RunSpec, ...]
+    train: str
+    compiled: bool = False
+    affinity: int = 0
+    flops: float = 0.0
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """How far a job is; sent now and then, never one a step.
+
+    Attributes:
+        stack_id: of the job.
+        step: optimizer steps done by every member.
+        losses: training loss of each member at that step, nats per token.
+    """
+
+    stack_id: str
+    step: int
+    losses: tuple[float, ...]
+
+
+OnReport = Callable[[StepReport], None]
+
+
+class WorkerDiedError(Exception):
+    """A worker ended while it trained; the job may be submitted again."""
+
+
+class JobFailedError(Exception):
+    """Training raised; to submit the same job again would do the same."""
+
+
+class Executor(Protocol):
+    """What the driver asks of an engine: the part of `concurrent.futures.Executor` that it uses.
+
+    A future gives one record a run, in order, or raises `WorkerDiedError`, `JobFailedError`, or an
+    `HPTransferError` that ends the study (no text, no torch).
+    """
+
+    def submit(self, job: Job, /) -> Future[list[RunRecord]]:
+        """Queue a job."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more jobs, and end the workers when theirs are done."""
+
+    def abort(self) -> None:
+        """End the workers at once; unfinished jobs are lost."""

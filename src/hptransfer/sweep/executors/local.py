@@ -1,0 +1,213 @@
+"""Local executor: worker processes on this machine, each pinned to one thread."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hptransfer.errors import HPTransferError, StoreError
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.executors import Job, JobFailedError, OnReport, WorkerDiedError
+
+# Set before torch is imported. Numbers must not depend on how many cores a machine has, and processes
+# of one thread each use cores better than one process of many threads at these sizes.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "TORCHINDUCTOR_COMPILE_THREADS",
+)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LocalExecutor:
+    """Trains jobs in worker processes, largest first. A worker that dies is replaced.
+
+    Each process belongs to one thread here, which hands it jobs and listens to it. Workers end when this
+    process ends, however it ends.
+
+    Arguments:
+        workers: processes.
+        logs: folder for what workers print, one file each.
+        on_report: told of progress; called from several threads, must not block.
+
+    Raises:
+        StoreError: the folder for logs cannot be written.
+    """
+
+    def __init__(self, workers: int, logs: Path, on_report: OnReport) -> None:
+        try:
+            logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the folder for logs must be writable, but {logs}: {error.strerror}") from error
+        self._on_report = on_report
+        self._ready = threading.Condition()
+        self._waiting: list[tuple[Job, Future[list[RunRecord]]]] = []
+        self._closed = False
+        self._workers = [_Worker(logs / f"worker-{number}.log") for number in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job, /) -> Future[list[RunRecord]]:
+        """Queue a job; see `hptransfer.sweep.executors.Executor` for what its future gives."""
+        future: Future[list[RunRecord]] = Future()
+        with self._ready:
+            if self._closed:
+                raise RuntimeError("cannot submit a job after shutdown")
+            self._waiting.append((job, future))
+            self._ready.notify()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more jobs; end each worker when its job is done and none is waiting."""
+        with self._ready:
+            self._closed = True
+            if cancel_futures:
+                for _, future in self._waiting:
+                    future.cancel()
+                self._waiting.clear()
+            self._ready.notify_all()
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def abort(self) -> None:
+        """Kill the workers; jobs they were training raise `WorkerDiedError`, waiting ones are cancelled."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+        self.shutdown()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are alive."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def _serve(self, worker: _Worker) -> None:
+        affinity = 0
+        while (item := self._take(affinity)) is not None:
+            job, future = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            affinity = job.affinity
+            try:
+                records = worker.run(job, self._on_report)
+            except BaseException as error:  # whatever it is belongs to whoever waits for the job
+                future.set_exception(error)
+            else:
+                future.set_result(records)
+        worker.end()
+
+    def _take(self, affinity: int) -> tuple[Job, Future[list[RunRecord]]] | None:
+        """The largest waiting job, of equals one that shares the worker's compiled step; None at the end."""
+        with self._ready:
+            while not self._waiting and not self._closed:
+                self._ready.wait()
+            if not self._waiting:
+                return None
+            best = max(self._waiting, key=lambda item: (item[0].flops, item[0].affinity == affinity))
+            self._waiting.remove(best)
+            return best
+
+
+class _Worker:
+    """A worker's process: started when it is first needed, and again after it died."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._starting = threading.Lock()  # so that a kill never misses a process that is about to start
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def run(self, job: Job, on_report: OnReport) -> list[RunRecord]:
+        process = self._alive()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(pickle.dumps(job))
+            process.stdin.flush()
+            while True:
+                kind, content = pickle.load(process.stdout)
+                if kind != "report":
+                    return _result(kind, content)
+                on_report(content)
+        except (EOFError, OSError, pickle.UnpicklingError):  # also a message cut short by a kill
+            raise WorkerDiedError(self._obituary(process)) from None
+
+    def end(self) -> None:
+        """Let it go: it ends when its stdin does."""
+        if self._process is None:
+            return
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):  # a message that it no longer hears
+                    stream.close()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once, with whatever it started (compilers)."""
+        with self._starting:
+            self._killed = True
+            if self._process is not None and self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _alive(self) -> subprocess.Popen[bytes]:
+        with self._starting:
+            if self._killed:
+                raise WorkerDiedError("the executor was ended")
+            if self._process is None or self._process.poll() is not None:
+                self._process = _start(self._log)
+            return self._process
+
+    def _obituary(self, process: subprocess.Popen[bytes]) -> str:
+        self.end()
+        code = process.returncode
+        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return f"worker process {process.pid} ended with {cause}{hint}; its log is {self._log}"
+
+
+def _start(log: Path) -> subprocess.Popen[bytes]:
+    """A fresh interpreter that sees the same modules, but (unlike multiprocessing) runs no script again."""
+    environment = {
+        **os.environ,
+        **dict.fromkeys(_THREADS, "1"),
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    }
+    with open(log, "ab") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "hptransfer.sweep.executors.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment,
+            process_group=0,  # Ctrl-C in a terminal goes to the driver alone
+        )
+
+
+def _result(kind: str, content: Any) -> list[RunRecord]:
+    if kind == "refused":
+        raise HPTransferError(content)
+    if kind == "failed":
+        raise JobFailedError(content)
+    return list(content)

@@ -1,0 +1,152 @@
+"""Progress: how far a study is, per width and variant, and when it will be done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hptransfer.lm.config import RunRecord
+from hptransfer.lm.flops import run_flops
+from hptransfer.sweep.executors import StepReport
+from hptransfer.sweep.planner import PlannedRun, Stack
+from hptransfer.sweep.runs import level
+from hptransfer.sweep.study import StudySpec
+
+
+@dataclass
+class Cell:
+    """One variant at one width."""
+
+    planned: int = 0  # runs, as far as they are determined
+    done: int = 0  # finished runs, diverged ones included
+    diverged: int = 0  # of those
+    failed: int = 0  # given up for this session
+    best: float = math.inf  # smallest loss, nats per token
+    best_lr: float = math.nan  # where, in the grid's coordinates
+
+
+@dataclass
+class _Flight:
+    """A stack that a worker is training."""
+
+    stack: Stack
+    since: float  # time of the first report
+    first: int  # step of the first report
+    now: float  # time of the latest
+    step: int  # step of the latest
+
+    def left(self) -> float | None:
+        """Seconds until it is done, at its own pace."""
+        if self.step <= self.first:
+            return None
+        return (self.now - self.since) / (self.step - self.first) * (self.stack.steps - self.step)
+
+
+class Progress:
+    """Counts what is planned, finished and under way.
+
+    Arguments:
+        spec: of the study.
+        workers: that train at the same time.
+        clock: seconds.
+    """
+
+    def __init__(self, spec: StudySpec, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.spec = spec
+        self.cells = {(variant, width): Cell() for variant in spec.families() for width in spec.widths}
+        self._workers = workers
+        self._clock = clock
+        self._start = clock()
+        self._open: dict[str, Stack] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._seconds: dict[int, list[float]] = {}  # of finished runs, by width
+
+    def keep(self, run: PlannedRun, loss: float) -> None:
+        """A run that is in the store already."""
+        cell = self._cell(run)
+        cell.planned += 1
+        self._count(cell, run, loss)
+
+    def open(self, stack: Stack) -> None:
+        """A stack that is to be trained."""
+        self._open[stack.stack_id] = stack
+        for run in stack.runs:
+            self._cell(run).planned += 1
+
+    def report(self, report: StepReport) -> None:
+        """A stack's progress."""
+        stack, now = self._open.get(report.stack_id), self._clock()
+        flight = self._flights.get(report.stack_id)
+        if stack is None:
+            return
+        if flight is None or report.step < flight.step:  # begun again, after its worker died
+            flight = self._flights[report.stack_id] = _Flight(stack, now, report.step, now, report.step)
+        flight.now, flight.step = now, report.step
+
+    def close(self, stack: Stack, records: Sequence[RunRecord]) -> None:
+        """A stack that is finished or given up."""
+        self._open.pop(stack.stack_id, None)
+        self._flights.pop(stack.stack_id, None)
+        for run, record in zip(stack.runs, records, strict=True):
+            if record.status == "failed":
+                self._cell(run).failed += 1
+            else:
+                self._count(self._cell(run), run, level(record))
+                self._seconds.setdefault(stack.width, []).append(record.wall_s)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start of this session."""
+        return self._clock() - self._start
+
+    def total(self, field: str) -> int:
+        """A count (`planned`, `done`, `diverged`, `failed`) over the whole study."""
+        return sum(int(getattr(cell, field)) for cell in self.cells.values())
+
+    def eta(self) -> float | None:
+        """Seconds to the end of what is planned; None until there is something to judge by.
+
+        Learned from this session's finished stacks and from the pace of those under way; a width that
+        nothing is known of yet goes by the FLOPs of the nearest one that is known.
+        """
+        paces = self._paces()
+        if not paces:
+            return 0.0 if not self._open else None
+        lefts = [self._left(stack, paces) for stack in self._open.values()]
+        busy = max((left for left in lefts), default=0.0)
+        return max(busy, math.fsum(lefts) / self._workers)
+
+    def _paces(self) -> dict[int, float]:
+        """Seconds of worker time a FLOP, by width."""
+        paces = {
+            flight.stack.width: left / (1 - flight.step / flight.stack.steps) / flight.stack.flops
+            for flight in list(self._flights.values())
+            if (left := flight.left())
+        }
+        for width, seconds in self._seconds.items():
+            run = self._any_run_flops(width)
+            paces[width] = math.fsum(seconds) / len(seconds) / run
+        return paces
+
+    def _left(self, stack: Stack, paces: dict[int, float]) -> float:
+        flight = self._flights.get(stack.stack_id)
+        if flight is not None and (left := flight.left()) is not None:
+            return left
+        nearest = min(paces, key=lambda width: abs(math.log(width / stack.width)))
+        return stack.flops * paces[nearest]
+
+    def _any_run_flops(self, width: int) -> float:
+        return run_flops(self.spec.run(next(iter(self.spec.families())), width, 0, self.spec.seeds[0]))
+
+    def _cell(self, run: PlannedRun) -> Cell:
+        return self.cells[run.variant, run.spec.model.width]
+
+    def _count(self, cell: Cell, run: PlannedRun, loss: float) -> None:
+        cell.done += 1
+        if not math.isfinite(loss):
+            cell.diverged += 1
+        elif loss < cell.best:
+            cell.best = loss
+            cell.best_lr = self.spec.lr_at(run.index, run.spec.model.width, self.spec.lr.coordinates)

@@ -1,0 +1,72 @@
+"""Provenance: where a study's numbers come from, as plain data."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hptransfer.sweep.executors.local import cores
+from hptransfer.sweep.study import StudySpec
+from hptransfer.version import __version__
+
+
+def provenance(spec: StudySpec) -> dict[str, Any]:
+    """Versions, commit, spec, seeds and hardware of a session."""
+    return {
+        "study": spec.name,
+        "spec_hash": spec.spec_hash,
+        "seeds": list(spec.seeds),
+        "hptransfer": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": _installed("torch"),
+        "platform": platform.platform(),
+        "cpu": cpu_model(),
+        "cores": cores(),
+    }
+
+
+def commit() -> str | None:
+    """Git commit of the source in use, `-dirty` where it differs; None where it is not a checkout."""
+    source = Path(__file__)
+    # A package installed inside somebody else's checkout is not tracked there, and has no commit.
+    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        return None
+    head = _git(source.parent, "rev-parse", "HEAD")
+    if head is None:
+        return None
+    changed = _git(source.parent, "status", "--porcelain", "--untracked-files=no", "--", ":/")
+    return f"{head}-dirty" if changed else head
+
+
+def cpu_model() -> str:
+    """Name of the processor, as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command, None where it fails, takes too long, or there is no git."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return sys.modules[package].__version__ if package in sys.modules else None

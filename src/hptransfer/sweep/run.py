@@ -1,0 +1,161 @@
+"""Run: a study from spec to finished runs, and a study that was run before."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
+from hptransfer.landscape import Landscape, Source
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.driver import Driver
+from hptransfer.sweep.executors import Executor, OnReport
+from hptransfer.sweep.executors.local import LocalExecutor, cores
+from hptransfer.sweep.provenance import provenance
+from hptransfer.sweep.runs import FILE as CSV
+from hptransfer.sweep.runs import Row, csv_sha256, landscape, table, write_csv
+from hptransfer.sweep.store import Store
+from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.sweep.trial import TRAIN
+
+
+class StudyInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a study; its text says what is kept. The command line prints it and exits with 130."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as far as it is finished.
+
+    Attributes:
+        spec: of the study.
+        folder: that holds the store, runs.csv and logs.
+        landscape: the finished runs, eta in SP coordinates.
+        rows: of runs.csv, failed runs included.
+        trained: runs that this session finished; 0 where everything was in the store.
+        failures: why runs failed, each reason once; they are run again at the next start.
+        provenance: of the runs, for `TransferFit.provenance`.
+    """
+
+    spec: StudySpec
+    folder: Path
+    landscape: Landscape
+    rows: Sequence[Row]
+    trained: int
+    failures: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    @property
+    def csv(self) -> Path:
+        """The table of runs."""
+        return self.folder / CSV
+
+
+def run_study(
+    spec: StudySpec,
+    folder: str | Path | None = None,
+    *,
+    train: str = TRAIN,
+    executor: Callable[[OnReport], Executor] | None = None,
+    console: Console | None = None,
+) -> StudyResult:
+    """Train what is missing of a study, and give all of it.
+
+    A finished run is never run again, whatever ended the last session: a stack's results are on disk
+    before it counts as finished.
+
+    Arguments:
+        spec: of the study.
+        folder: for the store, runs.csv and logs; default `runs/NAME`.
+        train: `module:function` that trains a stack, as `hptransfer.lm.train.train_stack` does.
+        executor: makes the engine, given where to send reports; default: processes on this machine.
+        console: for progress; None shows nothing.
+
+    Raises:
+        StudyInterrupted: Ctrl-C; everything finished is kept, and the next start goes on.
+        StoreError: the store cannot be used, or another driver is running the study.
+        MissingExtraError: torch is not installed; DataError: the text cannot be used.
+        HPTransferError: every run failed.
+    """
+    folder = default_folder(spec) if folder is None else Path(folder)
+    with Store(folder) as store:
+        store.begin(spec.model_dump(mode="json"), provenance(spec))
+        driver = Driver(spec, store, train, workers := spec.workers or cores())
+        try:
+            if stacks := driver.missing(spec.widths):
+                if train == TRAIN:
+                    _prepare(spec)
+                make = executor or (lambda report: LocalExecutor(workers, folder / "logs", report))
+                driver.run(make, console or Console(file=io.StringIO()), stacks)
+        except BaseException as error:
+            with suppress(StoreError):  # the fault that ended the session is the one to tell
+                write_csv(table(spec, store.records()), folder / CSV)
+            if isinstance(error, KeyboardInterrupt):
+                raise StudyInterrupted(_kept(driver, folder)) from None
+            raise
+        write_csv(table(spec, store.records()), folder / CSV)
+        return _result(spec, folder, store, driver.trained)
+
+
+def load_result(folder: str | Path) -> StudyResult:
+    """A study from its folder, as far as it is finished; also while it runs.
+
+    Raises:
+        StoreError: there is no study in the folder, or its store cannot be read.
+        HPTransferError: no run is finished.
+    """
+    with Store(Path(folder), read_only=True) as store:
+        spec = parse_study(store.spec(), where=f"the spec in {store.path}")
+        return _result(spec, Path(folder), store, trained=0)
+
+
+def default_folder(spec: StudySpec) -> Path:
+    """`runs/NAME` in the working directory."""
+    return Path("runs") / spec.name
+
+
+def _prepare(spec: StudySpec) -> None:
+    """Fail early, once and clearly; and tokenise the text before many workers ask for it at the same time."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("lm", "training")
+    from hptransfer.lm.data import load_corpus
+
+    run = spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0])
+    load_corpus(run.data, run.model)
+
+
+def _result(spec: StudySpec, folder: Path, store: Store, trained: int) -> StudyResult:
+    records = store.records()
+    rows = table(spec, records)
+    failures = _failures(rows, records)
+    if all(row["status"] == "failed" for row in rows):
+        reason = f": {failures[0]}" if failures else ""
+        raise HPTransferError(f"at least one run must be finished, but none in {folder} is{reason}")
+    source = Source(path=str(folder / CSV), sha256=csv_sha256(rows))
+    sessions = store.sessions()
+    return StudyResult(
+        spec=spec,
+        folder=folder,
+        landscape=landscape(rows, source),
+        rows=rows,
+        trained=trained,
+        failures=failures,
+        provenance={**sessions[-1], "sessions": len(sessions)},
+    )
+
+
+def _failures(rows: Sequence[Row], records: Mapping[str, RunRecord]) -> tuple[str, ...]:
+    failed = [records[str(row["run_id"])].error for row in rows if row["status"] == "failed"]
+    return tuple(dict.fromkeys(reason or "unknown" for reason in failed))
+
+
+def _kept(driver: Driver, folder: Path) -> str:
+    done, planned = driver.progress.total("done"), driver.progress.total("planned")
+    return f"stopped: {done} of {planned} runs are kept in {folder}; the same command goes on from there"

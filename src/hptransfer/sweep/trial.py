@@ -1,0 +1,51 @@
+"""Trial: one call of the training code for one job, in whatever process an engine runs it."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.executors import Job, OnReport, StepReport
+
+TRAIN = "hptransfer.lm.train:train_stack"
+REPORT_EVERY = 0.5  # seconds between two reports of a job
+
+
+def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
+    """Train a job's runs.
+
+    Arguments:
+        job: the runs, and the name of the function that trains them.
+        on_report: told of progress, at most every `REPORT_EVERY` seconds.
+
+    Returns:
+        One record a run, in order.
+    """
+    train = resolve(job.train)
+    records = list(train(job.runs, compiled=job.compiled, on_step=_throttled(job.stack_id, on_report)))
+    if [record.run_id for record in records] != [run.run_id for run in job.runs]:
+        raise ValueError(f"{job.train} must return one record a run, in order, but gave {len(records)}")
+    return records
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The function named `module:function`."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _throttled(stack_id: str, on_report: OnReport) -> Callable[[int, Sequence[float]], None]:
+    last = -REPORT_EVERY
+
+    def on_step(number: int, losses: Sequence[float]) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= REPORT_EVERY:
+            last = now
+            on_report(StepReport(stack_id, number + 1, tuple(float(loss) for loss in losses)))
+
+    return on_step

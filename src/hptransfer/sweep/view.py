@@ -1,0 +1,110 @@
+"""View: a study's progress on the terminal, live where there is one, else as plain lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hptransfer.sweep.planner import Stack
+from hptransfer.sweep.progress import Cell, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+
+class View:
+    """Where progress is shown; `tick` as often as you like, `stack_closed` once a stack.
+
+    Arguments:
+        progress: what to show.
+        console: where.
+        live: the running display; None for plain lines.
+    """
+
+    def __init__(self, progress: Progress, console: Console, live: Live | None) -> None:
+        self._progress = progress
+        self._console = console
+        self._live = live
+
+    def tick(self) -> None:
+        """Draw what has changed since."""
+        if self._live is not None:
+            self._live.update(table(self._progress), refresh=True)
+
+    def stack_closed(self, stack: Stack) -> None:
+        """Without a live display: one line for each variant of the stack."""
+        if self._live is not None:
+            return
+        for variant in dict.fromkeys(run.variant for run in stack.runs):
+            cell = self._progress.cells[variant, stack.width]
+            where = f"at lr {_lr(cell.best_lr)}" if math.isfinite(cell.best) else ""
+            text = f"width {stack.width} {variant}: {cell_text(cell)} {where}".rstrip()
+            self._console.print(
+                f"{text}; {summary(self._progress)}", highlight=False, markup=False, soft_wrap=True
+            )
+
+
+@contextmanager
+def show(progress: Progress, console: Console) -> Iterator[View]:
+    """A view of a study for as long as it runs."""
+    if not console.is_terminal:
+        yield View(progress, console, None)
+        return
+    from rich.live import Live
+
+    with Live(table(progress), console=console, auto_refresh=False) as live:
+        yield View(progress, console, live)
+
+
+def table(progress: Progress) -> Table:
+    """Variants by widths: finished of planned runs, best loss, how many diverged or failed."""
+    from rich.table import Table
+
+    spec = progress.spec
+    shown = Table(title=spec.name, caption=summary(progress), title_justify="left", caption_justify="left")
+    shown.add_column("variant")
+    for width in spec.widths:
+        shown.add_column(f"width {width}")
+    for variant in spec.families():
+        shown.add_row(variant, *(cell_text(progress.cells[variant, width]) for width in spec.widths))
+    return shown
+
+
+def cell_text(cell: Cell) -> str:
+    """`7/9, best 3.893, 1 diverged`."""
+    parts = [f"{cell.done}/{cell.planned}"]
+    if math.isfinite(cell.best):
+        parts.append(f"best {cell.best:.3f}")
+    if cell.diverged:
+        parts.append(f"{cell.diverged} diverged")
+    if cell.failed:
+        parts.append(f"{cell.failed} failed")
+    return ", ".join(parts)
+
+
+def summary(progress: Progress) -> str:
+    """`33/135 runs, 2 diverged, 1:02 elapsed, about 3:10 left`."""
+    parts = [f"{progress.total('done')}/{progress.total('planned')} runs"]
+    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := progress.total(name))]
+    parts.append(f"{clock(progress.elapsed)} elapsed")
+    eta = progress.eta()
+    if eta:
+        parts.append(f"about {clock(eta)} left")
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:30`, `3:05:00`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _lr(lr: float) -> str:
+    """`2^-6` where it is a power of two, else a decimal."""
+    exponent = math.log2(lr)
+    return f"2^{exponent:.0f}" if exponent.is_integer() else f"{lr:.3g}"
