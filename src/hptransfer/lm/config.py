@@ -26,7 +26,7 @@ class ModelConfig(Config):
     depth: int = Field(2, gt=0)  # blocks
     heads: int = Field(4, gt=0)  # attention heads; must divide the width
     context: int = Field(64, gt=0)  # tokens a sequence
-    vocab: int = Field(512, ge=257)  # BPE vocabulary; 256 bytes and at least one merge
+    vocab: int = Field(512, ge=257, le=65536)  # BPE vocabulary: 256 bytes, at least one merge, 16 bits
     mlp_ratio: int = Field(4, gt=0)  # MLP hidden size / width
     embedding_std: float = Field(1.0, gt=0)  # init std of token and position embeddings, at every width
 
@@ -45,7 +45,9 @@ class ModelConfig(Config):
 class DataConfig(Config):
     """Where the text comes from."""
 
-    source: Literal["python-stdlib", "text"] = "python-stdlib"  # the interpreter's own source files, or `files`
+    source: Literal["python-stdlib", "text"] = (
+        "python-stdlib"  # the interpreter's own source files, or `files`
+    )
     files: str | None = None  # glob of text files; for source `text`
     validation_fraction: float = Field(0.05, gt=0, lt=1)  # share of the files held out
     validation_tokens: int = Field(16384, gt=0)  # tokens of the held-out text a final loss is measured on
@@ -70,7 +72,6 @@ class TrainConfig(Config):
     weight_decay: float = Field(0.0, ge=0)  # AdamW's lambda, coupled (each step shrinks by lr x lambda)
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW's moment decay rates
     eps: float = Field(1e-8, gt=0)  # AdamW's epsilon
-    eval_every: int = Field(0, ge=0)  # steps between validation losses in the curve; 0: at the end only
     dtype: Literal["float32", "float64"] = "float32"  # of weights and arithmetic
 
     @model_validator(mode="after")
