@@ -47,7 +47,7 @@ class Landscape:
     """Losses of runs over scale and hyperparameter, one row a run; the only thing `quantify` knows.
 
     Rows are never merged: two rows with the same variant, scale, hyperparameter and seed are two replicate
-    runs, and count as such in the noise estimate.
+    runs. (`quantify` counts rows that agree in the loss as well once.)
 
     Attributes:
         variant: name of the curve family of each run, shape [runs].

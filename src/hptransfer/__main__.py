@@ -1,0 +1,5 @@
+"""`python -m hptransfer`."""
+
+from hptransfer.cli import main
+
+main()

@@ -1,0 +1,43 @@
+"""The commands, gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from hptransfer.cli.errors import guarded
+from hptransfer.cli.fit import fit
+from hptransfer.version import __version__
+
+app = typer.Typer(
+    name="hptransfer",
+    help="Measure whether a learning rate tuned on small models transfers to large ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command(name="fit")(guarded(fit))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hptransfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line, on `sys.argv` unless arguments are given, and exits with its code."""
+    app(args=None if arguments is None else list(arguments), prog_name="hptransfer")

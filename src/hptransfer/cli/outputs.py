@@ -1,0 +1,40 @@
+"""Output files, checked before the work whose result they are to hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hptransfer.errors import HPTransferError
+
+
+class OutputError(HPTransferError):
+    """A file cannot be written where the user asked for it."""
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -> None:
+    """Checks that every output can be written, and that none would overwrite another or an input.
+
+    Raises:
+        OutputError: where one cannot be.
+    """
+    taken = {path.resolve(): "is also read" for path in inputs}
+    for path in outputs:
+        if path is None:
+            continue
+        problem = taken.get(path.resolve()) or _problem(path)
+        if problem:
+            raise OutputError(f"cannot write {path}: it {problem}")
+        taken[path.resolve()] = "is named for two outputs"
+
+
+def _problem(path: Path) -> str | None:
+    """Why a file cannot be written, or None."""
+    if path.is_dir():
+        return "is a directory"
+    if path.exists():
+        return None if os.access(path, os.W_OK) else "is not writable"
+    if not path.parent.is_dir():
+        return f"lies in {path.parent}, which is not a directory"
+    return None if os.access(path.parent, os.W_OK) else f"lies in {path.parent}, which is not writable"

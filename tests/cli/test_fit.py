@@ -1,0 +1,197 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hptransfer import __version__
+from hptransfer.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def table(widths=(64, 128, 256, 512), variants=("sp", "mup"), lrs=range(3, 12)):
+    lines = ["variant,width,lr,seed,loss"]
+    for variant in variants:
+        for width in widths:
+            for x in lrs:
+                best = 7 + (np.log2(width / 64) if variant == "sp" else 0)
+                loss = 3 + (width / 64) ** -0.5 + 0.05 * (x - best) ** 2
+                lines.append(f"{variant},{width},{2.0**-x},0,{loss:.6f}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def csv(text, name="runs.csv"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return csv
+
+
+def test_fit_prints_the_answer_and_writes_it(run, csv, tmp_path):
+    out = tmp_path / "fit.json"
+    code, printed, errors = run("fit", csv(table()), "--target", 2048, "--target", 4096, "--json", out)
+    assert (code, errors) == (0, "")
+    assert "Prediction" in printed
+    assert printed.rstrip().endswith(f"wrote {out}")
+    document = json.loads(out.read_text())
+    assert document["schema"] == 1
+    assert [p["scale"] for p in document["variants"]["sp"]["predictions"]] == [2048, 4096]
+    assert document["variants"]["sp"]["metrics"]["drift"]["value"] == pytest.approx(-1, abs=0.05)
+
+
+def test_columns_by_flag_and_without_variant_and_seed(run, csv, tmp_path):
+    text = table(variants=["sp"]).replace("variant,width,lr,seed,loss", "x,params,eta,y,val")
+    out = tmp_path / "fit.json"
+    names = ("--scale", "params", "--hp", "eta", "--loss", "val", "--json", out)
+    code, printed, _ = run("fit", csv(text), *names)
+    assert code == 0
+    assert "params" in printed
+    document = json.loads(out.read_text())
+    assert list(document["variants"]) == ["all"]
+    assert document["columns"]["hp"] == "eta"
+
+
+def test_settings_reach_the_fit(run, csv, tmp_path):
+    out = tmp_path / "fit.json"
+    settings = ("--level", 0.9, "--tolerance", 0.02, "--family", "power", "--reference", "mup")
+    more = ("--holdout", 2, "--coordinates", "sp", "--where", "width != 128", "--resamples", 100)
+    assert run("fit", csv(table()), *settings, *more, "--json", out)[0] == 0
+    used = json.loads(out.read_text())["settings"]
+    expected = {"level": 0.9, "tolerance": 0.02, "family": "power", "reference": "mup", "holdout": 2}
+    assert {key: used[key] for key in expected} == expected
+    assert used["coordinates"] == "sp"
+    variant = json.loads(out.read_text())["variants"]["sp"]
+    assert [optimum["scale"] for optimum in variant["optima"]] == [64, 256, 512]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (table(widths=[64]), "a law needs 3"),
+        (table(widths=[64, 128]), "a law needs 3"),
+        (table(lrs=[7]), ""),
+        (table(lrs=[6, 7]), ""),
+        ("width,lr,loss\n64,0.1,nan\n128,0.1,inf\n256,0.1,diverged\n", ""),
+        ("width,lr,loss\n64,0.1,2.5\n", ""),
+        ("width,lr,loss\n64,0.1,0\n64,0.2,0\n64,0.4,0\n", ""),
+    ],
+)
+def test_thin_data_prints_what_there_is_and_exits_with_0(run, csv, text, says):
+    code, printed, errors = run("fit", csv(text), "--target", 4096)
+    assert (code, errors) == (0, "")
+    assert says in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("", (), "is empty"),
+        ("width,lr,loss\n", (), "no rows"),
+        ("width,rate,loss\n64,0.1,2\n", (), "no column 'lr' (hp)"),
+        (table(), ("--scale", "widht"), "did you mean 'width'?"),
+        ("width,lr,loss\n64,fast,2\n", (), "row 2 of"),
+        ("width,lr,loss\n64,0.1,2\n64,-0.1,2\n", (), "has lr=-0.1"),
+        ("width,lr,loss\n64,0.1,lots\n", (), "has loss=lots"),
+        (table(), ("--where", "width >"), "where must read like"),
+        (table(), ("--level", "2"), "level"),
+        (table(), ("--family", "cubic"), "cubic"),
+        (table(), ("--reference", "ntk"), "ntk"),
+        (table(), ("--target", "-1"), "target"),
+        (table(), ("--target", "nan"), "target"),
+        (table(), ("--tolerance", "0"), "tolerance"),
+        (table(), ("--coordinates", "polar"), "polar"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, csv, text, arguments, message):
+    code, printed, errors = run("fit", csv(text), *arguments)
+    assert (code, printed) == (2, "")
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("fit",), ("fit", "--no-such-flag"), ("fut",), ("fit", "x", "--level", "a")]
+)
+def test_wrong_usage_exits_with_2(run, arguments):
+    code, _, errors = run(*arguments)
+    assert code == (2 if arguments else code)
+    assert "Traceback" not in errors
+
+
+def test_unwritable_outputs_are_found_before_the_work(run, csv, tmp_path):
+    path = csv(table())
+    (tmp_path / "file").write_text("")
+    for out, message in [
+        (tmp_path, "is a directory"),
+        (tmp_path / "none" / "fit.json", "which is not a directory"),
+        (tmp_path / "file" / "fit.json", "which is not a directory"),
+        (path, "is also read"),
+    ]:
+        code, printed, errors = run("fit", path, "--json", out)
+        assert (code, printed) == (2, "")
+        assert errors.startswith(f"error: cannot write {out}: it ")
+        assert message in errors
+    if os.geteuid():  # root may write anywhere
+        (tmp_path / "sealed").mkdir(mode=0o500)
+        assert "not writable" in run("fit", path, "--json", tmp_path / "sealed" / "fit.json")[2]
+
+
+def test_a_disk_that_fails_is_one_line_too(run, csv):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    code, _, errors = run("fit", csv(table(widths=[64])), "--json", "/dev/full")
+    assert code == 2
+    assert errors == "error: No space left on device\n"
+
+
+def test_notes_go_to_stderr(run, csv):
+    text = table().splitlines()
+    repeated = [line + ",1" for line in text[1:]] + [line + ",2" for line in text[1:]]
+    code, _, errors = run("fit", csv("\n".join([text[0] + ",epoch", *repeated])))
+    assert code == 0
+    assert errors.startswith("note: runs of equal variant, width, lr and seed differ in 'epoch'")
+
+
+def test_version_and_help(run):
+    assert run("--version") == (0, f"hptransfer {__version__}\n", "")
+    code, printed, _ = run("fit", "--help")
+    assert code == 0
+    for option in ("--scale", "--hp", "--loss", "--by", "--seed", "--target", "--where", "--json"):
+        assert option in printed
+
+
+def test_interrupts_exit_with_130(run, csv, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hptransfer.cli.fit.quantify", interrupted)
+    assert run("fit", csv(table())) == (130, "", "interrupted\n")
+
+
+def test_as_a_program(csv):
+    def program(*arguments):
+        command = [sys.executable, "-m", "hptransfer", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    good = program("fit", csv(table()))
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "sp" in good.stdout
+    bad = program("fit", "none.csv")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "error: cannot read none.csv: No such file or directory\n"
