@@ -1,0 +1,55 @@
+# make demo    train the demonstration study and print its transfer table (about ten minutes, once)
+# make test    the test suite           make lint    style, types, floors
+# make docs    the documentation        make bench   the benchmarks
+# A virtual environment is made in .venv on the first call; CUDA or other indexes: pip's own configuration.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+METADATA := pyproject.toml constraints.txt src/hptransfer/version.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp a set of extras: what is installed is not installed again until the metadata change.
+$(VENV)/.demo: $(METADATA) | $(BIN)/python
+	$(PIP_INSTALL) -e '.[lm,report]'
+	@touch $@
+
+$(VENV)/.dev: $(METADATA) | $(BIN)/python
+	$(PIP_INSTALL) -e '.[lm,report,dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: $(METADATA) | $(BIN)/python
+	$(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/hptransfer demo
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/extrapolation.py
+
+clean:
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
