@@ -152,9 +152,8 @@ def test_unwritable_outputs_are_found_before_the_work(run, csv, tmp_path):
         assert "not writable" in run("fit", path, "--json", tmp_path / "sealed" / "fit.json")[2]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_disk_that_fails_is_one_line_too(run, csv):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("needs /dev/full")
     code, _, errors = run("fit", csv(table(widths=[64])), "--json", "/dev/full")
     assert code == 2
     assert errors == "error: No space left on device\n"
