@@ -1,0 +1,122 @@
+"""Bias, rmse, coverage and width of every estimate on simulated studies, beside what people use today.
+
+    python benchmarks/calibration.py --studies 40             # the families the estimator was built on
+    python benchmarks/calibration.py --studies 40 --held-out  # families it was not
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+
+import numpy as np
+from baselines import METHODS, baseline
+from simulator import FAMILIES, HELD_OUT, Study, simulate
+
+from hptransfer.quantify import quantify
+from hptransfer.quantify.cells import cells_of
+from hptransfer.quantify.result import Estimate
+
+QUANTITIES = ("optimum", "drift", "predict 4x", "alpha", "gamma", "kappa", "R_inf")
+Row = tuple[float, float, float, float]  # truth, value, low, high
+
+
+def log2(estimate: Estimate) -> tuple[float, float, float]:
+    """An hp estimate in octaves; NaN where it is missing or one-sided."""
+    parts = (estimate.value, estimate.low, estimate.high)
+    if any(p is None for p in parts):
+        return (float("nan"),) * 3
+    value, low, high = (float(np.log2(p)) for p in parts if p is not None)
+    return value, low, high
+
+
+def plain(estimate: Estimate) -> tuple[float, float, float]:
+    value, low, high = (float("nan") if p is None else p for p in (estimate.value, estimate.low, estimate.high))
+    return value, low, high
+
+
+def measure_ours(study: Study, resamples: int) -> dict[str, list[Row]]:
+    truth = study.truth
+    fit = quantify(
+        study.landscape, targets=(truth.target,), reference="a", holdout=0, resamples=resamples
+    ).variants["b"]
+    out: dict[str, list[Row]] = {
+        "optimum": [
+            (t, *log2(o.hp)) for t, o, ok in zip(truth.x, fit.optima, truth.inside, strict=True) if ok
+        ]
+    }
+    m = fit.metrics
+    out["drift"] = [(truth.drift, *plain(m["drift"]))]
+    out["predict 4x"] = [(truth.x_target, *log2(fit.predictions[0].hp))]
+    known = {"alpha": truth.alpha, "gamma": truth.gamma, "kappa": truth.kappa, "R_inf": truth.r_inf}
+    for name, value in known.items():
+        out[name] = [(value, *plain(m.get(name, Estimate())))]
+    return out
+
+
+def measure_baseline(study: Study, method: str) -> dict[str, list[Row]]:
+    truth = study.truth
+    cells = next(c for c in cells_of(study.landscape) if c.variant == "b")
+    fit = baseline(method, cells, truth.target)
+    optima = [
+        (float(t), float(v), float(lo), float(hi))
+        for t, v, lo, hi, ok in zip(truth.x, fit.x, fit.low, fit.high, truth.inside, strict=True)
+        if ok
+    ]
+    return {
+        "optimum": optima,
+        "drift": [(truth.drift, *fit.slope)],
+        "predict 4x": [(truth.x_target, *fit.prediction)],
+    }
+
+
+def summary(rows: list[Row]) -> str:
+    a = np.array(rows)
+    known = np.isfinite(a).all(axis=1)
+    if not known.any():
+        return f"{'-':>8}"
+    error = a[known, 1] - a[known, 0]
+    held = (a[known, 2] <= a[known, 0]) & (a[known, 0] <= a[known, 3])
+    width = np.median(a[known, 3] - a[known, 2])
+    return (
+        f"n {known.sum():5d}/{len(a):<5d} bias {error.mean():+7.3f}  rmse {np.sqrt(np.mean(error**2)):7.3f}  "
+        f"median |e| {np.median(abs(error)):6.3f}  holds {held.mean():5.3f}  median width {width:7.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=40, help="studies a family")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--held-out", action="store_true", help="only the families held out of development")
+    parser.add_argument("--families", default="", help="comma-separated; overrides the default list")
+    parser.add_argument("--ours-only", action="store_true")
+    args = parser.parse_args()
+    families = args.families.split(",") if args.families else (HELD_OUT if args.held_out else FAMILIES)
+    methods = ("ours",) if args.ours_only else ("ours", *METHODS)
+    table: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    started = time.perf_counter()
+    for family in families:
+        for i in range(args.studies):
+            study = simulate(family, args.first_seed + i)
+            for method in methods:
+                found = (
+                    measure_ours(study, args.resamples) if method == "ours" else measure_baseline(study, method)
+                )
+                for quantity, rows in found.items():
+                    table[quantity, family, method] += rows
+    for quantity in QUANTITIES:
+        print(f"\n{quantity}")
+        for family in (*families, "overall"):
+            for method in methods:
+                chosen = families if family == "overall" else (family,)
+                rows = [r for f in chosen for r in table[quantity, f, method]]
+                if rows:
+                    print(f"  {family:12s} {method:17s} {summary(rows)}")
+    print(f"\n{len(families) * args.studies} studies in {time.perf_counter() - started:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
