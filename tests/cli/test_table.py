@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from hptransfer.cli import app
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """The last table's rows by tensor."""
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines() if ".weight" in line}
+
+
+def test_prints_what_every_tensor_gets() -> None:
+    result = CliRunner().invoke(app, ["table", "mup", "--widths", "64,256"])
+    assert result.exit_code == 0
+    assert "mup at width 256 (m = 4, base 64), sp coordinates; attention logits x 0.0625" in result.output
+    rows = rows_of(result.output)
+    assert len(rows) == 16
+    assert rows["token_embedding.weight"] == ["embedding", "512x256", "1", "1", "4", "1", "1"]
+    assert rows["blocks.1.qkv.weight"] == ["hidden", "768x256", "0.0625", "1", "1", "1", "1"]
+    assert rows["blocks.0.mlp_norm.weight"] == ["vector", "256", "ones", "1", "4", "0", "1"]
+    assert rows["readout.weight"] == ["readout", "512x256", "0.03125", "1", "1", "1", "1"]
+
+
+def test_mup_coordinates_divide_every_lr_by_m() -> None:
+    result = CliRunner().invoke(
+        app, ["table", "mup", "--widths", "256", "--base-width", "64", "--coordinates", "mup"]
+    )
+    rows = rows_of(result.output)
+    assert rows["token_embedding.weight"][4] == "1"
+    assert rows["blocks.1.qkv.weight"][4] == "0.25"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["mupp"], "did you mean 'mup'"),
+        (["mup", "--widths", "64,wide"], "whole numbers"),
+        (["mup", "--widths", "66", "--heads", "4"], "heads must divide width"),
+        (["mup", "--widths", "-64"], "greater than 0"),
+        (["mup", "--coordinates", "polar"], "sp, mup"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(app, ["table", *arguments])
+    assert result.exit_code == 2
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_needs_no_torch() -> None:
+    code = (
+        "import sys; from hptransfer.cli import main\n"
+        "try: main(['table', 'mup'])\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip().endswith("False")
