@@ -9,6 +9,8 @@ import typer
 
 from hptransfer.cli.errors import guarded
 from hptransfer.cli.fit import fit
+from hptransfer.cli.study import demo, report, run
+from hptransfer.cli.table import table
 from hptransfer.version import __version__
 
 app = typer.Typer(
@@ -20,7 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command(name="fit")(guarded(fit))
+for command in (demo, run, fit, report, table):
+    app.command(name=command.__name__)(guarded(command))
 
 
 def _print_version(wanted: bool) -> None:
