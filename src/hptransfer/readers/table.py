@@ -90,7 +90,7 @@ def expand(columns: Mapping[str, Cells]) -> dict[str, Cells]:
     """Columns with nested objects (W&B's config and summary) spread over dotted columns: config.lr."""
     spread: dict[str, Cells] = {}
     for name, cells in columns.items():
-        if any(isinstance(cell, Mapping) for cell in cells):
+        if any(issubclass(kind, Mapping) for kind in set(map(type, cells))):
             spread.update(columns_of([{name: cell} for cell in cells]))
         else:
             spread[name] = cells
@@ -184,7 +184,11 @@ def floats(cells: Cells) -> tuple[FloatArray, NDArray[np.bool_]]:
             return np.array(cells, dtype=np.float64), np.zeros(len(cells), dtype=np.bool_)
         except (ValueError, OverflowError):
             pass
-    values = [_number(cell) for cell in cells]
+    if kinds == {str}:  # a text is looked at once, however often it stands there
+        numbers = {cell: _number(cell) for cell in set(cells)}
+        values = [numbers[cell] for cell in cells]
+    else:
+        values = [_number(cell) for cell in cells]
     bad = np.array([value is None for value in values], dtype=np.bool_)
     return np.array(values, dtype=np.float64), bad
 
@@ -203,6 +207,8 @@ def _number(cell: Any) -> float | None:
 
 def texts(cells: Cells) -> list[str]:
     """Cells as labels: whole numbers without a point, nothing for a blank."""
+    if set(map(type, cells)) == {str}:
+        return [cell.strip() for cell in cells]
     return [_text(cell) for cell in cells]
 
 
