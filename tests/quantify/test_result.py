@@ -65,3 +65,22 @@ def test_a_fit_prints_in_a_few_lines(fit):
     ]
     assert "Drift" in fit.summary()
     assert max(map(len, fit.summary(100).splitlines())) <= 100
+
+
+@pytest.mark.parametrize("kind", ["basins", "optimum", "loss"])
+def test_plot_gives_axes_back(fit, kind):
+    assert len(fit.plot(kind)) == 2
+    (axes,) = fit.plot(kind, ["mup"])
+    assert axes.get_title(loc="left") == "mup"
+
+
+def test_plot_of_the_metrics_and_of_nothing_known(fit):
+    assert all(axes.figure is not None for axes in fit.plot("metrics"))
+    with pytest.raises(hpt.HPTransferError, match="kind must be one of basins, optimum, loss, metrics"):
+        fit.plot("everything")
+
+
+def test_a_notebook_shows_the_summary(fit):
+    shown = fit._repr_html_()
+    assert shown.startswith("<pre>")
+    assert "Drift" in shown

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,8 @@ from hptransfer.landscape import FloatArray, Landscape
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 VerdictValue = Literal["invariant", "predictable", "unpredictable", "undecided"]
 
@@ -265,6 +268,29 @@ class TransferFit:
             )
         return pairs
 
+    def plot(self, kind: str = "basins", variants: Sequence[str] | None = None) -> list[Axes]:
+        """One kind of figure as small multiples, a panel a variant; `fit.plot()[0].figure` is the figure.
+
+        Arguments:
+            kind: `basins` (loss against the hyperparameter), `optimum` or `loss` (their laws against scale),
+                or `metrics` (a panel a metric).
+            variants: names of those to draw, in this order; None draws all.
+
+        Raises:
+            QuantifyError: the kind or a name is unknown.
+        """
+        from hptransfer.report import plots
+
+        kinds: dict[str, Callable[..., Figure]] = {
+            "basins": plots.plot_basins,
+            "optimum": plots.plot_optimum,
+            "loss": plots.plot_loss,
+            "metrics": plots.plot_metrics,
+        }
+        if kind not in kinds:
+            raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
+        return [axes for axes in kinds[kind](self, variants=variants).axes if axes.get_visible()]
+
     def to_frame(self, table: str = "metrics") -> pd.DataFrame:
         """One table of the fit as a pandas frame; see `hptransfer.quantify.frames.to_frame`."""
         from hptransfer.quantify.frames import to_frame
@@ -279,6 +305,10 @@ class TransferFit:
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
+
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return f"<pre>{html.escape(self.summary(100))}</pre>"
 
     def __repr__(self) -> str:
         verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:20])
