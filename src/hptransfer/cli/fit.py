@@ -78,7 +78,7 @@ def fit(
     ] = None,
     resamples: Annotated[int, typer.Option(metavar="X", help="Bootstrap draws.")] = 1000,
     limit: Annotated[
-        int, typer.Option(min=1, min=1, metavar="X", help="Most variants to print; files hold all of them.")
+        int, typer.Option(min=1, metavar="X", help="Most variants to print; files hold all of them.")
     ] = 20,
     json: Annotated[
         Path | None, typer.Option(metavar="OUT", help="Write the fit as JSON (schema version 1).")
