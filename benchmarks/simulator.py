@@ -87,8 +87,9 @@ def _shape(family: str, rng: np.random.Generator) -> tuple[Shape, float]:
 
         return cliff, wall + 1.0
     if family == "double_well":
-        at, wide = rng.uniform(1.3, 2.2) * rng.choice([-1.0, 1.0]), rng.uniform(0.35, 0.6)
-        deep = rng.uniform(0.4, 0.9) * 0.5 * h * at * at
+        # A second, higher minimum that the grid can see: 2.2 to 3.5 octaves off, about an octave wide.
+        at, wide = rng.uniform(2.2, 3.5) * rng.choice([-1.0, 1.0]), rng.uniform(0.45, 0.8)
+        deep = float(rng.uniform(0.5, 0.9) * _linex(np.array(at), h, 0.4))
         return lambda u: _linex(u, h, 0.4) - deep * np.exp(-0.5 * ((u - at) / wide) ** 2), wall
     if family == "morse":
         s = rng.uniform(0.2, 0.7)

@@ -108,10 +108,7 @@ def quantify(
         base_scale,
     )
     _check(settings)
-    all_basins = [
-        fit_basins(cells, settings.resamples, settings.seed + i)
-        for i, cells in enumerate(cells_of(landscape))
-    ]
+    all_basins = fit_basins(list(cells_of(landscape)), settings.resamples, settings.seed)
     if reference is not None and reference not in [b.cells.variant for b in all_basins]:
         names = ", ".join(b.cells.variant for b in all_basins[:8])
         raise QuantifyError(

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.landscape import FloatArray
-from hptransfer.quantify.cells import BoolArray
+from hptransfer.quantify.cells import BoolArray, IntArray
 
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
 # scales the data alone cannot tell a scatter of 0 from one of half an octave.
-SCATTER_OCTAVES = 0.05
-SCATTER_LOG_CURVATURE = 0.1
+SCATTER_OCTAVES = 0.04
+SCATTER_LOG_CURVATURE = 0.05
 SCATTER_NATS = 0.001
-ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 80))
+ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 60))
 ALPHA_PRIOR = (np.log(0.5), 1.2)  # centre and sd of log alpha; weak, keeps thin data off the bounds
 RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 12))  # beta of the offset family
 SHARES = np.concatenate([-np.geomspace(0.95, 0.02, 16), np.geomspace(0.02, 30.0, 24)])
@@ -230,27 +230,58 @@ def _loss_grid(
     n: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
 ) -> tuple[FloatArray, BoolArray]:
     """Best (L_inf, A, alpha) of each row of y [R, K], and the bounds it sits on [R, 3]."""
-    power = n ** -ALPHAS[:, None]  # [G, K]
-    ones = np.ones_like(n)
-    w1, wp = inverse @ ones, power @ inverse
-    s11, s1p, spp = ones @ w1, power @ w1, np.einsum("gk,gk->g", wp, power)
-    y1, yp = y @ w1, y @ wp.T  # [R], [R, G]
-    total = np.einsum("rk,kl,rl->r", y, inverse, y)[:, None]
+    chi2 = _profile(n ** -ALPHAS[:, None], y, inverse, floor)[3] + _alpha_penalty(ALPHAS)
+    best = np.argmin(chi2, axis=1)
+    ends = (best == 0) | (best == len(ALPHAS) - 1)
+    alpha = ALPHAS[best] * np.exp(_vertex(chi2, best) * np.log(ALPHAS[1] / ALPHAS[0]))
+    level, gain, at_floor, _ = _solve_rows(n ** -alpha[:, None], y, inverse, floor)
+    return np.stack([level, gain, alpha], axis=1), np.stack([at_floor, gain <= 0, ends], axis=1)
+
+
+def _alpha_penalty(alpha: FloatArray) -> FloatArray:
+    return np.asarray(((np.log(alpha) - ALPHA_PRIOR[0]) / ALPHA_PRIOR[1]) ** 2)
+
+
+def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
+    """Offset of the parabola's vertex from the best grid point, in grid steps, [R]."""
+    row, last = np.arange(len(chi2)), chi2.shape[1] - 1
+    left, right = chi2[row, np.maximum(best - 1, 0)], chi2[row, np.minimum(best + 1, last)]
+    bend = left + right - 2 * chi2[row, best]
+    shift = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0)
+    return np.where((best == 0) | (best == last), 0.0, np.clip(shift, -0.5, 0.5))
+
+
+def _profile(
+    power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
+) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
+    """Best L_inf and A for every row of y [R, K] and every alpha [G, K], the bounds hit, chi2; [R, G] each."""
+    w1, wp = inverse.sum(axis=0), power @ inverse
+    sums = (w1.sum(), power @ w1, np.einsum("gk,gk->g", wp, power), (y @ w1)[:, None], y @ wp.T)
+    return _two_parameters(*sums, np.einsum("rk,kl,rl->r", y, inverse, y)[:, None], floor)
+
+
+def _solve_rows(
+    power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
+) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
+    """As `_profile`, each row of y with its own alpha, [R] each."""
+    w1, wp = inverse.sum(axis=0), power @ inverse
+    sums = (w1.sum(), power @ w1, np.einsum("rk,rk->r", wp, power), y @ w1, np.einsum("rk,rk->r", wp, y))
+    return _two_parameters(*sums, np.einsum("rk,kl,rl->r", y, inverse, y), floor)
+
+
+def _two_parameters(
+    s11: float, s1p: FloatArray, spp: FloatArray, y1: FloatArray, yp: FloatArray, total: FloatArray, floor: bool
+) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
+    """Least squares of y on (1, power) from its weighted sums, with L_inf >= 0 and A >= 0."""
     det = s11 * spp - s1p**2
-    level = (y1[:, None] * spp - yp * s1p) / det
-    gain = (yp * s11 - y1[:, None] * s1p) / det
-    chi2 = total - level * y1[:, None] - gain * yp
+    level = (y1 * spp - yp * s1p) / det
+    gain = (yp * s11 - y1 * s1p) / det
+    chi2 = total - level * y1 - gain * yp
     at_floor = (level < 0) & floor
     gain = np.where(at_floor, yp / spp, gain)
     level = np.where(at_floor, 0.0, level)
     chi2 = np.where(at_floor, total - yp**2 / spp, chi2)
     rising = gain <= 0
-    level = np.where(rising, (y1 / s11)[:, None], level)
-    chi2 = np.where(rising, total - (y1**2 / s11)[:, None], chi2)
-    gain = np.where(rising, 0.0, gain)
-    penalty = ((np.log(ALPHAS) - ALPHA_PRIOR[0]) / ALPHA_PRIOR[1]) ** 2
-    best = np.argmin(chi2 + penalty, axis=1)
-    row = np.arange(len(y))
-    out = np.stack([level[row, best], gain[row, best], ALPHAS[best]], axis=1)
-    ends = (best == 0) | (best == len(ALPHAS) - 1)
-    return out, np.stack([at_floor[row, best], rising[row, best], ends], axis=1)
+    level = np.where(rising, y1 / s11, level)
+    chi2 = np.where(rising, total - y1**2 / s11, chi2)
+    return level, np.where(rising, 0.0, gain), at_floor, chi2

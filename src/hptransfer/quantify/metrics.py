@@ -47,7 +47,7 @@ def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArra
         best = np.nanmin(loss)
         keep = cells.usable[k] & (loss <= best + (threshold - 1.0) * abs(best))
         u = cells.x[k, keep] - laws.hp.at(cells.scale[k])
-        rise = excess(u, laws.log_h.at(cells.scale[k]), basins.skew[k], basins.tail[k])
+        rise = excess(u, laws.log_h.at(cells.scale[k]), basins.shape)
         out.append(loss[keep] - laws.loss.at(cells.scale[k]) - rise)
     return np.concatenate(out)
 

@@ -46,10 +46,8 @@ def _expected_regret(
     """Candidate values of log2 eta and the loss each is expected to give up, nats."""
     spread = min(max(float(np.std(x)), 0.02), 3.0)
     candidates = centre + spread * np.linspace(-3.0, 1.5, 91)
-    inside = basins.fitted
-    skew = basins.skew_draws[laws.index][:, inside].mean(axis=1)[:, None]
-    tail = basins.tail_draws[laws.index][:, inside].mean(axis=1)[:, None]
-    cost = excess(candidates - x[:, None], log_h[:, None], skew, tail)
+    shape = basins.shape_draws[laws.index][:, None]
+    cost = excess(candidates - x[:, None], log_h[:, None], shape)
     # A run that is thrown off altogether costs what it costs, not the exponential of a shape's tail.
     return candidates, np.minimum(cost, 10.0).mean(axis=0)
 
