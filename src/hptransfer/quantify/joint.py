@@ -11,6 +11,7 @@ from hptransfer.quantify.cells import BoolArray, IntArray
 from hptransfer.quantify.laws import (
     SCATTER_LOG_CURVATURE,
     SCATTER_OCTAVES,
+    SCATTER_PER_MISFIT,
     LineFit,
     LossFit,
     fit_line,
@@ -59,7 +60,8 @@ def fit_laws(basins: Basins, use: BoolArray, family: str | None, rng: np.random.
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
-    families = {name: fit_line(t, x, x_draws, SCATTER_OCTAVES, name, rng) for name in ("const", "power")}
+    prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
+    families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
     if len(scale) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))

@@ -319,15 +319,29 @@ def _seed_evidence(batch: Batch, rise: FloatArray, hypers: Hypers) -> FloatArray
 
 def draw(posterior: Posterior, v: int, draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Draws of one variant's parameters: local [B, K, 3] and shared [B, SHARED]."""
-    g = rng.choice(posterior.weight.shape[1], size=draws, p=posterior.weight[v])
     normal, state = posterior.normal, posterior.state
     scales = state.local.shape[2]
-    used, back = np.unique(g, return_inverse=True)
-    root = np.linalg.cholesky(normal.shared[v, used])
-    own = np.linalg.cholesky(normal.own[v, used])
-    shift = np.einsum("bpq,bq->bp", root[back], rng.standard_normal((draws, SHARED)))
-    local = np.einsum("bkpq,bkq->bkp", own[back], rng.standard_normal((draws, scales, 3)))
-    local -= np.einsum("bkpq,bq->bkp", normal.cross[v, g], shift)
-    return state.local[v, g] + local, state.shared[v, g] + shift
+    pick = np.sort(rng.choice(posterior.weight.shape[1], size=draws, p=posterior.weight[v]))
+    used, starts = np.unique(pick, return_index=True)
+    root, own = _root(normal.shared[v, used]), _root(normal.own[v, used])
+    shared = rng.standard_normal((draws, SHARED))
+    local = rng.standard_normal((draws, scales, 3))
+    for i, g in enumerate(used):
+        rows = slice(starts[i], starts[i + 1] if i + 1 < len(used) else draws)
+        shift = shared[rows] @ root[i].T
+        moved = shift @ normal.cross[v, g].reshape(scales * 3, SHARED).T
+        own_part = np.einsum("kpq,bkq->bkp", own[i], local[rows])
+        local[rows] = state.local[v, g] + own_part - moved.reshape(-1, scales, 3)
+        shared[rows] = state.shared[v, g] + shift
+    # Neighbouring rows share a noise setting; shuffled, any part of the draws stands for all of them.
+    order = rng.permutation(draws)
+    return local[order], shared[order]
 
 
+def _root(covariance: FloatArray) -> FloatArray:
+    """A square root of each matrix of a stack; rounding may leave them barely indefinite."""
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        value, vector = np.linalg.eigh(covariance)
+        return np.asarray(vector * np.sqrt(np.maximum(value, 0.0))[..., None, :])

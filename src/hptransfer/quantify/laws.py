@@ -10,8 +10,10 @@ from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, IntArray
 
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
-# scales the data alone cannot tell a scatter of 0 from one of half an octave.
-SCATTER_OCTAVES = 0.04
+# scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
+# differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit.
+SCATTER_OCTAVES = 0.002
+SCATTER_PER_MISFIT = 0.25  # octaves
 SCATTER_LOG_CURVATURE = 0.05
 SCATTER_NATS = 0.001
 ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 60))

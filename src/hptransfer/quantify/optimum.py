@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +30,7 @@ class Basins:
         x_draws: shape [B, K]; and loss_draws, log_h_draws likewise.
         shape: coefficients of the shared shape, [FEATURES]. shape_draws: [B, FEATURES].
         noise: sd of one run's loss near the optimum, nats.
+        misfit: sd of the shared shape's relative error at single scales.
         flags: of each scale.
     """
 
@@ -45,6 +48,7 @@ class Basins:
     log_h_draws: FloatArray
     shape_draws: FloatArray
     noise: float
+    misfit: float
     flags: tuple[tuple[str, ...], ...]
 
     def excess_draws(self, k: int, x: FloatArray) -> FloatArray:
@@ -61,6 +65,7 @@ class Basins:
 # A fall back by this share of the climb, and by this much, is another minimum and not noise.
 WELL_SHARE = 0.2
 WELL_NATS = 0.01
+THREADS = min(os.cpu_count() or 1, 4)
 CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory
 
 
@@ -119,13 +124,20 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
         draws: B, the number of bootstrap draws.
         seed: of the draws; each variant has its own stream.
     """
-    out: list[Basins] = []
-    for start in range(0, len(all_cells), CHUNK):
-        out += _fit_chunk(all_cells[start : start + CHUNK], draws, [seed, start])
-    return out
+    size = min(max(-(-len(all_cells) // THREADS), 4), CHUNK)
+    starts = range(0, len(all_cells), size)
+
+    def part(start: int) -> list[Basins]:
+        return _fit_chunk(all_cells[start : start + size], draws, seed, start)
+
+    if len(starts) < 2:
+        return [basins for start in starts for basins in part(start)]
+    # Most of the time is spent in LAPACK and array loops, which let go of the interpreter's lock.
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [basins for chunk in pool.map(part, starts) for basins in chunk]
 
 
-def _fit_chunk(chunk: Sequence[Cells], draws: int, seed: list[int]) -> list[Basins]:
+def _fit_chunk(chunk: Sequence[Cells], draws: int, seed: int, start: int) -> list[Basins]:
     surveys = [[_survey(cells, k) for k in range(len(cells.scale))] for cells in chunk]
     fitted = [np.array([len(s.slots) > 0 for s in survey]) for survey in surveys]
     chosen = [v for v, f in enumerate(fitted) if f.any()]
@@ -135,7 +147,7 @@ def _fit_chunk(chunk: Sequence[Cells], draws: int, seed: list[int]) -> list[Basi
     batch, state, room = _batch([chunk[v] for v in chosen], [surveys[v] for v in chosen])
     posterior = fit(batch, state, room)
     for i, v in enumerate(chosen):
-        rng = np.random.default_rng([*seed, v])
+        rng = np.random.default_rng([seed, start + v])
         out[v] = _basins(out[v], posterior, i, batch, fitted[v], draws, rng)
     return out
 
@@ -193,6 +205,7 @@ def _empty(cells: Cells, survey: list[_Scale], draws: int) -> Basins:
         log_h_draws=drawn,
         shape_draws=np.zeros((draws, FEATURES)),
         noise=float("nan"),
+        misfit=float("nan"),
         flags=tuple(s.flags for s in survey),
     )
 
@@ -236,5 +249,6 @@ def _basins(
         loss_draws=loss_draws,
         log_h_draws=log_h_draws,
         shape_draws=shared[:, 2:],
-        noise=float(weight @ posterior.hypers.sigma[v]),
+        noise=float(np.exp(weight @ np.log(posterior.hypers.sigma[v]))),
+        misfit=float(np.exp(weight @ np.log(posterior.hypers.misfit[v]))),
     )
