@@ -39,7 +39,7 @@ def test_digits_follow_the_interval(item: Estimate, text: str) -> None:
         (Estimate(3e-5, 2.4e-5, 3.6e-5), "2^-15.02 = 3.0e-5", "[2.4e-5, 3.6e-5]"),
         (Estimate(0.0063, 0.005, None), "2^-7.3 = 0.0063", "[0.0050, inf)"),
         (Estimate(0.0063, None, 0.007), "2^-7.31 = 0.0063", "(0, 0.0070]"),
-        (Estimate(512.0), "2^9.00 = 512", ""),
+        (Estimate(512.0), "2^9 = 512", ""),
         (Estimate(0.0), "-", ""),
     ],
 )

@@ -200,7 +200,7 @@ def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
             h.predicted,
             h.predicted,
             h.found,
-            fmt.MISSING if h.error_octaves is None else f"{h.error_octaves:+.2f}",
+            fmt.signed(h.error_octaves),
             {True: "yes", False: "NO", None: fmt.MISSING}[h.covered],
             h.regret,
             _joined(h.flags, h.regret.flags),
@@ -249,4 +249,5 @@ def _flags() -> Column:
 
 
 def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(flag for group in groups for flag in group))
+    flags = dict.fromkeys(flag for group in groups for flag in group)
+    return tuple(flag for flag in flags if flag not in words.REMARKS)

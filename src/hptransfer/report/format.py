@@ -9,7 +9,7 @@ from hptransfer.quantify.result import Estimate
 MISSING = "-"
 _PLAIN_FROM = 1e-4  # smaller magnitudes are written with an exponent
 _PLAIN_TO = 1e6
-_NOISE = 1e-11  # nats; far below anything a run can measure
+_NOISE = 1e-8  # nats; far below anything a run can measure
 _MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothing a reader can use
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
@@ -79,11 +79,12 @@ def octaves(item: Estimate) -> Estimate:
 
 
 def power_of_two(item: Estimate | None) -> str:
-    """`2^-7.31`, with the digits that the interval in octaves allows; two decimals where there is none."""
+    """`2^-7.31`, with the digits that the interval in octaves allows; at most two decimals without one."""
     x = octaves(item) if item is not None else Estimate()
     if x.value is None:
         return MISSING
-    return f"2^{number(x.value, half_width(x) or 0.05)}"
+    half = half_width(x)
+    return f"2^{number(x.value, half)}" if half else f"2^{round(x.value, 2) + 0.0:g}"
 
 
 def decimal(item: Estimate | None) -> str:
@@ -120,6 +121,14 @@ def scale(n: float) -> str:
 def count(n: float) -> str:
     """Runs, seeds: a whole number with thousands separated."""
     return f"{n:,.0f}"
+
+
+def signed(octaves: float | None) -> str:
+    """`+0.11`, `-0.31`, `0.00`: an error in octaves with its direction."""
+    if not known(octaves):
+        return MISSING
+    text = f"{octaves:+.2f}"
+    return "0.00" if float(text) == 0 else text
 
 
 def percent(share: float) -> str:

@@ -107,7 +107,7 @@ def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: view.Lim
     for prediction in chosen.predictions:
         if fmt.known(prediction.hp.value):
             use = words.recommended(prediction) if prediction.hp_recommended else prediction.hp
-            _write_value(axes, prediction, fmt.decimal(use), falls=_falls(chosen))
+            _write_value(axes, prediction, fmt.decimal(use), falls=view.falls(chosen))
     return axes
 
 
@@ -284,11 +284,6 @@ def _write_value(axes: Axes, prediction: Prediction, text: str, falls: bool) -> 
         fontsize=_SMALL,
         color=palette.ACCENT,
     )
-
-
-def _falls(variant: VariantFit) -> bool:
-    law = variant.laws.get("hp")
-    return law is not None and law.exponent.value is not None and law.exponent.value < -0.05
 
 
 def _say(axes: Axes, text: str) -> None:

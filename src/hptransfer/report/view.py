@@ -73,9 +73,11 @@ def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
 
 
 def scales_of(fit: TransferFit, variants: Iterable[VariantFit]) -> list[float]:
-    """Every scale with a run of any of the variants, ascending."""
-    mine = np.isin(fit.landscape.variant, [v.name for v in variants])
-    return [float(n) for n in np.unique(fit.landscape.scale[mine])]
+    """Every scale with a run or an optimum of any of the variants, ascending."""
+    chosen = list(variants)
+    mine = np.isin(fit.landscape.variant, [v.name for v in chosen])
+    fitted = {o.scale for v in chosen for o in v.optima}
+    return sorted(fitted.union(fit.landscape.scale[mine].tolist()))
 
 
 def basin_limits(runs: Sequence[Sequence[Runs]], variants: Sequence[VariantFit], rows: int) -> Limits:
@@ -114,13 +116,13 @@ def law_limits(variants: Iterable[VariantFit], quantity: str) -> Limits | None:
         items += [(p.scale, p.hp if quantity == "hp" else p.loss) for p in v.predictions]
         law = v.laws.get(quantity)
         if law is not None and law.value is not None and law.low is not None and law.high is not None:
-            centre += [y for y in _axis(law.value, quantity) if np.isfinite(y)]
-            edges += [y for y in _axis(np.concatenate([law.low, law.high]), quantity) if np.isfinite(y)]
+            centre += [y for y in axis(law.value, quantity) if np.isfinite(y)]
+            edges += [y for y in axis(np.concatenate([law.low, law.high]), quantity) if np.isfinite(y)]
         for scale, item in items:
             known = [end for end in (item.value, item.low, item.high) if fmt.known(end)]
             scales += [scale] if known else []
-            centre += [y for y in _axis(np.array(known[:1], dtype=float), quantity) if np.isfinite(y)]
-            edges += [y for y in _axis(np.array(known, dtype=float), quantity) if np.isfinite(y)]
+            centre += [y for y in axis(np.array(known[:1], dtype=float), quantity) if np.isfinite(y)]
+            edges += [y for y in axis(np.array(known, dtype=float), quantity) if np.isfinite(y)]
     if not scales or not centre:
         return None
     low, high = min(centre), max(centre)
@@ -138,8 +140,9 @@ def law_lines(variants: Iterable[VariantFit], quantity: str) -> tuple[FloatArray
     for v in variants:
         law = v.laws.get(quantity)
         if law is not None and law.scale is not None and law.value is not None:
-            scale += [law.scale, np.array([np.nan])]
-            value += [law.value, np.array([np.nan])]
+            some = np.unique(np.linspace(0, len(law.scale) - 1, 13).round().astype(int))
+            scale += [law.scale[some], np.array([np.nan])]
+            value += [law.value[some], np.array([np.nan])]
     return np.concatenate(scale), np.concatenate(value)
 
 
@@ -174,6 +177,19 @@ def bars(item: Estimate) -> tuple[float, float]:
     return (x.value - x.low if x.low is not None else 0.0, x.high - x.value if x.high is not None else 0.0)
 
 
+def axis(values: FloatArray, quantity: str) -> FloatArray:
+    """A law's values as the figures show them: log2 of a hyperparameter (NaN where not positive), or nats."""
+    if quantity != "hp":
+        return values
+    return np.log2(np.where(values > 0, values, np.nan))
+
+
+def falls(variant: VariantFit) -> bool:
+    """Whether the optimum falls with scale, so that the space below left of a prediction is free."""
+    law = variant.laws.get("hp")
+    return law is not None and law.exponent.value is not None and law.exponent.value < -0.05
+
+
 def _rim(optimum: Optimum) -> float | None:
     """The loss a panel must reach to show this basin: its gentle side, and a cliff at most twice as high."""
     if optimum.curve_hp is None or optimum.curve_loss is None or not fmt.known(optimum.hp.value):
@@ -186,12 +202,6 @@ def _rim(optimum: Optimum) -> float | None:
     if not sides:
         return best
     return best + min(max(sides), 2 * min(sides) if len(sides) > 1 else max(sides))
-
-
-def _axis(values: FloatArray, quantity: str) -> FloatArray:
-    if quantity != "hp":
-        return values
-    return np.log2(np.where(values > 0, values, np.nan))
 
 
 def _means(x: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray, StrArray]:

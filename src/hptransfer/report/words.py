@@ -30,8 +30,6 @@ FLAGS: dict[str, str] = {
     "the laws as a bound; add runs on that side",
     "bend": "the optimum's law bends in log-log by more than the intervals allow: a straight extrapolation "
     "is not safe",
-    "beta of the power family": "kappa takes beta from the power family, eta*(n) = C n^-beta",
-    "beta of the offset family": "kappa takes beta from the offset family, eta*(n) = eta_inf + B n^-beta",
     "duplicates": "identical rows were found and kept once",
     "edge_censored": "an optimum beyond the edge of its grid entered the law as a bound, not as a point",
     "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
@@ -45,6 +43,9 @@ FLAGS: dict[str, str] = {
     "one_seed": "one seed per cell: noise is estimated from the scatter about the curve, not from repeats",
     "thin": "too few finished runs near the optimum to fit a basin",
 }
+
+# What the estimator remarks on every kappa; its definition says the same, so it is no reason for caution.
+REMARKS = frozenset({"beta of the power family", "beta of the offset family"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,9 @@ METRICS: dict[str, Metric] = {
         "(The paper's exact form is not published; this is our reading.)",
     ),
     "kappa_offset": Metric(
-        "kappa (offset)", "", "kappa with beta of the offset family, eta*(n) = eta_inf + B n^-beta."
+        "kappa (offset)",
+        "",
+        "alpha - 2 beta + gamma with beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
     ),
     "beta_offset": Metric("beta (offset)", "", "beta of the offset family, eta*(n) = eta_inf + B n^-beta."),
     "E_hp": Metric(
@@ -100,7 +103,8 @@ METRICS: dict[str, Metric] = {
     "kappa": Metric(
         "kappa",
         "",
-        "Robustness to extrapolation error, alpha - 2 beta + gamma. Below 0: the penalty of a wrong value "
+        "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
+        "Below 0: the penalty of a wrong value "
         "fades as models grow; above 0: it comes to dominate what more scale can buy.",
     ),
     "R_inf": Metric(
@@ -135,7 +139,7 @@ COLUMNS: dict[str, str] = {
     "the right it lies a little below the predicted optimum.",
     "verdict": "invariant: keep the value. predictable: follow its law. unpredictable: neither is safe. "
     "undecided: the runs do not settle it.",
-    "flags": "Why not to trust the row; each is explained below.",
+    "flags": "Why not to trust the row; each is explained on its own.",
 }
 
 
@@ -191,7 +195,7 @@ def flag_notes(
     places: dict[str, list[str]] = defaultdict(list)
     for variant in variants:
         for flag, where in flags_of(variant, scale_name, metrics):
-            if where not in places[flag]:
+            if flag not in REMARKS and where not in places[flag]:
                 places[flag].append(where)
     notes = []
     for flag, found in places.items():
@@ -202,14 +206,17 @@ def flag_notes(
 
 def headline(fit: TransferFit, most: int = 6) -> str:
     """The verdicts of the whole fit in one sentence: names where they are few, else counts."""
+    if len(fit.variants) == 1:
+        (only,) = fit.variants.values()
+        return f"{only.verdict.value.capitalize()}: {VERDICTS[only.verdict.value]}."
     groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
     for variant in fit.variants.values():
         groups[variant.verdict.value].append(variant.name)
-    parts = []
-    for verdict, names in groups.items():
-        if names:
-            who = _listed(names) if len(fit.variants) <= most else fmt.count(len(names))
-            parts.append(f"{who} {'is' if len(names) == 1 else 'are'} {verdict}")
+    groups = {verdict: names for verdict, names in groups.items() if names}
+    if len(fit.variants) > most:
+        counts = [f"{fmt.count(len(names))} {verdict}" for verdict, names in groups.items()]
+        return f"Of {fmt.count(len(fit.variants))} variants, {_listed(counts)}."
+    parts = [f"{_listed(n)} {'is' if len(n) == 1 else 'are'} {verdict}" for verdict, n in groups.items()]
     return "; ".join(parts) + "."
 
 
@@ -278,10 +285,13 @@ def holdout_sentence(fit: TransferFit, variant: VariantFit) -> str:
     check = next((h for h in variant.holdouts if h.error_octaves is not None), None)
     if check is None or check.error_octaves is None:
         return ""
-    side = "above" if check.error_octaves > 0 else "below"
-    held = {True: ", inside its interval", False: ", outside its interval", None: ""}[check.covered]
+    side = "high" if check.error_octaves > 0 else "low"
+    ends = {True: "; its interval holds it", False: "; its interval does not hold it", None: ""}[
+        check.covered
+    ]
     where = f"{fit.landscape.columns.scale} {fmt.scale(check.scale)}"
-    return f"Fitted without {where}, the law misses by {abs(check.error_octaves):.2f} octaves {side}{held}."
+    miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
+    return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,94 @@
+"""One self-contained page: the answer in words, the figures, the tables, where it all came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from html import escape
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+
+from hptransfer.errors import HPTransferError, MissingExtraError
+from hptransfer.quantify.result import TransferFit
+from hptransfer.report import figures, sections
+
+_MOST_PANELS = 24  # variants drawn; more would make a page nobody reads
+_MOST_ROWS = 200  # variants in the tables
+# The browser itself holds the page to its promise: nothing is fetched from anywhere.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def write_html(fit: TransferFit, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    """Write the report of a fit as one page that needs no network.
+
+    Arguments:
+        fit: the result of `quantify`.
+        path: the file to write.
+        title: heading of the page; the question it answers by default.
+
+    Raises:
+        MissingExtraError: plotly is not installed.
+        HPTransferError: the file cannot be written.
+    """
+    text = page(fit, title=title)
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or error
+        raise HPTransferError(f"the report must go to a writable file, but {path}: {reason}") from None
+
+
+def page(fit: TransferFit, *, title: str | None = None) -> str:
+    """The report as a string of HTML; arguments and errors as for `write_html`."""
+    columns = fit.landscape.columns
+    heading = title or f"Does {columns.hp} carry over {columns.scale}?"
+    script = _plotly()
+    drawn = list(islice(fit.variants.values(), _MOST_PANELS))
+    listed = list(islice(fit.variants.values(), _MOST_ROWS))
+    panels = {
+        "basins": figures.basins(fit, drawn),
+        "hp": figures.optimum_laws(fit, drawn),
+        "loss": figures.loss_laws(fit, drawn),
+    }
+    body = "\n".join(
+        (
+            sections.opening(fit, heading, listed),
+            sections.figures(fit, drawn),
+            sections.tables(fit, listed),
+            sections.flags(fit, listed),
+            sections.glossary(fit),
+            sections.provenance(fit),
+        )
+    )
+    data = json.dumps(panels, allow_nan=False, separators=(",", ":"), default=float)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="generator" content="hptransfer {escape(fit.version)}">\n'
+        f'<title>{escape(heading)}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
+        f'<script type="application/json" id="figures">{_inert(data)}</script>\n'
+        f"<script>{script}</script>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+    )
+
+
+@cache
+def _plotly() -> str:
+    """plotly.js as shipped with the Python package: 4.8 MB, the one bundle it has."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise MissingExtraError("report", "the HTML report") from None
+    return str(get_plotlyjs())
+
+
+def _asset(name: str) -> str:
+    return files("hptransfer.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _inert(data: str) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

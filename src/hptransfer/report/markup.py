@@ -1,0 +1,205 @@
+"""Pieces of the page as HTML: escaped text, typeset numbers, tables, intervals drawn in a cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+from hptransfer.quantify.result import Estimate
+from hptransfer.report import content, palette
+from hptransfer.report import format as fmt
+
+_STRIP_WIDTH, _STRIP_HEIGHT = 104, 9  # pixels
+_SYMBOLS = (
+    (r"d2L/d ?eta2", "d²L/dη²"),
+    (r"\bkappa\b", "κ"),
+    (r"\balpha\b", "α"),
+    (r"\bbeta\b", "β"),
+    (r"\bgamma\b", "γ"),
+    (r"\beta_inf\b", "η<sub>∞</sub>"),
+    (r"\beta\b", "η"),
+    (r"R\(inf\)", "R(∞)"),
+    (r"L_inf\b", "L<sub>∞</sub>"),
+    (r"\bE_hp\b", "E<sub>hp</sub>"),
+    (r"\bH0\b", "H<sub>0</sub>"),
+    (r"\blog2\b", "log₂"),
+    (r"\bmuP\b", "μP"),
+    (r"nats\^2", "nats²"),
+    (r"\^-([αβγ])", r"<sup>−\1</sup>"),
+    (r"\^([αβγ])", r"<sup>\1</sup>"),
+    (r" - ", " − "),
+)
+
+
+def typeset(text: str) -> str:
+    """Our own words, escaped, with their symbols set: kappa as κ, n^-beta with a raised exponent."""
+    out = escape(text)
+    for pattern, symbol in _SYMBOLS:
+        out = re.sub(pattern, symbol, out)
+    return minus(out)
+
+
+def minus(text: str) -> str:
+    """A true minus before a number; hyphens inside words and exponents of decimals stay as they are."""
+    return re.sub(r"(?<![\w.])-(?=\d|inf\b)", "−", text)
+
+
+def number(text: str) -> str:
+    """A number or interval typeset: true minus, ∞, 2^x with a raised exponent."""
+    raised = re.sub(r"2\^(-?[\d.]+)", lambda m: f"2<sup>{m[1]}</sup>", escape(text))
+    out = minus(raised.replace("<sup>-", "<sup>−")).replace("inf", "∞")
+    return "–" if out == fmt.MISSING else out
+
+
+def anchor(text: str) -> str:
+    """A name that is safe as an id and the same wherever it is used."""
+    return "d-" + re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+Draw = Callable[[Estimate], str]
+
+
+def table(item: content.Table, drawn: Mapping[str, Draw] | None = None, *, group: bool = False) -> str:
+    """A table with linked heads; empty columns of flags are left out.
+
+    Arguments:
+        item: the table.
+        drawn: by column title, what draws an estimate's interval under its number.
+        group: whether a rule parts the rows of one variant from the next, named once.
+    """
+    if not item.rows:
+        return f'<p class="note">{typeset(item.note)}</p>'
+    used = [i for i, c in enumerate(item.columns) if c.kind != "flags" or any(row[i] for row in item.rows)]
+    heads = "".join(head(item.columns[i]) for i in used)
+    lines = []
+    for k, row in enumerate(item.rows):
+        again = group and k > 0 and item.rows[k - 1][0] == row[0]
+        cells = [_cell(item.columns[i], row[i], (drawn or {}).get(item.columns[i].title)) for i in used[1:]]
+        name = "" if again else str(row[0])
+        first = ' class="first"' if group and not again else ""
+        lines.append(f'<tr{first}><th scope="row" class="l">{escape(name)}</th>{"".join(cells)}</tr>')
+    note = f'<p class="note">{typeset(item.note)}</p>' if item.note else ""
+    label = escape(item.title, quote=True)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{note}"
+    )
+
+
+def head(column: content.Column) -> str:
+    """A column head that explains itself on hover and leads to its entry in the glossary."""
+    side = ' class="l"' if column.kind in ("text", "prose", "flags") else ""
+    label = typeset(column.title)
+    if not column.definition:
+        return f'<th scope="col"{side}>{label}</th>'
+    hint = escape(f"{column.title}: {column.definition}", quote=True)
+    return f'<th scope="col"{side}><a href="#{anchor(column.title)}" title="{hint}">{label}</a></th>'
+
+
+def flag_links(flags: Sequence[str]) -> str:
+    """Flags by name, each leading to its explanation."""
+    return ", ".join(f'<a href="#{anchor("flag " + flag)}">{escape(flag)}</a>' for flag in flags)
+
+
+def interval_strip(items: Sequence[Estimate]) -> Draw:
+    """Draws intervals on one axis shared by a column, with a hairline at zero where zero is in reach.
+
+    The axis spans the values and, as far as they stay within three times that span, the intervals.
+    """
+    low, high = _span(items)
+    if high <= low:
+        return lambda _: ""
+    zero = _at(0.0, low, high) if low <= 0 <= high else None
+
+    def draw(item: Estimate) -> str:
+        if item.value is None or not fmt.known(item.value):
+            return ""
+        ends = [item.value if end is None or not fmt.known(end) else end for end in (item.low, item.high)]
+        return _svg([(ends, item.value, palette.GREY, palette.ACCENT)], low, high, zero)
+
+    return draw
+
+
+def holdout_strip(predicted: Estimate, found: Estimate, reach: float) -> str:
+    """Prediction (accent) over what was found (ink), in octaves from the value found; `reach` each way."""
+    centre = fmt.octaves(found).value
+    if centre is None or fmt.octaves(predicted).value is None or not reach > 0:
+        return ""
+    lines = []
+    for item, colour in ((predicted, palette.ACCENT), (found, palette.INK)):
+        x = fmt.octaves(item)
+        assert x.value is not None
+        value = x.value - centre
+        ends = [value if end is None else end - centre for end in (x.low, x.high)]
+        lines.append((ends, value, colour, colour))
+    return _svg(lines, -reach, reach, _at(0.0, -reach, reach), gap=9)
+
+
+def _svg(
+    lines: list[tuple[list[float], float, str, str]],
+    low: float,
+    high: float,
+    zero: float | None,
+    gap: int = 0,
+) -> str:
+    height = _STRIP_HEIGHT + gap * (len(lines) - 1)
+    parts = []
+    if zero is not None:
+        parts.append(f'<path d="M{zero:.1f} 0V{height}" stroke="{palette.HAIR}"/>')
+    for i, (ends, value, colour, dot) in enumerate(lines):
+        y = _STRIP_HEIGHT / 2 + i * gap
+        left, right = (min(max(_at(end, low, high), 0), _STRIP_WIDTH) for end in ends)
+        parts.append(f'<path d="M{left:.1f} {y}H{right:.1f}" stroke="{colour}" stroke-width="1.5"/>')
+        parts.append(f'<circle cx="{_at(value, low, high):.1f}" cy="{y}" r="2.6" fill="{dot}"/>')
+    size = f'width="{_STRIP_WIDTH}" height="{height}" viewBox="0 0 {_STRIP_WIDTH} {height}"'
+    return f'<svg {size} aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _at(value: float, low: float, high: float) -> float:
+    return 4 + (_STRIP_WIDTH - 8) * (value - low) / (high - low)
+
+
+def _span(items: Sequence[Estimate]) -> tuple[float, float]:
+    values = [i.value for i in items if i.value is not None and fmt.known(i.value)]
+    ends = [e for i in items for e in (i.value, i.low, i.high) if e is not None and fmt.known(e)]
+    if not values:
+        return 0.0, 0.0
+    # A wild interval must not squeeze the others to a dot: it runs off the strip instead.
+    room = 3 * max(max(values) - min(values), max(map(abs, values)) / 3)
+    low, high = max(min(ends), min(values) - room), min(max(ends), max(values) + room)
+    near = 0.5 * (high - low)
+    return (min(low, 0.0) if low < near else low), (max(high, 0.0) if -high < near else high)
+
+
+def _cell(column: content.Column, cell: content.Cell, draw: Draw | None) -> str:
+    if isinstance(cell, tuple):
+        return f'<td class="l flag">{flag_links(cell)}</td>'
+    if isinstance(cell, Estimate):
+        return f"<td>{_estimate(column, cell, draw)}</td>"
+    text = content.cell_text(column, cell)
+    if column.kind == "prose":
+        return f'<td class="l wrap">{minus(escape(text))}</td>'
+    side = ' class="l"' if column.kind == "text" else ""
+    return f"<td{side}>{number(text) if column.kind != 'text' else escape(text)}</td>"
+
+
+def _estimate(column: content.Column, cell: Estimate, draw: Draw | None) -> str:
+    """The number and its interval; where the interval is drawn too, the three stand one below the other."""
+    drawn = draw(cell) if draw else ""
+    if column.kind in ("estimate", "value"):
+        value, _, span = fmt.estimate(cell).partition(" ")
+        return stacked(value, span, drawn) if draw else f"{number(value)}{aside(span)}"
+    if column.kind == "hp" and fmt.hp(cell) != fmt.MISSING:
+        return f"{number(fmt.decimal(cell))}{aside('= ' + fmt.power_of_two(cell))}"
+    return f"{number(content.cell_text(column, cell))}{drawn}"
+
+
+def stacked(value: str, span: str, drawn: str = "") -> str:
+    """A number with its interval below, drawn and written."""
+    return f'{number(value)}{drawn}<span class="i">{number(span)}</span>' if span else number(value) + drawn
+
+
+def aside(text: str) -> str:
+    """A remark beside a number, in grey."""
+    return f' <span class="aside">{number(text)}</span>' if text else ""

@@ -1,0 +1,157 @@
+"""The page in a real browser: nothing fetched, nothing broken, everything drawn, at every size."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hptransfer.quantify.result import TransferFit
+from hptransfer.report.html import write_html
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass
+class Visit:
+    """A page that was opened, and everything that went wrong while it was."""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    pytest.importorskip("plotly")
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on the path")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
+    pages = []
+
+    def open_page(fit: TransferFit, width: int = 1280) -> Visit:
+        path = tmp_path / "report.html"
+        write_html(fit, path)
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        pages.append(page)
+        seen = Visit(page)
+        page.on("console", lambda message: seen.errors.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.goto(path.as_uri())
+        return seen
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def _assert_clean(seen: Visit) -> None:
+    assert seen.errors == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in seen.requests), seen.requests
+
+
+def _drawn(page: Any) -> list[int]:
+    """Marks in each plot that has an svg; a plot without one counts as -1."""
+    return list(
+        page.evaluate(
+            """[...document.querySelectorAll('.plot')].map(plot => plot.querySelector('svg.main-svg')
+            ? plot.querySelectorAll('.scatterlayer .points path, .scatterlayer .js-line').length : -1)"""
+        )
+    )
+
+
+def test_opens_offline_and_draws_every_figure(
+    visit: Callable[..., Visit], fit: TransferFit, tmp_path: Path
+) -> None:
+    seen = visit(fit)
+    marks = _drawn(seen.page)
+    assert len(marks) == 9
+    assert min(marks) > 5
+    seen.page.screenshot(path=tmp_path / "report.png", full_page=True)
+    assert (tmp_path / "report.png").stat().st_size > 50_000
+    assert len(seen.requests) <= 2  # the file itself, and its empty icon
+    _assert_clean(seen)
+
+
+def test_hovering_a_run_shows_it_and_zooming_moves_all_panels(
+    visit: Callable[..., Visit], fit: TransferFit
+) -> None:
+    page = (seen := visit(fit)).page
+    plot = page.locator(".plot").first
+    plot.scroll_into_view_if_needed()
+    dot = plot.locator(".scatterlayer .points path").nth(4).bounding_box()
+    page.mouse.move(dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
+    label = page.locator(".hoverlayer .hovertext").first
+    label.wait_for(timeout=5_000)
+    assert "width" in label.text_content()
+    assert "loss" in label.text_content()
+    ranges = (
+        "[...document.querySelectorAll('.plot[data-figure=basins]')].map(p => p.layout.xaxis.range.join())"
+    )
+    before = page.evaluate(ranges)
+    page.evaluate("Plotly.relayout(document.querySelector('.plot'), {'xaxis.range': [-9, -5]})")
+    page.wait_for_function(f"new Set({ranges}).size === 1 && ({ranges})[2] === '-9,-5'", timeout=5_000)
+    assert before != page.evaluate(ranges)
+    _assert_clean(seen)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_sideways_scrolling(visit: Callable[..., Visit], fit: TransferFit, width: int) -> None:
+    page = visit(fit, width).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    outside = page.evaluate(
+        """[...document.querySelectorAll('.plot svg.main-svg')].filter(
+            svg => svg.getBoundingClientRect().right > innerWidth).length"""
+    )
+    assert outside == 0
+
+
+def test_paper_gets_panels_that_fit_it(visit: Callable[..., Visit], fit: TransferFit) -> None:
+    page = (seen := visit(fit)).page
+    widths = "[...document.querySelectorAll('.plot svg.main-svg')].map(s => s.getBoundingClientRect().width)"
+    screen = page.evaluate(widths)
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.paper = {widths}; }})")
+    assert len(page.pdf(format="A4")) > 50_000
+    assert set(page.evaluate("window.paper")) == {330}
+    page.wait_for_function(f"({widths})[0] === {screen[0]}", timeout=5_000)
+    _assert_clean(seen)
+
+
+def test_names_are_never_run_as_code(
+    visit: Callable[..., Visit], make_fit: Callable[..., TransferFit]
+) -> None:
+    seen = visit(make_fit(("<script>window.bad = 1</script>", "<img src=x onerror='window.bad = 1'>")))
+    assert seen.page.evaluate("typeof window.bad") == "undefined"
+    assert seen.page.locator(".who").first.text_content() == "<script>window.bad = 1</script>"
+    _assert_clean(seen)
+
+
+@pytest.mark.parametrize("name", ["thin_fit", "lost_scale_fit"])
+def test_poor_data_is_no_error(
+    visit: Callable[..., Visit], name: str, request: pytest.FixtureRequest
+) -> None:
+    seen = visit(request.getfixturevalue(name))
+    assert min(_drawn(seen.page)) >= 0
+    _assert_clean(seen)

@@ -1,0 +1,274 @@
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hptransfer.errors import HPTransferError, MissingExtraError
+from hptransfer.landscape import Columns, Source
+from hptransfer.quantify.result import TransferFit
+from hptransfer.report import figures, html, markup, words
+from hptransfer.report import format as fmt
+
+pytest.importorskip("plotly")
+
+EVIL = ("<script>alert(1)</script>", "a\" onload='x", "</script><img src=x>", "&amp;<b>")
+
+
+class _Reader(HTMLParser):
+    """Tags in order, text outside scripts and styles, and whether tags close in order."""
+
+    VOID = frozenset({"meta", "link", "path", "circle", "br", "img"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+@pytest.fixture(autouse=True)
+def _without_plotlyjs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five megabytes of plotly.js are read where a browser runs them, and nowhere else."""
+    if "browser" not in request.keywords:
+        monkeypatch.setattr(html, "_plotly", lambda: "/* plotly.js */")
+
+
+def _read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_answer_comes_first(fit: TransferFit) -> None:
+    text = _read(html.page(fit)).text
+    assert text.startswith("Does lr carry over width? Does lr carry over width?")  # <title>, then <h1>
+    order = [
+        text.index(part)
+        for part in (
+            "mup is invariant; sp+embd is predictable; sp is unpredictable.",
+            "0.00051",
+            "Loss against lr at each width",
+            "Where the optimum goes",
+            "Metrics",
+            "Hold-out check",
+            "Transfer regret",
+            "Optimum at each width",
+            "Glossary",
+            "Where this came from",
+        )
+    ]
+    assert order == sorted(order)
+
+
+def test_the_page_says_what_the_terminal_says(fit: TransferFit) -> None:
+    text = _read(html.page(fit)).text
+    for part in (
+        "−1.20",
+        "[−1.26, −1.14]",
+        "2.2e-5",
+        "[0.00019, 0.00027]",
+        "−0.31",
+        "NO",
+        "2−12.19",
+        "0.112 nats",
+    ):
+        assert part in text, part
+    assert "Best guess of lr at width 1,024" in text  # sp is unpredictable
+    assert "the law predicts the optimum there 0.31 octaves too low; its interval does not hold it" in text
+
+
+def test_provenance_is_complete(fit: TransferFit) -> None:
+    text = _read(html.page(fit)).text
+    source = fit.landscape.source
+    for part in (
+        source.path,
+        source.sha256,
+        fit.version,
+        "126b212",
+        "5d41402abc4b2a76",
+        "2 cores",
+        "0, 1",
+        "1000",
+    ):
+        assert str(part) in text
+
+
+def test_every_column_head_is_explained(fit: TransferFit) -> None:
+    reader = _read(html.page(fit))
+    ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
+    links = [attrs for tag, attrs in reader.tags if tag == "a"]
+    assert len(links) > 30
+    for attrs in links:
+        assert str(attrs["href"]).removeprefix("#") in ids
+    heads = [attrs for attrs in links if "title" in attrs]
+    assert all(len(str(attrs["title"])) > 20 for attrs in heads)
+    assert len({attrs["title"] for attrs in heads}) >= 18
+
+
+def test_nothing_outside_the_page_is_named(fit: TransferFit) -> None:
+    page = html.page(fit)
+    for tag, attrs in _read(page).tags:
+        for name in ("src", "href", "data", "action"):
+            value = attrs.get(name) or ""
+            assert value.startswith(("#", "data:")) or not value, (tag, value)
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_names_of_the_user_are_text_everywhere(make_fit: Callable[..., TransferFit]) -> None:
+    fit = make_fit(EVIL)
+    columns = Columns(scale="<i>w", hp="lr</h2>", loss="<u>", variant='v"')
+    land = replace(fit.landscape, columns=columns, source=Source("<p>.csv", None), notes=("<hr>",))
+    page = html.page(replace(fit, landscape=land, provenance={"<k>": {"<n>": "<v>"}}), title="<h1>&")
+    reader = _read(page)
+    for name in (*EVIL, "<i>w", "lr</h2>", "<p>.csv", "<hr>", "<k>.<n>", "<v>", "<h1>&"):
+        assert " ".join(name.split()) in reader.text, name
+    assert {tag for tag, _ in reader.tags}.isdisjoint({"img", "i", "u", "hr", "k", "n", "v"})
+    assert [tag for tag, _ in reader.tags].count("script") == 3
+
+
+def test_plotly_gets_names_escaped_and_values_finite(make_fit: Callable[..., TransferFit]) -> None:
+    fit = make_fit(EVIL)
+    fit = replace(fit, landscape=replace(fit.landscape, columns=Columns(scale="<i>w", hp="a&b", loss="<u>")))
+    variants = list(fit.variants.values())
+    for draw in (figures.basins, figures.optimum_laws, figures.loss_laws):
+        text = json.dumps(draw(fit, variants), allow_nan=False)
+        tags = set(re.findall(r"</?(\w+)", text))
+        assert tags <= {"sup", "br", "b", "extra"}
+        assert "alert" not in text
+
+
+@pytest.mark.parametrize("draw", [figures.basins, figures.optimum_laws, figures.loss_laws])
+def test_panels_are_what_plotly_understands(
+    draw: Callable[..., list[dict[str, Any]]], fit: TransferFit, lost_scale_fit: TransferFit
+) -> None:
+    from plotly.graph_objects import Figure
+
+    for each in (fit, lost_scale_fit):
+        for panel in draw(each, list(each.variants.values())):
+            Figure(panel)  # raises where a property is unknown or a value is out of place
+
+
+def test_panels_share_their_axes_and_show_every_run(fit: TransferFit) -> None:
+    panels = figures.basins(fit, list(fit.variants.values()))
+    assert (
+        len({json.dumps([p["layout"]["xaxis"]["range"], p["layout"]["yaxis"]["range"]]) for p in panels}) == 1
+    )
+    for panel, name in zip(panels, fit.variants, strict=True):
+        dots = [t for t in panel["data"] if t["mode"] == "markers"]
+        finished = sum(len(t["x"]) for t in dots if "yaxis" not in t)
+        lost = sum("diverged" in text for t in dots for text in t["text"])
+        mine = fit.landscape.select(name)
+        assert finished == int((~mine.diverged).sum())
+        assert lost == len(
+            {(n, lr) for n, lr in zip(mine.scale[mine.diverged], mine.hp[mine.diverged], strict=True)}
+        )
+
+
+def test_the_law_figure_names_the_value_to_use(fit: TransferFit) -> None:
+    for panel, variant in zip(
+        figures.optimum_laws(fit, list(fit.variants.values())), fit.variants.values(), strict=True
+    ):
+        texts = [a["text"] for a in panel["layout"]["annotations"]]
+        use = words.recommended(variant.predictions[0])
+        assert texts[1:] == [fmt.decimal(use)]
+        assert panel["layout"]["xaxis"]["range"][1] > 10  # beyond log2 1024
+
+
+def test_thin_data_says_why(thin_fit: TransferFit) -> None:
+    text = _read(html.page(thin_fit)).text
+    assert "No law: too few scales with a usable optimum: a law needs three." in text
+    assert "At width 1,024: no prediction" in text
+    assert "Not done: it needs a law that stands without the largest scale." in text
+    assert "Needs optima at two scales" in text
+    assert "nan" not in text.lower()
+
+
+def test_no_target_no_flag_no_law_is_still_a_page(make_fit: Callable[..., TransferFit]) -> None:
+    fit = make_fit(("all",), targets=())
+    bare = replace(fit.variants["all"], flags=(), laws={}, metrics={}, holdouts=(), regret=())
+    text = _read(html.page(replace(fit, variants={"all": bare}))).text
+    assert "No target asked for." in text
+    assert "other variants" not in text
+
+
+def test_many_variants_are_cut_and_counted(make_fit: Callable[..., TransferFit]) -> None:
+    fit = make_fit(("a",))
+    variants = {f"v{i}": replace(fit.variants["a"], name=f"v{i}") for i in range(300)}
+    land = replace(fit.landscape, variant=[f"v{i % 300}" for i in range(len(fit.landscape))])
+    reader = _read(html.page(replace(fit, variants=variants, landscape=land)))
+    assert sum("data-figure" in attrs for _, attrs in reader.tags) == 3 * 24
+    assert "The first 24 of 300 variants are drawn" in reader.text
+    assert "The first 200 of 300 variants are listed" in reader.text
+
+
+def test_missing_plotly_names_the_extra(
+    fit: TransferFit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    html._plotly.cache_clear()
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(MissingExtraError, match=r"the HTML report needs .*hptransfer\[report\]"):
+        html.write_html(fit, tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_file_is_one_line(fit: TransferFit, tmp_path: Path) -> None:
+    with pytest.raises(HPTransferError, match="writable file, but") as caught:
+        html.write_html(fit, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "set_as"),
+    [
+        ("kappa = alpha - 2 beta", "κ = α − 2 β"),
+        ("eta_inf + B n^-beta", "η<sub>∞</sub> + B n<sup>−β</sup>"),
+        ("H0 n^gamma, d2L/d eta2", "H<sub>0</sub> n<sup>γ</sup>, d²L/dη²"),
+        ("a < b & -1", "a &lt; b &amp; −1"),
+        ("metadata, alphabet", "metadata, alphabet"),
+    ],
+)
+def test_symbols_are_typeset(text: str, set_as: str) -> None:
+    assert markup.typeset(text) == set_as
+
+
+@pytest.mark.parametrize(
+    ("text", "set_as"),
+    [
+        ("-1.2 [-1.3, inf)", "−1.2 [−1.3, ∞)"),
+        ("2^-7.31 = 0.0063", "2<sup>−7.31</sup> = 0.0063"),
+        ("6.3e-5", "6.3e-5"),
+        ("-", "–"),
+    ],
+)
+def test_numbers_are_typeset_and_decimals_stay_copyable(text: str, set_as: str) -> None:
+    assert markup.number(text) == set_as
