@@ -92,7 +92,6 @@ class Driver:
             runs=tuple(run.spec for run in stack.runs),
             train=self._train,
             compiled=stack.compiled,
-            affinity=stack.width,
             flops=stack.flops,
         )
         self._pending[engine.submit(job)] = stack

@@ -181,8 +181,9 @@ class Store:
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self.path} must be readable and writable, but: {error}") from error
         except (sqlite3.DatabaseError, ValueError) as error:
+            cause = " ".join(str(error).split())
             raise StoreError(
-                f"{self.path} is damaged ({error}): move it away to start anew, or bring back a copy"
+                f"{self.path} is damaged ({cause}): move it away to start anew, or bring back a copy"
             ) from error
 
 

@@ -19,7 +19,6 @@ class Job:
         runs: members, in order.
         train: `module:function` that trains them, with the signature of `hptransfer.lm.train.train_stack`.
         compiled: whether the training step is compiled.
-        affinity: jobs of equal affinity (the width) share a compiled step.
         flops: of all members; larger jobs start first.
     """
 
@@ -27,8 +26,12 @@ class Job:
     runs: tuple[RunSpec, ...]
     train: str
     compiled: bool = False
-    affinity: int = 0
     flops: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Width and members: compiled jobs of one shape share a compiled step. None where not compiled."""
+        return (self.runs[0].model.width, len(self.runs)) if self.compiled else None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,10 @@ def cores() -> int:
 
 
 class LocalExecutor:
-    """Trains jobs in worker processes, largest first. A worker that dies is replaced.
+    """Trains jobs in worker processes. A worker that dies is replaced.
+
+    Largest jobs first; but a worker goes on with the shape it has compiled, and leaves another worker's
+    shape to that one as long as there is something else to do: a compile costs as much as many runs.
 
     Each process belongs to one thread here, which hands it jobs and listens to it. Workers end when this
     process ends, however it ends.
@@ -100,12 +103,10 @@ class LocalExecutor:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def _serve(self, worker: _Worker) -> None:
-        affinity = 0
-        while (item := self._take(affinity)) is not None:
+        while (item := self._take(worker)) is not None:
             job, future = item
             if not future.set_running_or_notify_cancel():
                 continue
-            affinity = job.affinity
             try:
                 records = worker.run(job, self._on_report)
             except BaseException as error:  # whatever it is belongs to whoever waits for the job
@@ -114,15 +115,22 @@ class LocalExecutor:
                 future.set_result(records)
         worker.end()
 
-    def _take(self, affinity: int) -> tuple[Job, Future[list[RunRecord]]] | None:
-        """The largest waiting job, of equals one that shares the worker's compiled step; None at the end."""
+    def _take(self, worker: _Worker) -> tuple[Job, Future[list[RunRecord]]] | None:
+        """The best waiting job for a worker; None when there will be no more."""
         with self._ready:
             while not self._waiting and not self._closed:
                 self._ready.wait()
             if not self._waiting:
                 return None
-            best = max(self._waiting, key=lambda item: (item[0].flops, item[0].affinity == affinity))
+            others = {other.shape for other in self._workers if other is not worker} - {None, worker.shape}
+
+            def fitness(item: tuple[Job, object]) -> tuple[bool, bool, float]:
+                shape = item[0].shape
+                return shape is not None and shape == worker.shape, shape not in others, item[0].flops
+
+            best = max(self._waiting, key=fitness)
             self._waiting.remove(best)
+            worker.shape = best[0].shape or worker.shape
             return best
 
 
@@ -130,6 +138,7 @@ class _Worker:
     """A worker's process: started when it is first needed, and again after it died."""
 
     def __init__(self, log: Path) -> None:
+        self.shape: tuple[int, int] | None = None  # last one compiled here
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
@@ -176,11 +185,13 @@ class _Worker:
             if self._killed:
                 raise WorkerDiedError("the executor was ended")
             if self._process is None or self._process.poll() is not None:
+                self.end()
                 self._process = _start(self._log)
             return self._process
 
     def _obituary(self, process: subprocess.Popen[bytes]) -> str:
         self.end()
+        self.shape = None  # what it had compiled died with it
         code = process.returncode
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""

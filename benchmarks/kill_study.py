@@ -1,0 +1,144 @@
+"""Kill a study's driver at random moments, start it again, and compare its runs.csv with an undisturbed one.
+
+    python benchmarks/kill_study.py SPEC [--kills 10] [--seed 0] [--folder DIR]
+
+The study is run once undisturbed, to have its table and its duration; then its driver is killed with SIGKILL
+at moments drawn at random, again and again, and let finish. Exit code 0: both tables agree byte for byte
+(wall times apart), no kill left a worker behind, and no finished run was lost or run again. Each half has a
+compile cache of its own, so that kills also fall into compiling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from hptransfer.errors import StoreError
+from hptransfer.sweep.store import Store
+from hptransfer.sweep.trial import TRAIN
+
+DRIVE = """
+import sys
+from rich.console import Console
+from hptransfer.errors import HPTransferError
+from hptransfer.sweep.run import run_study
+from hptransfer.sweep.study import load_study
+try:
+    result = run_study(load_study(sys.argv[1]), sys.argv[2], train=sys.argv[3], console=Console())
+except HPTransferError as error:
+    sys.exit(f"error: {error}")
+sys.exit(3 if result.failures else 0)
+"""
+
+
+@dataclass(frozen=True)
+class Half:
+    """One of the two ways in which the study is run."""
+
+    spec: Path  # of the study
+    folder: Path  # for its store
+    train: str  # what trains its stacks
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start its driver."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "compiled")}
+        with open(self.folder / "driver.log", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", DRIVE, str(self.spec), str(self.folder), self.train],
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+
+    def finish(self) -> float:
+        """Run it to its end; seconds."""
+        started = time.monotonic()
+        code = self.start().wait()
+        if code:
+            sys.exit(f"the driver ended with exit code {code}; see {self.folder / 'driver.log'}")
+        return time.monotonic() - started
+
+    def finished(self) -> dict[str, float]:
+        """Wall time of every finished run by run id, which tells whether a run was run again."""
+        try:
+            with Store(self.folder, read_only=True) as store:
+                return {
+                    k: record.wall_s for k, record in store.records().items() if record.status != "failed"
+                }
+        except StoreError:  # killed before the store was made
+            return {}
+
+    def table(self) -> list[str]:
+        """runs.csv without its last column, wall_s."""
+        return [line.rpartition(",")[0] for line in (self.folder / "runs.csv").read_text().splitlines()]
+
+
+def kill(half: Half, after: float) -> tuple[bool, list[int]]:
+    """Start the driver, kill it after some seconds; whether it was alive then, and workers left behind."""
+    driver = half.start()
+    try:
+        driver.wait(after)
+        return False, []
+    except subprocess.TimeoutExpired:
+        family = psutil.Process(driver.pid).children(recursive=True)
+    driver.kill()
+    driver.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    return True, [process.pid for process in alive]
+
+
+def kill_often(half: Half, kills: int, duration: float, draw: random.Random) -> int:
+    """Kill the study, at moments that together take about as long as all of it; faults seen."""
+    faults = hit = 0
+    before: dict[str, float] = {}
+    for number in range(kills):
+        after = draw.uniform(0.0, 2.0) * duration / kills
+        alive, orphans = kill(half, after)
+        hit += alive
+        now = half.finished()
+        moved = [run for run in before if now.get(run) != before[run]]
+        faults += len(orphans) + len(moved)
+        state = "killed" if alive else "was finished"
+        print(
+            f"  {number + 1}: {state} after {after:.1f} s, {len(now)} runs kept, "
+            f"{len(orphans)} processes left behind, {len(moved)} finished runs lost or run again",
+            flush=True,
+        )
+        before = now
+    if hit < kills:
+        print(f"  only {hit} of {kills} kills met a running study")
+    return faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--folder", type=Path, help="for both studies; default: a temporary one")
+    parser.add_argument("--train", default=TRAIN, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="kill-study-"))
+    plain = Half(options.spec, folder / "undisturbed", options.train)
+    killed = Half(options.spec, folder / "killed", options.train)
+    duration = plain.finish()
+    print(f"undisturbed: {len(plain.table()) - 1} runs in {duration:.1f} s", flush=True)
+    faults = kill_often(killed, options.kills, duration, random.Random(options.seed))
+    print(f"last start: {killed.finish():.1f} s", flush=True)
+    same = plain.table() == killed.table()
+    print(f"runs.csv {'agrees byte for byte' if same else 'DIFFERS'}, {faults} faults; both in {folder}")
+    return 0 if same and not faults else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
