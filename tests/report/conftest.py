@@ -216,7 +216,7 @@ def thin(fit: TransferFit) -> TransferFit:
             predictions=(Prediction(TARGET, nothing, None, nothing, None, ("no_laws",)),),
             holdouts=(),
             verdict=Verdict("undecided", "a verdict needs two scales, got 1", 0.01),
-            flags=("no_laws",),
+            flags=("no_laws: 1 usable scale, a law needs 3",),
         )
         for name, v in fit.variants.items()
     }

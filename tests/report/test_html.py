@@ -205,7 +205,7 @@ def test_the_law_figure_names_the_value_to_use(fit: TransferFit) -> None:
 
 def test_thin_data_says_why(thin_fit: TransferFit) -> None:
     text = _read(html.page(thin_fit)).text
-    assert "No law: too few scales with a usable optimum: a law needs three." in text
+    assert "No law: too few scales with a usable optimum for a law (1 usable scale, a law needs 3)." in text
     assert "At width 1,024: no prediction" in text
     assert "Not done: it needs a law that stands without the largest scale." in text
     assert "Needs optima at two scales" in text

@@ -64,7 +64,7 @@ def test_sixteen_published_variants_fit_80_columns_unbroken(make_fit: Callable[.
 def test_thin_data_says_why_the_rest_is_missing(thin_fit: TransferFit) -> None:
     text = " ".join(summary_text(thin_fit).split())
     assert "Not done: it needs a law that stands without the largest scale." in text
-    assert "no_laws: too few scales with a usable optimum: a law needs three" in text
+    assert "no_laws: too few scales with a usable optimum for a law" in text
     assert "a verdict needs two scales, got 1" in text
     assert "nan" not in text.lower()
 

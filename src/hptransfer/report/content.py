@@ -249,5 +249,5 @@ def _flags() -> Column:
 
 
 def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
-    flags = dict.fromkeys(flag for group in groups for flag in group)
+    flags = dict.fromkeys(words.flag_name(flag) for group in groups for flag in group)
     return tuple(flag for flag in flags if flag not in words.REMARKS)

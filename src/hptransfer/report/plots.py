@@ -100,10 +100,12 @@ def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: view.Lim
     items = [(o.scale, o.hp) for o in chosen.optima]
     guesses = [(p.scale, p.hp) for p in chosen.predictions]
     _draw_law(axes, chosen, "hp", items, guesses, limits)
-    axes.set_yscale("log", base=2)
     box = limits or view.law_limits([chosen], "hp")
-    if box is not None:
-        axes.set_ylim(2.0**box.y_low, 2.0**box.y_high)
+    if box is None:
+        axes.set_yticks([])
+        return axes
+    axes.set_yscale("log", base=2)
+    axes.set_ylim(2.0**box.y_low, 2.0**box.y_high)
     for prediction in chosen.predictions:
         if fmt.known(prediction.hp.value):
             use = words.recommended(prediction) if prediction.hp_recommended else prediction.hp
@@ -207,14 +209,16 @@ def _draw_law(
     if law is not None:
         _law_line(axes, law, max(measured, default=0.0))
     else:
-        _say(axes, f"no law: {'; '.join(words.flag_sentence(f) for f in variant.flags) or 'too few scales'}")
+        _say(axes, f"no law: {words.no_law(variant)}")
     for scale, item in items:
         _interval(axes, scale, item, "o", palette.INK, palette.INK)
     for scale, item in guesses:
         _interval(axes, scale, item, "D", palette.ACCENT, "white")
-    axes.set_xscale("log", base=2)
     box = limits or view.law_limits([variant], quantity)
-    if box is not None:
+    if box is None:
+        axes.set_xticks([])
+    else:
+        axes.set_xscale("log", base=2)
         axes.set_xlim(2.0**box.x_low, 2.0**box.x_high)
         every = [scale for scale, _ in (*items, *guesses)]
         places = view.ticks(every, box.x_low, box.x_high, _CHARACTERS)

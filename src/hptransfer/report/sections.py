@@ -99,8 +99,7 @@ def _panels(figure: str, variants: Sequence[VariantFit], quantity: str) -> str:
     for i, variant in enumerate(variants):
         why = ""
         if figure != "basins" and figure not in variant.laws:
-            reasons = "; ".join(words.flag_sentence(flag) for flag in variant.flags) or "too few scales"
-            why = f'<p class="no-law">No law: {escape(reasons)}.</p>'
+            why = f'<p class="no-law">No law: {escape(words.no_law(variant))}.</p>'
         label = escape(f"{variant.name}: {_spoken(variant, quantity)}", quote=True)
         items.append(
             f'<div class="panel"><h3>{escape(variant.name)}</h3>{why}'

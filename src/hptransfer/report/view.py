@@ -126,7 +126,8 @@ def law_limits(variants: Iterable[VariantFit], quantity: str) -> Limits | None:
     if not scales or not centre:
         return None
     low, high = min(centre), max(centre)
-    room = max(high - low, 1.0 if quantity == "hp" else 0.02)
+    least = 1.0 if quantity == "hp" else 0.02
+    room = max(high - low, least, 1e-3 * max(abs(low), abs(high)))
     bottom, top = max(min(edges), low - room), min(max(edges), high + room)
     x = np.log2(scales)
     pad = 0.06 * max(float(np.ptp(x)), 1.0)

@@ -34,7 +34,7 @@ FLAGS: dict[str, str] = {
     "edge_censored": "an optimum beyond the edge of its grid entered the law as a bound, not as a point",
     "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
     "the law ignores it",
-    "no_laws": "too few scales with a usable optimum: a law needs three",
+    "no_laws": "too few scales with a usable optimum for a law",
     "no_optimum": "there is no optimum to compare with",
     "outside_grid": "the value lies outside the grid that was run there, so its loss is unknown",
     "too_few_scales": "too few scales to leave one out",
@@ -148,11 +148,21 @@ def metric(name: str) -> Metric:
     return METRICS.get(name, Metric(name, "", ""))
 
 
+def flag_name(flag: str) -> str:
+    """The flag without its detail: `no_laws` of `no_laws: 2 usable scales, a law needs 3`."""
+    return flag.partition(":")[0].strip()
+
+
 def flag_sentence(flag: str) -> str:
     """What a flag means; `name: detail` keeps its detail; unknown flags stay as they are."""
-    name, _, detail = flag.partition(":")
-    meaning = FLAGS.get(name.strip(), "")
-    return f"{meaning} ({detail.strip()})" if meaning and detail.strip() else meaning or flag
+    meaning, detail = FLAGS.get(flag_name(flag), ""), _detail(flag)
+    return f"{meaning}{detail}" if meaning else flag
+
+
+def no_law(variant: VariantFit) -> str:
+    """Why a variant has no law, in a sentence without its full stop."""
+    why = [flag for flag in variant.flags if flag_name(flag) == "no_laws"] or variant.flags
+    return "; ".join(flag_sentence(flag) for flag in why) or FLAGS["no_laws"]
 
 
 def flags_of(
@@ -184,7 +194,7 @@ def flag_notes(
     metrics: Collection[str] | None = None,
     most: int = 3,
 ) -> list[tuple[str, str, str]]:
-    """(flag, meaning, places) for every flag raised, in order of appearance.
+    """(flag, meaning, places) for every flag raised, in order of appearance, details with the places.
 
     Arguments:
         variants: whose flags.
@@ -195,8 +205,9 @@ def flag_notes(
     places: dict[str, list[str]] = defaultdict(list)
     for variant in variants:
         for flag, where in flags_of(variant, scale_name, metrics):
-            if flag not in REMARKS and where not in places[flag]:
-                places[flag].append(where)
+            name, place = flag_name(flag), f"{where}{_detail(flag)}"
+            if name not in REMARKS and place not in places[name]:
+                places[name].append(place)
     notes = []
     for flag, found in places.items():
         rest = f" and {len(found) - most:,} more" if len(found) > most else ""
@@ -292,6 +303,11 @@ def holdout_sentence(fit: TransferFit, variant: VariantFit) -> str:
     where = f"{fit.landscape.columns.scale} {fmt.scale(check.scale)}"
     miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
+
+
+def _detail(flag: str) -> str:
+    detail = flag.partition(":")[2].strip()
+    return f" ({detail})" if detail else ""
 
 
 def _listed(names: list[str]) -> str:
