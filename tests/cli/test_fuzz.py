@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hptransfer.cli import main
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 NAMES = ("variant", "width", "lr", "seed", "loss", "epoch")
 
 
@@ -70,7 +70,7 @@ def test_any_cells(rows, names):
 LRS = st.sampled_from([2.0**-k for k in range(12)])
 WIDTHS = st.sampled_from([1e-3, 64, 128, 256, 512, 1e9])
 LOSSES = st.one_of(
-    st.sampled_from(["nan", "inf", "0", "3", "6e11", "3e38", "-5", "1e-38"]), st.floats(0, 10).map(repr)
+    st.sampled_from(["nan", "inf", "0", "3", "6e11", "-5", "1e-38"]), st.floats(0, 10).map(repr)
 )
 
 
