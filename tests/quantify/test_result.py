@@ -57,6 +57,14 @@ def test_json_to_a_file_and_back(fit, tmp_path):
     assert json.loads(text)["variants"]["sp"]["verdict"]["value"] == fit.variants["sp"].verdict.value
 
 
+def test_the_page_is_the_report(fit, tmp_path):
+    pytest.importorskip("plotly")
+    text = fit.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+    assert text.lower().startswith("<!doctype html>")
+    assert "mup" in text
+
+
 def test_a_fit_prints_in_a_few_lines(fit):
     assert repr(fit).splitlines() == [
         f"TransferFit of 72 runs, hptransfer {hpt.__version__}",

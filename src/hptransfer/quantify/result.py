@@ -96,11 +96,18 @@ class Law:
 
 @dataclass(frozen=True)
 class Regret:
-    """Loss given up by using, at scale `to`, the optimum found at scale `source`; nats."""
+    """Loss given up by using, at scale `to`, the optimum found at scale `source`.
+
+    Attributes:
+        source, to: the scales, the smaller first.
+        regret: nats.
+        factor: the factor of scale it costs: the loss law reaches the loss got at `to / factor` already.
+    """
 
     source: float
     to: float
     regret: Estimate
+    factor: Estimate = Estimate()
 
 
 @dataclass(frozen=True)
@@ -189,6 +196,8 @@ class VariantFit:
         holdouts: the hold-out checks, largest scale first.
         verdict: see `Verdict`.
         flags: why something is missing or not to be trusted.
+        draws: bootstrap draws of the metrics, by name, each of shape [draws]; draw b of one variant belongs
+            to draw b of every other. Empty where a fit was read back from JSON or has too many variants.
     """
 
     name: str
@@ -200,6 +209,7 @@ class VariantFit:
     holdouts: tuple[HoldOut, ...]
     verdict: Verdict
     flags: tuple[str, ...] = ()
+    draws: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -304,6 +314,19 @@ class TransferFit:
         text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The report as one self-contained page, written to `path` where one is given.
+
+        Raises:
+            MissingExtraError: plotly is not installed.
+        """
+        from hptransfer.report.html import page
+
+        text = page(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
         return text
 
     def _repr_html_(self) -> str:
