@@ -21,6 +21,14 @@ class RuleError(HPTransferError):
     """A parametrization rule is unknown or does not fit the model."""
 
 
+class VerifyError(RuleError):
+    """A live optimizer or model is not as its rule asks; the text is a table, `faults` its rows."""
+
+    def __init__(self, text: str, faults: tuple[object, ...] = ()) -> None:
+        super().__init__(text)
+        self.faults = faults
+
+
 class SpecError(HPTransferError):
     """A study's spec is malformed."""
 

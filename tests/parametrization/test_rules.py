@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.rules import (
     ROLES,
-    RULES,
+    VARIANTS,
     attention_scale,
     convert_lr,
     get_rule,
@@ -37,8 +37,8 @@ GOLDEN = {
 
 
 def test_the_sixteen_variants() -> None:
-    assert set(RULES) == NAMES
-    assert all(rule.name == name for name, rule in RULES.items())
+    assert set(VARIANTS) == NAMES
+    assert all(rule.name == name for name, rule in VARIANTS.items())
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -1,0 +1,193 @@
+"""The catalogue: published rules as exponents, one entry a rule and family of optimizers. No torch here.
+
+Every entry is derived in docs/rules.md. E(init, multiplier, lr, weight_decay, eps): exponents of m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from types import MappingProxyType
+
+from hptransfer.parametrization.exponents import Exponents as E
+from hptransfer.parametrization.exponents import Family, Role, Rule, role_map
+
+KALRA = "Kalra & Barkeshli, arXiv:2605.21486"
+TP5 = "Yang et al., Tensor Programs V, arXiv:2203.03466"
+EVERETT = "Everett et al., arXiv:2407.05872, Table 1"
+NTK = "Jacot et al., arXiv:1806.07572"
+HAYOU = "Hayou & Liu, arXiv:2506.15025"
+UMUP = "Blake et al., u-muP, arXiv:2407.17465, Table 2"
+COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
+
+SWITCHES = ("embd", "ln", "attn", "last")
+STANDARD: Mapping[Role, E] = role_map(embedding=E(), hidden=E(init=-0.5), readout=E(init=-0.5))
+
+
+def switched(name: str, switches: frozenset[str]) -> Rule:
+    """SP with some of the four switches of arXiv:2605.21486 thrown, in SP coordinates.
+
+    Args:
+        name: of the rule.
+        switches: of `embd` (embedding LR x m), `ln` (LR of norm gains and biases x m), `attn` (attention
+            logits scaled by 1/head_dim, equal at the base) and `last` (readout init variance 1/n^2).
+    """
+    last = "last" in switches
+    roles = role_map(
+        embedding=E(lr=1.0 if "embd" in switches else 0.0),
+        hidden=E(init=-0.5),
+        readout=E(init=-1.0 if last else -0.5),
+        vector=E(lr=1.0 if "ln" in switches else 0.0),
+    )
+    attention = -1.0 if "attn" in switches else -0.5
+    tied = -1.0 if last else None
+    return Rule(name, roles, attention, "sp", KALRA, tied=tied, native=not switches)
+
+
+def _variants() -> dict[str, Rule]:
+    """The 16 variants by name: from `sp` through `sp+embd` ... and `mup-embd` ... to `mup`."""
+    rules = {}
+    for count in range(len(SWITCHES) + 1):
+        for chosen in combinations(SWITCHES, count):
+            missing = [s for s in SWITCHES if s not in chosen]
+            name = (
+                "mup" + "".join(f"-{s}" for s in missing) if len(missing) <= 1 else "+".join(("sp", *chosen))
+            )
+            rules[name] = switched(name, frozenset(chosen))
+    return rules
+
+
+def _sqrt_embedding(name: str, like: Rule) -> Rule:
+    """A rule whose embedding LR / hidden LR grows like sqrt(m): for a vocabulary large beside the width."""
+    roles = {**like.roles, "embedding": E(lr=0.5)}
+    return replace(like, name=name, roles=MappingProxyType(roles), source=HAYOU)
+
+
+def _tp5() -> list[Rule]:
+    """Tensor Programs V: three ways to write muP, which train alike: abc shifts of input and readout."""
+    hidden, hidden_sgd = E(init=-0.5, lr=-1.0), E(init=-0.5)
+    adam: dict[int, tuple[E, E]] = {  # table: (input, output)
+        3: (E(), E(init=-1.0, lr=-1.0)),
+        8: (E(), E(multiplier=-1.0)),
+        9: (E(init=-0.5, multiplier=0.5, lr=-0.5), E(init=-0.5, multiplier=-0.5, lr=-0.5)),
+    }
+    sgd: dict[int, tuple[E, E]] = {
+        3: (E(lr=1.0), E(init=-1.0, lr=-1.0)),
+        8: (E(lr=1.0), E(multiplier=-1.0, lr=1.0)),
+        9: (E(init=-0.5, multiplier=0.5), E(init=-0.5, multiplier=-0.5)),
+    }
+    rules = []
+    for table in (3, 8, 9):
+        name, source = f"mup-tp5-table{table}", f"{TP5}, Table {table}"
+        first, last = adam[table]
+        roles = role_map(embedding=first, hidden=hidden, readout=last)
+        rules.append(Rule(name, roles, -1.0, "mup", source, tied=-1.0))
+        first, last = sgd[table]
+        roles = role_map(embedding=first, hidden=hidden_sgd, readout=last, vector=E(lr=1.0))
+        rules.append(Rule(name, roles, -1.0, "mup", source, "sgd", tied=-1.0))
+    return rules
+
+
+def _everett() -> list[Rule]:
+    """LR exponents by layer (embedding, hidden, readout) with and without alignment, Adam."""
+    lrs = {
+        ("sp", "no"): (0.0, -0.5, -0.5),
+        ("sp", "full"): (0.0, -1.0, -1.0),
+        ("ntk", "no"): (0.0, 0.0, 0.0),
+        ("ntk", "full"): (0.0, -0.5, -0.5),
+        ("mup", "no"): (-0.5, -0.5, 0.0),
+        ("mup", "full"): (-0.5, -1.0, -0.5),
+    }
+    forms = {  # (embedding, hidden, readout); the muP here is the form with sqrt(n) multipliers
+        "sp": (E(), E(init=-0.5), E(init=-0.5)),
+        "ntk": (E(), E(multiplier=-0.5), E(multiplier=-0.5)),
+        "mup": (E(init=-0.5, multiplier=0.5), E(init=-0.5), E(init=-0.5, multiplier=-0.5)),
+    }
+    tied = {"sp": None, "ntk": -0.5, "mup": -1.0}
+    rules = []
+    for (form, alignment), lr in lrs.items():
+        embedding, hidden, readout = (replace(e, lr=x) for e, x in zip(forms[form], lr, strict=True))
+        roles = role_map(embedding=embedding, hidden=hidden, readout=readout)
+        name = f"everett-{form}-{alignment}-alignment"
+        rules.append(Rule(name, roles, -0.5, "mup", EVERETT, tied=tied[form]))
+    return rules
+
+
+def _ntk(optimizer: Family) -> Rule:
+    roles = role_map(embedding=E(), hidden=E(multiplier=-0.5), readout=E(multiplier=-0.5))
+    return Rule("ntk", roles, -0.5, "mup", NTK, optimizer, tied=-0.5)
+
+
+def _umup() -> Rule:
+    roles = role_map(
+        embedding=E(lr=-0.5), hidden=E(multiplier=-0.5, lr=-0.5), readout=E(multiplier=-1.0, lr=0.0)
+    )
+    branch = E(lr=-0.5)
+    depth: dict[Role, E] = {"hidden": branch, "vector": branch, "embedding": branch}
+    return Rule(
+        "u-mup",
+        roles,
+        -1.0,
+        "mup",
+        UMUP,
+        tied=-1.0,
+        residual=-0.5,
+        depth=MappingProxyType(depth),
+        depths=True,
+    )
+
+
+def _completep() -> Rule:
+    roles = role_map(
+        embedding=E(eps=-1.0),
+        hidden=E(init=-0.5, lr=-1.0, weight_decay=1.0, eps=-1.0),
+        readout=E(multiplier=-1.0, eps=-1.0),
+        vector=E(eps=-1.0),
+    )
+    branch = E(eps=-1.0)
+    depth: dict[Role, E] = {"hidden": branch, "vector": branch, "embedding": branch}
+    return Rule(
+        "completep",
+        roles,
+        -1.0,
+        "mup",
+        COMPLETEP,
+        tied=-1.0,
+        residual=-1.0,
+        depth=MappingProxyType(depth),
+        depths=True,
+    )
+
+
+def _sgd_twins() -> list[Rule]:
+    """SP and muP for SGD in the study's names; hidden LR is eta, so both coordinates are the same."""
+    sp = Rule("sp", STANDARD, -0.5, "sp", KALRA, "sgd", native=True)
+    roles = role_map(
+        embedding=E(lr=1.0), hidden=E(init=-0.5), readout=E(init=-1.0, lr=-1.0), vector=E(lr=1.0)
+    )
+    return [sp, Rule("mup", roles, -1.0, "sp", f"{TP5}, Table 3", "sgd", tied=-1.0)]
+
+
+def _all() -> dict[tuple[str, Family], Rule]:
+    variants = _variants()
+    rules = [
+        *variants.values(),
+        _sqrt_embedding("sp+sqrt-embd", variants["sp"]),
+        _sqrt_embedding("mup-sqrt-embd", variants["mup"]),
+        *_tp5(),
+        _ntk("adam"),
+        _ntk("sgd"),
+        *_everett(),
+        _umup(),
+        _completep(),
+        *_sgd_twins(),
+    ]
+    return {(rule.name, rule.optimizer): rule for rule in rules}
+
+
+CATALOGUE: Mapping[tuple[str, Family], Rule] = MappingProxyType(_all())
+VARIANTS: Mapping[str, Rule] = MappingProxyType(_variants())
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {name: rule for (name, optimizer), rule in CATALOGUE.items() if optimizer == "adam"}
+)

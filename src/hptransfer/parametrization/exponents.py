@@ -1,0 +1,87 @@
+"""What a rule is made of: roles, exponents, and the rule itself, as plain data. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
+Coordinates = Literal["sp", "mup"]
+Family = Literal["adam", "sgd"]
+
+ROLES: tuple[Role, ...] = ("embedding", "hidden", "readout", "vector", "scalar")
+FAMILIES: tuple[Family, ...] = ("adam", "sgd")
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """Exponents of m in what one role gets; each setting is (its value at the base) x m**exponent."""
+
+    init: float = 0.0  # std of the initial weights
+    multiplier: float = 0.0  # factor on the tensor in the forward pass
+    lr: float = 0.0  # learning rate
+    weight_decay: float = 0.0  # AdamW's lambda (each step shrinks by lr x lambda)
+    eps: float = 0.0  # Adam's epsilon
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A parametrization for one family of optimizers.
+
+    Attributes:
+        name: in the catalogue.
+        roles: exponents by role, of the tensor's own width ratio (fan-in for hidden and readout, else its
+            one infinite dimension).
+        attention: exponent of (head dimension / its value at the base) in the scale of attention logits.
+        coordinates: `sp` where eta is the hidden matrices' LR, `mup` where hidden LR is eta / m.
+        source: the paper it comes from.
+        optimizer: `adam` (also AdamW, Lion: updates that do not scale with the gradient) or `sgd`.
+        label: exponent of the model's width ratio in every LR; a relabelling of eta (`in_coordinates`).
+        tied: exponent of the extra factor on the logits where readout and embedding share one tensor;
+            None leaves the logits as the architecture has them.
+        native: whether width-dependent multipliers that the architecture has by itself stay; SP alone.
+        residual: exponent of the depth ratio in the factor on every residual branch.
+        depth: exponents of the depth ratio, by role, for tensors inside the repeated blocks.
+        depths: whether the rule says anything about depth; else a model of another depth is refused.
+    """
+
+    name: str
+    roles: Mapping[Role, Exponents]
+    attention: float = -0.5
+    coordinates: Coordinates = "sp"
+    source: str = ""
+    optimizer: Family = "adam"
+    label: float = 0.0
+    tied: float | None = None
+    native: bool = False
+    residual: float = 0.0
+    depth: Mapping[Role, Exponents] = field(default_factory=lambda: MappingProxyType({}))
+    depths: bool = False
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """What a role gets at one width, relative to the base width; all dimensionless factors."""
+
+    init: float
+    multiplier: float
+    lr: float
+    weight_decay: float
+    eps: float
+
+
+def role_map(
+    *, embedding: Exponents, hidden: Exponents, readout: Exponents, vector: Exponents | None = None
+) -> Mapping[Role, Exponents]:
+    """Exponents of all five roles; vectors and scalars keep their base values where nothing is given."""
+    return MappingProxyType(
+        {
+            "embedding": embedding,
+            "hidden": hidden,
+            "readout": readout,
+            "vector": vector or Exponents(),
+            "scalar": Exponents(),
+        }
+    )

@@ -1,0 +1,114 @@
+"""Initial weights and forward multipliers, set on a live model."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.forward import set_attention, set_factors
+from hptransfer.parametrization.shapes import Owned, parameters, shape_of
+
+if TYPE_CHECKING:
+    from hptransfer.parametrization.scaling import Scaling, TensorPlan
+
+MATRIX_ROLES = ("embedding", "hidden", "readout")
+
+
+def base_std(parameter: torch.Tensor) -> float | None:
+    """Std of a tensor's weights; 0 for a constant one (a gain, a zero bias), None on the meta device."""
+    if parameter.is_meta:
+        return None
+    if parameter.numel() < 2:
+        return 0.0
+    return float(parameter.detach().double().std(correction=0))
+
+
+def matched(scaling: Scaling, model: nn.Module) -> dict[str, Owned]:
+    """The live model's tensors by name, checked to be those that were scaled.
+
+    Raises:
+        RuleError: a tensor is missing, new, or of another shape.
+    """
+    live = parameters(model)
+    known = {plan.name: plan.tensor.shape for plan in scaling.tensors}
+    for name in [*known, *live]:
+        if name not in live or name not in known:
+            side = "is not in the model given" if name in known else "was not in the model that was scaled"
+            raise RuleError(f"the model must be the one that was scaled, but {name} {side}")
+        if shape_of(live[name].parameter) != known[name]:
+            raise RuleError(
+                f"the model must be the one that was scaled, but {name} is {shape_of(live[name].parameter)}, "
+                f"not {known[name]}"
+            )
+    return live
+
+
+def apply_(scaling: Scaling, model: nn.Module) -> nn.Module:
+    """Sets forward multipliers and attention scales; see `Scaling.apply_`."""
+    matched(scaling, model)
+    set_factors(model, scaling.factors)
+    set_attention(model, scaling.attention)
+    return model
+
+
+@torch.no_grad()
+def init_(scaling: Scaling, model: nn.Module, seed: int | None, std: Literal["base", "rule"]) -> nn.Module:
+    """Sets initial weights and forward multipliers; see `Scaling.init_`."""
+    if std not in ("base", "rule"):
+        raise RuleError(f"std must be 'base' or 'rule', but got {std!r}")
+    live = matched(scaling, model)
+    for plan in scaling.tensors:
+        if plan.role not in MATRIX_ROLES:
+            continue
+        weight = live[plan.name].parameter
+        _check_place(plan.name, weight)
+        wanted = _rule_std(plan) if std == "rule" else _ratio_std(plan)
+        _set_std(plan.name, weight, wanted, seed)
+    return apply_(scaling, model)
+
+
+def _ratio_std(plan: TensorPlan) -> float:
+    if plan.base_std is None:
+        raise RuleError(
+            "the base must have weights for its init to be kept, but it is on the meta device: build it on "
+            "the CPU, or take the rule's own init with std='rule'"
+        )
+    return plan.base_std * plan.factors.init
+
+
+def _rule_std(plan: TensorPlan) -> float:
+    tensor = plan.tensor
+    if plan.base_std == 0.0:  # a constant tensor, as LoRA's B, starts where its author put it
+        return 0.0
+    if plan.role == "embedding":
+        return plan.factors.init
+    fan_in = math.prod(tensor.base_shape) // tensor.base_shape[0]
+    if tensor.dimension is not None and len(tensor.base_shape) == 2:
+        fan_in = tensor.base_shape[tensor.dimension]
+    return float(fan_in**-0.5) * plan.factors.init
+
+
+def _set_std(name: str, weight: torch.Tensor, wanted: float, seed: int | None) -> None:
+    found = base_std(weight)
+    if wanted == 0.0 or not found:
+        return
+    if seed is None:
+        weight.mul_(wanted / found)
+        return
+    # By name, so that one more tensor elsewhere, another order or another device changes no draw.
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    draws = torch.randn(tuple(weight.shape), generator=generator, dtype=torch.float64)
+    weight.copy_((draws * wanted).to(weight.dtype))
+
+
+def _check_place(name: str, weight: torch.Tensor) -> None:
+    if weight.is_meta:
+        raise RuleError(f"the model must have weights to be initialised, but {name} is on the meta device")
+    if type(weight.data).__name__ == "DTensor":
+        raise RuleError(f"init_ must come before fully_shard, but {name} is sharded already")

@@ -1,0 +1,81 @@
+"""Layout of one tensor: which dimension is fan-in, which fan-out, and which of them grow with width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from hptransfer.parametrization.shapes import Owned
+
+
+@dataclass(frozen=True)
+class Layer:
+    """How a tensor's module lays it out.
+
+    Attributes:
+        kind: norm, embedding, linear, conv, bias or parameter (held by a module that says no more).
+        fan_in: its input dimension, where known.
+        fan_out: its output dimension, where known.
+        infinite: the dimensions that grow.
+        lone: whether it is a vector: only one dimension is longer than one, or each channel has its own.
+        change: its two shapes, for messages.
+    """
+
+    kind: str
+    fan_in: int | None
+    fan_out: int | None
+    infinite: frozenset[int]
+    lone: bool
+    change: str
+
+
+def layer_of(owned: Owned, shape: tuple[int, ...], base: tuple[int, ...]) -> Layer:
+    """The layout of a tensor of these two shapes."""
+    infinite = frozenset(d for d, (a, b) in enumerate(zip(shape, base, strict=True)) if a != b)
+    kind, fan_in, fan_out = _layout(owned, shape)
+    wide = [d for d in range(len(shape)) if shape[d] > 1 or base[d] > 1]
+    lone = len(wide) <= 1 or _depthwise(owned.module, infinite)
+    change = f"{_text(base)} -> {_text(shape)}"
+    return Layer(kind, fan_in, fan_out, infinite, lone, change)
+
+
+def _layout(owned: Owned, shape: tuple[int, ...]) -> tuple[str, int | None, int | None]:
+    module = owned.module
+    if "norm" in type(module).__name__.lower():
+        return "norm", None, None
+    if isinstance(module, nn.Embedding) and owned.attribute == "weight":
+        return "embedding", 0, 1
+    if len(shape) < 2:
+        return "bias" if owned.attribute == "bias" else "parameter", None, None
+    if isinstance(module, nn.Linear):
+        return "linear", 1, 0
+    if isinstance(module, _ConvTransposeNd):
+        return "conv", 0, 1
+    if isinstance(module, _ConvNd):
+        return "conv", 1, 0
+    if is_transposed_linear(module):
+        return "linear", 0, 1
+    if type(module).__name__.endswith("Experts") and len(shape) == 3:
+        transposed = bool(getattr(module, "is_transposed", False))
+        return ("experts", 1, 2) if transposed else ("experts", 2, 1)
+    return "parameter", None, None
+
+
+def is_transposed_linear(module: nn.Module) -> bool:
+    """Whether it is GPT-2's Conv1D: a linear layer whose weight is [in, out]; told without transformers."""
+    return (
+        type(module).__name__ == "Conv1D" and hasattr(module, "nf") and getattr(module.weight, "ndim", 0) == 2
+    )
+
+
+def _depthwise(module: nn.Module, infinite: frozenset[int]) -> bool:
+    """Whether a convolution gives each channel its own filter: one infinite dimension in all."""
+    if not isinstance(module, _ConvNd) or module.groups == 1:
+        return False
+    return len(infinite) == 1 and module.groups == module.in_channels
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"

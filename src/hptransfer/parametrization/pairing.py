@@ -1,0 +1,148 @@
+"""Two builds of one model, matched tensor by tensor: widths differ, depths may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.shapes import Owned, modules, parameters, shape_of, unwrapped
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A model's tensors and their counterparts in the base.
+
+    Attributes:
+        tensors: the model's, by canonical name.
+        base_of: the base's counterpart of each.
+        in_blocks: names of tensors inside repeated blocks.
+        outputs: names of the weights of the model's declared output layer.
+        depth_ratio: blocks / blocks of the base.
+        modules_of_base: the model's module names -> the base's.
+    """
+
+    tensors: Mapping[str, Owned]
+    base_of: Mapping[str, Owned]
+    in_blocks: frozenset[str]
+    outputs: frozenset[str]
+    depth_ratio: float
+    modules_of_base: Mapping[str, str]
+
+
+def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pairing:
+    """Matches the tensors of two builds by name, block by block where the depths differ.
+
+    Args:
+        model: at the width in question.
+        base: at the base width.
+        same_width: whether two builds of one width are fine, because roles come from elsewhere.
+
+    Raises:
+        RuleError: the two are not the same architecture, or nothing changes between them.
+    """
+    tensors, at_base = parameters(model), parameters(base)
+    stacks, base_stacks = _stacks(model), _stacks(base)
+    depth_ratio = _depth_ratio(stacks, base_stacks)
+    base_name = {name: _to_base(name, base_stacks) for name in tensors}
+    _same_names(at_base, base_name)
+    base_of = {name: at_base[base_name[name]] for name in tensors}
+    _same_dimensions(tensors, base_of, same_width)
+    if depth_ratio != 1.0:
+        _blocks_alike(at_base, base_stacks)
+    return Pairing(
+        tensors=tensors,
+        base_of=base_of,
+        in_blocks=frozenset(n for n in tensors if _stack_of(n, stacks) is not None),
+        outputs=_outputs(model),
+        depth_ratio=depth_ratio,
+        modules_of_base={name: _to_base(name, base_stacks) for name in modules(model)},
+    )
+
+
+def _stacks(model: nn.Module) -> dict[str, int]:
+    """Outermost lists of blocks by name, with their lengths."""
+    lists = {n: len(m) for n, m in modules(model).items() if isinstance(m, nn.ModuleList) and len(m)}
+    return {n: length for n, length in lists.items() if not any(n.startswith(f"{o}.") for o in lists)}
+
+
+def _stack_of(name: str, stacks: Mapping[str, int]) -> str | None:
+    return next((stack for stack in stacks if name.startswith(f"{stack}.")), None)
+
+
+def _depth_ratio(stacks: Mapping[str, int], base: Mapping[str, int]) -> float:
+    if set(stacks) != set(base):
+        return 1.0  # not the same architecture; the names will say so
+    ratios = {stacks[name] / base[name] for name in stacks}
+    if len(ratios) > 1:
+        found = ", ".join(f"{name}: {base[name]} -> {stacks[name]}" for name in stacks)
+        raise RuleError(f"every stack of blocks must deepen by one ratio, but got {found}")
+    return ratios.pop() if ratios else 1.0
+
+
+def _to_base(name: str, base_stacks: Mapping[str, int]) -> str:
+    """The counterpart's name: block i of a deeper model is matched with block i mod the base's depth."""
+    stack = _stack_of(name, base_stacks)
+    if stack is None:
+        return name
+    index, dot, rest = name[len(stack) + 1 :].partition(".")
+    return f"{stack}.{int(index) % base_stacks[stack]}{dot}{rest}" if index.isdigit() else name
+
+
+def _same_names(base: Mapping[str, Owned], base_name: Mapping[str, str]) -> None:
+    only_model = [name for name, there in base_name.items() if there not in base]
+    only_base = sorted(set(base) - set(base_name.values()))
+    # A shallower model uses only some of the base's blocks.
+    only_base = [name for name in only_base if re.sub(r"\d+", "0", name) not in _patterns(base_name)]
+    if only_model or only_base:
+        some = [f"{n} only in the model" for n in only_model] + [f"{n} only in the base" for n in only_base]
+        more = f" and {len(some) - 3} more" if len(some) > 3 else ""
+        raise RuleError(f"model and base must have the same tensors, but found {'; '.join(some[:3])}{more}")
+
+
+def _patterns(names: Mapping[str, str]) -> set[str]:
+    return {re.sub(r"\d+", "0", name) for name in names}
+
+
+def _same_dimensions(tensors: Mapping[str, Owned], base_of: Mapping[str, Owned], changed: bool) -> None:
+    for name, owned in tensors.items():
+        shape, base = shape_of(owned.parameter), shape_of(base_of[name].parameter)
+        if len(shape) != len(base):
+            raise RuleError(
+                f"a tensor must have as many dimensions in both builds, but {name} is {list(base)} in the "
+                f"base and {list(shape)} in the model"
+            )
+        changed = changed or shape != base
+    if not changed:
+        raise RuleError(
+            "model and base must differ in width, but every tensor has the same shape in both; for a model "
+            "at the base width itself, give other=, a build at any other width"
+        )
+
+
+def _blocks_alike(base: Mapping[str, Owned], stacks: Mapping[str, int]) -> None:
+    """Blocks of a base of another depth must be alike, else it is open which of them a new block follows."""
+    seen: dict[str, tuple[int, ...]] = {}
+    for name, owned in base.items():
+        stack = _stack_of(name, stacks)
+        if stack is None:
+            continue
+        inner = name[len(stack) + 1 :].partition(".")[2]
+        shape = shape_of(owned.parameter)
+        if seen.setdefault(f"{stack}.*.{inner}", shape) != shape:
+            raise RuleError(
+                f"blocks must be alike where depth changes, but {name} differs from the block before"
+            )
+
+
+def _outputs(model: nn.Module) -> frozenset[str]:
+    """Weights of the output layer that a Hugging Face model declares."""
+    get = getattr(unwrapped(model), "get_output_embeddings", None)
+    layer = get() if callable(get) else None
+    if not isinstance(layer, nn.Module):
+        return frozenset()
+    found = [name for name, module in modules(model).items() if module is layer]
+    return frozenset(f"{name}.weight" for name in found)

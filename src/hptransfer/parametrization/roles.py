@@ -1,0 +1,203 @@
+"""Roles of any module tree's tensors, from the same model at two widths (meta device suffices)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import cast
+
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.exponents import ROLES, Role
+from hptransfer.parametrization.layers import Layer, layer_of
+from hptransfer.parametrization.pairing import Pairing, pair
+from hptransfer.parametrization.shapes import Owned, shape_of
+
+# Names decide only where module type and shape leave it open; first match wins.
+CONVENTIONS: tuple[tuple[str, Role, str], ...] = (
+    ("*lora_A*", "hidden", "LoRA's A reads the whole width (arXiv:2402.12354)"),
+    ("*lora_B*", "embedding", "LoRA's B writes to the width from a fixed rank"),
+    ("*.router.*", "readout", "a router's logits are a readout of the stream"),
+    ("*.gate.weight", "readout", "a router's logits are a readout of the stream"),
+    ("*[kv]_proj.weight", "hidden", "keys and values of a fixed number of heads are internal"),
+    ("*.key.weight", "hidden", "keys of a fixed number of heads are internal"),
+    ("*.value.weight", "hidden", "values of a fixed number of heads are internal"),
+    ("*pos_emb*", "embedding", "a positional table"),
+    ("*position*", "embedding", "a positional table"),
+    ("*A_log", "vector", "state-space decay, one row a channel"),
+    ("*.D", "vector", "state-space skip, one value a channel"),
+    ("*dt_bias", "vector", "state-space step bias"),
+)
+
+
+@dataclass(frozen=True)
+class TensorRole:
+    """What one tensor is when width grows.
+
+    Attributes:
+        name: canonical; the embedding's where a readout shares the tensor.
+        role: embedding, hidden, readout, vector or scalar.
+        shape: in the model.
+        base_shape: in the base.
+        dimension: whose ratio counts: fan-in for hidden and readout, else the one that grows; None: none.
+        block: whether it lies in a repeated block (a ModuleList).
+        aliases: other names of the same tensor.
+        reason: what decided.
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    base_shape: tuple[int, ...]
+    dimension: int | None
+    block: bool
+    aliases: tuple[str, ...]
+    reason: str
+
+    @property
+    def ratio(self) -> float:
+        """Its own width ratio, m."""
+        return 1.0 if self.dimension is None else self.shape[self.dimension] / self.base_shape[self.dimension]
+
+
+def find_roles(
+    model: nn.Module, base: nn.Module, overrides: Mapping[str, Role | str] | None = None
+) -> tuple[TensorRole, ...]:
+    """The role of every tensor.
+
+    Module type decides first, shapes second, names by convention last; an override by name pattern
+    (shell-style, first match wins) goes before all.
+
+    Args:
+        model: at the width in question; may be on the meta device, compiled or wrapped.
+        base: the same model at another width.
+        overrides: pattern -> role.
+
+    Raises:
+        RuleError: the two are not the same model at two widths, an override is unknown or matches nothing,
+            or a tensor's role is ambiguous; the text names the tensor and the override to write.
+    """
+    return paired_roles(pair(model, base), overrides or {})
+
+
+def paired_roles(pairing: Pairing, overrides: Mapping[str, Role | str]) -> tuple[TensorRole, ...]:
+    """Roles of tensors already matched with the base's; as `find_roles`."""
+    _check_overrides(overrides, pairing)
+    return tuple(
+        _tensor_role(owned, pairing.base_of[name], name in pairing.in_blocks, overrides, pairing.outputs)
+        for name, owned in pairing.tensors.items()
+    )
+
+
+def _tensor_role(
+    owned: Owned, base: Owned, block: bool, overrides: Mapping[str, Role | str], outputs: frozenset[str]
+) -> TensorRole:
+    shape, base_shape = shape_of(owned.parameter), shape_of(base.parameter)
+    layer = layer_of(owned, shape, base_shape)
+    role, reason = _override(owned, overrides) or _decide(owned, layer, block, outputs)
+    dimension = _own_dimension(owned, role, layer, shape, base_shape)
+    return TensorRole(owned.name, role, shape, base_shape, dimension, block, owned.aliases, reason)
+
+
+def _override(owned: Owned, overrides: Mapping[str, Role | str]) -> tuple[Role, str] | None:
+    for pattern, role in overrides.items():
+        if any(fnmatchcase(name, pattern) for name in (owned.name, *owned.aliases)):
+            return cast(Role, role), f"override {pattern}"
+    return None
+
+
+def _decide(owned: Owned, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+    if not layer.infinite:
+        return "scalar", "no dimension grows"
+    if layer.kind == "norm" or layer.lone:
+        return "vector", f"{layer.kind}, one dimension grows"
+    if layer.kind == "embedding":
+        return _embedding(owned, layer)
+    if layer.fan_in is None:
+        return _raw(owned, layer)
+    grows_in, grows_out = layer.fan_in in layer.infinite, layer.fan_out in layer.infinite
+    if grows_in and grows_out:
+        return "hidden", f"{layer.kind}, both sides grow"
+    if grows_out:
+        return "embedding", f"{layer.kind}, only its output grows"
+    return _narrowing(owned, layer, block, outputs)
+
+
+def _embedding(owned: Owned, layer: Layer) -> tuple[Role, str]:
+    if 0 in layer.infinite:
+        raise RuleError(
+            f"an embedding's number of rows must not grow with width, but {owned.name} {layer.change} does; "
+            "use the same vocabulary in both builds"
+        )
+    return "embedding", "an embedding table"
+
+
+def _raw(owned: Owned, layer: Layer) -> tuple[Role, str]:
+    """A parameter whose module type says nothing of which side is which."""
+    if len(layer.infinite) >= 2:
+        return "hidden", "two dimensions grow"
+    found = _convention(owned.name)
+    if found:
+        return found
+    raise RuleError(
+        _ambiguous(owned, layer, "one dimension grows, and its module does not say which side it is")
+    )
+
+
+def _narrowing(owned: Owned, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+    """A matrix whose input alone grows: the network's output, or a bottleneck inside it."""
+    if owned.name in outputs:
+        return "readout", "the model's output layer"
+    found = _convention(owned.name)
+    if found:
+        return found
+    if not block:
+        return "readout", f"{layer.kind}, only its input grows"
+    raise RuleError(
+        _ambiguous(
+            owned, layer, "only its input grows, and it lies inside a repeated block: a readout or hidden?"
+        )
+    )
+
+
+def _convention(name: str) -> tuple[Role, str] | None:
+    return next(((role, why) for pattern, role, why in CONVENTIONS if fnmatchcase(name, pattern)), None)
+
+
+def _ambiguous(owned: Owned, layer: Layer, why: str) -> str:
+    pattern = ".".join("*" if part.isdigit() else part for part in owned.name.split("."))
+    return (
+        f"the role of {owned.name} {layer.change} ({type(owned.module).__name__}) is ambiguous: {why}; "
+        f"say which, as overrides={{{pattern!r}: 'hidden'}} (roles: {', '.join(ROLES)})"
+    )
+
+
+def _own_dimension(
+    owned: Owned, role: Role, layer: Layer, shape: tuple[int, ...], base: tuple[int, ...]
+) -> int | None:
+    if not layer.infinite:
+        return None
+    if role in ("hidden", "readout") and layer.fan_in is not None:
+        return layer.fan_in
+    if role == "embedding" and layer.fan_out is not None and layer.fan_out in layer.infinite:
+        return layer.fan_out
+    if len({shape[d] / base[d] for d in layer.infinite}) > 1:
+        raise RuleError(
+            f"the growing dimensions of {owned.name} {layer.change} must grow alike, since its module does "
+            "not say which is its fan-in; build both models with one ratio"
+        )
+    return max(layer.infinite)
+
+
+def _check_overrides(overrides: Mapping[str, Role | str], pairing: Pairing) -> None:
+    names = [name for owned in pairing.tensors.values() for name in (owned.name, *owned.aliases)]
+    for pattern, role in overrides.items():
+        if role not in ROLES:
+            raise RuleError(f"a role must be one of {', '.join(ROLES)}, but {pattern!r} is given {role!r}")
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise RuleError(
+                f"an override must match a tensor, but {pattern!r} matches none of {len(names)} "
+                f"(such as {names[0]})"
+            )

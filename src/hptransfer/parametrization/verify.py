@@ -1,0 +1,223 @@
+"""Verification: a live optimizer and model against what a rule asks of every tensor."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hptransfer.errors import VerifyError
+from hptransfer.parametrization.forward import live_factors
+from hptransfer.parametrization.groups import Expected
+from hptransfer.parametrization.initialize import matched
+from hptransfer.parametrization.shapes import modules
+
+if TYPE_CHECKING:
+    from hptransfer.parametrization.scaling import Scaling
+
+TOLERANCE = 1e-5  # relative; an LR may be a float32 tensor
+SHOWN = 20  # rows of an error's table
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is not as the rule asks.
+
+    Attributes:
+        tensor: name of the tensor or module.
+        what: lr, weight_decay, eps, optimizer, multiplier, attention scale, missing, duplicate, unknown.
+        wanted: by the rule, scheduled where it is an LR.
+        found: in the live optimizer or model.
+    """
+
+    tensor: str
+    what: str
+    wanted: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was checked, where all of it holds.
+
+    Attributes:
+        tensors: number of trainable tensors checked.
+        lr_factor: the schedule's common factor on every LR; None where every LR is zero.
+        modules: number of forward multipliers and attention scales checked.
+    """
+
+    tensors: int
+    lr_factor: float | None
+    modules: int
+
+
+@dataclass(frozen=True)
+class _Live:
+    """One tensor's settings in a live optimizer."""
+
+    group: Mapping[str, Any]
+    kind: str
+
+
+def verify(
+    scaling: Scaling, model: nn.Module, optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer]
+) -> Verification:
+    """Checks every tensor's LR, decay and eps in the live optimizer, and the model's forward multipliers.
+
+    LRs are compared up to one common factor, the schedule's: a scheduler that multiplies every group alike
+    passes at any step, one that writes a single LR into all groups fails. The factor is the one that most
+    tensors agree on. Where every LR is zero (the first step of a warmup) the groups' `initial_lr` are
+    compared. The common factor itself is not judged: an eta that is wrong for every tensor alike is not seen.
+
+    Args:
+        scaling: whose `param_groups` (and `muon_groups`) were last called for this optimizer.
+        model: the live model: compiled, DDP, FSDP2, or plain.
+        optimizers: one, or all those that share the model's tensors.
+
+    Raises:
+        VerifyError: something is off; its text is a table, its `faults` the rows.
+    """
+    faults: list[Fault] = []
+    live = matched(scaling, model)
+    if not scaling.expected:
+        raise VerifyError(
+            "verify needs to know eta and lambda: build the optimizer from scaling.param_groups", ()
+        )
+    ids = {id(owned.parameter): name for name, owned in live.items()}
+    trainable = [name for name, owned in live.items() if owned.parameter.requires_grad]
+    several = [optimizers] if hasattr(optimizers, "param_groups") else list(optimizers)
+    found = _by_tensor(several, ids, faults)
+    faults += [Fault(n, "missing", "in the optimizer", "not there") for n in trainable if n not in found]
+    common = _settings(scaling.expected, found, faults)
+    checked = _forward(scaling, model, faults)
+    if faults:
+        raise VerifyError(_table(faults, scaling), tuple(faults))
+    return Verification(len(trainable), common, checked)
+
+
+def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[Fault]) -> dict[str, _Live]:
+    found: dict[str, _Live] = {}
+    seen: Counter[str] = Counter()
+    for optimizer in optimizers:
+        kind = _kind(optimizer)
+        for index, group in enumerate(optimizer.param_groups):
+            for position, parameter in enumerate(group["params"]):
+                name = ids.get(id(parameter))
+                if name is None:
+                    place = f"group {index}, tensor {position} {tuple(parameter.shape)}"
+                    faults.append(Fault(place, "unknown", "a tensor of the model", "not one"))
+                    continue
+                seen[name] += 1
+                found[name] = _Live(group, kind)
+    for name, times in seen.items():
+        if times > 1:
+            faults.append(Fault(name, "duplicate", "once in the optimizer", f"{times} times"))
+    return found
+
+
+def _kind(optimizer: Any) -> str:
+    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's and Lightning's wrappers
+    return type(inner).__name__.lower()
+
+
+def _settings(
+    expected: Mapping[str, Expected], found: Mapping[str, _Live], faults: list[Fault]
+) -> float | None:
+    known = {name: live for name, live in found.items() if name in expected}
+    faults += [
+        Fault(n, "unknown", "in no group of the rule", "in the optimizer") for n in found if n not in expected
+    ]
+    for name, live in known.items():
+        _fixed(name, expected[name], live, faults)
+    # Muon's eta is not AdamW's: each has its own schedule.
+    factors = []
+    for muon in (False, True):
+        part = {n: live for n, live in known.items() if (expected[n].kind == "muon") == muon}
+        factors.append(_lrs(part, expected, faults))
+    return factors[0] if factors[0] is not None else factors[1]
+
+
+def _fixed(name: str, expected: Expected, live: _Live, faults: list[Fault]) -> None:
+    """Decay, eps and the optimizer's family: what no scheduler changes."""
+    decay = float(live.group.get("weight_decay", 0.0))
+    if not _same(decay, expected.weight_decay):
+        faults.append(Fault(name, "weight_decay", _number(expected.weight_decay), _number(decay)))
+    if expected.eps is not None and "eps" in live.group and not _same(float(live.group["eps"]), expected.eps):
+        faults.append(Fault(name, "eps", _number(expected.eps), _number(float(live.group["eps"]))))
+    families = ("sgd", "lion", "muon", "adam")
+    family = next((f for f in families if f in live.kind), None)
+    wanted = next(f for f in families if f in expected.kind)
+    if family is not None and family != wanted:
+        faults.append(Fault(name, "optimizer", wanted, family))
+
+
+def _lrs(known: Mapping[str, _Live], expected: Mapping[str, Expected], faults: list[Fault]) -> float | None:
+    """LRs up to the schedule's common factor, which is given back."""
+    if not known:
+        return None
+    now = {name: float(live.group["lr"]) for name, live in known.items()}
+    zero = all(value == 0 for value in now.values())
+    start = {n: float(live.group["initial_lr"]) for n, live in known.items() if "initial_lr" in live.group}
+    if zero and len(start) < len(known):
+        faults.append(Fault("(every tensor)", "lr", "above zero", "0"))
+        return None
+    lrs = start if zero else now
+    factors = {name: lr / expected[name].lr for name, lr in lrs.items()}
+    common = _common(factors)
+    for name, factor in factors.items():
+        if not _same(factor, common):
+            faults.append(Fault(name, "lr", _number(expected[name].lr * common), _number(lrs[name])))
+    return None if zero else common
+
+
+def _common(factors: Mapping[str, float]) -> float:
+    """The factor that most tensors agree on."""
+    counts: list[tuple[float, int]] = []
+    for factor in sorted(factors.values()):
+        if counts and _same(factor, counts[-1][0]):
+            counts[-1] = (counts[-1][0], counts[-1][1] + 1)
+        else:
+            counts.append((factor, 1))
+    return max(counts, key=lambda entry: (entry[0] > 0, entry[1]))[0]
+
+
+def _forward(scaling: Scaling, model: nn.Module, faults: list[Fault]) -> int:
+    wanted = {factor.module: (factor.on_input, factor.on_output) for factor in scaling.factors}
+    here = modules(model)
+    for name, module in here.items():
+        expected, found = wanted.get(name, (1.0, 1.0)), live_factors(module)
+        if not all(_same(a, b) for a, b in zip(expected, found, strict=True)):
+            both = (f"{_number(a)} in, {_number(b)} out" for a, b in (expected, found))
+            faults.append(Fault(name, "multiplier", *both))
+    for site in scaling.attention:
+        value = float(getattr(here[site.module], site.attribute))
+        if not _same(value, site.value):
+            faults.append(
+                Fault(
+                    f"{site.module}.{site.attribute}", "attention scale", _number(site.value), _number(value)
+                )
+            )
+    return len(wanted) + len(scaling.attention)
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or math.isclose(a, b, rel_tol=TOLERANCE)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _table(faults: list[Fault], scaling: Scaling) -> str:
+    head = f"{len(faults)} settings are not what {scaling.rule.name} asks at m = {scaling.ratio:g}"
+    rows = [("tensor", "what", "wanted", "found")]
+    rows += [(f.tensor, f.what, f.wanted, f.found) for f in faults[:SHOWN]]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+    return "\n".join([head, *lines, *more])
