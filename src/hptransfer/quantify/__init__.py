@@ -1,5 +1,6 @@
 """Quantify the transfer: landscape in, TransferFit out. Numpy and scipy only."""
 
+from hptransfer.quantify.compare import compare
 from hptransfer.quantify.fit import quantify
 
-__all__ = ["quantify"]
+__all__ = ["compare", "quantify"]

@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 
 import numpy as np
 
-from hptransfer.errors import QuantifyError
 from hptransfer.landscape import FloatArray, Landscape
 from hptransfer.quantify.cells import cells_of
+from hptransfer.quantify.holdout import check, without_largest
 from hptransfer.quantify.joint import Laws, fit_laws
-from hptransfer.quantify.laws import LossFit
-from hptransfer.quantify.metrics import (
-    LN2,
-    envelope,
-    exponents,
-    fit_error,
-    hp_error,
-    kappa,
-    reference_law,
-    surface_residuals,
-)
+from hptransfer.quantify.metrics import Part, Reference, law_metrics, no_law_metrics, penalties, reference
 from hptransfer.quantify.optimum import Basins, fit_basins
-from hptransfer.quantify.predict import optimum_draws, predict, regret_between
-from hptransfer.quantify.resample import estimate, missing
-from hptransfer.quantify.result import (
-    Estimate,
-    HoldOut,
-    Law,
-    Optimum,
-    Prediction,
-    Regret,
-    TransferFit,
-    VariantFit,
-)
+from hptransfer.quantify.predict import all_regrets, no_prediction, predict
+from hptransfer.quantify.present import laws_of, optimum
+from hptransfer.quantify.result import TransferFit, VariantFit
+from hptransfer.quantify.settings import Settings
+from hptransfer.quantify.sisters import sisters
 from hptransfer.quantify.verdict import decide
 from hptransfer.version import __version__
 
-FAMILIES = ("power", "offset", "const")
-COORDINATES = ("sp", "mup")
-
-
-@dataclass(frozen=True)
-class _Settings:
-    targets: tuple[float, ...]
-    level: float
-    tolerance: float
-    resamples: int
-    seed: int
-    family: str | None
-    reference: str | None
-    holdout: int
-    filter: float
-    coordinates: str | None
-    base_scale: float | None
+MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
 
 
 def quantify(
@@ -92,276 +59,103 @@ def quantify(
         Everything measured; what cannot be estimated is None, with the reason in `flags`.
 
     Raises:
-        QuantifyError: a setting is out of range, or the landscape has no row that can be used.
+        QuantifyError: a setting is out of range, or a column is not numeric and positive.
     """
-    settings = _Settings(
-        tuple(float(t) for t in targets),
-        float(level),
-        float(tolerance),
-        int(resamples),
-        int(seed),
-        family,
-        reference,
-        int(holdout),
-        float(filter),
-        coordinates,
-        base_scale,
+    settings = Settings(
+        targets=tuple(float(t) for t in targets),
+        level=float(level),
+        tolerance=float(tolerance),
+        resamples=int(resamples),
+        seed=int(seed),
+        family=family,
+        reference=reference,
+        holdout=int(holdout),
+        filter=float(filter),
+        coordinates=coordinates,
+        base_scale=None if base_scale is None else float(base_scale),
     )
-    _check(settings)
-    all_basins = fit_basins(list(cells_of(landscape)), settings.resamples, settings.seed)
-    if reference is not None and reference not in [b.cells.variant for b in all_basins]:
-        names = ", ".join(b.cells.variant for b in all_basins[:8])
-        raise QuantifyError(
-            f"the reference must be a variant of the landscape, but got {reference!r}; valid: {names}"
-        )
-    law = _reference(all_basins, settings)
-    variants = {b.cells.variant: _variant(b, law, settings, i) for i, b in enumerate(all_basins)}
-    used = {name: getattr(settings, name) for name in _Settings.__dataclass_fields__}
-    return TransferFit(landscape, variants, used, __version__)
+    cells = list(cells_of(landscape))
+    settings.check_reference([c.variant for c in cells])
+    all_basins = fit_basins(cells, settings.resamples, settings.seed)
+    against = _reference(all_basins, settings)
+    refits = [without_largest(all_basins, k, settings) for k in range(settings.holdout, 0, -1)]
+    keep = MOST_DRAWS // (20 * len(all_basins))
+    initial = _initial_losses(landscape)
+    variants = {}
+    for i, basins in enumerate(all_basins):
+        learned = [refit[i] for refit in refits]
+        name = basins.cells.variant
+        variants[name] = _variant(basins, learned, against, settings, i, keep, initial.get(name), landscape)
+    return TransferFit(landscape, variants, asdict(settings), __version__)
 
 
-def _check(s: _Settings) -> None:
-    if not 0.0 < s.level < 1.0:
-        raise QuantifyError(f"0 < level < 1 must hold, but got level={s.level:g}")
-    if not s.tolerance > 0:
-        raise QuantifyError(f"tolerance must be positive, but got {s.tolerance:g}")
-    if s.resamples < 100:
-        raise QuantifyError(f"resamples must be at least 100, but got {s.resamples}")
-    if s.family is not None and s.family not in FAMILIES:
-        raise QuantifyError(f"family must be one of {', '.join(FAMILIES)}, but got {s.family!r}")
-    if s.coordinates is not None and s.coordinates not in COORDINATES:
-        raise QuantifyError(f"coordinates must be sp or mup, but got {s.coordinates!r}")
-    if s.holdout < 0:
-        raise QuantifyError(f"holdout must be 0 or more, but got {s.holdout}")
-    if not s.filter > 1:
-        raise QuantifyError(f"filter must be above 1, but got {s.filter:g}")
-    for target in s.targets:
-        if not (np.isfinite(target) and target > 0):
-            raise QuantifyError(f"targets must be positive and finite, but got {target:g}")
+def _reference(all_basins: list[Basins], s: Settings) -> Reference | None:
+    return reference([b for b in all_basins if s.reference in (None, b.cells.variant)])
 
 
-def _reference(all_basins: list[Basins], s: _Settings) -> LossFit | None:
-    chosen = [b for b in all_basins if s.reference in (None, b.cells.variant)]
-    return reference_law(*envelope(chosen))
+def _initial_losses(landscape: Landscape) -> dict[str, float]:
+    """Median loss at initialisation of each variant, where the landscape has that column."""
+    if "initial_loss" not in landscape.extra:
+        return {}
+    column = np.asarray(landscape.extra["initial_loss"], dtype=np.float64)
+    known = np.isfinite(column)
+    names = np.unique(landscape.variant[known])
+    return {str(n): float(np.median(column[known & (landscape.variant == n)])) for n in names}
 
 
-def _variant(basins: Basins, reference: LossFit | None, s: _Settings, i: int) -> VariantFit:
-    rng = np.random.default_rng([s.seed, i])
-    everything = np.ones(len(basins.cells.scale), dtype=bool)
-    laws = fit_laws(basins, everything, s.family, rng)
-    flags = _variant_flags(basins, laws)
-    regrets = _regrets(basins, s.level)
-    holdouts = tuple(_holdout(basins, k, s, rng) for k in range(s.holdout, 0, -1))
-    predictions = tuple(
-        predict(basins, laws, n, s.level, rng) if laws else _no_prediction(n) for n in s.targets
+def _variant(
+    basins: Basins,
+    learned: list[Basins | None],
+    against: Reference | None,
+    s: Settings,
+    i: int,
+    keep: int,
+    initial: float | None,
+    landscape: Landscape,
+) -> VariantFit:
+    rng = np.random.default_rng([s.seed, 3, i])
+    laws = fit_laws(basins, s.family, rng)
+    regrets = all_regrets(basins, laws.loss if laws else None, s.level)
+    holdouts = tuple(
+        check(basins, refit, k, s, rng) for refit, k in zip(learned, range(s.holdout, 0, -1), strict=True)
     )
+    parts: dict[str, Part] = {
+        **(law_metrics(basins, laws, s, rng) if laws else no_law_metrics()),
+        **penalties(basins, laws, against, s.level),
+        **sisters(basins, laws, initial, s.level, rng),
+    }
     return VariantFit(
         name=basins.cells.variant,
-        optima=tuple(_optimum(basins, k, s.level) for k in range(len(basins.cells.scale))),
-        laws=_laws(basins, laws, s, rng) if laws else {},
-        metrics=_metrics(basins, laws, reference, s, rng),
+        optima=tuple(optimum(basins, k, s.level) for k in range(len(basins.cells.scale))),
+        laws=laws_of(basins, laws, s.targets, s.level, rng) if laws else {},
+        metrics={name: part[0] for name, part in parts.items()},
         regret=regrets,
-        predictions=predictions,
+        predictions=tuple(
+            predict(basins, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets
+        ),
         holdouts=holdouts,
-        verdict=decide(basins, regrets, holdouts, s.tolerance),
-        flags=flags,
+        verdict=decide(basins, regrets, holdouts, s.tolerance, landscape),
+        flags=_flags(basins, laws),
+        draws=_kept(parts, keep),
     )
 
 
-def _variant_flags(basins: Basins, laws: Laws | None) -> tuple[str, ...]:
+def _kept(parts: dict[str, Part], keep: int) -> dict[str, FloatArray]:
+    """The first `keep` draws of every metric, in single precision; none where that is too few to use."""
+    if keep < 100:
+        return {}
+    return {name: draws[:keep].astype(np.float32) for name, (_, draws) in parts.items() if draws is not None}
+
+
+def _flags(basins: Basins, laws: Laws | None) -> tuple[str, ...]:
     flags = []
     if laws is None:
         found = int(basins.fitted.sum())
         flags.append(f"no_laws: {found} usable scale{'' if found == 1 else 's'}, a law needs 3")
     else:
         flags += laws.flags
+    if basins.cells.count.max(initial=0) == 1:
+        flags.append("one_seed")
     if basins.cells.duplicates:
         flags.append(f"duplicates: {basins.cells.duplicates} identical rows dropped")
     return tuple(flags)
-
-
-def _no_prediction(scale: float) -> Prediction:
-    return Prediction(scale, missing("no_laws"), None, missing("no_laws"), None, ("no_laws",))
-
-
-def _optimum(basins: Basins, k: int, level: float) -> Optimum:
-    cells = basins.cells
-    head = {"scale": float(cells.scale[k]), "runs": int(cells.runs[k]), "diverged": int(cells.diverged[k])}
-    flags = basins.flags[k]
-    if not basins.fitted[k]:
-        hp = loss = missing(*flags)
-        if basins.edge[k]:
-            at = int(np.nanargmin(cells.loss[k]))
-            bounds = [float(np.exp2(b)) if np.isfinite(b) else None for b in (basins.low[k], basins.high[k])]
-            hp = Estimate(float(np.exp2(cells.x[k, at])), bounds[0], bounds[1], flags)
-            loss = Estimate(float(cells.loss[k, at]), None, float(cells.loss[k, at]), flags)
-        return Optimum(
-            hp=hp, loss=loss, curvature=missing(*flags), log_curvature=missing(*flags), flags=flags, **head
-        )
-    x, x_draws = basins.x[k], basins.x_draws[:, k]
-    h, h_draws = np.exp(basins.log_h[k]), np.exp(basins.log_h_draws[:, k])
-    raw = h / (np.exp2(x) * LN2) ** 2
-    raw_draws = h_draws / (np.exp2(x_draws) * LN2) ** 2
-    usable = cells.x[k, cells.usable[k]]
-    grid = np.linspace(max(usable[0], x - 3.0), min(usable[-1], x + 3.0), 61)
-    return Optimum(
-        hp=estimate(float(np.exp2(x)), np.exp2(x_draws), level),
-        loss=estimate(basins.loss[k], basins.loss_draws[:, k], level),
-        curvature=estimate(float(raw), raw_draws, level),
-        log_curvature=estimate(float(h), h_draws, level),
-        flags=flags,
-        curve_hp=np.exp2(grid),
-        curve_loss=basins.loss[k] + basins.excess_at(k, grid),
-        **head,
-    )
-
-
-def _regrets(basins: Basins, level: float) -> tuple[Regret, ...]:
-    scale = basins.cells.scale
-    return tuple(
-        Regret(
-            float(scale[j]),
-            float(scale[k]),
-            regret_between(basins, k, basins.x[j], basins.x_draws[:, j], level),
-        )
-        for k in range(len(scale))
-        for j in range(k)
-    )
-
-
-def _holdout(basins: Basins, k: int, s: _Settings, rng: np.random.Generator) -> HoldOut:
-    scale = basins.cells.scale
-    if len(scale) <= k:
-        nothing = missing("too_few_scales")
-        return HoldOut(float(scale[0]), nothing, nothing, None, nothing, None, ("too_few_scales",))
-    held = len(scale) - k
-    found = _optimum(basins, held, s.level).hp
-    use = np.arange(len(scale)) < held
-    laws = fit_laws(basins, use, s.family, rng)
-    if laws is None:
-        nothing = missing("no_laws")
-        return HoldOut(float(scale[held]), nothing, found, None, nothing, None, ("no_laws",))
-    draws = optimum_draws(laws, scale[held], rng)
-    x = float(laws.hp.at(scale[held]))
-    predicted = estimate(float(np.exp2(x)), np.exp2(draws), s.level)
-    regret = regret_between(basins, held, x, draws, s.level)
-    if not basins.fitted[held]:
-        return HoldOut(float(scale[held]), predicted, found, None, regret, None, basins.flags[held])
-    low, high = predicted.low or 0.0, predicted.high or np.inf
-    covered = bool(low <= np.exp2(basins.x[held]) <= high)
-    return HoldOut(
-        float(scale[held]), predicted, found, x - float(basins.x[held]), regret, covered, laws.flags
-    )
-
-
-def _laws(basins: Basins, laws: Laws, s: _Settings, rng: np.random.Generator) -> dict[str, Law]:
-    scale = basins.cells.scale
-    top = max([float(scale[-1]), *s.targets])
-    grid = np.geomspace(scale[0], top, 25)
-    parts = exponents(laws)
-
-    def band(draws: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-        tail = 50 * (1 - s.level)
-        low, high = np.percentile(np.stack(draws, axis=1), [tail, 100 - tail], axis=0)
-        return low, high
-
-    hp_low, hp_high = band([np.exp2(optimum_draws(laws, n, rng)) for n in grid])
-    loss_low, loss_high = band([laws.loss.draws_at(n) for n in grid])
-    to_raw = lambda log_h, x: np.exp(log_h) / (np.exp2(x) * LN2) ** 2  # noqa: E731
-    raw_low, raw_high = band([to_raw(laws.log_h.draws_at(n), laws.hp.draws_at(n)) for n in grid])
-    drift, gamma = parts["drift"], parts["gamma"]
-    loss_names = ("L_inf", "A", "alpha")
-    bound = laws.loss.point_at_bound
-    return {
-        "hp": Law(
-            laws.family,
-            estimate(*drift, s.level) if laws.family != "const" else Estimate(0.0, 0.0, 0.0),
-            _hp_parameters(laws, s.level),
-            laws.aicc,
-            laws.hp.scatter,
-            laws.flags,
-            grid,
-            np.exp2(laws.hp.at(grid)),
-            hp_low,
-            hp_high,
-        ),
-        "loss": Law(
-            "power_offset",
-            estimate(-parts["alpha"][0], -parts["alpha"][1], s.level),
-            {
-                name: estimate(laws.loss.parameters[i], laws.loss.draws[:, i], s.level)
-                for i, name in enumerate(loss_names)
-            },
-            {},
-            laws.loss.scatter,
-            ("at_bound",) if bound else (),
-            grid,
-            laws.loss.at(grid),
-            loss_low,
-            loss_high,
-        ),
-        "curvature": Law(
-            "power",
-            estimate(*gamma, s.level),
-            {},
-            {},
-            laws.log_h.scatter,
-            (),
-            grid,
-            to_raw(laws.log_h.at(grid), laws.hp.at(grid)),
-            raw_low,
-            raw_high,
-        ),
-    }
-
-
-def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
-    law = laws.hp
-    if laws.family == "offset":
-        eta, share = np.exp2(law.parameters[0]), law.parameters[2]
-        etas, shares = np.exp2(law.draws[:, 0]), law.draws[:, 2]
-        return {
-            "eta_inf": estimate(float(eta), etas, level),
-            "B": estimate(float(eta * share), etas * shares, level),
-            "beta": estimate(float(law.parameters[1]), law.draws[:, 1], level),
-        }
-    coefficient = {"C": estimate(float(np.exp2(law.at(1.0))), np.exp2(law.draws_at(1.0)), level)}
-    if laws.family == "power":
-        coefficient["beta"] = estimate(-float(law.parameters[1]), -law.draws[:, 1], level)
-    return coefficient
-
-
-def _metrics(
-    basins: Basins, laws: Laws | None, reference: LossFit | None, s: _Settings, rng: np.random.Generator
-) -> dict[str, Estimate]:
-    if laws is None:
-        names = ("E", "E_hp", "kappa", "R_inf", "R_n", "alpha", "beta", "gamma", "drift")
-        return {name: missing("no_laws") for name in names}
-    parts = exponents(laws)
-    out = {name: estimate(*part, s.level) for name, part in parts.items()}
-    out["kappa"] = estimate(*kappa(parts, "beta"), s.level, "beta of the power family")
-    if "beta_offset" in parts:
-        out["kappa_offset"] = estimate(*kappa(parts, "beta_offset"), s.level, "beta of the offset family")
-    out["E"] = fit_error(surface_residuals(basins, laws, s.filter), s.resamples, s.level, rng)
-    out["E_hp"] = hp_error(basins, laws, s.level)
-    if reference is not None:
-        largest = float(basins.cells.scale[basins.fitted].max())
-        ref = reference.draws[laws.index]
-        at_bound = ("at_bound",) if laws.loss.point_at_bound or reference.point_at_bound else ()
-        out["R_inf"] = estimate(
-            laws.loss.parameters[0] - reference.parameters[0],
-            laws.loss.draws[:, 0] - ref[:, 0],
-            s.level,
-            *at_bound,
-        )
-        out["R_n"] = estimate(
-            float(laws.loss.at(largest) - reference.at(largest)),
-            laws.loss.draws_at(largest) - reference.draws_at(largest)[laws.index],
-            s.level,
-        )
-    if s.coordinates:
-        shift = {"sp": 0.0, "mup": 1.0}
-        for name in COORDINATES:
-            by = shift[name] - shift[s.coordinates]
-            out[f"drift_{name}"] = estimate(parts["drift"][0] + by, parts["drift"][1] + by, s.level)
-    return out

@@ -14,6 +14,7 @@ from hptransfer.quantify.laws import (
     SCATTER_PER_MISFIT,
     LineFit,
     LossFit,
+    fit_bend,
     fit_line,
     fit_loss,
     fit_offset,
@@ -33,6 +34,8 @@ class Laws:
         aicc: of each family.
         loss: the loss law.
         log_h: log of the log-curvature h against log2 n, a straight line.
+        mixture: probability of each family in the draws of a prediction; one family unless two are close.
+        bend: second derivative of log2 eta* in log2 n, and its draws [B]; None with fewer than 4 scales.
         index: rows of the basins' draws behind the laws' draws, shape [B]; not 0..B-1 where a censored
             optimum reweighted them.
         flags: of the laws together.
@@ -43,6 +46,8 @@ class Laws:
     aicc: Mapping[str, float]
     loss: LossFit
     log_h: LineFit
+    mixture: Mapping[str, float]
+    bend: tuple[float, FloatArray] | None
     index: IntArray
     flags: tuple[str, ...] = field(default=())
 
@@ -52,9 +57,9 @@ class Laws:
         return self.families[self.family]
 
 
-def fit_laws(basins: Basins, use: BoolArray, family: str | None, rng: np.random.Generator) -> Laws | None:
-    """Fits all laws on the scales in `use` that have an interior optimum; None with fewer than 3 of them."""
-    inside = basins.fitted & use
+def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:
+    """Fits all laws on the scales that have an optimum inside the grid; None with fewer than 3 of them."""
+    inside = basins.fitted
     if inside.sum() < MIN_SCALES:
         return None
     scale = basins.cells.scale[inside]
@@ -66,18 +71,29 @@ def fit_laws(basins: Basins, use: BoolArray, family: str | None, rng: np.random.
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
     chosen = family or _choose(aicc, len(scale))
-    index, flags = _censoring(basins, use & (basins.edge != 0), families[chosen], rng)
+    mixture = {chosen: 1.0} if family or chosen == "offset" else _weights(aicc)
+    bend = fit_bend(t, x, x_draws, families["power"].scatter, rng)
+    index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
+    log_h = fit_line(
+        t, basins.log_h[inside], basins.log_h_draws[:, inside], SCATTER_LOG_CURVATURE, "power", rng
+    )
     return Laws(
-        families={name: fit.subset(index) if len(flags) else fit for name, fit in families.items()},
+        families={name: fit.subset(index) if flags else fit for name, fit in families.items()},
         family=chosen,
         aicc=aicc,
         loss=_reindex(fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside]), index),
-        log_h=fit_line(
-            t, basins.log_h[inside], basins.log_h_draws[:, inside], SCATTER_LOG_CURVATURE, "power", rng
-        ).subset(index),
+        log_h=log_h.subset(index) if flags else log_h,
+        mixture=mixture,
+        bend=(bend[0], bend[1][index]) if bend else None,
         index=index,
         flags=flags,
     )
+
+
+def _weights(aicc: Mapping[str, float]) -> dict[str, float]:
+    """Akaike weights of `const` and `power`: a drift too small to see is not thereby known to be 0."""
+    power = 1.0 / (1.0 + np.exp(np.clip(0.5 * (aicc["power"] - aicc["const"]), -50, 50)))
+    return {"const": float(1.0 - power), "power": float(power)}
 
 
 def _reindex(loss: LossFit, index: IntArray) -> LossFit:

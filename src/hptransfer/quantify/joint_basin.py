@@ -13,8 +13,16 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify import noise
+from hptransfer.quantify.cells import BoolArray, IntArray
 from hptransfer.quantify.noise import Hypers
-from hptransfer.quantify.shapes import SHAPE_PRIORS, FEATURES, correction_covariance, excess, feature_slopes, features
+from hptransfer.quantify.shapes import (
+    SHAPE_PRIORS,
+    FEATURES,
+    correction_covariance,
+    excess,
+    feature_slopes,
+    features,
+)
 
 CURVATURE_SD = 0.15  # of a scale's log curvature about its line
 # Shared parameters: log h at the mean scale, its slope per octave of n, then the shape's coefficients.
@@ -53,7 +61,7 @@ class Batch:
     count: FloatArray
     spread: FloatArray
     t: FloatArray
-    real: FloatArray
+    real: BoolArray
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,8 @@ def normal_equations(
     slope += np.where(np.abs(u) > 1e-9, 2.0 * rise / np.where(u == 0, 1.0, u), 0.0)
     local = np.stack([one, -slope, rise], axis=-1)
     shared = np.concatenate(
-        [rise[..., None], (rise * batch.t[:, None, :, None])[..., None], rise[..., None] * features(u)], axis=-1
+        [rise[..., None], (rise * batch.t[:, None, :, None])[..., None], rise[..., None] * features(u)],
+        axis=-1,
     )
     w_local, w_shared = weight @ local, weight @ shared
     weighted = (weight @ residual[..., None])[..., 0]
@@ -242,8 +251,8 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 8) -> Po
 class _Kept:
     """Indices of the settings worth a fit of their own, [V, KEEP]: noise setting and shape prior."""
 
-    setting: FloatArray
-    prior: FloatArray
+    setting: IntArray
+    prior: IntArray
 
 
 def _promising(
@@ -288,7 +297,7 @@ def _pilot_noise(batch: Batch) -> tuple[FloatArray, FloatArray]:
     return stretch, pilot * stretch
 
 
-def _rescaled(hypers: Hypers, normal: Normal, real: FloatArray) -> Hypers:
+def _rescaled(hypers: Hypers, normal: Normal, real: BoolArray) -> Hypers:
     """The pilot's sigma, made to fit the typical deviation of a cell from all others."""
     z = np.abs(normal.weighted[:, 0]) / np.sqrt(normal.precision[:, 0])
     z = np.where(real, z, np.nan).reshape(len(z), -1)
@@ -302,7 +311,7 @@ def _outliers(normal: Normal, inflate: FloatArray) -> FloatArray:
     return np.asarray(np.where(z > 3.0, np.minimum(inflate * (z / 3.0) ** 2, 1e4), inflate))
 
 
-def _doubt(normal: Normal, real: FloatArray, doubt: FloatArray) -> FloatArray:
+def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:
     """Factors on the shape's error for scales that the shared shape misses by more than the others."""
     chi2 = np.einsum("vki,vki->vk", normal.residual[:, 0], normal.weighted[:, 0])
     freedom = np.maximum(real.sum(axis=-1) - 3.0, 1.0)
@@ -317,25 +326,32 @@ def _seed_evidence(batch: Batch, rise: FloatArray, hypers: Hypers) -> FloatArray
     return np.asarray(np.where(spare > 0, each, 0.0).sum(axis=(-1, -2)))
 
 
-def draw(posterior: Posterior, v: int, draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Draws of one variant's parameters: local [B, K, 3] and shared [B, SHARED]."""
+def draw(
+    posterior: Posterior, v: int, pick: IntArray, shared: FloatArray, local: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Turns standard normal draws into draws of one variant's parameters.
+
+    Arguments:
+        v: the variant's place in the batch.
+        pick: index of the noise setting of each draw, [B].
+        shared, local: standard normal, [B, SHARED] and [B, K, 3].
+
+    Returns:
+        Local parameters [B, K, 3] and shared ones [B, SHARED].
+    """
     normal, state = posterior.normal, posterior.state
-    scales = state.local.shape[2]
-    pick = np.sort(rng.choice(posterior.weight.shape[1], size=draws, p=posterior.weight[v]))
-    used, starts = np.unique(pick, return_index=True)
-    root, own = _root(normal.shared[v, used]), _root(normal.own[v, used])
-    shared = rng.standard_normal((draws, SHARED))
-    local = rng.standard_normal((draws, scales, 3))
+    scales = local.shape[1]
+    used = np.unique(pick)
+    root, own = _root(normal.shared[v, used]), _root(normal.own[v, used, :scales])
+    shared_out, local_out = np.empty_like(shared), np.empty_like(local)
     for i, g in enumerate(used):
-        rows = slice(starts[i], starts[i + 1] if i + 1 < len(used) else draws)
+        rows = np.flatnonzero(pick == g)
         shift = shared[rows] @ root[i].T
-        moved = shift @ normal.cross[v, g].reshape(scales * 3, SHARED).T
+        moved = shift @ normal.cross[v, g, :scales].reshape(scales * 3, SHARED).T
         own_part = np.einsum("kpq,bkq->bkp", own[i], local[rows])
-        local[rows] = state.local[v, g] + own_part - moved.reshape(-1, scales, 3)
-        shared[rows] = state.shared[v, g] + shift
-    # Neighbouring rows share a noise setting; shuffled, any part of the draws stands for all of them.
-    order = rng.permutation(draws)
-    return local[order], shared[order]
+        local_out[rows] = state.local[v, g, :scales] + own_part - moved.reshape(-1, scales, 3)
+        shared_out[rows] = state.shared[v, g] + shift
+    return local_out, shared_out
 
 
 def _root(covariance: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class LineFit:
         scatter: rms scatter of one scale about the law; scatter_draws of shape [B].
         log_likelihood: restricted, at its best scatter.
         origin: log2 of the scale at which t = 0.
+        at_bound: whether the offset family's fit stopped at an end of its grid.
     """
 
     family: str
@@ -42,6 +43,7 @@ class LineFit:
     scatter_draws: FloatArray
     log_likelihood: float
     origin: float
+    at_bound: bool = False
 
     def at(self, scale: FloatArray | float) -> FloatArray:
         """The law itself, shape of `scale`."""
@@ -51,17 +53,11 @@ class LineFit:
         """The law's draws at one scale, scatter not included, shape [B]."""
         return _evaluate(self.family, self.draws.T, np.log2(scale) - self.origin)
 
-    def subset(self, index: FloatArray) -> LineFit:
+    def subset(self, index: IntArray) -> LineFit:
         """The same law with its draws resampled; the point estimate moves to their mean."""
         chosen = self.draws[index]
-        return LineFit(
-            self.family,
-            chosen.mean(axis=0),
-            chosen,
-            self.scatter,
-            self.scatter_draws[index],
-            self.log_likelihood,
-            self.origin,
+        return replace(
+            self, parameters=chosen.mean(axis=0), draws=chosen, scatter_draws=self.scatter_draws[index]
         )
 
 
@@ -155,7 +151,21 @@ def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit)
         scatter_draws=line.scatter_draws,
         log_likelihood=float(-0.5 * (chi2[0, best[0]] + log_det)),
         origin=origin,
+        at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in SHARES[[0, -1]]),
     )
+
+
+def fit_bend(
+    t: FloatArray, y: FloatArray, y_draws: FloatArray, scatter: float, rng: np.random.Generator
+) -> tuple[float, FloatArray] | None:
+    """Second derivative of y in t by a quadratic through the optima, and its draws; needs 4 scales."""
+    if len(t) < 4:
+        return None
+    basis = np.stack([np.ones_like(t), t - t.mean(), 0.5 * (t - t.mean()) ** 2], axis=1)
+    inverse = np.linalg.inv(np.cov(y_draws.T) + (scatter**2 + 1e-12) * np.eye(len(t)))
+    project = np.linalg.solve(basis.T @ inverse @ basis, basis.T @ inverse)[2]
+    noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
+    return float(project @ y), np.asarray(noisy @ project)
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,16 @@ class LossFit:
     point_at_bound: tuple[str, ...]
     scatter: float
     origin: float
+
+    @property
+    def alpha(self) -> float:
+        """The exponent; NaN where the loss does not fall with scale, so that there is none."""
+        return float(self.parameters[2]) if self.parameters[1] > 0 else float("nan")
+
+    @property
+    def alpha_draws(self) -> FloatArray:
+        """Draws of the exponent, NaN likewise, shape [B]."""
+        return np.where(self.draws[:, 1] > 0, self.draws[:, 2], np.nan)
 
     def at(self, scale: FloatArray | float) -> FloatArray:
         """The law itself, nats, shape of `scale`."""
@@ -272,7 +292,13 @@ def _solve_rows(
 
 
 def _two_parameters(
-    s11: float, s1p: FloatArray, spp: FloatArray, y1: FloatArray, yp: FloatArray, total: FloatArray, floor: bool
+    s11: float,
+    s1p: FloatArray,
+    spp: FloatArray,
+    y1: FloatArray,
+    yp: FloatArray,
+    total: FloatArray,
+    floor: bool,
 ) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
     """Least squares of y on (1, power) from its weighted sums, with L_inf >= 0 and A >= 0."""
     det = s11 * spp - s1p**2

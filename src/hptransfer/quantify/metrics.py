@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import Laws
+from hptransfer.quantify.joint import MIN_SCALES, Laws
 from hptransfer.quantify.laws import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
-from hptransfer.quantify.resample import estimate
+from hptransfer.quantify.resample import estimate, missing
 from hptransfer.quantify.result import Estimate
+from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.shapes import excess
 
 LN2 = float(np.log(2.0))
+Part = tuple[Estimate, FloatArray | None]
 
 
 def exponents(laws: Laws) -> dict[str, tuple[float, FloatArray]]:
     """alpha, gamma, drift and beta of each family, with draws; all d log / d log except the offset's rate."""
     slope, slopes = laws.families["power"].parameters[1], laws.families["power"].draws[:, 1]
     bend, bends = laws.log_h.parameters[1] / LN2, laws.log_h.draws[:, 1] / LN2
+    # A law without gain has no exponent: those draws are left out.
     out = {
-        "alpha": (laws.loss.parameters[2], laws.loss.draws[:, 2]),
+        "alpha": (laws.loss.alpha, laws.loss.alpha_draws),
         "drift": (slope, slopes),
         "beta": (-slope, -slopes),
         # H = h / (eta* ln 2)**2, so its exponent is that of h less twice that of eta*.
@@ -52,35 +57,105 @@ def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArra
     return np.concatenate(out)
 
 
-def fit_error(residuals: FloatArray, draws: int, level: float, rng: np.random.Generator) -> Estimate:
-    """E: mean squared residual of the joint surface, nats squared; limits by resampling cells."""
+def fit_error(residuals: FloatArray, draws: int, rng: np.random.Generator) -> tuple[float, FloatArray]:
+    """E: mean squared residual of the joint surface, nats squared; draws by resampling cells."""
     square = residuals**2
     pick = rng.integers(0, len(square), size=(draws, len(square)))
-    return estimate(float(square.mean()), square[pick].mean(axis=1), level)
+    return float(square.mean()), square[pick].mean(axis=1)
 
 
-def hp_error(basins: Basins, laws: Laws, level: float) -> Estimate:
+def hp_error(basins: Basins, laws: Laws) -> tuple[float, FloatArray]:
     """E_hp: rms distance of the scales' optima from the optimum's law, octaves."""
     scales = np.flatnonzero(basins.fitted)
     scale = basins.cells.scale
     law = np.stack([laws.hp.draws_at(scale[k]) for k in scales], axis=1)
     value = np.sqrt(np.mean((basins.x[scales] - laws.hp.at(scale[scales])) ** 2))
     draws = np.sqrt(np.mean((basins.x_draws[laws.index][:, scales] - law) ** 2, axis=1))
-    return estimate(float(value), draws, level)
+    return float(value), draws
 
 
-def envelope(all_basins: list[Basins]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """At each scale the best loss of any variant: scale [K], loss [K], draws [B, K]."""
-    scales = np.unique(np.concatenate([b.cells.scale[b.fitted] for b in all_basins]))
+@dataclass(frozen=True)
+class Reference:
+    """What R(n) and R(inf) are measured from.
+
+    Attributes:
+        scale: n, shape [K]. loss: best loss there, shape [K]. draws: shape [B, K].
+        law: the loss law through them; None with fewer than 3 scales.
+    """
+
+    scale: FloatArray
+    loss: FloatArray
+    draws: FloatArray
+    law: LossFit | None
+
+
+def reference(all_basins: list[Basins]) -> Reference | None:
+    """At each scale the best loss of any of these variants, and the law of that; None where none has any."""
+    known = [b for b in all_basins if b.fitted.any()]
+    if not known:
+        return None
+    scales = np.unique(np.concatenate([b.cells.scale[b.fitted] for b in known]))
     best = np.full(len(scales), np.inf)
-    draws = np.full((len(all_basins[0].x_draws), len(scales)), np.inf)
-    for basins in all_basins:
+    draws = np.full((len(known[0].x_draws), len(scales)), np.inf)
+    for basins in known:
         at = np.searchsorted(scales, basins.cells.scale[basins.fitted])
         best[at] = np.minimum(best[at], basins.loss[basins.fitted])
         draws[:, at] = np.minimum(draws[:, at], basins.loss_draws[:, basins.fitted])
-    return scales, best, draws
+    law = fit_loss(scales, best, draws) if len(scales) >= MIN_SCALES else None
+    return Reference(scales, best, draws, law)
 
 
-def reference_law(scale: FloatArray, loss: FloatArray, draws: FloatArray) -> LossFit | None:
-    """The loss law of the reference, or None with fewer than 3 scales."""
-    return fit_loss(scale, loss, draws) if len(scale) >= 3 else None
+def penalties(basins: Basins, laws: Laws | None, against: Reference | None, level: float) -> dict[str, Part]:
+    """R_n at the largest scale both have, which needs no law, and R_inf, which needs both laws."""
+    out: dict[str, Part] = {"R_n": (missing("no_optimum"), None), "R_inf": (missing("no_laws"), None)}
+    if against is None:
+        return out
+    both = np.flatnonzero(basins.fitted & np.isin(basins.cells.scale, against.scale))
+    if len(both):
+        k = int(both[-1])
+        at = int(np.searchsorted(against.scale, basins.cells.scale[k]))
+        draws = basins.loss_draws[:, k] - against.draws[:, at]
+        flags = () if k == len(basins.fitted) - 1 else ("not_at_largest_scale",)
+        out["R_n"] = (estimate(float(basins.loss[k] - against.loss[at]), draws, level, *flags), draws)
+    if laws is not None and against.law is not None:
+        bound = ("at_bound",) if laws.loss.point_at_bound or against.law.point_at_bound else ()
+        draws = laws.loss.draws[:, 0] - against.law.draws[laws.index, 0]
+        value = float(laws.loss.parameters[0] - against.law.parameters[0])
+        out["R_inf"] = (estimate(value, draws, level, *bound), draws)
+    return out
+
+
+def law_metrics(basins: Basins, laws: Laws, s: Settings, rng: np.random.Generator) -> dict[str, Part]:
+    """Everything that the laws alone give: exponents, kappa in both readings of beta, drifts, E, E_hp."""
+    parts = exponents(laws)
+    bound = ("at_bound",) if laws.loss.point_at_bound else ()
+    offset_bound = ("at_bound",) if "offset" in laws.families and laws.families["offset"].at_bound else ()
+    flags = {"alpha": bound, "beta_offset": offset_bound}
+    out: dict[str, Part] = {}
+
+    def add(name: str, part: tuple[float, FloatArray], *why: str) -> None:
+        out[name] = (estimate(*part, s.level, *why), part[1])
+
+    for name, part in parts.items():
+        add(name, part, *flags.get(name, ()))
+    add("kappa", kappa(parts, "beta"), "beta of the power family", *bound)
+    if "beta_offset" in parts:
+        why = dict.fromkeys(("beta of the offset family", *bound, *offset_bound))
+        add("kappa_offset", kappa(parts, "beta_offset"), *why)
+    else:
+        out["kappa_offset"] = (missing("offset_needs_4_scales"), None)
+    if s.coordinates:
+        for name, shift in (("sp", 0.0), ("mup", 1.0)):
+            by = shift - (1.0 if s.coordinates == "mup" else 0.0)
+            add(f"drift_{name}", (parts["drift"][0] + by, parts["drift"][1] + by))
+    if laws.bend is not None:
+        add("bend", laws.bend)
+    add("E", fit_error(surface_residuals(basins, laws, s.filter), s.resamples, rng))
+    add("E_hp", hp_error(basins, laws))
+    return out
+
+
+def no_law_metrics() -> dict[str, Part]:
+    """The same names, each without a value."""
+    names = ("alpha", "beta", "gamma", "drift", "kappa", "kappa_offset", "E", "E_hp")
+    return {name: (missing("no_laws"), None) for name in names}

@@ -12,9 +12,16 @@ import numpy as np
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, Cells, IntArray
 from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, Posterior, State, draw, fit
+from hptransfer.quantify.pairing import shared_noise
 from hptransfer.quantify.shapes import FEATURES, excess
+from hptransfer.quantify.survey import ScaleSurvey, survey
 
-WINDOW = 2.5  # octaves either side of the lowest cell that a local fit looks at
+THREADS = min(os.cpu_count() or 1, 4)
+CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory
+PAIRED_MOST = 128  # more variants than this are drawn chunk by chunk, without common noise
+BELOW_SHARE = 0.5  # of the rise to the next cell that a minimum may lie below the lowest loss seen
+CLEAR_DOUBT = 2.0  # factor on the misfit from which a scale is flagged as having a shape of its own
+FLAT_SHARE = 0.8  # of the grid that an optimum's draws may span before the basin is called flat
 
 
 @dataclass(frozen=True)
@@ -61,59 +68,22 @@ class Basins:
         """As `excess_draws`, for the point estimate."""
         return excess(x - self.x[k], self.log_h[k], self.shape)
 
-
-# A fall back by this share of the climb, and by this much, is another minimum and not noise.
-WELL_SHARE = 0.2
-WELL_NATS = 0.01
-THREADS = min(os.cpu_count() or 1, 4)
-CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory
+    def wall(self, k: int) -> float:
+        """log2 of the lowest diverged hyperparameter right of the optimum of scale k; infinite if none."""
+        cells = self.cells
+        beyond = cells.censored[k] & (cells.x[k] > self.x[k])
+        return float(cells.x[k, beyond].min()) if beyond.any() else float("inf")
 
 
 @dataclass(frozen=True)
-class _Scale:
-    """What one scale offers: slots of the cells to fit, the lowest of them, its edge, bounds and flags."""
+class _Part:
+    """A chunk of variants with its fit; `chosen` are those with any basin, in the order of the batch."""
 
-    slots: IntArray
-    best: int
-    edge: int
-    low: float
-    high: float
-    flags: tuple[str, ...]
-
-
-def _survey(cells: Cells, k: int) -> _Scale:
-    nothing = np.zeros(0, dtype=np.int64)
-    if not cells.usable[k].any():
-        return _Scale(nothing, 0, 0, -np.inf, np.inf, ("all_diverged",))
-    x, loss = cells.x[k], cells.loss[k]
-    best = int(np.nanargmin(loss))
-    wall = ~np.isnan(x) & cells.censored[k]
-    left, right = np.flatnonzero(wall[:best]), np.flatnonzero(wall[best:])
-    first = int(left[-1]) + 1 if len(left) else 0
-    last = best + int(right[0]) - 1 if len(right) else int((~np.isnan(x)).sum()) - 1
-    if last - first < 2:
-        return _Scale(nothing, best, 0, -np.inf, np.inf, ("thin",))
-    if best == first:
-        low = float(x[first - 1]) if first else -np.inf
-        return _Scale(nothing, best, -1, low, float(x[best + 1]), ("at_edge",))
-    if best == last:
-        high = float(x[last + 1]) if len(right) else np.inf
-        return _Scale(nothing, best, 1, float(x[best - 1]), high, ("at_edge",))
-    first, last = _own_well(loss, first, best, last)
-    slots = np.arange(first, last + 1)
-    near = (np.abs(x[slots] - x[best]) <= WINDOW) | (np.abs(slots - best) <= 2)
-    return _Scale(slots[near], best, 0, float(x[first]), float(x[last]), ())
-
-
-def _own_well(loss: FloatArray, first: int, best: int, last: int) -> tuple[int, int]:
-    """Cuts the range at the crest before another minimum: what lies beyond it is not this basin."""
-    ends = []
-    for side in (loss[best : last + 1], loss[first : best + 1][::-1]):
-        crest = np.maximum.accumulate(side)
-        rise = crest - side[0]
-        fallen = np.flatnonzero(crest - side > WELL_SHARE * rise + WELL_NATS)
-        ends.append(int(np.argmax(side[: fallen[0]])) if len(fallen) else len(side) - 1)
-    return best - max(ends[1], 1), best + max(ends[0], 1)
+    cells: Sequence[Cells]
+    surveys: list[list[ScaleSurvey]]
+    chosen: list[int]
+    batch: Batch | None
+    posterior: Posterior | None
 
 
 def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins]:
@@ -121,40 +91,65 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
 
     Arguments:
         all_cells: the runs, one entry a variant.
-        draws: B, the number of bootstrap draws.
-        seed: of the draws; each variant has its own stream.
+        draws: B, the number of bootstrap draws. Draw b of one variant belongs to draw b of every other:
+            noise that variants share (the same seeds and batches) is shared by their draws too.
+        seed: of the draws.
     """
     size = min(max(-(-len(all_cells) // THREADS), 4), CHUNK)
-    starts = range(0, len(all_cells), size)
+    pieces = [all_cells[i : i + size] for i in range(0, len(all_cells), size)]
+    starts = [i for i in range(0, len(all_cells), size)]
+    if len(all_cells) > PAIRED_MOST:
 
-    def part(start: int) -> list[Basins]:
-        return _fit_chunk(all_cells[start : start + size], draws, seed, start)
+        def whole(start: int, piece: Sequence[Cells]) -> list[Basins]:
+            return _drawn(_fit_part(piece), draws, seed, start, 0.0)
 
-    if len(starts) < 2:
-        return [basins for start in starts for basins in part(start)]
-    # Most of the time is spent in LAPACK and array loops, which let go of the interpreter's lock.
+        return [b for part in _threaded(whole, starts, pieces) for b in part]
+    parts = _threaded(lambda _, piece: _fit_part(piece), starts, pieces)
+    common = shared_noise([residuals for part in parts for residuals in _residuals(part)])
+    drawn = _threaded(lambda start, part: _drawn(part, draws, seed, start, common), starts, parts)
+    return [b for part in drawn for b in part]
+
+
+def _threaded(task, starts, items):  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """[task(start, item) ...], on threads: LAPACK and array loops let go of the interpreter's lock."""
+    if len(items) < 2 or THREADS < 2:
+        return [task(start, item) for start, item in zip(starts, items, strict=True)]
     with ThreadPoolExecutor(THREADS) as pool:
-        return [basins for chunk in pool.map(part, starts) for basins in chunk]
+        return list(pool.map(task, starts, items))
 
 
-def _fit_chunk(chunk: Sequence[Cells], draws: int, seed: int, start: int) -> list[Basins]:
-    surveys = [[_survey(cells, k) for k in range(len(cells.scale))] for cells in chunk]
-    fitted = [np.array([len(s.slots) > 0 for s in survey]) for survey in surveys]
-    chosen = [v for v, f in enumerate(fitted) if f.any()]
-    out = [_empty(cells, survey, draws) for cells, survey in zip(chunk, surveys, strict=True)]
+def _fit_part(cells: Sequence[Cells]) -> _Part:
+    surveys = [[survey(c, k) for k in range(len(c.scale))] for c in cells]
+    chosen = [v for v, survey_v in enumerate(surveys) if any(len(s.slots) for s in survey_v)]
     if not chosen:
-        return out
-    batch, state, room = _batch([chunk[v] for v in chosen], [surveys[v] for v in chosen])
-    posterior = fit(batch, state, room)
-    for i, v in enumerate(chosen):
-        rng = np.random.default_rng([seed, start + v])
-        out[v] = _basins(out[v], posterior, i, batch, fitted[v], draws, rng)
+        return _Part(cells, surveys, chosen, None, None)
+    batch, state, room = _batch([cells[v] for v in chosen], [surveys[v] for v in chosen])
+    return _Part(cells, surveys, chosen, batch, fit(batch, state, room))
+
+
+def _residuals(part: _Part) -> list[dict[tuple[float, float], float]]:
+    """Standardised residual of every cell at the best noise setting, by (scale, log2 eta), per variant."""
+    if part.batch is None or part.posterior is None:
+        return []
+    out = []
+    for i, v in enumerate(part.chosen):
+        g = int(np.argmax(part.posterior.weight[i]))
+        normal = part.posterior.normal
+        z = normal.weighted[i, g] / np.sqrt(normal.precision[i, g])
+        kept = [k for k, s in enumerate(part.surveys[v]) if len(s.slots)]
+        table = {}
+        for j, k in enumerate(kept):
+            scale = float(part.cells[v].scale[k])
+            for n in np.flatnonzero(part.batch.count[i, j]):
+                table[scale, round(float(part.batch.x[i, j, n]), 6)] = float(z[j, n])
+        out.append(table)
     return out
 
 
-def _batch(chunk: Sequence[Cells], surveys: Sequence[list[_Scale]]) -> tuple[Batch, State, FloatArray]:
-    kept = [[k for k, s in enumerate(survey) if len(s.slots)] for survey in surveys]
-    shape = (len(chunk), max(map(len, kept)), max(len(s.slots) for survey in surveys for s in survey))
+def _batch(chunk: Sequence[Cells], surveys: Sequence[list[ScaleSurvey]]) -> tuple[Batch, State, FloatArray]:
+    """Pads the chosen cells, and starts the search at the parabola through the lowest three."""
+    kept = [[k for k, s in enumerate(found) if len(s.slots)] for found in surveys]
+    shape = (len(chunk), max(map(len, kept)), max(len(s.slots) for found in surveys for s in found))
     x, y, count, spread = (np.zeros(shape) for _ in range(4))
     t, real = np.zeros(shape[:2]), np.zeros(shape[:2], dtype=bool)
     local, room = np.zeros((*shape[:2], 3)), np.ones(shape[:2])
@@ -178,24 +173,33 @@ def _batch(chunk: Sequence[Cells], surveys: Sequence[list[_Scale]]) -> tuple[Bat
 
 
 def _parabola(x: FloatArray, y: FloatArray) -> tuple[tuple[float, float], float]:
-    """Start of the search: (loss, position) and log curvature of the parabola through three cells."""
+    """(loss, position) and log curvature of the parabola through three cells, the vertex held close."""
     left, right = x[1] - x[0], x[2] - x[1]
     down, up = (y[0] - y[1]) / left, (y[2] - y[1]) / right
     h = max(2 * (down + up) / (left + right), 1e-3)
-    shift = float(np.clip(0.5 * (right * down - left * up) / (0.5 * h * (left + right)) / 1.0, -1, 1))
-    shift = float(np.clip(shift * 0.5, -0.5 * left, 0.5 * right))
+    vertex = (down * right - up * left) / (h * (left + right))
+    shift = float(np.clip(vertex, -0.5 * left, 0.5 * right))
     return (float(y[1]), float(x[1]) + shift), float(np.log(h))
 
 
-def _empty(cells: Cells, survey: list[_Scale], draws: int) -> Basins:
+def _drawn(part: _Part, draws: int, seed: int, start: int, common: float) -> list[Basins]:
+    out = [_empty(c, s, draws) for c, s in zip(part.cells, part.surveys, strict=True)]
+    if part.posterior is None or part.batch is None:
+        return out
+    for i, v in enumerate(part.chosen):
+        out[v] = _basins(out[v], part.surveys[v], part.posterior, i, part.batch, seed, start + v, common)
+    return out
+
+
+def _empty(cells: Cells, found: list[ScaleSurvey], draws: int) -> Basins:
     scales = len(cells.scale)
     point, drawn = np.full(scales, np.nan), np.full((draws, scales), np.nan)
     return Basins(
         cells=cells,
         fitted=np.zeros(scales, dtype=bool),
-        edge=np.array([s.edge for s in survey]),
-        low=np.array([s.low for s in survey]),
-        high=np.array([s.high for s in survey]),
+        edge=np.array([s.edge for s in found]),
+        low=np.array([s.low for s in found]),
+        high=np.array([s.high for s in found]),
         x=point,
         loss=point,
         log_h=point,
@@ -206,39 +210,55 @@ def _empty(cells: Cells, survey: list[_Scale], draws: int) -> Basins:
         shape_draws=np.zeros((draws, FEATURES)),
         noise=float("nan"),
         misfit=float("nan"),
-        flags=tuple(s.flags for s in survey),
+        flags=tuple(s.flags for s in found),
     )
+
+
+def _normals(draws: int, scales: int, seed: int, v: int, common: float) -> tuple[FloatArray, FloatArray]:
+    """Standard normal draws of variant v, a share `common` of their variance the same for every variant."""
+    rng = np.random.default_rng([seed, 1, v])
+    shared, local = rng.standard_normal((draws, SHARED)), rng.standard_normal((draws, scales, 3))
+    if common > 0:
+        rng = np.random.default_rng([seed, 2])
+        both = rng.standard_normal((draws, SHARED)), rng.standard_normal((draws, scales, 3))
+        own, lent = np.sqrt(1 - common), np.sqrt(common)
+        shared, local = own * shared + lent * both[0], own * local + lent * both[1]
+    return shared, local
 
 
 def _basins(
     empty: Basins,
+    found: list[ScaleSurvey],
     posterior: Posterior,
-    v: int,
+    i: int,
     batch: Batch,
-    fitted: BoolArray,
-    draws: int,
-    rng: np.random.Generator,
+    seed: int,
+    v: int,
+    common: float,
 ) -> Basins:
-    local, shared = draw(posterior, v, draws, rng)
-    weight, state = posterior.weight[v], posterior.state
+    """The i-th variant of a batch: posterior means over the noise settings, and draws."""
+    draws, weight = len(empty.x_draws), posterior.weight[i]
+    fitted = np.array([len(s.slots) > 0 for s in found])
     k = int(fitted.sum())
-    mean_local = np.einsum("g,gkp->kp", weight, state.local[v])[:k]
-    mean_shared = weight @ state.shared[v]
-    t = batch.t[v, :k]
+    pick = np.random.default_rng([seed, 0, v]).choice(len(weight), size=draws, p=weight)
+    local, shared = draw(posterior, i, pick, *_normals(draws, k, seed, v, common))
+    mean_local = np.einsum("g,gkp->kp", weight, posterior.state.local[i])[:k]
+    mean_shared = weight @ posterior.state.shared[i]
+    t = batch.t[i, :k]
+    low, high = empty.low[fitted], empty.high[fitted]
 
-    def spread(point: FloatArray, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def widen(point: FloatArray, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
         full, every = np.full(len(fitted), np.nan), np.full((draws, len(fitted)), np.nan)
         full[fitted], every[:, fitted] = point, drawn
         return full, every
 
-    low, high = empty.low[fitted], empty.high[fitted]
-    x, x_draws = spread(np.clip(mean_local[:, 1], low, high), np.clip(local[:, :k, 1], low, high))
-    loss, loss_draws = spread(mean_local[:, 0], local[:, :k, 0])
-    log_h, log_h_draws = spread(
+    x, x_draws = widen(np.clip(mean_local[:, 1], low, high), np.clip(local[..., 1], low, high))
+    loss, loss_draws = widen(mean_local[:, 0], local[..., 0])
+    log_h, log_h_draws = widen(
         mean_shared[0] + mean_shared[1] * t + mean_local[:, 2],
-        shared[:, :1] + shared[:, 1:2] * t + local[:, :k, 2],
+        shared[:, :1] + shared[:, 1:2] * t + local[..., 2],
     )
-    return replace(
+    basins = replace(
         empty,
         fitted=fitted,
         x=x,
@@ -249,6 +269,29 @@ def _basins(
         loss_draws=loss_draws,
         log_h_draws=log_h_draws,
         shape_draws=shared[:, 2:],
-        noise=float(np.exp(weight @ np.log(posterior.hypers.sigma[v]))),
-        misfit=float(np.exp(weight @ np.log(posterior.hypers.misfit[v]))),
+        noise=float(np.exp(weight @ np.log(posterior.hypers.sigma[i]))),
+        misfit=float(np.exp(weight @ np.log(posterior.hypers.misfit[i]))),
     )
+    return _checked(basins, posterior.doubt[i], posterior.inflate[i])
+
+
+def _checked(basins: Basins, doubt: FloatArray, inflate: FloatArray) -> Basins:
+    """Adds each scale's warnings, and rejects minima far below anything that was seen."""
+    flags, fitted = list(basins.flags), basins.fitted.copy()
+    for j, k in enumerate(np.flatnonzero(basins.fitted)):
+        found = list(flags[k])
+        seen = np.sort(basins.cells.loss[k, basins.cells.usable[k]])
+        if basins.loss[k] < seen[0] - 4 * basins.noise - BELOW_SHARE * (seen[1] - seen[0]) - 0.01:
+            found.append("below_observed")
+            fitted[k] = False
+        if doubt[j] > CLEAR_DOUBT:
+            found.append("own_shape")
+        if (inflate[j] > 1).any():
+            found.append("outliers")
+        span = np.subtract(*np.percentile(basins.x_draws[:, k], [97.5, 2.5]))
+        if span > FLAT_SHARE * (basins.high[k] - basins.low[k]):
+            found.append("flat")
+        flags[k] = tuple(found)
+    gone = basins.fitted & ~fitted
+    masked = {n: np.where(gone, np.nan, getattr(basins, n)) for n in ("x", "loss", "log_h")}
+    return replace(basins, fitted=fitted, flags=tuple(flags), **masked)

@@ -1,4 +1,4 @@
-"""What the laws say of a scale nobody ran, and how wrong the same procedure was on a scale somebody did."""
+"""What the laws say of a scale nobody ran, and what it costs to trust them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,61 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.joint import Laws
+from hptransfer.quantify.laws import LossFit
 from hptransfer.quantify.optimum import Basins
-from hptransfer.quantify.resample import estimate, limits
-from hptransfer.quantify.result import Estimate, Prediction
+from hptransfer.quantify.resample import estimate, limits, missing
+from hptransfer.quantify.result import Estimate, Prediction, Regret
 from hptransfer.quantify.shapes import excess
 
 LONG_EXTRAPOLATION = 8.0  # times the largest scale
+DIVERGED_COST = 1.0  # nats that a diverged run is counted to cost when a value is recommended
+MOST_COST = 10.0  # nats; beyond it the tail of a shape says nothing of what a run would do
 
 
 def optimum_draws(laws: Laws, scale: float, rng: np.random.Generator) -> FloatArray:
-    """Draws of log2 eta* at a scale: the law's own error and the scatter of single scales, shape [B]."""
-    law = laws.hp
-    return law.draws_at(scale) + law.scatter_draws * rng.standard_normal(len(law.draws))
+    """Draws of log2 eta* at a scale: the law's own error, the choice of law, the scatter of scales; [B]."""
+    draws = len(laws.hp.draws)
+    names = list(laws.mixture)
+    which = rng.choice(len(names), size=draws, p=[laws.mixture[n] for n in names])
+    law = np.select(
+        [which == i for i in range(len(names))], [laws.families[n].draws_at(scale) for n in names]
+    )
+    return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws))
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
     """Prediction at one scale."""
     x = optimum_draws(laws, scale, rng)
     centre = float(laws.hp.at(scale))
-    log_h = laws.log_h.draws_at(scale)
-    candidates, cost = _expected_regret(basins, laws, x, log_h, centre)
+    candidates, cost = _expected_regret(basins, laws, x, laws.log_h.draws_at(scale), centre)
     best = int(np.argmin(cost))
-    largest = float(basins.cells.scale.max())
-    flags = ("long_extrapolation",) if scale > LONG_EXTRAPOLATION * largest else ()
-    hp = estimate(float(np.exp2(centre)), np.exp2(x), level)
+    flags = list(laws.flags)
+    if scale > LONG_EXTRAPOLATION * float(basins.cells.scale.max()):
+        flags.append("long_extrapolation")
+    if bends(laws, level) and scale > float(basins.cells.scale[basins.fitted].max()):
+        flags.append("bend")
+    noisy = laws.loss.draws_at(scale) + laws.loss.scatter * rng.standard_normal(len(x))
     return Prediction(
         scale=scale,
-        hp=hp,
+        hp=estimate(float(np.exp2(centre)), np.exp2(x), level),
         hp_recommended=float(np.exp2(candidates[best])),
-        loss=estimate(float(laws.loss.at(scale)), laws.loss.draws_at(scale), level),
+        loss=estimate(float(laws.loss.at(scale)), noisy, level),
         regret=float(cost[best]),
-        flags=flags + laws.flags,
+        flags=tuple(flags),
     )
+
+
+def no_prediction(scale: float) -> Prediction:
+    """The answer where there are no laws."""
+    return Prediction(scale, missing("no_laws"), None, missing("no_laws"), None, ("no_laws",))
+
+
+def bends(laws: Laws, level: float) -> bool:
+    """Whether the optimum's law bends in log-log by more than its interval allows."""
+    if laws.bend is None:
+        return False
+    low, high = limits(laws.bend[1], level)
+    return not low <= 0.0 <= high
 
 
 def _expected_regret(
@@ -45,27 +68,69 @@ def _expected_regret(
 ) -> tuple[FloatArray, FloatArray]:
     """Candidate values of log2 eta and the loss each is expected to give up, nats."""
     spread = min(max(float(np.std(x)), 0.02), 3.0)
-    candidates = centre + spread * np.linspace(-3.0, 1.5, 91)
-    shape = basins.shape_draws[laws.index][:, None]
-    cost = excess(candidates - x[:, None], log_h[:, None], shape)
-    # A run that is thrown off altogether costs what it costs, not the exponential of a shape's tail.
-    return candidates, np.minimum(cost, 10.0).mean(axis=0)
+    candidates = centre + spread * np.linspace(-3.0, 1.5, 61)
+    some = slice(None, None, max(len(x) // 500, 1))  # 500 draws give the mean to a few per cent
+    u = candidates - x[some, None]
+    cost = np.minimum(excess(u, log_h[some, None], basins.shape_draws[laws.index][some, None]), MOST_COST)
+    room = np.array([basins.wall(k) - basins.x[k] for k in np.flatnonzero(basins.fitted)])
+    room = room[np.isfinite(room)]
+    if len(room):
+        # Runs diverged this far right of the optimum at the scales that were measured.
+        cost = cost + DIVERGED_COST * (u > room.min())
+    return candidates, cost.mean(axis=0)
 
 
 def regret_between(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
-    """Loss given up at scale k by using log2 eta = x, nats; beyond the fitted basin as the runs found it."""
+    """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it."""
     if not np.isfinite(x):
-        return Estimate(flags=("no_optimum",))
-    if basins.fitted[k]:
-        value = float(basins.excess_at(k, np.asarray(x)))
-        return estimate(value, basins.excess_draws(k, x_draws), level)
+        return missing("no_optimum")
     cells = basins.cells
     usable = cells.usable[k]
     if not usable.any():
-        return Estimate(flags=("all_diverged",))
+        return missing("all_diverged")
+    if basins.fitted[k]:
+        if x > basins.wall(k):
+            return missing("diverged")
+        value = float(basins.excess_at(k, np.asarray(x)))
+        return estimate(value, basins.excess_draws(k, x_draws), level)
     grid, loss = cells.x[k, usable], cells.loss[k, usable]
     if not grid[0] <= x <= grid[-1]:
-        return Estimate(flags=("outside_grid",))
+        return missing("outside_grid")
     value = float(np.interp(x, grid, loss) - loss.min())
     low, _ = limits(np.interp(x_draws, grid, loss) - loss.min(), level)
+    # The best run bounds the optimum's loss from above, so the regret from below only.
     return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",))
+
+
+def scale_factor(loss: LossFit, scale: float, regret: Estimate, draws: FloatArray, level: float) -> Estimate:
+    """A regret as the factor of scale it costs on the loss law: how much smaller a well-tuned model does it.
+
+    Where the regret exceeds all that the law gains from the smallest conceivable scale on, the factor is
+    unbounded and the estimate's upper limit is None.
+    """
+    if regret.value is None or loss.parameters[1] <= 0:
+        return missing(*(regret.flags or ("at_bound",)))
+    value = _factor(loss.parameters[None], loss.origin, scale, np.array([regret.value]))[0]
+    return estimate(float(value), _factor(loss.draws, loss.origin, scale, draws), level)
+
+
+def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatArray) -> FloatArray:
+    _, gain, alpha = parameters.T
+    gap = gain * (scale / origin) ** -alpha
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.asarray(np.where(gap > 0, (1.0 + regret / gap) ** (1.0 / alpha), np.inf))
+
+
+def all_regrets(basins: Basins, loss: LossFit | None, level: float) -> tuple[Regret, ...]:
+    """Regret of every pair of scales, smaller to larger."""
+    out = []
+    scale = basins.cells.scale
+    for k in range(len(scale)):
+        for j in range(k):
+            regret = regret_between(basins, k, basins.x[j], basins.x_draws[:, j], level)
+            factor = missing("no_laws")
+            if loss is not None and basins.fitted[k] and basins.fitted[j]:
+                draws = basins.excess_draws(k, basins.x_draws[:, j])
+                factor = scale_factor(loss, float(scale[k]), regret, draws, level)
+            out.append(Regret(float(scale[j]), float(scale[k]), regret, factor))
+    return tuple(out)

@@ -14,7 +14,9 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
     if len(finite) == 0:
         return float("nan"), float("nan")
     tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(finite, [tail, 100.0 - tail])
+    # Infinite draws cannot be interpolated between.
+    method = "linear" if np.isfinite(finite).all() else "nearest"
+    low, high = np.percentile(finite, [tail, 100.0 - tail], method=method)
     return float(low), float(high)
 
 

@@ -1,67 +1,105 @@
-"""Can this variant's hyperparameter be carried up?"""
+"""Can this variant's hyperparameter be carried up, and if that is not settled, which runs would settle it?"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from hptransfer.landscape import Landscape
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SuggestedRun, Verdict
 
 MAX_SEEDS = 16
+AROUND = 4  # cells nearest an optimum that more seeds are suggested for
+BEYOND = 2  # cells suggested past the edge of a grid
 
 
 def decide(
-    basins: Basins, regrets: tuple[Regret, ...], holdouts: tuple[HoldOut, ...], tolerance: float
+    basins: Basins,
+    regrets: tuple[Regret, ...],
+    holdouts: tuple[HoldOut, ...],
+    tolerance: float,
+    landscape: Landscape,
 ) -> Verdict:
-    """Applies QUANTIFY section 6: keep the value, or extrapolate the law, or neither, or not known."""
+    """Keep the value, or extrapolate the law, or neither, or not known (QUANTIFY section 6)."""
     scale = basins.cells.scale
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
-    # The law is judged on one held-out scale, the largest, whatever more was held out.
-    law = holdouts[-1].regret if holdouts else Estimate()
-    text = f"keeping the value costs {_say(kept)}, extrapolating the law {_say(law)}"
+    # The law is judged on one scale held out, the largest, whatever more was held out.
+    law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
+    where = f"at scale {scale[-1]:g}"
+    text = f"{where} keeping the value costs {_say(kept)}, extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
-        return Verdict("invariant", f"keeping the value costs {_say(kept)}", tolerance)
+        return Verdict("invariant", f"{where} keeping the value costs {_say(kept)}", tolerance)
     if law.high is not None and law.high < tolerance:
         return Verdict("predictable", text, tolerance)
     if kept.low is not None and law.low is not None and min(kept.low, law.low) > tolerance:
         return Verdict("unpredictable", text, tolerance)
-    return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance))
+    return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, landscape))
 
 
 def _say(regret: Estimate) -> str:
     if regret.value is None:
         return "an unknown regret" + (f" ({', '.join(regret.flags)})" if regret.flags else "")
-    high = "unbounded" if regret.high is None else f"{regret.high:.4f}"
-    return f"{regret.value:.4f} nats (to {high})"
+    low = "0" if regret.low is None else f"{regret.low:.4f}"
+    high = "no upper limit" if regret.high is None else f"{regret.high:.4f}"
+    return f"{regret.value:.4f} nats ({low} to {high})"
 
 
-def _suggest(basins: Basins, kept: Estimate, law: Estimate, tolerance: float) -> tuple[SuggestedRun, ...]:
-    """Runs beyond the edge where an optimum sits on it; else more seeds around the optima at both ends."""
+def _suggest(
+    basins: Basins, kept: Estimate, law: Estimate, tolerance: float, landscape: Landscape
+) -> tuple[SuggestedRun, ...]:
+    """Runs past the edge where an optimum sits on it; else more seeds around the optima at both ends."""
     cells = basins.cells
     out: list[SuggestedRun] = []
     for k in sorted({0, len(cells.scale) - 1}):
-        if not cells.usable[k].any():
-            continue
-        grid = cells.x[k, cells.usable[k]]
-        step = float(np.median(np.diff(grid))) if len(grid) > 1 else 1.0
-        if basins.fitted[k]:
-            near = grid[np.argsort(np.abs(grid - basins.x[k]))[:4]]
-            seeds = _seeds(kept if k else law, tolerance)
-            out += [_run(basins, k, x, seeds) for x in np.sort(near)]
+        usable = cells.x[k, cells.usable[k]]
+        if not len(usable):
+            filled = cells.x[k][~np.isnan(cells.x[k])]
+            step = _step(filled)
+            out += [_run(basins, k, filled[0] - step * i, 1, landscape) for i in range(1, BEYOND + 1)]
+        elif basins.fitted[k]:
+            near = np.sort(usable[np.argsort(np.abs(usable - basins.x[k]), kind="stable")[:AROUND]])
+            seeds = max(_seeds(kept, tolerance), _seeds(law, tolerance))
+            out += [_run(basins, k, x, seeds, landscape) for x in near]
         else:
-            side = basins.edge[k] or 1
-            start = grid[0] if side < 0 else grid[-1]
-            out += [_run(basins, k, start + side * step * i, 1) for i in (1, 2)]
+            side = int(basins.edge[k]) or 1
+            start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
+            if side > 0 and np.isfinite(basins.high[k]):
+                step = (basins.high[k] - start) / (BEYOND + 1)  # a run beyond it diverged: look before it
+            steps = range(1, BEYOND + 1)
+            out += [_run(basins, k, start + side * step * i, 1, landscape) for i in steps]
     return tuple(out)
 
 
+def _step(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    return float(np.median(np.diff(x))) if len(x) > 1 else 1.0
+
+
 def _seeds(regret: Estimate, tolerance: float) -> int:
-    """Seeds that would shrink the interval until it lies on one side of the tolerance."""
-    if regret.value is None or regret.high is None:
-        return 2
+    """More seeds a cell, as many as shrink the interval until it lies on one side of the tolerance."""
+    if regret.value is None or regret.high is None or regret.low is None:
+        return 1
+    if not regret.low <= tolerance <= regret.high:
+        return 1
     distance = max(abs(tolerance - regret.value), 0.1 * tolerance)
-    return int(np.clip(np.ceil(((regret.high - regret.value) / distance) ** 2), 1, MAX_SEEDS))
+    return int(np.clip(np.ceil(((regret.high - regret.low) / (2 * distance)) ** 2), 1, MAX_SEEDS))
 
 
-def _run(basins: Basins, k: int, x: float, seeds: int) -> SuggestedRun:
-    return SuggestedRun(float(basins.cells.scale[k]), float(np.exp2(x)), seeds)
+def _run(basins: Basins, k: int, x: float, seeds: int, landscape: Landscape) -> SuggestedRun:
+    scale = float(basins.cells.scale[k])
+    return SuggestedRun(
+        scale, float(np.exp2(x)), seeds, _flops(landscape, basins.cells.variant, scale, seeds)
+    )
+
+
+def _flops(landscape: Landscape, variant: str, scale: float, seeds: int) -> float | None:
+    """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
+    rows = (landscape.variant == variant) & (landscape.scale == scale)
+    columns = {name: np.asarray(column, dtype=np.float64)[rows] for name, column in landscape.extra.items()}
+    if "flops" in columns:
+        one = columns["flops"]
+    elif "params" in columns and "tokens" in columns:
+        one = 6.0 * columns["params"] * columns["tokens"]
+    else:
+        return None
+    one = one[np.isfinite(one)]
+    return float(np.median(one) * seeds) if len(one) else None

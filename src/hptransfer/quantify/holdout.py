@@ -1,0 +1,55 @@
+"""The check every report shows: refit without the largest scales, predict, compare with what was found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hptransfer.quantify.cells import Cells
+from hptransfer.quantify.joint import fit_laws
+from hptransfer.quantify.optimum import Basins, fit_basins
+from hptransfer.quantify.predict import optimum_draws, regret_between
+from hptransfer.quantify.present import optimum
+from hptransfer.quantify.resample import estimate, missing
+from hptransfer.quantify.result import HoldOut
+from hptransfer.quantify.settings import Settings
+
+
+def without_largest(all_basins: list[Basins], k: int, settings: Settings) -> list[Basins | None]:
+    """Basins of every variant refitted without its k largest scales; None where nothing would be left."""
+    left = [b for b in all_basins if len(b.cells.scale) > k]
+    refitted = iter(fit_basins([_cut(b.cells, k) for b in left], settings.resamples, settings.seed))
+    return [next(refitted) if len(b.cells.scale) > k else None for b in all_basins]
+
+
+def _cut(cells: Cells, k: int) -> Cells:
+    names = ("scale", "x", "loss", "count", "spread", "censored", "runs", "diverged")
+    return replace(cells, **{name: getattr(cells, name)[:-k] for name in names})
+
+
+def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.random.Generator) -> HoldOut:
+    """Predicts the smallest of the k scales left out and compares with the fit of everything.
+
+    Arguments:
+        full: basins of all scales. learned: refitted without the k largest.
+    """
+    scales = full.cells.scale
+    if learned is None:
+        nothing = missing("too_few_scales")
+        return HoldOut(float(scales[0]), nothing, nothing, None, nothing, None, ("too_few_scales",))
+    held = len(scales) - k
+    scale, found = float(scales[held]), optimum(full, held, s.level).hp
+    laws = fit_laws(learned, s.family, rng)
+    if laws is None:
+        nothing = missing("no_laws")
+        return HoldOut(scale, nothing, found, None, nothing, None, ("no_laws",))
+    draws = optimum_draws(laws, scale, rng)
+    x = float(laws.hp.at(scale))
+    predicted = estimate(float(np.exp2(x)), np.exp2(draws), s.level)
+    regret = regret_between(full, held, x, draws, s.level)
+    if not full.fitted[held]:
+        return HoldOut(scale, predicted, found, None, regret, None, full.flags[held])
+    low, high = predicted.low or 0.0, predicted.high or np.inf
+    covered = bool(low <= np.exp2(full.x[held]) <= high)
+    return HoldOut(scale, predicted, found, x - float(full.x[held]), regret, covered, laws.flags)

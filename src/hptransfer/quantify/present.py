@@ -1,0 +1,145 @@
+"""Fitted basins and laws in the form a TransferFit holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hptransfer.landscape import FloatArray
+from hptransfer.quantify.joint import Laws
+from hptransfer.quantify.metrics import LN2, exponents
+from hptransfer.quantify.optimum import Basins
+from hptransfer.quantify.predict import bends, optimum_draws
+from hptransfer.quantify.resample import estimate, missing
+from hptransfer.quantify.result import Estimate, Law, Optimum
+
+CURVE_POINTS = 61
+CURVE_OCTAVES = 3.0  # either side of the optimum
+LAW_POINTS = 25
+
+
+def optimum(basins: Basins, k: int, level: float) -> Optimum:
+    """The basin at scale k."""
+    cells, flags = basins.cells, basins.flags[k]
+    scale, runs, diverged = float(cells.scale[k]), int(cells.runs[k]), int(cells.diverged[k])
+    if not basins.fitted[k]:
+        hp, loss = _bounded(basins, k)
+        nothing = missing(*flags)
+        return Optimum(scale, hp, loss, nothing, nothing, runs, diverged, flags)
+    x, x_draws = float(basins.x[k]), basins.x_draws[:, k]
+    h, h_draws = float(np.exp(basins.log_h[k])), np.exp(basins.log_h_draws[:, k])
+    raw, raw_draws = _raw(h, x), _raw(h_draws, x_draws)
+    usable = cells.x[k, cells.usable[k]]
+    grid = np.linspace(max(usable[0], x - CURVE_OCTAVES), min(usable[-1], x + CURVE_OCTAVES), CURVE_POINTS)
+    return Optimum(
+        scale,
+        estimate(float(np.exp2(x)), np.exp2(x_draws), level),
+        estimate(float(basins.loss[k]), basins.loss_draws[:, k], level),
+        estimate(float(raw), raw_draws, level),
+        estimate(h, h_draws, level),
+        runs,
+        diverged,
+        flags,
+        np.exp2(grid),
+        basins.loss[k] + basins.excess_at(k, grid),
+    )
+
+
+def _bounded(basins: Basins, k: int) -> tuple[Estimate, Estimate]:
+    """An optimum on the edge of the grid: the best run, with the one bound there is."""
+    cells, flags = basins.cells, basins.flags[k]
+    if not basins.edge[k]:
+        return missing(*flags), missing(*flags)
+    best = int(np.nanargmin(cells.loss[k]))
+    low, high = (float(np.exp2(b)) if np.isfinite(b) else None for b in (basins.low[k], basins.high[k]))
+    loss = float(cells.loss[k, best])
+    return Estimate(float(np.exp2(cells.x[k, best])), low, high, flags), Estimate(loss, None, loss, flags)
+
+
+def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:
+    """Raw curvature d2L/d eta2 from the log curvature d2L/dx2, x = log2 eta, at the optimum."""
+    return np.asarray(h / (np.exp2(x) * LN2) ** 2)
+
+
+def laws_of(
+    basins: Basins, laws: Laws, targets: Sequence[float], level: float, rng: np.random.Generator
+) -> dict[str, Law]:
+    """The three laws with their bands, from the smallest scale to the largest target."""
+    scale = basins.cells.scale
+    grid = np.geomspace(scale[0], max([float(scale[-1]), *targets]), LAW_POINTS)
+    return {
+        "hp": _hp_law(laws, grid, level, rng),
+        "loss": _loss_law(laws, grid, level, rng),
+        "curvature": _curvature_law(laws, grid, level),
+    }
+
+
+def _band(draws: list[FloatArray], level: float) -> tuple[FloatArray, FloatArray]:
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(np.stack(draws, axis=1), [tail, 100.0 - tail], axis=0)
+    return low, high
+
+
+def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
+    low, high = _band([np.exp2(optimum_draws(laws, n, rng)) for n in grid], level)
+    flags = list(laws.flags)
+    if bends(laws, level):
+        flags.append("bend")
+    if laws.family == "const":
+        exponent = Estimate(0.0, 0.0, 0.0, ("const",))
+    else:
+        exponent = estimate(*exponents(laws)["drift"], level)
+    parameters = _hp_parameters(laws, level)
+    if any("at_bound" in p.flags for p in parameters.values()):
+        flags.append("at_bound")
+    value = np.exp2(laws.hp.at(grid))
+    return Law(
+        laws.family, exponent, parameters, laws.aicc, laws.hp.scatter, tuple(flags), grid, value, low, high
+    )
+
+
+def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
+    law = laws.hp
+    if laws.family == "offset":
+        eta, rate, share = np.exp2(law.parameters[0]), float(law.parameters[1]), law.parameters[2]
+        etas, shares = np.exp2(law.draws[:, 0]), law.draws[:, 2]
+        bound = ("at_bound",) if law.at_bound else ()
+        return {
+            "eta_inf": estimate(float(eta), etas, level),
+            "B": estimate(float(eta * share), etas * shares, level),
+            "beta": estimate(rate, law.draws[:, 1], level, *bound),
+        }
+    out = {"C": estimate(float(np.exp2(law.at(1.0))), np.exp2(law.draws_at(1.0)), level)}
+    if laws.family == "power":
+        out["beta"] = estimate(-float(law.parameters[1]), -law.draws[:, 1], level)
+    return out
+
+
+def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
+    loss = laws.loss
+    scatter = loss.scatter * rng.standard_normal((len(grid), len(loss.draws)))
+    low, high = _band([loss.draws_at(n) + noise for n, noise in zip(grid, scatter, strict=True)], level)
+    bound = ("at_bound",) if loss.point_at_bound else ()
+    # A belongs to n in the user's units, not to n / n0 as it is fitted.
+    amplitude = loss.parameters[1] * loss.origin ** loss.parameters[2]
+    amplitudes = loss.draws[:, 1] * loss.origin ** loss.draws[:, 2]
+    parameters = {
+        "L_inf": estimate(float(loss.parameters[0]), loss.draws[:, 0], level, *bound),
+        "A": estimate(float(amplitude), amplitudes, level, *bound),
+        "alpha": estimate(loss.alpha, loss.alpha_draws, level, *bound),
+    }
+    exponent = estimate(-loss.alpha, -loss.alpha_draws, level, *bound)
+    return Law("power_offset", exponent, parameters, {}, loss.scatter, bound, grid, loss.at(grid), low, high)
+
+
+def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
+    log_h = laws.log_h
+    power = laws.families["power"]
+    low, high = _band([_raw(np.exp(log_h.draws_at(n)), power.draws_at(n)) for n in grid], level)
+    value = _raw(np.exp(log_h.at(grid)), power.at(grid))
+    at_one = float(_raw(float(np.exp(log_h.at(1.0))), float(power.at(1.0))))
+    draws = _raw(np.exp(log_h.draws_at(1.0)), power.draws_at(1.0))
+    parameters = {"H0": estimate(at_one, draws, level)}
+    exponent = estimate(*exponents(laws)["gamma"], level)
+    return Law("power", exponent, parameters, {}, log_h.scatter, (), grid, value, low, high)

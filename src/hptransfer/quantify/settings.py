@@ -1,0 +1,64 @@
+"""The settings of a fit, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptransfer.errors import QuantifyError
+
+FAMILIES = ("power", "offset", "const")
+COORDINATES = ("sp", "mup")
+MIN_RESAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """As `quantify` takes them; see there for their meaning."""
+
+    targets: tuple[float, ...]
+    level: float
+    tolerance: float
+    resamples: int
+    seed: int
+    family: str | None
+    reference: str | None
+    holdout: int
+    filter: float
+    coordinates: str | None
+    base_scale: float | None
+
+    def __post_init__(self) -> None:
+        """Raises QuantifyError where a setting is out of range."""
+        if not 0.0 < self.level < 1.0:
+            raise QuantifyError(f"0 < level < 1 must hold, but got level={self.level:g}")
+        if not self.tolerance > 0:
+            raise QuantifyError(f"tolerance must be positive, but got {self.tolerance:g}")
+        if self.resamples < MIN_RESAMPLES:
+            raise QuantifyError(f"resamples must be at least {MIN_RESAMPLES}, but got {self.resamples}")
+        if self.seed < 0:
+            raise QuantifyError(f"seed must be 0 or more, but got {self.seed}")
+        if self.holdout < 0:
+            raise QuantifyError(f"holdout must be 0 or more, but got {self.holdout}")
+        if not self.filter > 1:
+            raise QuantifyError(f"filter must be above 1, but got {self.filter:g}")
+        _one_of("family", self.family, FAMILIES)
+        _one_of("coordinates", self.coordinates, COORDINATES)
+        for name, scale in [("targets", t) for t in self.targets] + [("base_scale", self.base_scale or 1.0)]:
+            if not (np.isfinite(scale) and scale > 0):
+                raise QuantifyError(f"{name} must be positive and finite, but got {scale:g}")
+
+    def check_reference(self, variants: Collection[str]) -> None:
+        """Raises QuantifyError where the reference is not a variant of the landscape."""
+        if self.reference is not None and self.reference not in variants:
+            valid = ", ".join(list(variants)[:8]) + (", ..." if len(variants) > 8 else "")
+            raise QuantifyError(
+                f"reference must be a variant of the landscape, but got {self.reference!r}; valid: {valid}"
+            )
+
+
+def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:
+    if value is not None and value not in valid:
+        raise QuantifyError(f"{name} must be one of {', '.join(valid)}, but got {value!r}")
