@@ -1,5 +1,10 @@
+import datetime
+import decimal
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hptransfer.errors import LandscapeError
 from hptransfer.readers import read
@@ -142,3 +147,37 @@ def test_reading_a_table_imports_neither_pandas_nor_narwhals(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.decimals(),
+    st.text(max_size=4),
+    st.binary(max_size=4),
+    st.dates(),
+    st.dictionaries(st.text(max_size=2), st.integers(0, 3), max_size=2),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.sampled_from([0.1, 64, "0.1", "64", np.float32(0.5), decimal.Decimal("0.5"), datetime.date.today()]),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            dict.fromkeys(("width", "lr", "loss"), CELLS),
+            optional={"variant": CELLS, "seed": CELLS, "wd": CELLS},
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([{}, {"profile": "wd"}, {"where": "wd == 1"}, {"variant": "variant,wd"}]),
+)
+def test_any_objects_are_read_or_refused_in_one_line(records, settings):
+    try:
+        said = repr(read(records, **settings))
+    except LandscapeError as error:
+        said = str(error).replace("\n", "a second line")
+    assert "a second line" not in said
