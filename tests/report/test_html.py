@@ -23,7 +23,7 @@ EVIL = ("<script>alert(1)</script>", "a\" onload='x", "</script><img src=x>", "&
 class _Reader(HTMLParser):
     """Tags in order, text outside scripts and styles, and whether tags close in order."""
 
-    VOID = frozenset({"meta", "link", "path", "circle", "br", "img"})
+    VOID = frozenset({"meta", "link", "path", "circle", "br", "wbr", "img"})
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from hptransfer.quantify.result import Estimate
 MISSING = "-"
 _PLAIN_FROM = 1e-4  # smaller magnitudes are written with an exponent
 _PLAIN_TO = 1e6
+_LAST_DECIMAL = -5  # power of ten of the last decimal that small numbers may show
 _NOISE = 1e-8  # nats; far below anything a run can measure
 _MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothing a reader can use
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
@@ -30,7 +31,8 @@ def number(value: float | None, half: float | None = None) -> str:
         return MISSING
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    return _written(value, _resolution(value, half), _plain(value))
+    resolution = _resolution(value, half)
+    return _written(value, resolution, _plain(resolution, value))
 
 
 def estimate(item: Estimate | None) -> str:
@@ -46,8 +48,8 @@ def value(item: Estimate | None) -> str:
         return MISSING
     if not known(item.value):
         return number(item.value)
-    plain = _plain(item.value, item.low, item.high)
-    return _written(item.value, _resolution(item.value, half_width(item)), plain)
+    resolution = _resolution(item.value, half_width(item))
+    return _written(item.value, resolution, _plain(resolution, item.value, item.low, item.high))
 
 
 def interval(item: Estimate | None) -> str:
@@ -56,7 +58,8 @@ def interval(item: Estimate | None) -> str:
         return ""
     if not (known(item.low) or known(item.high)):
         return ""
-    resolution, plain = _resolution(item.value, half_width(item)), _plain(item.value, item.low, item.high)
+    resolution = _resolution(item.value, half_width(item))
+    plain = _plain(resolution, item.value, item.low, item.high)
     low, high = (_written(end, resolution, plain) if known(end) else None for end in (item.low, item.high))
     return f"{'(-inf' if low is None else '[' + low}, {'inf)' if high is None else high + ']'}"
 
@@ -176,9 +179,11 @@ def _resolution(value: float, half: float | None) -> int:
     return max(shown, _exponent(max(abs(value), half)) - _MOST_DIGITS + 1)
 
 
-def _plain(*values: float | None) -> bool:
-    """Whether numbers of this size read best without an exponent; the ends of one interval agree on it."""
+def _plain(resolution: int, *values: float | None) -> bool:
+    """Whether numbers read best without an exponent: not below 1e-4, nor with six decimals below 1e-3."""
     largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
+    if largest < 10 * _PLAIN_FROM and resolution < _LAST_DECIMAL:
+        return largest == 0
     return largest == 0 or _PLAIN_FROM <= largest < _PLAIN_TO
 
 

@@ -40,6 +40,11 @@ def typeset(text: str) -> str:
     return minus(out)
 
 
+def name(text: str) -> str:
+    """A user's name, escaped, that may break after its joints and nowhere else unless it must."""
+    return re.sub(r"([+_/.,:-])(?=\w)", r"\1<wbr>", escape(text))
+
+
 def minus(text: str) -> str:
     """A true minus before a number; hyphens inside words and exponents of decimals stay as they are."""
     return re.sub(r"(?<![\w.])-(?=\d|inf\b)", "−", text)
@@ -76,9 +81,9 @@ def table(item: content.Table, drawn: Mapping[str, Draw] | None = None, *, group
     for k, row in enumerate(item.rows):
         again = group and k > 0 and item.rows[k - 1][0] == row[0]
         cells = [_cell(item.columns[i], row[i], (drawn or {}).get(item.columns[i].title)) for i in used[1:]]
-        name = "" if again else str(row[0])
+        label = "" if again else name(str(row[0]))
         first = ' class="first"' if group and not again else ""
-        lines.append(f'<tr{first}><th scope="row" class="l">{escape(name)}</th>{"".join(cells)}</tr>')
+        lines.append(f'<tr{first}><th scope="row" class="l">{label}</th>{"".join(cells)}</tr>')
     note = f'<p class="note">{typeset(item.note)}</p>' if item.note else ""
     label = escape(item.title, quote=True)
     return (
