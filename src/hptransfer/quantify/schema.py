@@ -14,6 +14,7 @@ from hptransfer.quantify.result import (
     Law,
     Optimum,
     Prediction,
+    Regret,
     TransferFit,
     VariantFit,
     Verdict,
@@ -73,7 +74,7 @@ def _variant(variant: VariantFit) -> Json:
         "optima": [_optimum(optimum) for optimum in variant.optima],
         "laws": {name: laws.get(name) for name in (*LAWS, *(extra for extra in laws if extra not in LAWS))},
         "metrics": {name: _estimate(metric) for name, metric in variant.metrics.items()},
-        "regret": [{"from": pair.source, "to": pair.to, **_estimate(pair.regret)} for pair in variant.regret],
+        "regret": [_regret(pair) for pair in variant.regret],
         "predictions": [_prediction(prediction) for prediction in variant.predictions],
         "holdouts": [_holdout(holdout) for holdout in variant.holdouts],
         "verdict": _verdict(variant.verdict),
@@ -108,6 +109,13 @@ def _law(law: Law) -> Json:
         "scatter": _number(law.scatter),
         "flags": _flags(limits, law.flags, law.exponent.flags),
     }
+
+
+def _regret(pair: Regret) -> Json:
+    estimate = _estimate(pair.regret)
+    factor = _limits("factor", pair.factor)
+    flags = _flags({**estimate, **factor}, pair.regret.flags, pair.factor.flags)
+    return {"from": pair.source, "to": pair.to, **estimate, **factor, "flags": flags}
 
 
 def _prediction(prediction: Prediction) -> Json:
