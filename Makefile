@@ -25,6 +25,7 @@ $(VENV)/.demo: $(METADATA) | $(BIN)/python
 
 $(VENV)/.dev: $(METADATA) | $(BIN)/python
 	$(PIP_INSTALL) -e '.[lm,report,dev]'
+	$(PIP_INSTALL) --no-deps mup==1.0.0 # a test compares with it; its torchvision and seaborn are not wanted
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.docs: $(METADATA) | $(BIN)/python

@@ -5,13 +5,74 @@ import hptransfer as hpt
 landscape = hpt.read("runs.csv", scale="width", hp="lr", loss="loss", variant="variant")
 fit = hpt.quantify(landscape, targets=[4096])
 print(fit.summary())
+
+scaling = hpt.scale(model, base=build(256), rule="sp+embd")
+scaling.init_(model)
+optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=3e-3, weight_decay=0.1))
+scaling.verify(model, optimizer)
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import HPTransferError
 from hptransfer.landscape import Landscape
-from hptransfer.quantify import quantify
+from hptransfer.quantify import compare, quantify
 from hptransfer.quantify.result import TransferFit
 from hptransfer.readers import read
 from hptransfer.version import __version__
 
-__all__ = ["HPTransferError", "Landscape", "TransferFit", "__version__", "quantify", "read"]
+if TYPE_CHECKING:
+    from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
+    from hptransfer.parametrization.custom import load_rule, rule_from
+    from hptransfer.parametrization.exponents import Rule
+    from hptransfer.parametrization.roles import find_roles
+    from hptransfer.parametrization.rules import get_rule, without_multipliers
+    from hptransfer.parametrization.scaling import Scaling, scale
+    from hptransfer.parametrization.transfer import transfer_lr
+
+__all__ = [
+    "HPTransferError",
+    "Landscape",
+    "Rule",
+    "Scaling",
+    "TransferFit",
+    "__version__",
+    "compare",
+    "find_roles",
+    "get_rule",
+    "lightning_callback",
+    "load_rule",
+    "quantify",
+    "read",
+    "rule_from",
+    "scale",
+    "trainer_callback",
+    "transfer_lr",
+    "without_multipliers",
+]
+
+# What needs torch, or is seldom needed, is imported when it is first asked for.
+_LATER = {
+    "Rule": "exponents",
+    "Scaling": "scaling",
+    "find_roles": "roles",
+    "get_rule": "rules",
+    "lightning_callback": "callbacks",
+    "load_rule": "custom",
+    "rule_from": "custom",
+    "scale": "scaling",
+    "trainer_callback": "callbacks",
+    "transfer_lr": "transfer",
+    "without_multipliers": "rules",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"hptransfer.parametrization.{_LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
