@@ -1,4 +1,4 @@
-"""What people use today, for comparison: grid argmin, 3-point parabola, parabola over a window; then a line."""
+"""What people use today, for comparison: argmin, 3-point parabola, parabola over a window; a line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def _optimum(method: str, cells: Cells, k: int) -> tuple[float, float, float]:
         return nothing
     freedom = int(near.sum()) - 3
     if freedom > 0:
-        variance, quantile = float(np.sum((y[near] - base @ coef) ** 2)) / freedom, float(stdtrit(freedom, 0.975))
+        variance, quantile = (
+            float(np.sum((y[near] - base @ coef) ** 2)) / freedom,
+            float(stdtrit(freedom, 0.975)),
+        )
     else:
         runs = cells.count[k, usable]
         spare = int((runs - 1).sum())

@@ -1,7 +1,7 @@
 """Bias, rmse, coverage and width of every estimate on simulated studies, beside what people use today.
 
-    python benchmarks/calibration.py --studies 40             # the families the estimator was built on
-    python benchmarks/calibration.py --studies 40 --held-out  # families it was not
+python benchmarks/calibration.py --studies 40             # the families the estimator was built on
+python benchmarks/calibration.py --studies 40 --held-out  # families it was not
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import time
 from collections import defaultdict
 
 import numpy as np
-from baselines import METHODS, baseline
-from simulator import FAMILIES, HELD_OUT, Study, simulate
 
+from baselines import METHODS, baseline
 from hptransfer.quantify import quantify
 from hptransfer.quantify.cells import cells_of
 from hptransfer.quantify.result import Estimate
+from simulator import FAMILIES, HELD_OUT, Study, simulate
 
 QUANTITIES = ("optimum", "drift", "predict 4x", "alpha", "gamma", "kappa", "R_inf")
 Row = tuple[float, float, float, float]  # truth, value, low, high
@@ -32,7 +32,9 @@ def log2(estimate: Estimate) -> tuple[float, float, float]:
 
 
 def plain(estimate: Estimate) -> tuple[float, float, float]:
-    value, low, high = (float("nan") if p is None else p for p in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (
+        float("nan") if p is None else p for p in (estimate.value, estimate.low, estimate.high)
+    )
     return value, low, high
 
 
@@ -86,7 +88,9 @@ def summary(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--studies", type=int, default=40, help="studies a family")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--resamples", type=int, default=1000)
@@ -103,7 +107,9 @@ def main() -> None:
             study = simulate(family, args.first_seed + i)
             for method in methods:
                 found = (
-                    measure_ours(study, args.resamples) if method == "ours" else measure_baseline(study, method)
+                    measure_ours(study, args.resamples)
+                    if method == "ours"
+                    else measure_baseline(study, method)
                 )
                 for quantity, rows in found.items():
                     table[quantity, family, method] += rows

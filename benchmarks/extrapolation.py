@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from baselines import METHODS, baseline
 
+from baselines import METHODS, baseline
 from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
 from hptransfer.quantify.cells import Cells, cells_of
@@ -55,7 +55,9 @@ def regret(cells: Cells, k: int, x: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data" / "sweeps")
     parser.add_argument("--every", action="store_true")
     args = parser.parse_args()
@@ -99,7 +101,10 @@ def main() -> None:
             f"max {np.nanmax(a[known, 3]):.4f} nats"
         )
     own = np.abs(np.array(own_errors))
-    print(f"ours against our own fit of the scale left out: median {np.nanmedian(own):.3f}, max {np.nanmax(own):.3f}")
+    print(
+        "ours against our own fit of the scale left out: "
+        f"median {np.nanmedian(own):.3f}, max {np.nanmax(own):.3f}"
+    )
 
 
 if __name__ == "__main__":

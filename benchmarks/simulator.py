@@ -1,4 +1,4 @@
-"""Simulated studies with a known truth: basins of many shapes on exact laws, sampled as people sample them."""
+"""Simulated studies with a known truth: basins of many shapes on exact laws, sampled as people do."""
 
 from __future__ import annotations
 

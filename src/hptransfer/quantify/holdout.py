@@ -31,8 +31,7 @@ def _cut(cells: Cells, k: int) -> Cells:
 def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.random.Generator) -> HoldOut:
     """Predicts the smallest of the k scales left out and compares with the fit of everything.
 
-    Arguments:
-        full: basins of all scales. learned: refitted without the k largest.
+    `full` are the basins of all scales, `learned` those refitted without the k largest.
     """
     scales = full.cells.scale
     if learned is None:

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, IntArray
 from hptransfer.quantify.laws import (
     SCATTER_LOG_CURVATURE,
     SCATTER_OCTAVES,
     SCATTER_PER_MISFIT,
     LineFit,
-    LossFit,
     fit_bend,
     fit_line,
-    fit_loss,
     fit_offset,
 )
+from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
 
 MIN_SCALES = 3  # fewer usable scales than this: no laws

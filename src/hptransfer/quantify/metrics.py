@@ -8,7 +8,7 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.joint import MIN_SCALES, Laws
-from hptransfer.quantify.laws import LossFit, fit_loss
+from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.resample import estimate, missing
 from hptransfer.quantify.result import Estimate

@@ -1,4 +1,4 @@
-"""What the points of a basin scatter by: noise of runs, noise that grows with the loss, and a shape only nearly right."""
+"""What the cells of a basin scatter by: noise of runs, more of it far up, and a shape only nearly right."""
 
 from __future__ import annotations
 
@@ -51,10 +51,9 @@ def covariance(
 ) -> FloatArray:
     """Covariance of the cell means of each scale, shape [V, G, K, N, N]; identity where cells are padding.
 
-    Arguments:
-        x: log2 eta, [V, K, N]. rise: loss above the optimum's, [V, K, N]. count: runs, 0 where padded.
-        inflate: factor on the variance of single cells (outliers), [V, K, N].
-        doubt: factor on the misfit of single scales, [V, K].
+    `rise` is the loss above the optimum's and `count` the runs of a cell, 0 where padded; `inflate` is a
+    factor on the variance of single cells (outliers), all [V, K, N] as x = log2 eta; `doubt` is a factor on
+    the misfit of single scales, [V, K].
     """
     real = count > 0
     single = run_variance(rise, hypers) * (inflate / np.maximum(count, 1))[:, None]

@@ -6,13 +6,15 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, Cells, IntArray
-from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, Posterior, State, draw, fit
+from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, State
 from hptransfer.quantify.pairing import shared_noise
+from hptransfer.quantify.search import Posterior, draw, fit
 from hptransfer.quantify.shapes import FEATURES, excess
 from hptransfer.quantify.survey import ScaleSurvey, survey
 
@@ -22,6 +24,10 @@ PAIRED_MOST = 128  # more variants than this are drawn chunk by chunk, without c
 BELOW_SHARE = 0.5  # of the rise to the next cell that a minimum may lie below the lowest loss seen
 CLEAR_DOUBT = 2.0  # factor on the misfit from which a scale is flagged as having a shape of its own
 FLAT_SHARE = 0.8  # of the grid that an optimum's draws may span before the basin is called flat
+
+
+Item = TypeVar("Item")
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
     """
     size = min(max(-(-len(all_cells) // THREADS), 4), CHUNK)
     pieces = [all_cells[i : i + size] for i in range(0, len(all_cells), size)]
-    starts = [i for i in range(0, len(all_cells), size)]
+    starts = list(range(0, len(all_cells), size))
     if len(all_cells) > PAIRED_MOST:
 
         def whole(start: int, piece: Sequence[Cells]) -> list[Basins]:
@@ -110,7 +116,7 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
     return [b for part in drawn for b in part]
 
 
-def _threaded(task, starts, items):  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Sequence[Item]) -> list[Out]:
     """[task(start, item) ...], on threads: LAPACK and array loops let go of the interpreter's lock."""
     if len(items) < 2 or THREADS < 2:
         return [task(start, item) for start, item in zip(starts, items, strict=True)]
@@ -293,5 +299,5 @@ def _checked(basins: Basins, doubt: FloatArray, inflate: FloatArray) -> Basins:
             found.append("flat")
         flags[k] = tuple(found)
     gone = basins.fitted & ~fitted
-    masked = {n: np.where(gone, np.nan, getattr(basins, n)) for n in ("x", "loss", "log_h")}
-    return replace(basins, fitted=fitted, flags=tuple(flags), **masked)
+    x, loss, log_h = (np.where(gone, np.nan, a) for a in (basins.x, basins.loss, basins.log_h))
+    return replace(basins, fitted=fitted, flags=tuple(flags), x=x, loss=loss, log_h=log_h)

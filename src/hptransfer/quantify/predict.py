@@ -6,7 +6,7 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.joint import Laws
-from hptransfer.quantify.laws import LossFit
+from hptransfer.quantify.loss_law import LossFit
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.resample import estimate, limits, missing
 from hptransfer.quantify.result import Estimate, Prediction, Regret
@@ -72,7 +72,7 @@ def _expected_regret(
     some = slice(None, None, max(len(x) // 500, 1))  # 500 draws give the mean to a few per cent
     u = candidates - x[some, None]
     cost = np.minimum(excess(u, log_h[some, None], basins.shape_draws[laws.index][some, None]), MOST_COST)
-    room = np.array([basins.wall(k) - basins.x[k] for k in np.flatnonzero(basins.fitted)])
+    room = np.array([basins.wall(int(k)) - basins.x[k] for k in np.flatnonzero(basins.fitted)])
     room = room[np.isfinite(room)]
     if len(room):
         # Runs diverged this far right of the optimum at the scales that were measured.

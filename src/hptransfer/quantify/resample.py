@@ -14,9 +14,11 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
     if len(finite) == 0:
         return float("nan"), float("nan")
     tail = 50.0 * (1.0 - level)
-    # Infinite draws cannot be interpolated between.
-    method = "linear" if np.isfinite(finite).all() else "nearest"
-    low, high = np.percentile(finite, [tail, 100.0 - tail], method=method)
+    ends = [tail, 100.0 - tail]
+    if np.isfinite(finite).all():
+        low, high = np.percentile(finite, ends)
+    else:  # infinite draws cannot be interpolated between
+        low, high = np.percentile(finite, ends, method="nearest")
     return float(low), float(high)
 
 

@@ -1,8 +1,8 @@
 """The shape of a basin: loss above its minimum against the distance from the optimum, in octaves.
 
-excess(u) = u**2 / 2 * exp(log_h + features(u) @ shape). Never negative, zero only at u = 0. The first feature
-tilts (a gentle left side and a cliff on the right are one number apart), the second bends both sides
-(log-cosh, parabola and quartic lie on it), the others are local corrections that small coefficients keep small.
+excess(u) = u**2 / 2 * exp(log_h + features(u) @ shape). Never negative, zero only at u = 0. The first
+feature tilts (a gentle left side and a cliff on the right are one number apart), the second bends both sides
+(log-cosh, parabola and quartic lie on it), the others are local corrections, finest near the optimum.
 """
 
 from __future__ import annotations

@@ -25,8 +25,7 @@ def sisters(
 ) -> dict[str, Part]:
     """Every sister by name, with its draws where it has any.
 
-    Arguments:
-        initial: loss at initialisation, nats; None where the landscape does not say.
+    `initial` is the loss at initialisation, nats; None where the landscape does not say.
     """
     noisy = _noisy(basins, rng)
     band, overlap = _bands(basins, level)
@@ -151,7 +150,7 @@ def _wider_is_worse(basins: Basins) -> Part:
 
 
 def _fast_transfer(laws: Laws | None, level: float) -> Part:
-    """beta - alpha / 2 with the offset family's beta: positive is fast transfer (arXiv:2512.22768)."""
+    """Tests beta - alpha / 2 with the offset family's beta: positive is fast transfer (arXiv:2512.22768)."""
     if laws is None:
         return missing("no_laws"), None
     if "offset" not in laws.families:

@@ -1,0 +1,185 @@
+"""The search for the joint fit of all basins: a pilot, robust weights, and an average over noise settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptransfer.landscape import FloatArray
+from hptransfer.quantify import noise, stacks
+from hptransfer.quantify.cells import BoolArray, IntArray
+from hptransfer.quantify.joint_basin import (
+    PRECISIONS,
+    SHARED,
+    Batch,
+    Normal,
+    State,
+    normal_equations,
+    stepped,
+)
+from hptransfer.quantify.noise import Hypers
+from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
+
+PILOT = 1  # the shape prior of the pilot fit
+PILOT_MISFIT = 0.12
+LOG_SHAPE_PRIOR = np.log([0.55, 0.3, 0.15])  # smooth shapes are likelier than ragged ones
+KEEP = 20  # settings that get a fit of their own
+OUTLIER_SD = 3.0  # deviation of a cell from all others that its variance is stretched to
+DOUBT_CHI2 = 2.5  # chi2 per degree of freedom from which a scale's shape is doubted
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The fit over the whole grid of noise settings.
+
+    Attributes:
+        state: the mode at each setting. normal: its normal equations. weight: of each setting, [V, G].
+        hypers: the settings. doubt: factor on the shape's error at single scales, [V, K].
+        inflate: factor on the variance of outlying cells, [V, K, N].
+    """
+
+    state: State
+    normal: Normal
+    weight: FloatArray
+    hypers: Hypers
+    doubt: FloatArray
+    inflate: FloatArray
+
+
+def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 8) -> Posterior:
+    """Fits a batch: a pilot at one noise setting, robust weights from it, then the likely settings.
+
+    `start` is the initial state, G = 1; `room` how far apart cells are at the lowest one, octaves [V, K].
+    """
+    real = batch.count > 0
+    anchor, reach = start.local[:, 0, :, 1], 2.0 * room + 0.5
+    stretch, pilot = _pilot_noise(batch)
+    hypers = Hypers(pilot[:, None], np.full((len(pilot), 1), 0.12), np.zeros((len(pilot), 1)))
+    inflate, doubt = np.ones(batch.x.shape), np.ones(batch.x.shape[:2])
+    state = start
+    for i in range(iterations):
+        rise = _rise(batch, state)
+        weight = stacks.inverse(noise.covariance(batch.x, rise, batch.count, inflate, doubt, hypers))
+        normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
+        if i in (1, 2, 3):
+            hypers = _rescaled(hypers, normal, real)
+        if i >= 4:
+            inflate = _outliers(normal, inflate)
+            doubt = _doubt(normal, real, doubt)
+        state = stepped(state, normal.step, 0.5 * room)
+    rise = _rise(batch, state)
+    hypers, kept = _promising(batch, state, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
+    prior = PRECISIONS[kept.prior]
+    state = State(np.repeat(state.local, KEEP, axis=1), np.repeat(state.shared, KEEP, axis=1))
+    weight = stacks.inverse(noise.covariance(batch.x, rise, batch.count, inflate, doubt, hypers))
+    for _ in range(2):
+        normal = normal_equations(batch, state, weight, anchor, reach, prior)
+        state = stepped(state, normal.step, 0.3 * room)
+    normal = normal_equations(batch, state, weight, anchor, reach, prior)
+    log = normal.log_evidence + hypers.log_prior + _seed_evidence(batch, rise, hypers)
+    log += LOG_SHAPE_PRIOR[kept.prior]
+    w = np.exp(log - log.max(axis=1, keepdims=True))
+    return Posterior(state, normal, w / w.sum(axis=1, keepdims=True), hypers, doubt, inflate)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Indices of the settings worth a fit of their own, [V, KEEP]: noise setting and shape prior."""
+
+    setting: IntArray
+    prior: IntArray
+
+
+def _promising(
+    batch: Batch,
+    state: State,
+    rise: FloatArray,
+    inflate: FloatArray,
+    doubt: FloatArray,
+    hypers: Hypers,
+    anchor: FloatArray,
+    reach: FloatArray,
+) -> tuple[Hypers, _Kept]:
+    """The settings with most of the weight, judged by one step from the pilot fit."""
+    weight = stacks.inverse(noise.covariance(batch.x, rise, batch.count, inflate, doubt, hypers))
+    priors = len(SHAPE_PRIORS)
+    tiled = np.tile(PRECISIONS, (hypers.sigma.shape[1], 1, 1))[None]
+    normal = normal_equations(batch, state, weight, anchor, reach, tiled, priors)
+    log = normal.log_evidence + np.repeat(
+        hypers.log_prior + _seed_evidence(batch, rise, hypers), priors, axis=1
+    )
+    log += np.tile(LOG_SHAPE_PRIOR, hypers.sigma.shape[1])
+    best = np.argsort(-log, axis=1)[:, :KEEP]
+    setting, prior = best // priors, best % priors
+    chosen = (np.take_along_axis(a, setting, axis=1) for a in (hypers.sigma, hypers.misfit, hypers.log_prior))
+    return Hypers(*chosen), _Kept(setting, prior)
+
+
+def _rise(batch: Batch, state: State) -> FloatArray:
+    """Loss above the optimum's at each cell: the larger of what the model says and what was seen."""
+    u = batch.x - state.local[:, 0, :, 1:2]
+    model = excess(u, state.log_h(batch.t)[:, 0, :, None], state.shared[:, 0, None, None, 2:])
+    seen = batch.y - state.local[:, 0, :, 0:1]
+    return np.where(batch.count > 0, np.minimum(np.maximum(model, seen), 50.0), 0.0)
+
+
+def _pilot_noise(batch: Batch) -> tuple[FloatArray, FloatArray]:
+    """Stretch of the noise grid and a first sigma for each variant, from seeds where there are any."""
+    spare = np.maximum(batch.count - 1, 0).sum(axis=(1, 2))
+    from_seeds = np.sqrt(batch.spread.sum(axis=(1, 2)) / np.maximum(spare, 1))
+    pilot = np.where(spare > 5, np.clip(from_seeds, 5e-4, 0.03), 0.004)
+    stretch = np.where(spare > 5, np.maximum(from_seeds / 0.03, 1.0), 1.0)
+    return stretch, pilot * stretch
+
+
+def _rescaled(hypers: Hypers, normal: Normal, real: BoolArray) -> Hypers:
+    """The pilot's sigma, made to fit the typical deviation of a cell from all others."""
+    z = np.abs(normal.weighted[:, 0]) / np.sqrt(normal.precision[:, 0])
+    z = np.where(real, z, np.nan).reshape(len(z), -1)
+    factor = np.clip(np.nanmedian(z, axis=1) / 0.6745, 0.4, 2.5)
+    return Hypers(hypers.sigma * factor[:, None], hypers.misfit, hypers.log_prior)
+
+
+def _outliers(normal: Normal, inflate: FloatArray) -> FloatArray:
+    """Variance factors that pull cells more than 3 sd off (each seen from all others) back to 3."""
+    z = np.abs(normal.weighted[:, 0]) / np.sqrt(normal.precision[:, 0])
+    return np.asarray(np.where(z > 3.0, np.minimum(inflate * (z / 3.0) ** 2, 1e4), inflate))
+
+
+def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:
+    """Factors on the shape's error for scales that the shared shape misses by more than the others."""
+    chi2 = np.einsum("vki,vki->vk", normal.residual[:, 0], normal.weighted[:, 0])
+    freedom = np.maximum(real.sum(axis=-1) - 3.0, 1.0)
+    return np.asarray(np.clip(doubt * np.sqrt(np.maximum(chi2 / freedom / 2.5, 1.0)), 1.0, 10.0))
+
+
+def _seed_evidence(batch: Batch, rise: FloatArray, hypers: Hypers) -> FloatArray:
+    """Log likelihood of the scatter of seeds within cells, [V, G]."""
+    spare = np.maximum(batch.count - 1, 0)[:, None]
+    variance = noise.run_variance(rise, hypers)
+    each = -0.5 * (batch.spread[:, None] / variance + spare * np.log(variance))
+    return np.asarray(np.where(spare > 0, each, 0.0).sum(axis=(-1, -2)))
+
+
+def draw(
+    posterior: Posterior, v: int, pick: IntArray, shared: FloatArray, local: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Turns standard normal draws into draws of one variant's parameters.
+
+    `v` is the variant's place in the batch, `pick` [B] the noise setting of each draw; `shared` [B, SHARED]
+    and `local` [B, K, 3] are standard normal. Returns local parameters [B, K, 3] and shared ones [B, SHARED].
+    """
+    normal, state = posterior.normal, posterior.state
+    scales = local.shape[1]
+    used = np.unique(pick)
+    root, own = stacks.root(normal.shared[v, used]), stacks.root(normal.own[v, used, :scales])
+    shared_out, local_out = np.empty_like(shared), np.empty_like(local)
+    for i, g in enumerate(used):
+        rows = np.flatnonzero(pick == g)
+        shift = shared[rows] @ root[i].T
+        moved = shift @ normal.cross[v, g, :scales].reshape(scales * 3, SHARED).T
+        own_part = np.einsum("kpq,bkq->bkp", own[i], local[rows])
+        local_out[rows] = state.local[v, g, :scales] + own_part - moved.reshape(-1, scales, 3)
+        shared_out[rows] = state.shared[v, g] + shift
+    return local_out, shared_out
