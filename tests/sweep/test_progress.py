@@ -126,7 +126,9 @@ def test_plain_lines_name_width_variant_best_and_eta(progress: Progress, stacks:
         progress.close(stacks[0], records(stacks[0], 2.0))
         view.stack_closed(stacks[0])
         view.tick()
-    (line,) = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        view.note("by the way")
+    line, note = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert line.startswith("width 32 sp: 6/6, best 3.3")
     assert "at lr 2^-7; 6/24 runs, 0:00 elapsed, about " in line
+    assert note == "by the way"
     assert summary(progress).startswith("6/24 runs")

@@ -11,6 +11,7 @@ from small_study import study, without_wall_times
 pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 
+from hptransfer.errors import StoreError
 from hptransfer.lm.train import stack_key
 from hptransfer.sweep.planner import plan
 from hptransfer.sweep.run import run_study
@@ -46,6 +47,15 @@ def test_a_study_trains_and_a_restart_after_a_loss_gives_the_same(spec: StudySpe
     assert all(0 < float(row["loss"]) < float(row["initial_loss"]) for row in whole.rows)  # type: ignore[arg-type]
     one = run_study(spec.model_copy(update={"workers": 1}), tmp_path / "one")
     assert without_wall_times(one.csv) == without_wall_times(whole.csv)
+
+
+def test_runs_trained_on_other_text_are_not_mixed(spec: StudySpec, tmp_path: Path) -> None:
+    run_study(spec, tmp_path / "out")
+    (tmp_path / "0.txt").write_text("something else " * 300)
+    assert run_study(spec, tmp_path / "out").trained == 0  # nothing to train, nothing to mix
+    grown = spec.model_copy(update={"seeds": (0, 1)})
+    with pytest.raises(StoreError, match=r"same text, but .*use another folder"):
+        run_study(grown, tmp_path / "out")
 
 
 def test_runs_of_a_stack_may_be_trained_in_one(spec: StudySpec) -> None:

@@ -40,6 +40,7 @@ class Driver:
     def __init__(self, spec: StudySpec, store: Store, train: str, workers: int) -> None:
         self.progress = Progress(spec, workers)
         self.trained = 0  # runs finished in this session
+        self._eager = False  # whether the lack of a compiler was told
         self._spec = spec
         self._store = store
         self._train = train
@@ -108,6 +109,7 @@ class Driver:
             del self._pending[future]
             if records is not None:
                 self._keep(stack, records)
+                self._note_eager(stack, records, view)
                 self._begin(engine, self.missing([stack.width]))
                 view.stack_closed(stack)
         view.tick()
@@ -134,6 +136,12 @@ class Driver:
         self._losses.update(finished)
         self.trained += len(finished)
         self.progress.close(stack, records)
+
+    def _note_eager(self, stack: Stack, records: Results, view: View) -> None:
+        """The trainer's own warning ends in a worker's log, where nobody looks."""
+        if stack.compiled and not self._eager and records[0].engine.get("compiled") is False:
+            self._eager = True
+            view.note("no C++ compiler was found: training runs uncompiled, about half as fast")
 
     def _salvage(self) -> None:
         """Keep what was finished but not yet taken in when the session was ended."""

@@ -80,7 +80,8 @@ def run_study(
 
     Raises:
         StudyInterrupted: Ctrl-C; everything finished is kept, and the next start goes on.
-        StoreError: the store cannot be used, or another driver is running the study.
+        StoreError: the store cannot be used, another driver is running the study, or the text has changed
+            since its runs were trained.
         MissingExtraError: torch is not installed; DataError: the text cannot be used.
         HPTransferError: every run failed.
     """
@@ -91,7 +92,7 @@ def run_study(
         try:
             if stacks := driver.missing(spec.widths):
                 if train == TRAIN:
-                    _prepare(spec)
+                    _prepare(spec, store)
                 make = executor or (lambda report: LocalExecutor(workers, folder / "logs", report))
                 driver.run(make, console or Console(file=io.StringIO()), stacks)
         except BaseException as error:
@@ -121,14 +122,22 @@ def default_folder(spec: StudySpec) -> Path:
     return Path("runs") / spec.name
 
 
-def _prepare(spec: StudySpec) -> None:
+def _prepare(spec: StudySpec, store: Store) -> None:
     """Fail early, once and clearly; and tokenise the text before many workers ask for it at the same time."""
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("lm", "training")
     from hptransfer.lm.data import load_corpus
 
     run = spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0])
-    load_corpus(run.data, run.model)
+    text = load_corpus(run.data, run.model).sha256
+    records = store.records()
+    engines = [records[str(row["run_id"])].engine for row in table(spec, records)]
+    # The same spec can mean other text: files were edited, or this is another Python's standard library.
+    if other := sorted({c for e in engines if (c := str(e.get("corpus", ""))) and not text.startswith(c)}):
+        raise StoreError(
+            f"a study's runs must be trained on the same text, but those in {store.path} were on corpus "
+            f"{other[0]} and this one is {text[:16]}: use another folder"
+        )
 
 
 def _result(spec: StudySpec, folder: Path, store: Store, trained: int) -> StudyResult:

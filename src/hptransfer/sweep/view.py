@@ -47,6 +47,10 @@ class View:
                 f"{text}; {summary(self._progress)}", highlight=False, markup=False, soft_wrap=True
             )
 
+    def note(self, text: str) -> None:
+        """Say something once, above a live display."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
 
 @contextmanager
 def show(progress: Progress, console: Console) -> Iterator[View]:
