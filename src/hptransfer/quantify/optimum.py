@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -110,10 +110,16 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
             return _drawn(_fit_part(piece), draws, seed, start, 0.0)
 
         return [b for part in _threaded(whole, starts, pieces) for b in part]
-    parts = _threaded(lambda _, piece: _fit_part(piece), starts, pieces)
+
+    def fitted(_: int, piece: Sequence[Cells]) -> _Part:
+        return _fit_part(piece)
+
+    def drawn(start: int, part: _Part) -> list[Basins]:
+        return _drawn(part, draws, seed, start, common)
+
+    parts = _threaded(fitted, starts, pieces)
     common = shared_noise([residuals for part in parts for residuals in _residuals(part)])
-    drawn = _threaded(lambda start, part: _drawn(part, draws, seed, start, common), starts, parts)
-    return [b for part in drawn for b in part]
+    return [b for part in _threaded(drawn, starts, parts) for b in part]
 
 
 def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Sequence[Item]) -> list[Out]:
