@@ -9,7 +9,7 @@ import pytest
 from hptransfer.landscape import Landscape
 from hptransfer.quantify.fit import quantify
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report import html, plots
+from hptransfer.report import glossary, html, plots, words
 from hptransfer.report.tables import summary_text
 
 GRID = 2.0 ** np.arange(-10.0, -3.0)
@@ -55,6 +55,15 @@ def test_the_terminal_can_say_it(awkward: TransferFit) -> None:
     text = summary_text(awkward)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert " nan" not in text
+
+
+def test_every_flag_has_its_sentence(awkward: TransferFit) -> None:
+    raised = {glossary.flag_name(flag) for flag, _ in words.flags_of(awkward.variants["v"], "width")}
+    assert raised <= set(glossary.FLAGS) | glossary.REMARKS
+
+
+def test_every_metric_has_its_definition(awkward: TransferFit) -> None:
+    assert set(awkward.variants["v"].metrics) <= set(glossary.METRICS)
 
 
 def test_the_page_can_say_it(awkward: TransferFit, monkeypatch: pytest.MonkeyPatch) -> None:

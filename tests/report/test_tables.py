@@ -5,12 +5,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from hptransfer.errors import QuantifyError
+from hptransfer.landscape import Landscape
+from hptransfer.quantify.fit import quantify
 from hptransfer.quantify.result import Estimate, TransferFit
-from hptransfer.report import words
-from hptransfer.report.tables import print_summary, summary_text
+from hptransfer.report import content, glossary, words
+from hptransfer.report.tables import print_differences, print_summary, summary_text
 
 
 def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
@@ -77,12 +81,12 @@ def test_flags_are_explained_once_and_unknown_ones_kept(fit: TransferFit) -> Non
 
 
 def test_every_flag_sentence_is_one_line_without_a_full_stop() -> None:
-    for flag, sentence in words.FLAGS.items():
+    for flag, sentence in glossary.FLAGS.items():
         assert flag == flag.lower()
         assert "\n" not in sentence
         assert not sentence.endswith(".")
-    assert words.flag_sentence("thin: 2 runs").endswith("fit a basin (2 runs)")
-    assert words.flag_sentence("nothing we know") == "nothing we know"
+    assert glossary.flag_sentence("thin: 2 runs").endswith("fit a basin (2 runs)")
+    assert glossary.flag_sentence("nothing we know") == "nothing we know"
 
 
 def test_user_text_is_never_markup(make_fit: Callable[..., TransferFit]) -> None:
@@ -125,6 +129,37 @@ def test_advice_gives_the_value_to_use(fit: TransferFit, thin_fit: TransferFit) 
     assert words.advice(thin_fit, nothing).startswith("At width 1,024: no prediction (too few scales")
     open_ended = replace(prediction, hp=Estimate(0.001, 0.0008, None), hp_recommended=None)
     assert words.advice(fit, open_ended).endswith("expected at lr = 0.00100 [0.00080, inf).")
+
+
+@pytest.fixture(scope="module")
+def paired() -> TransferFit:
+    """A fit of ours with its draws, of a landscape whose second variant is the better one."""
+    rng = np.random.default_rng(1)
+    rows = [
+        (name, n, lr, "0", 3 + gap + n**-0.5 + 0.05 * (np.log2(lr) + 6.3 + drift * np.log2(n / 32)) ** 2)
+        for name, gap, drift in (("a", 0.2, 1.0), ("b", 0.0, 0.0), ("c", 0.1, 0.5))
+        for n in (32.0, 64.0, 128.0, 256.0)
+        for lr in 2.0 ** np.arange(-12.0, -2.0)
+    ]
+    variant, scale, hp, seed, loss = (np.array(column) for column in zip(*rows, strict=True))
+    return quantify(
+        Landscape(variant, scale, hp, seed, loss + rng.normal(0, 0.003, len(loss))), resamples=200
+    )
+
+
+def test_differences_are_taken_from_the_best_variant(paired: TransferFit, fit: TransferFit) -> None:
+    assert words.reference(paired) == "b"
+    table = content.differences(paired, paired.variants.values(), "b")
+    assert [row[0] for row in table.rows] == ["a", "c"]
+    drift = table.rows[0][1]
+    assert isinstance(drift, Estimate)
+    assert drift.value == pytest.approx(-1, abs=0.1)
+    out = io.StringIO()
+    print_differences(paired, console=Console(file=out, width=80))
+    assert out.getvalue().startswith("Difference from b")
+    assert words.reference(fit) is None  # no draws, so nothing to pair
+    with pytest.raises(QuantifyError, match="two variants or more"):
+        print_differences(fit)
 
 
 def test_report_loads_neither_torch_nor_a_plotting_library() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from hptransfer.quantify.compare import compare
 from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
 from hptransfer.report import format as fmt
-from hptransfer.report import words
+from hptransfer.report import glossary, words
 
 Kind = Literal[
     "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
@@ -16,6 +17,7 @@ Kind = Literal[
 Cell = str | float | Estimate | tuple[str, ...] | None
 
 _MAIN = ("drift", "drift_sp", "drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")
+_COMPARED = ("drift", "E_hp", "kappa", "R_inf", "R_n")
 _LAWS = ("alpha", "beta", "gamma")
 
 
@@ -82,7 +84,11 @@ def verdicts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
             settle = words.suggestions(v.verdict.suggested, fit)
             reason = f"{reason.rstrip('.')}. Would settle it: {settle}"
         rows.append((v.name, v.verdict.value, reason))
-    columns = (_variant(fit), Column("verdict", "text", words.COLUMNS["verdict"]), Column("because", "prose"))
+    columns = (
+        _variant(fit),
+        Column("verdict", "text", glossary.COLUMNS["verdict"]),
+        Column("because", "prose"),
+    )
     return Table("Verdict", columns, tuple(rows))
 
 
@@ -90,7 +96,7 @@ def metrics(fit: TransferFit, variants: Iterable[VariantFit], names: tuple[str, 
     """Chosen metrics, one row a variant, with the flags of those metrics and of the optimum's law."""
     columns = [_variant(fit)]
     for name in names:
-        words_of = words.metric(name)
+        words_of = glossary.metric(name)
         unit = f" Unit: {words_of.unit}." if words_of.unit else ""
         columns.append(Column(words_of.label, "estimate", words_of.definition + unit))
     rows = []
@@ -124,8 +130,8 @@ def largest(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        Column("loss", "estimate", words.COLUMNS["loss"]),
-        Column("R(n)", "estimate", words.METRICS["R_n"].definition),
+        Column("loss", "estimate", glossary.COLUMNS["loss"]),
+        Column("R(n)", "estimate", glossary.METRICS["R_n"].definition),
     )
     return Table(f"At the largest {fit.landscape.columns.scale}", columns, tuple(rows))
 
@@ -136,7 +142,7 @@ def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
         _variant(fit),
         _scale(fit),
         *_optimum(fit),
-        Column("diverged", "number", words.COLUMNS["diverged"]),
+        Column("diverged", "number", glossary.COLUMNS["diverged"]),
         _flags(),
     )
     rows = tuple(
@@ -161,7 +167,7 @@ def predictions(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        Column(f"use {fit.landscape.columns.hp}", "hp", words.COLUMNS["use"]),
+        Column(f"use {fit.landscape.columns.hp}", "hp", glossary.COLUMNS["use"]),
         Column("optimum", "hp_value", "Predicted optimum."),
         Column(
             f"{level} interval",
@@ -185,12 +191,12 @@ def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        Column("predicted", "hp_value", words.COLUMNS["predicted"]),
-        Column("interval", "hp_interval", words.COLUMNS["interval"]),
-        Column("found", "hp_value", words.COLUMNS["found"]),
-        Column("error", "number", words.COLUMNS["error"]),
-        Column("held", "text", words.COLUMNS["held"]),
-        Column("regret", "value", words.COLUMNS["regret"]),
+        Column("predicted", "hp_value", glossary.COLUMNS["predicted"]),
+        Column("interval", "hp_interval", glossary.COLUMNS["interval"]),
+        Column("found", "hp_value", glossary.COLUMNS["found"]),
+        Column("error", "number", glossary.COLUMNS["error"]),
+        Column("held", "text", glossary.COLUMNS["held"]),
+        Column("regret", "value", glossary.COLUMNS["regret"]),
         _flags(),
     )
     rows = tuple(
@@ -212,13 +218,32 @@ def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     return Table("Hold-out check, error in octaves", columns, rows, note)
 
 
+def differences(
+    fit: TransferFit, variants: Iterable[VariantFit], reference: str, names: tuple[str, ...] = _COMPARED
+) -> Table:
+    """Metrics of each variant minus those of `reference`, from paired draws.
+
+    Raises:
+        QuantifyError: `reference` is not in the fit, or the fit does not hold its draws.
+    """
+    each = [glossary.metric(name) for name in names]
+    columns = (_variant(fit), *(Column(metric.label, "estimate", metric.definition) for metric in each))
+    rows = []
+    for v in variants:
+        if v.name != reference and v.draws:
+            found = compare(fit, v.name, reference)
+            rows.append((v.name, *(found.get(name) for name in names)))
+    note = "" if rows else "Needs two variants with laws."
+    return Table(f"Difference from {reference}", columns, tuple(rows), note)
+
+
 def regrets(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     """Loss given up by carrying the optimum of one scale to a larger one unchanged."""
     columns = (
         _variant(fit),
         Column("from", "scale", "The scale whose optimum is used."),
         Column("at", "scale", "The larger scale where it is used."),
-        Column("regret", "estimate", words.COLUMNS["regret"]),
+        Column("regret", "estimate", glossary.COLUMNS["regret"]),
     )
     rows = tuple((v.name, r.source, r.to, r.regret) for v in variants for r in v.regret)
     return Table("Transfer regret, nats", columns, rows, "" if rows else "Needs optima at two scales.")
@@ -238,16 +263,16 @@ def _scale(fit: TransferFit) -> Column:
 
 def _optimum(fit: TransferFit) -> tuple[Column, ...]:
     return (
-        Column(f"optimal {fit.landscape.columns.hp}", "hp", words.COLUMNS["optimum"]),
-        Column(f"{words.level(fit)} interval", "hp_interval", words.COLUMNS["interval"]),
-        Column("loss", "value", words.COLUMNS["loss"]),
+        Column(f"optimal {fit.landscape.columns.hp}", "hp", glossary.COLUMNS["optimum"]),
+        Column(f"{words.level(fit)} interval", "hp_interval", glossary.COLUMNS["interval"]),
+        Column("loss", "value", glossary.COLUMNS["loss"]),
     )
 
 
 def _flags() -> Column:
-    return Column("flags", "flags", words.COLUMNS["flags"])
+    return Column("flags", "flags", glossary.COLUMNS["flags"])
 
 
 def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
-    flags = dict.fromkeys(words.flag_name(flag) for group in groups for flag in group)
-    return tuple(flag for flag in flags if flag not in words.REMARKS)
+    flags = dict.fromkeys(glossary.flag_name(flag) for group in groups for flag in group)
+    return tuple(flag for flag in flags if flag not in glossary.REMARKS)

@@ -31,8 +31,7 @@ def number(value: float | None, half: float | None = None) -> str:
         return MISSING
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    resolution = _resolution(value, half)
-    return _written(value, resolution, _plain(resolution, value))
+    return _written(value, _resolution(value, half), _plain(_LAST_DECIMAL, value))
 
 
 def estimate(item: Estimate | None) -> str:

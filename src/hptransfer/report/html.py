@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hptransfer.errors import HPTransferError, MissingExtraError
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report import figures, sections
+from hptransfer.report import figures, front, sections
 
 _MOST_PANELS = 24  # variants drawn; more would make a page nobody reads
 _MOST_ROWS = 200  # variants in the tables
@@ -54,11 +54,11 @@ def page(fit: TransferFit, *, title: str | None = None) -> str:
     }
     body = "\n".join(
         (
-            sections.opening(fit, heading, listed),
-            sections.figures(fit, drawn),
+            front.opening(fit, heading, listed),
+            front.figures(fit, drawn),
             sections.tables(fit, listed),
             sections.flags(fit, listed),
-            sections.glossary(fit),
+            sections.definitions(fit),
             sections.provenance(fit),
         )
     )

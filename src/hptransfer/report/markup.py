@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from hptransfer.quantify.result import Estimate
+from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
 from hptransfer.report import content, palette
 from hptransfer.report import format as fmt
 
 _STRIP_WIDTH, _STRIP_HEIGHT = 104, 9  # pixels
+_SHORT_NAME = 20  # characters
 _SYMBOLS = (
     (r"d2L/d ?eta2", "d²L/dη²"),
     (r"\bkappa\b", "κ"),
@@ -41,7 +42,9 @@ def typeset(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """A user's name, escaped, that may break after its joints and nowhere else unless it must."""
+    """A user's name, escaped: a short one stays on one line, a long one may break after its joints."""
+    if len(text) <= _SHORT_NAME:
+        return f'<span class="short">{escape(text)}</span>'
     return re.sub(r"([+_/.,:-])(?=\w)", r"\1<wbr>", escape(text))
 
 
@@ -208,3 +211,13 @@ def stacked(value: str, span: str, drawn: str = "") -> str:
 def aside(text: str) -> str:
     """A remark beside a number, in grey."""
     return f' <span class="aside">{number(text)}</span>' if text else ""
+
+
+def left_out(fit: TransferFit, shown: Sequence[VariantFit], how: str) -> str:
+    """How many variants there are beyond those shown; empty where all are."""
+    total = len(fit.variants)
+    if total == len(shown):
+        return ""
+    return (
+        f'<p class="note">The first {len(shown):,} of {total:,} variants are {how}; the JSON holds all.</p>\n'
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import Estimate, Law, Prediction, TransferFit, VariantFit
-from hptransfer.report import content, palette, view, words
+from hptransfer.report import content, glossary, palette, view, words
 from hptransfer.report import format as fmt
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def draw_metric(axes: Axes, fit: TransferFit, name: str, variants: Sequence[str]
     _quiet(axes)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    words_of = words.metric(name)
+    words_of = glossary.metric(name)
     unit = f"\n{words_of.unit}" if words_of.unit else "\n "
     axes.set_title(f"{words_of.label}{unit}", fontsize=_SMALL, loc="left", color=palette.INK)
     return axes

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import TransferFit, VariantFit
 from hptransfer.report import content, words
 
@@ -69,6 +70,27 @@ def summary_tables(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[co
         content.largest(fit, variants),
         content.optima(fit, variants),
     )
+
+
+def print_differences(
+    fit: TransferFit, reference: str | None = None, console: Console | None = None, *, limit: int = 20
+) -> None:
+    """Print how every variant differs from one of them, from paired draws.
+
+    Arguments:
+        fit: the result of `quantify`.
+        reference: the variant to compare with; by default the user's, else the best at the largest scale.
+        console: where to print; the terminal by default.
+        limit: variants shown.
+
+    Raises:
+        QuantifyError: there is nothing to compare, or `reference` is not in the fit.
+    """
+    base = reference or words.reference(fit)
+    if base is None:
+        raise QuantifyError("a comparison needs a fit of two variants or more that holds its draws")
+    variants = tuple(islice(fit.variants.values(), limit))
+    print_table(content.differences(fit, variants, base), console or Console())
 
 
 def print_table(table: content.Table, console: Console, notes: Mapping[str, int] | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from hptransfer.quantify.result import (
     Estimate,
@@ -12,151 +11,9 @@ from hptransfer.quantify.result import (
     SuggestedRun,
     TransferFit,
     VariantFit,
-    VerdictValue,
 )
 from hptransfer.report import format as fmt
-
-VERDICTS: dict[VerdictValue, str] = {
-    "invariant": "the value found on the smallest models can be kept",
-    "predictable": "the value moves, and its law says where to",
-    "unpredictable": "neither keeping the value nor following its law is safe",
-    "undecided": "these runs do not settle it",
-}
-
-FLAGS: dict[str, str] = {
-    "all_diverged": "every run at this scale diverged, so it has no optimum; it only bounds the usable range",
-    "at_bound": "a parameter stopped at the edge of its allowed range: read the interval, not the value",
-    "at_edge": "the optimum lies at or beyond the edge of the grid: its interval is one-sided and it enters "
-    "the laws as a bound; add runs on that side",
-    "bend": "the optimum's law bends in log-log by more than the intervals allow: a straight extrapolation "
-    "is not safe",
-    "duplicates": "identical rows were found and kept once",
-    "edge_censored": "an optimum beyond the edge of its grid entered the law as a bound, not as a point",
-    "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
-    "the law ignores it",
-    "no_laws": "too few scales with a usable optimum for a law",
-    "no_optimum": "there is no optimum to compare with",
-    "outside_grid": "the value lies outside the grid that was run there, so its loss is unknown",
-    "too_few_scales": "too few scales to leave one out",
-    "long_extrapolation": "more than 8 times the largest scale measured: the interval rests on the law "
-    "holding that far",
-    "one_seed": "one seed per cell: noise is estimated from the scatter about the curve, not from repeats",
-    "thin": "too few finished runs near the optimum to fit a basin",
-}
-
-# What the estimator remarks on every kappa; its definition says the same, so it is no reason for caution.
-REMARKS = frozenset({"beta of the power family", "beta of the offset family"})
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is named and explained.
-
-    Attributes:
-        label: heading in plain characters.
-        unit: what the number counts; empty for pure numbers.
-        definition: one or two sentences, with the formula.
-    """
-
-    label: str
-    unit: str
-    definition: str
-
-
-METRICS: dict[str, Metric] = {
-    "drift": Metric(
-        "drift",
-        "octaves per octave",
-        "Octaves by which the optimum moves per octave of scale, d log2 eta* / d log2 n, in the coordinates "
-        "of the runs. 0: the optimum stays put. -1: it halves when the scale doubles.",
-    ),
-    "drift_sp": Metric(
-        "drift (SP)",
-        "octaves per octave",
-        "The drift in SP coordinates, where eta is the learning rate that a hidden weight gets. "
-        "-1 here is 0 in muP coordinates.",
-    ),
-    "drift_mup": Metric(
-        "drift (muP)",
-        "octaves per octave",
-        "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries unchanged. "
-        "It is the SP drift plus 1.",
-    ),
-    "E": Metric(
-        "E",
-        "nats^2",
-        "Quality of the fit: mean squared residual of the joint surface L*(n) + basin(x - x*(n)) over the "
-        "points that pass the filter. Small: all scales follow one set of laws. "
-        "(The paper's exact form is not published; this is our reading.)",
-    ),
-    "kappa_offset": Metric(
-        "kappa (offset)",
-        "",
-        "alpha - 2 beta + gamma with beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
-    ),
-    "beta_offset": Metric("beta (offset)", "", "beta of the offset family, eta*(n) = eta_inf + B n^-beta."),
-    "E_hp": Metric(
-        "E_hp",
-        "octaves",
-        "Root mean square distance of the per-scale optima from the optimum's law, in octaves.",
-    ),
-    "kappa": Metric(
-        "kappa",
-        "",
-        "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
-        "Below 0: the penalty of a wrong value "
-        "fades as models grow; above 0: it comes to dominate what more scale can buy.",
-    ),
-    "R_inf": Metric(
-        "R(inf)",
-        "nats",
-        "Asymptotic loss penalty: L_inf of this variant minus that of the reference (the lower envelope of "
-        "all variants unless one is named). It is an extrapolation; read it next to R(n).",
-    ),
-    "R_n": Metric(
-        "R(n)",
-        "nats",
-        "Loss penalty at the largest measured scale: optimum loss of this variant minus that of the "
-        "reference. Needs no extrapolation.",
-    ),
-    "alpha": Metric("alpha", "", "Exponent of the loss law, L*(n) = L_inf + A n^-alpha."),
-    "beta": Metric("beta", "", "Exponent of the optimum's law; positive where the optimum falls with scale."),
-    "gamma": Metric("gamma", "", "Exponent of the curvature law, H(n) = H0 n^gamma, with H = d2L/d eta2."),
-}
-
-COLUMNS: dict[str, str] = {
-    "optimum": "Fitted optimum of the basin, as a power of two and as a decimal.",
-    "interval": "Confidence interval at the fit's level.",
-    "loss": "Loss at the optimum, nats per token.",
-    "runs": "Runs at this scale, the diverged ones included.",
-    "diverged": "Runs that diverged. They bound the usable range and are never dropped.",
-    "predicted": "Optimum predicted from the smaller scales alone.",
-    "found": "Optimum found at the scale that was held out.",
-    "error": "log2(predicted / found), in octaves.",
-    "held": "Whether the prediction interval holds the optimum that was found.",
-    "regret": "Loss given up, in nats, by using one value where another is the optimum.",
-    "use": "Recommended value: it minimises the expected loss under the uncertainty. Because the cliff is on "
-    "the right it lies a little below the predicted optimum.",
-    "verdict": "invariant: keep the value. predictable: follow its law. unpredictable: neither is safe. "
-    "undecided: the runs do not settle it.",
-    "flags": "Why not to trust the row; each is explained on its own.",
-}
-
-
-def metric(name: str) -> Metric:
-    """The words of a metric; one that is not in the glossary is named as it is."""
-    return METRICS.get(name, Metric(name, "", ""))
-
-
-def flag_name(flag: str) -> str:
-    """The flag without its detail: `no_laws` of `no_laws: 2 usable scales, a law needs 3`."""
-    return flag.partition(":")[0].strip()
-
-
-def flag_sentence(flag: str) -> str:
-    """What a flag means; `name: detail` keeps its detail; unknown flags stay as they are."""
-    meaning, detail = FLAGS.get(flag_name(flag), ""), _detail(flag)
-    return f"{meaning}{detail}" if meaning else flag
+from hptransfer.report.glossary import FLAGS, REMARKS, VERDICTS, flag_detail, flag_name, flag_sentence, metric
 
 
 def no_law(variant: VariantFit) -> str:
@@ -205,7 +62,7 @@ def flag_notes(
     places: dict[str, list[str]] = defaultdict(list)
     for variant in variants:
         for flag, where in flags_of(variant, scale_name, metrics):
-            name, place = flag_name(flag), f"{where}{_detail(flag)}"
+            name, place = flag_name(flag), f"{where}{flag_detail(flag)}"
             if name not in REMARKS and place not in places[name]:
                 places[name].append(place)
     notes = []
@@ -265,6 +122,20 @@ def advice(fit: TransferFit, prediction: Prediction) -> str:
     return f"{where} use {columns.hp} = {use}; the optimum is expected at {expected}."
 
 
+def reference(fit: TransferFit) -> str | None:
+    """The variant that differences are taken from: the user's, else the best at the largest scale.
+
+    None where there is nothing to compare, or the fit does not hold the draws that pair the variants.
+    """
+    paired = [name for name, v in fit.variants.items() if v.draws]
+    named = fit.settings.get("reference")
+    if len(paired) < 2 or named in paired:
+        return named if len(paired) > 1 else None
+    penalty = {name: fit.variants[name].metrics.get("R_n", Estimate()).value for name in paired}
+    known = {name: value for name, value in penalty.items() if value is not None}
+    return min(known, key=lambda name: known[name]) if known else paired[0]
+
+
 def recommended(prediction: Prediction) -> Estimate:
     """The recommended value carrying the width of the prediction's interval, so that its digits follow it."""
     value, hp = prediction.hp_recommended, prediction.hp
@@ -303,11 +174,6 @@ def holdout_sentence(fit: TransferFit, variant: VariantFit) -> str:
     where = f"{fit.landscape.columns.scale} {fmt.scale(check.scale)}"
     miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
-
-
-def _detail(flag: str) -> str:
-    detail = flag.partition(":")[2].strip()
-    return f" ({detail})" if detail else ""
 
 
 def _listed(names: list[str]) -> str:

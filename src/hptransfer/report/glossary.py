@@ -1,0 +1,205 @@
+"""What the words of a report mean: verdicts, flags, metrics, column heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hptransfer.quantify.result import VerdictValue
+
+VERDICTS: dict[VerdictValue, str] = {
+    "invariant": "the value found on the smallest models can be kept",
+    "predictable": "the value moves, and its law says where to",
+    "unpredictable": "neither keeping the value nor following its law is safe",
+    "undecided": "these runs do not settle it",
+}
+
+FLAGS: dict[str, str] = {
+    "all_diverged": "every run at this scale diverged, so it has no optimum; it only bounds the usable range",
+    "at_bound": "a parameter stopped at the edge of its allowed range: read the interval, not the value",
+    "at_edge": "the optimum lies at or beyond the edge of the grid: its interval is one-sided and it enters "
+    "the laws as a bound; add runs on that side",
+    "below_observed": "the fitted minimum lies below every run by more than the noise allows: rejected",
+    "bend": "the optimum's law bends in log-log by more than the intervals allow: a straight extrapolation "
+    "is not safe",
+    "duplicates": "identical rows were found and kept once",
+    "edge_censored": "an optimum beyond the edge of its grid entered the law as a bound, not as a point",
+    "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
+    "the law ignores it",
+    "flat": "the basin is so flat for its noise that the optimum could lie almost anywhere on the grid",
+    "initial_loss_unknown": "the loss at initialisation is not known, so the highest loss stands in for it",
+    "long_extrapolation": "more than 8 times the largest scale measured: the interval rests on the law "
+    "holding that far",
+    "narrow_grid": "the grid covers less than the three decades this measure asks for",
+    "no_common_cells": "no hyperparameter was run at two neighbouring scales",
+    "no_holdout": "no hold-out check was asked for",
+    "no_laws": "too few scales with a usable optimum for a law",
+    "no_optimum": "there is no optimum to compare with",
+    "not_at_largest_scale": "measured at this variant's own largest scale with an optimum, "
+    "not at the largest of all",
+    "offset_needs_4_scales": "the offset family needs four scales",
+    "one_seed": "one seed per cell: noise is estimated from the scatter about the curve, not from repeats",
+    "outliers": "some runs lie far off the basin and count for less",
+    "outside_grid": "the value lies outside the grid that was run there, so its loss is unknown",
+    "own_shape": "the basin at this scale does not have the shape of the others and is fitted more freely",
+    "thin": "too few finished runs near the optimum to fit a basin",
+    "too_few_scales": "too few scales to leave one out",
+    "two_minima": "the loss has two separate minima; the deeper one is taken",
+    "wider_than_grid": "the near-optimal band reaches beyond what was looked at",
+}
+
+# What the estimator remarks on every kappa; its definition says the same, so it is no reason for caution.
+REMARKS = frozenset({"beta of the power family", "beta of the offset family"})
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is named and explained.
+
+    Attributes:
+        label: heading in plain characters.
+        unit: what the number counts; empty for pure numbers.
+        definition: one or two sentences, with the formula.
+    """
+
+    label: str
+    unit: str
+    definition: str
+
+
+METRICS: dict[str, Metric] = {
+    "drift": Metric(
+        "drift",
+        "octaves per octave",
+        "Octaves by which the optimum moves per octave of scale, d log2 eta* / d log2 n, in the coordinates "
+        "of the runs. 0: the optimum stays put. -1: it halves when the scale doubles.",
+    ),
+    "drift_sp": Metric(
+        "drift (SP)",
+        "octaves per octave",
+        "The drift in SP coordinates, where eta is the learning rate that a hidden weight gets. "
+        "-1 here is 0 in muP coordinates.",
+    ),
+    "drift_mup": Metric(
+        "drift (muP)",
+        "octaves per octave",
+        "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries unchanged. "
+        "It is the SP drift plus 1.",
+    ),
+    "E": Metric(
+        "E",
+        "nats^2",
+        "Quality of the fit: mean squared residual of the joint surface L*(n) + basin(x - x*(n)) over the "
+        "points that pass the filter. Small: all scales follow one set of laws. "
+        "(The paper's exact form is not published; this is our reading.)",
+    ),
+    "kappa_offset": Metric(
+        "kappa (offset)",
+        "",
+        "alpha - 2 beta + gamma with beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
+    ),
+    "beta_offset": Metric("beta (offset)", "", "beta of the offset family, eta*(n) = eta_inf + B n^-beta."),
+    "E_hp": Metric(
+        "E_hp",
+        "octaves",
+        "Root mean square distance of the per-scale optima from the optimum's law, in octaves.",
+    ),
+    "kappa": Metric(
+        "kappa",
+        "",
+        "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
+        "Below 0: the penalty of a wrong value "
+        "fades as models grow; above 0: it comes to dominate what more scale can buy.",
+    ),
+    "R_inf": Metric(
+        "R(inf)",
+        "nats",
+        "Asymptotic loss penalty: L_inf of this variant minus that of the reference (the lower envelope of "
+        "all variants unless one is named). It is an extrapolation; read it next to R(n).",
+    ),
+    "R_n": Metric(
+        "R(n)",
+        "nats",
+        "Loss penalty at the largest measured scale: optimum loss of this variant minus that of the "
+        "reference. Needs no extrapolation.",
+    ),
+    "alpha": Metric("alpha", "", "Exponent of the loss law, L*(n) = L_inf + A n^-alpha."),
+    "beta": Metric("beta", "", "Exponent of the optimum's law; positive where the optimum falls with scale."),
+    "bend": Metric(
+        "bend",
+        "octaves per octave^2",
+        "Second derivative of log2 eta* in log2 n: how fast the drift itself changes. "
+        "An interval that holds 0 allows a straight law.",
+    ),
+    "sensitivity": Metric(
+        "sensitivity",
+        "nats",
+        "Mean of min(L, L_init) - L* over three decades of the hyperparameter about the optimum, at the "
+        "largest scale (arXiv:2309.14322). Small: a wrong value costs little.",
+    ),
+    "argmin_equality": Metric(
+        "same argmin",
+        "share",
+        "Share of the larger scales whose best grid value is that of the smallest scale (arXiv:2404.05728).",
+    ),
+    "band": Metric(
+        "band", "octaves", "Width of the near-optimal band {L <= 1.0025 L*} at the largest scale, in octaves."
+    ),
+    "band_overlap": Metric(
+        "band overlap",
+        "share",
+        "What the near-optimal bands of all scales have in common, as a share of what they cover together. "
+        "Above 0: one value is near-optimal at every scale.",
+    ),
+    "wider_is_worse": Metric(
+        "larger is worse",
+        "share",
+        "Share of cells whose loss rises to the next scale at the same hyperparameter, noise apart.",
+    ),
+    "fast_transfer": Metric(
+        "fast transfer",
+        "",
+        "beta - alpha / 2 with beta of the offset family; above 0, the optimum settles faster than the loss "
+        "falls (arXiv:2512.22768).",
+    ),
+    "gamma": Metric("gamma", "", "Exponent of the curvature law, H(n) = H0 n^gamma, with H = d2L/d eta2."),
+}
+
+COLUMNS: dict[str, str] = {
+    "optimum": "Fitted optimum of the basin, as a power of two and as a decimal.",
+    "interval": "Confidence interval at the fit's level.",
+    "loss": "Loss at the optimum, nats per token.",
+    "runs": "Runs at this scale, the diverged ones included.",
+    "diverged": "Runs that diverged. They bound the usable range and are never dropped.",
+    "predicted": "Optimum predicted from the smaller scales alone.",
+    "found": "Optimum found at the scale that was held out.",
+    "error": "log2(predicted / found), in octaves.",
+    "held": "Whether the prediction interval holds the optimum that was found.",
+    "regret": "Loss given up, in nats, by using one value where another is the optimum.",
+    "use": "Recommended value: it minimises the expected loss under the uncertainty. Because the cliff is on "
+    "the right it lies a little below the predicted optimum.",
+    "verdict": "invariant: keep the value. predictable: follow its law. unpredictable: neither is safe. "
+    "undecided: the runs do not settle it.",
+    "flags": "Why not to trust the row; each is explained on its own.",
+}
+
+
+def metric(name: str) -> Metric:
+    """The words of a metric; one that is not in the glossary is named as it is."""
+    return METRICS.get(name, Metric(name, "", ""))
+
+
+def flag_name(flag: str) -> str:
+    """The flag without its detail: `no_laws` of `no_laws: 2 usable scales, a law needs 3`."""
+    return flag.partition(":")[0].strip()
+
+
+def flag_detail(flag: str) -> str:
+    """The detail of a flag in brackets, after a space; empty where there is none."""
+    detail = flag.partition(":")[2].strip()
+    return f" ({detail})" if detail else ""
+
+
+def flag_sentence(flag: str) -> str:
+    """What a flag means; `name: detail` keeps its detail; unknown flags stay as they are."""
+    meaning = FLAGS.get(flag_name(flag), "")
+    return f"{meaning}{flag_detail(flag)}" if meaning else flag
