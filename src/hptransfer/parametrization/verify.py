@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.forward import live_factors
+from hptransfer.parametrization.forward import fired, live_factors
 from hptransfer.parametrization.groups import Expected
 from hptransfer.parametrization.initialize import matched
 from hptransfer.parametrization.shapes import modules
@@ -73,6 +74,9 @@ def verify(
     passes at any step, one that writes a single LR into all groups fails. The factor is the one that most
     tensors agree on. Where every LR is zero (the first step of a warmup) the groups' `initial_lr` are
     compared. The common factor itself is not judged: an eta that is wrong for every tensor alike is not seen.
+
+    Forward multipliers are checked for their values and, once a forward pass has run, for having taken part
+    in it: a model may read a layer's weight without calling the layer.
 
     Args:
         scaling: whose `param_groups` (and `muon_groups`) were last called for this optimizer.
@@ -194,6 +198,7 @@ def _forward(scaling: Scaling, model: nn.Module, faults: list[Fault]) -> int:
         if not all(_same(a, b) for a, b in zip(expected, found, strict=True)):
             both = (f"{_number(a)} in, {_number(b)} out" for a, b in (expected, found))
             faults.append(Fault(name, "multiplier", *both))
+    _never_applied(scaling, here, faults)
     for site in scaling.attention:
         value = float(getattr(here[site.module], site.attribute))
         if not _same(value, site.value):
@@ -203,6 +208,20 @@ def _forward(scaling: Scaling, model: nn.Module, faults: list[Fault]) -> int:
                 )
             )
     return len(wanted) + len(scaling.attention)
+
+
+def _never_applied(scaling: Scaling, here: Mapping[str, nn.Module], faults: list[Fault]) -> None:
+    """Factors on modules that the forward pass passes by, once it has run at all.
+
+    A model may read a layer's weight without calling the layer; then no factor on it takes effect. Modules
+    that differ by their numbers alone count together: not every expert is called in every step.
+    """
+    alike: dict[str, list[bool]] = {}
+    for factor in scaling.factors:
+        alike.setdefault(re.sub(r"\d+", "*", factor.why), []).append(fired(here[factor.module]))
+    if any(any(calls) for calls in alike.values()):
+        idle = [f for f in scaling.factors if not any(alike[re.sub(r"\d+", "*", f.why)])]
+        faults += [Fault(f.module, "multiplier", "applied", "module never called in forward") for f in idle]
 
 
 def _same(a: float, b: float) -> bool:
