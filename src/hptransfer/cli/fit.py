@@ -35,7 +35,7 @@ def fit(
     json: opt.JsonOut = None,
     html: opt.HtmlOut = None,
 ) -> None:
-    """Fit the transfer of a hyperparameter across scales from a table of finished runs.
+    """Say how a hyperparameter transfers, from a table of runs.
 
     Prints, for every variant, whether the optimum transfers, the predicted optimum at the targets, how well
     the law predicted the largest scale, and the metrics. A table too thin for a law gets what can be said.

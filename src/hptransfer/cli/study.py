@@ -24,7 +24,7 @@ def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC", help="Study in YAML: variants, widths, lr, ...")],
     out: Out = None,
 ) -> None:
-    """Train what is missing of a study, then say how well the learning rate transfers.
+    """Train what is missing of a study, then fit and report it.
 
     Finished runs are kept in the study's folder and never run again: after Ctrl-C or a crash, the same
     command goes on. Writes runs.csv, fit.json and report.html there.
@@ -35,10 +35,10 @@ def run(
 
 
 def demo(out: Out = None) -> None:
-    """Train the demonstration study: sp, sp+embd and mup on this Python's own source files.
+    """Train the demonstration study: sp, sp+embd and mup.
 
-    Small decoders at five widths, a grid of learning rates at each; some minutes on two cores. A second
-    call answers from the store.
+    Small decoders on this Python's own source files, at five widths, a grid of learning rates at each: some
+    minutes on two cores. A second call answers from the store.
     """
     with as_file(files("hptransfer.sweep") / "demo.yaml") as spec:
         _run(spec, out)
@@ -47,7 +47,9 @@ def demo(out: Out = None) -> None:
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")],
 ) -> None:
-    """Fit and report a study again from its store, as far as it is finished; also while it runs.
+    """Fit and report a study again from its store.
+
+    As far as it is finished; also while it runs.
 
     Example: hptransfer report runs/demo
     """

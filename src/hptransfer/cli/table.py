@@ -35,7 +35,9 @@ def table(
         typer.Option(metavar="sp|mup", help="sp: eta is the hidden LR; mup: the hidden LR is eta / m."),
     ] = "sp",
 ) -> None:
-    """Print what every tensor of the reference decoder gets: role, init std, multiplier, LR, decay, eps.
+    """Print what every tensor of the decoder gets under a rule.
+
+    Role, init std, multiplier, LR, weight decay and eps, at each width.
 
     Example: hptransfer table mup --widths 64,256
     """
