@@ -189,7 +189,7 @@ def _cell(column: content.Column, cell: content.Cell, draw: Draw | None) -> str:
     if column.kind == "prose":
         return f'<td class="l wrap">{minus(escape(text))}</td>'
     side = ' class="l"' if column.kind == "text" else ""
-    return f"<td{side}>{number(text) if column.kind != 'text' else escape(text)}</td>"
+    return f"<td{side}>{escape(text) if column.kind == 'text' and text != fmt.MISSING else number(text)}</td>"
 
 
 def _estimate(column: content.Column, cell: Estimate, draw: Draw | None) -> str:
