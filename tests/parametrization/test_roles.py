@@ -1,0 +1,349 @@
+"""Roles of real Hugging Face models, built small from their configs, against tables a person can read."""
+
+import re
+
+import pytest
+import torch
+from small_models import build as build_small
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.architectures import MODELS, build
+from hptransfer.parametrization.roles import find_roles
+
+pytest.importorskip("transformers")
+
+# Block numbers are written *; E embedding, H hidden, R readout, V vector, S scalar.
+LLAMA = """
+E model.embed_tokens.weight
+H model.layers.*.self_attn.q_proj.weight
+H model.layers.*.self_attn.k_proj.weight
+H model.layers.*.self_attn.v_proj.weight
+H model.layers.*.self_attn.o_proj.weight
+H model.layers.*.mlp.gate_proj.weight
+H model.layers.*.mlp.up_proj.weight
+H model.layers.*.mlp.down_proj.weight
+V model.layers.*.input_layernorm.weight
+V model.layers.*.post_attention_layernorm.weight
+V model.norm.weight
+"""
+TABLES = {
+    "gpt2": """
+E transformer.wte.weight = lm_head.weight
+E transformer.wpe.weight
+V transformer.h.*.ln_1.weight
+V transformer.h.*.ln_1.bias
+H transformer.h.*.attn.c_attn.weight
+V transformer.h.*.attn.c_attn.bias
+H transformer.h.*.attn.c_proj.weight
+V transformer.h.*.attn.c_proj.bias
+V transformer.h.*.ln_2.weight
+V transformer.h.*.ln_2.bias
+H transformer.h.*.mlp.c_fc.weight
+V transformer.h.*.mlp.c_fc.bias
+H transformer.h.*.mlp.c_proj.weight
+V transformer.h.*.mlp.c_proj.bias
+V transformer.ln_f.weight
+V transformer.ln_f.bias
+""",
+    "gpt_neox": """
+E gpt_neox.embed_in.weight
+V gpt_neox.layers.*.input_layernorm.weight
+V gpt_neox.layers.*.input_layernorm.bias
+V gpt_neox.layers.*.post_attention_layernorm.weight
+V gpt_neox.layers.*.post_attention_layernorm.bias
+H gpt_neox.layers.*.attention.query_key_value.weight
+V gpt_neox.layers.*.attention.query_key_value.bias
+H gpt_neox.layers.*.attention.dense.weight
+V gpt_neox.layers.*.attention.dense.bias
+H gpt_neox.layers.*.mlp.dense_h_to_4h.weight
+V gpt_neox.layers.*.mlp.dense_h_to_4h.bias
+H gpt_neox.layers.*.mlp.dense_4h_to_h.weight
+V gpt_neox.layers.*.mlp.dense_4h_to_h.bias
+V gpt_neox.final_layer_norm.weight
+V gpt_neox.final_layer_norm.bias
+R lm_head.weight
+""",
+    "llama": LLAMA + "R lm_head.weight",
+    "qwen2": LLAMA
+    + """
+V model.layers.*.self_attn.q_proj.bias
+V model.layers.*.self_attn.k_proj.bias
+V model.layers.*.self_attn.v_proj.bias
+R lm_head.weight
+""",
+    "gemma": LLAMA.replace("embed_tokens.weight", "embed_tokens.weight = lm_head.weight"),
+    "olmo": re.sub(r"V .*\n", "", LLAMA) + "R lm_head.weight",
+    "mixtral": re.sub(r"H .*mlp.*\n", "", LLAMA)
+    + """
+R model.layers.*.mlp.gate.weight
+H model.layers.*.mlp.experts.gate_up_proj
+H model.layers.*.mlp.experts.down_proj
+R lm_head.weight
+""",
+    "mamba": """
+E backbone.embeddings.weight = lm_head.weight
+V backbone.layers.*.norm.weight
+V backbone.layers.*.mixer.A_log
+V backbone.layers.*.mixer.D
+V backbone.layers.*.mixer.conv1d.weight
+V backbone.layers.*.mixer.conv1d.bias
+H backbone.layers.*.mixer.in_proj.weight
+H backbone.layers.*.mixer.x_proj.weight
+H backbone.layers.*.mixer.dt_proj.weight
+V backbone.layers.*.mixer.dt_proj.bias
+H backbone.layers.*.mixer.out_proj.weight
+V backbone.norm_f.weight
+""",
+    "vit": """
+V vit.embeddings.cls_token
+E vit.embeddings.position_embeddings
+E vit.embeddings.patch_embeddings.projection.weight
+V vit.embeddings.patch_embeddings.projection.bias
+H vit.layers.*.attention.q_proj.weight
+V vit.layers.*.attention.q_proj.bias
+H vit.layers.*.attention.k_proj.weight
+V vit.layers.*.attention.k_proj.bias
+H vit.layers.*.attention.v_proj.weight
+V vit.layers.*.attention.v_proj.bias
+H vit.layers.*.attention.o_proj.weight
+V vit.layers.*.attention.o_proj.bias
+V vit.layers.*.layernorm_before.weight
+V vit.layers.*.layernorm_before.bias
+V vit.layers.*.layernorm_after.weight
+V vit.layers.*.layernorm_after.bias
+H vit.layers.*.mlp.fc1.weight
+V vit.layers.*.mlp.fc1.bias
+H vit.layers.*.mlp.fc2.weight
+V vit.layers.*.mlp.fc2.bias
+V vit.layernorm.weight
+V vit.layernorm.bias
+R classifier.weight
+S classifier.bias
+""",
+    "t5": """
+E shared.weight = encoder.embed_tokens.weight = decoder.embed_tokens.weight = lm_head.weight
+H encoder.block.*.layer.*.SelfAttention.q.weight
+H encoder.block.*.layer.*.SelfAttention.k.weight
+H encoder.block.*.layer.*.SelfAttention.v.weight
+H encoder.block.*.layer.*.SelfAttention.o.weight
+S encoder.block.*.layer.*.SelfAttention.relative_attention_bias.weight
+V encoder.block.*.layer.*.layer_norm.weight
+H encoder.block.*.layer.*.DenseReluDense.wi.weight
+H encoder.block.*.layer.*.DenseReluDense.wo.weight
+V encoder.final_layer_norm.weight
+H decoder.block.*.layer.*.SelfAttention.q.weight
+H decoder.block.*.layer.*.SelfAttention.k.weight
+H decoder.block.*.layer.*.SelfAttention.v.weight
+H decoder.block.*.layer.*.SelfAttention.o.weight
+S decoder.block.*.layer.*.SelfAttention.relative_attention_bias.weight
+H decoder.block.*.layer.*.EncDecAttention.q.weight
+H decoder.block.*.layer.*.EncDecAttention.k.weight
+H decoder.block.*.layer.*.EncDecAttention.v.weight
+H decoder.block.*.layer.*.EncDecAttention.o.weight
+V decoder.block.*.layer.*.layer_norm.weight
+H decoder.block.*.layer.*.DenseReluDense.wi.weight
+H decoder.block.*.layer.*.DenseReluDense.wo.weight
+V decoder.final_layer_norm.weight
+""",
+    "bert": """
+E bert.embeddings.word_embeddings.weight = cls.predictions.decoder.weight
+E bert.embeddings.position_embeddings.weight
+E bert.embeddings.token_type_embeddings.weight
+V bert.embeddings.LayerNorm.weight
+V bert.embeddings.LayerNorm.bias
+H bert.encoder.layer.*.attention.self.query.weight
+V bert.encoder.layer.*.attention.self.query.bias
+H bert.encoder.layer.*.attention.self.key.weight
+V bert.encoder.layer.*.attention.self.key.bias
+H bert.encoder.layer.*.attention.self.value.weight
+V bert.encoder.layer.*.attention.self.value.bias
+H bert.encoder.layer.*.attention.output.dense.weight
+V bert.encoder.layer.*.attention.output.dense.bias
+V bert.encoder.layer.*.attention.output.LayerNorm.weight
+V bert.encoder.layer.*.attention.output.LayerNorm.bias
+H bert.encoder.layer.*.intermediate.dense.weight
+V bert.encoder.layer.*.intermediate.dense.bias
+H bert.encoder.layer.*.output.dense.weight
+V bert.encoder.layer.*.output.dense.bias
+V bert.encoder.layer.*.output.LayerNorm.weight
+V bert.encoder.layer.*.output.LayerNorm.bias
+S cls.predictions.bias = cls.predictions.decoder.bias
+H cls.predictions.transform.dense.weight
+V cls.predictions.transform.dense.bias
+V cls.predictions.transform.LayerNorm.weight
+V cls.predictions.transform.LayerNorm.bias
+""",
+}
+
+
+def test_every_family_has_a_table() -> None:
+    assert set(TABLES) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_roles_of_hugging_face_models(name: str) -> None:
+    with torch.device("meta"):
+        found = find_roles(build(name, 64), build(name, 32))
+    lines = set()
+    for tensor in found:
+        assert tensor.ratio == (1 if tensor.role == "scalar" else 2), tensor.name
+        names = " = ".join((tensor.name, *tensor.aliases))
+        lines.add(f"{tensor.role[0].upper()} {re.sub(r'[.][0-9]+[.]', '.*.', names)}")
+    assert lines == {line for line in TABLES[name].split("\n") if line}
+
+
+class Bag(nn.Module):
+    """Any modules under any names."""
+
+    def __init__(self, **parts: nn.Module | nn.Parameter) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
+def roles_of(make, overrides=None) -> dict[str, tuple[str, float]]:
+    with torch.device("meta"):
+        return {t.name: (t.role, t.ratio) for t in find_roles(make(8), make(4), overrides)}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda n: nn.Conv2d(3, n, 3), {"weight": "embedding", "bias": "vector"}),
+        (lambda n: nn.Conv2d(n, 2 * n, 3), {"weight": "hidden", "bias": "vector"}),
+        (lambda n: nn.Conv2d(n, 10, 1), {"weight": "readout", "bias": "scalar"}),
+        (lambda n: nn.Conv2d(n, n, 3, groups=n), {"weight": "vector", "bias": "vector"}),
+        (lambda n: nn.Conv2d(n, n, 3, groups=2), {"weight": "hidden", "bias": "vector"}),
+        (lambda n: nn.ConvTranspose2d(n, 3, 3), {"weight": "readout", "bias": "scalar"}),
+        (lambda n: nn.Conv1d(3, n, 3, bias=False), {"weight": "embedding"}),
+        (lambda n: nn.BatchNorm2d(n), {"weight": "vector", "bias": "vector"}),
+        (lambda n: nn.RMSNorm(n), {"weight": "vector"}),
+        (lambda n: nn.Embedding(7, n), {"weight": "embedding"}),
+        (
+            lambda n: nn.MultiheadAttention(n, 2),
+            {
+                "in_proj_weight": "hidden",
+                "in_proj_bias": "vector",
+                "out_proj.weight": "hidden",
+                "out_proj.bias": "vector",
+            },
+        ),
+        (lambda n: Bag(gate=nn.Linear(n, 4, bias=False), x=nn.Linear(n, n)), None),
+    ],
+)
+def test_layers(make, expected) -> None:
+    found = roles_of(lambda n: Bag(layer=make(n)))
+    if expected is None:
+        assert found["layer.gate.weight"][0] == "readout"
+    else:
+        assert {name.removeprefix("layer."): role for name, (role, _) in found.items()} == expected
+        assert all(ratio == (1 if role == "scalar" else 2) for role, ratio in found.values())
+
+
+def test_a_norm_over_fixed_heads_is_scalar() -> None:
+    found = roles_of(lambda n: Bag(q_norm=nn.RMSNorm(4), proj=nn.Linear(n, n, bias=False)))
+    assert found == {"q_norm.weight": ("scalar", 1), "proj.weight": ("hidden", 2)}
+
+
+def test_lora() -> None:
+    class Lora(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.base = nn.Linear(n, n, bias=False)
+            self.lora_A, self.lora_B = nn.Linear(n, 2, bias=False), nn.Linear(2, n, bias=False)
+
+    found = roles_of(lambda n: Bag(blocks=nn.ModuleList([Lora(n)])))
+    assert {n.rpartition("blocks.0.")[2]: role for n, (role, _) in found.items()} == {
+        "base.weight": "hidden",
+        "lora_A.weight": "hidden",
+        "lora_B.weight": "embedding",
+    }
+
+
+def test_multi_query_keys_are_hidden_not_readouts() -> None:
+    def block(n: int) -> nn.Module:
+        return Bag(q_proj=nn.Linear(n, n, bias=False), k_proj=nn.Linear(n, 4, bias=False))
+
+    found = roles_of(lambda n: Bag(blocks=nn.ModuleList([block(n)])))
+    assert found == {"blocks.0.q_proj.weight": ("hidden", 2), "blocks.0.k_proj.weight": ("hidden", 2)}
+
+
+def test_own_ratios_are_of_fan_in() -> None:
+    def make(n: int) -> nn.Module:
+        inner = {4: 12, 8: 48}[n]
+        return Bag(up=nn.Linear(n, inner), down=nn.Linear(inner, n, bias=False))
+
+    assert roles_of(make) == {
+        "up.weight": ("hidden", 2),
+        "up.bias": ("vector", 4),
+        "down.weight": ("hidden", 4),
+    }
+
+
+def test_a_tied_readout_has_the_embedding_s_role_whichever_comes_first() -> None:
+    def make(n: int) -> nn.Module:
+        model = Bag(head=nn.Linear(n, 7, bias=False), table=nn.Embedding(7, n))
+        model.head.weight = model.table.weight
+        return model
+
+    assert roles_of(make) == {"table.weight": ("embedding", 2)}
+
+
+def ambiguous(n: int) -> nn.Module:
+    return Bag(blocks=nn.ModuleList([Bag(squeeze=nn.Linear(n, 3, bias=False), mix=nn.Linear(n, n))]))
+
+
+def test_ambiguity_names_the_tensor_and_the_override() -> None:
+    with pytest.raises(RuleError) as caught:
+        roles_of(ambiguous)
+    text = str(caught.value)
+    assert "blocks.0.squeeze.weight [3, 4] -> [3, 8] (Linear)" in text
+    assert "overrides={'blocks.*.squeeze.weight': 'hidden'}" in text
+    assert roles_of(ambiguous, {"blocks.*.squeeze.weight": "hidden"})["blocks.0.squeeze.weight"] == (
+        "hidden",
+        2,
+    )
+
+
+def test_the_first_override_wins() -> None:
+    found = roles_of(ambiguous, {"*.squeeze.*": "readout", "blocks.*": "vector"})
+    assert found["blocks.0.squeeze.weight"] == ("readout", 2)
+    assert found["blocks.0.mix.weight"] == ("vector", 2)
+
+
+def test_a_bare_parameter_is_ambiguous() -> None:
+    def make(n: int) -> nn.Module:
+        return Bag(mixing=nn.Parameter(torch.empty(3, n)), proj=nn.Linear(n, n))
+
+    with pytest.raises(RuleError, match=r"the role of mixing \[3, 4\] -> \[3, 8\] \(Bag\) is ambiguous"):
+        roles_of(make)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"*": "output"}, "one of embedding, hidden, readout, vector, scalar, but '\\*' is given 'output'"),
+        ({"nothing.*": "hidden"}, "'nothing.\\*' matches none of"),
+    ],
+)
+def test_bad_overrides(overrides, says: str) -> None:
+    with pytest.raises(RuleError, match=says):
+        roles_of(ambiguous, overrides)
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "says"),
+    [
+        (lambda: build_small(8), lambda: build_small(8), "every tensor has the same shape in both"),
+        (lambda: nn.Linear(8, 8), lambda: nn.Embedding(8, 8), "bias only in the model"),
+        (lambda: nn.Embedding(9, 8), lambda: nn.Embedding(7, 4), "rows must not grow"),
+        (lambda: nn.Conv1d(8, 8, 3), lambda: nn.Conv2d(4, 4, 3), "as many dimensions in both"),
+        (lambda: nn.ReLU(), lambda: nn.ReLU(), "must have parameters, but ReLU has none"),
+        (lambda: nn.LazyLinear(3), lambda: nn.LazyLinear(3), "weight is lazy"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_two_builds_that_do_not_fit(model, base, says: str) -> None:
+    with pytest.raises(RuleError, match=says):
+        find_roles(model(), base())
