@@ -6,7 +6,14 @@ import pytest
 
 from hptransfer.errors import DataError
 from hptransfer.lm.config import DataConfig, ModelConfig, RunSpec
-from hptransfer.lm.data import batch, cache_directory, load_corpus, source_files, validation_sequences
+from hptransfer.lm.data import (
+    _split,
+    batch,
+    cache_directory,
+    load_corpus,
+    source_files,
+    validation_sequences,
+)
 
 
 def test_stdlib_is_real_text_of_over_ten_megabytes() -> None:
@@ -81,14 +88,31 @@ def test_bad_text_is_refused_in_one_line(tmp_path: Path) -> None:
     nothing = DataConfig(source="text", files=str(tmp_path / "*.none"))
     with pytest.raises(DataError, match=r"matches none"):
         load_corpus(nothing, model)
-    (tmp_path / "one.txt").write_text("short")
-    with pytest.raises(DataError, match=r"both sides of the split"):
-        load_corpus(DataConfig(source="text", files=str(tmp_path / "*.txt")), model)
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text(f"{number} few words")
     few = DataConfig(source="text", files=str(tmp_path / "*.txt"), validation_fraction=0.5)
     with pytest.raises(DataError, match=r"validation text must hold"):
         load_corpus(few, model)
+
+
+@pytest.mark.parametrize("sizes", [[9000], [9000, 10], [3000] * 3, [10] * 300 + [5000], [0, 4000, 0, 3000]])
+def test_split_holds_out_the_share_it_can(sizes: list[int]) -> None:
+    texts = [bytes([65 + i % 26]) * size for i, size in enumerate(sizes)]
+    train, validation = _split(texts, 0.2)
+    assert sorted(b"".join(train) + b"".join(validation)) == sorted(b"".join(texts))
+    assert train
+    assert 0 <= len(b"".join(validation)) <= max(0.2 * sum(sizes), min(sizes)) + 1
+    assert (train, validation) == _split(texts, 0.2)
+    if len(sizes) > 1:
+        assert sorted(train + validation) == sorted(texts)
+
+
+def test_one_file_will_do(tmp_path: Path) -> None:
+    (tmp_path / "all.txt").write_text("to be or not to be, that is the question\n" * 400)
+    data = DataConfig(source="text", files=str(tmp_path / "all.txt"), validation_tokens=64)
+    model = ModelConfig(width=8, heads=1, context=8, vocab=280)
+    corpus = load_corpus(data, model)
+    assert len(corpus.train) > 10 * len(corpus.validation) > 0
 
 
 def test_an_unwritable_cache_is_refused(

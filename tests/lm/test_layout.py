@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hptransfer.errors import RuleError
 from hptransfer.lm.config import ModelConfig, RunSpec
 from hptransfer.lm.flops import forward_flops, run_flops
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import init_stds, parameter_count, run_attention_scale, tensor_layout
+from hptransfer.lm.layout import decoder_rule, init_stds, parameter_count, run_attention_scale, tensor_layout
 from hptransfer.lm.model import Decoder
 from hptransfer.parametrization.rules import get_rule
 
@@ -108,3 +109,15 @@ def test_run_id_is_the_spec() -> None:
     assert run.run_id != run_of("mup").run_id
     assert run.run_id != run.model_copy(update={"lr": 0.0100000001}).run_id
     assert RunSpec.model_validate_json(run.model_dump_json()).run_id == run.run_id
+
+
+def test_rules_are_read_in_sp_coordinates() -> None:
+    assert decoder_rule("mup-tp5-table3").coordinates == "sp"
+    table3, mup = run_of("mup-tp5-table3"), run_of("mup")
+    assert init_stds(table3) == pytest.approx(init_stds(mup))
+
+
+@pytest.mark.parametrize("name", ["mup-tp5-table8", "completep", "u-mup", "ntk"])
+def test_a_rule_that_the_decoder_cannot_train_is_refused(name: str) -> None:
+    with pytest.raises(RuleError, match=r"needs forward multipliers or a scaled eps; valid: sp, "):
+        decoder_rule(name)

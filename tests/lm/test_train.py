@@ -17,7 +17,7 @@ from hptransfer.lm.layout import run_attention_scale, tensor_layout
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.schedule import warmup_stable_decay
 from hptransfer.lm.train import compiler_found, initial_state, stack_key, stack_settings, train_stack
-from hptransfer.parametrization.rules import RULES, get_rule, role_settings
+from hptransfer.parametrization.rules import VARIANTS, get_rule, role_settings
 
 
 def varied(run: RunSpec, **changes: object) -> RunSpec:
@@ -131,7 +131,7 @@ def test_every_lr_sees_the_same_batches(tiny: RunSpec) -> None:
 
 def test_all_rules_are_the_same_run_at_the_base_width(tiny: RunSpec) -> None:
     base = tiny.model_copy(update={"base_width": tiny.model.width})
-    losses = [r.loss for r in train_stack([varied(base, rule=rule) for rule in RULES], compiled=False)]
+    losses = [r.loss for r in train_stack([varied(base, rule=rule) for rule in VARIANTS], compiled=False)]
     assert max(losses) - min(losses) < 1e-12
 
 

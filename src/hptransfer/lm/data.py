@@ -20,7 +20,7 @@ from hptransfer.errors import DataError, MissingExtraError
 from hptransfer.lm.config import DataConfig, ModelConfig
 
 TokenArray = NDArray[np.uint16]
-CACHE_FORMAT = 1  # raise when the cached files change meaning
+CACHE_FORMAT = 2  # raise when the cached files change meaning
 MAX_VOCAB = 2**16  # tokens are stored in 16 bits
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
@@ -125,19 +125,21 @@ def _content_hash(texts: Iterable[bytes], data: DataConfig, vocab: int) -> str:
 
 
 def _split(texts: list[bytes], fraction: float) -> tuple[list[bytes], list[bytes]]:
-    """By file, by the hash of its content, so that a file's side does not depend on the other files."""
-    train: list[bytes] = []
-    validation: list[bytes] = []
-    for text in texts:
-        draw = int.from_bytes(hashlib.sha256(b"split" + text).digest()[:8], "big") / 2**64
-        (validation if draw < fraction else train).append(text)
-    if not train or not validation:
-        raise DataError(
-            f"both sides of the split need at least one file, but {len(texts)} files with "
-            f"validation_fraction={fraction} give {len(train)} for training and "
-            f"{len(validation)} for validation"
-        )
-    return train, validation
+    """By file: files in the order of their contents' hashes are held out while they fit the share of bytes.
+
+    Where none fits, the smallest is held out; a single file is cut in two.
+    """
+    budget = fraction * sum(map(len, texts))
+    if len(texts) == 1:
+        cut = len(texts[0]) - round(budget)
+        return [texts[0][:cut]], [texts[0][cut:]]
+    held: set[int] = set()
+    for index in sorted(range(len(texts)), key=lambda i: hashlib.sha256(b"split" + texts[i]).digest()):
+        if 0 < len(texts[index]) <= budget and len(held) < len(texts) - 1:
+            held.add(index)
+            budget -= len(texts[index])
+    held = held or {min(range(len(texts)), key=lambda i: len(texts[i]))}
+    return [t for i, t in enumerate(texts) if i not in held], [texts[i] for i in sorted(held)]
 
 
 def _make_entry(entry: Path, digest: str, texts: list[bytes], data: DataConfig, vocab: int) -> None:

@@ -6,8 +6,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hptransfer.errors import RuleError
 from hptransfer.lm.config import ModelConfig, RunSpec
-from hptransfer.parametrization.rules import Role, Rule, attention_scale, get_rule, role_settings
+from hptransfer.parametrization.rules import (
+    RULES,
+    Role,
+    Rule,
+    attention_scale,
+    get_rule,
+    in_coordinates,
+    role_settings,
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +63,37 @@ def _block(model: ModelConfig, prefix: str) -> Iterator[TensorLayout]:
     yield TensorLayout(f"{prefix}.mlp_out.weight", (width, hidden), "hidden", residual * hidden**-0.5)
 
 
+def decoder_rule(name: str) -> Rule:
+    """The rule of that name in SP coordinates, as training reads it.
+
+    Raises:
+        RuleError: there is none, or it needs what this trainer does not do: forward multipliers on tensors
+            or residual branches, or a scaled Adam epsilon.
+    """
+    rule = get_rule(name)
+    if not _by_init_and_lr(rule):
+        valid = ", ".join(known for known, other in RULES.items() if _by_init_and_lr(other))
+        raise RuleError(
+            f"the reference decoder trains rules made of init, LR, decay and attention scale, but {name} "
+            f"needs forward multipliers or a scaled eps; valid: {valid}"
+        )
+    return in_coordinates(rule, "sp")
+
+
+def _by_init_and_lr(rule: Rule) -> bool:
+    return (
+        rule.residual == 0
+        and not rule.depths
+        and all(e.multiplier == e.eps == 0 for e in rule.roles.values())
+    )
+
+
 def init_stds(run: RunSpec) -> dict[str, float]:
     """Std of every tensor's initial weights under the run's rule; 0 means ones (a gain).
 
     The rule scales the std at the base width: std(n) = std(n0) x m**init.
     """
-    rule = get_rule(run.rule)
+    rule = decoder_rule(run.rule)
     base = {t.name: t.base_std for t in tensor_layout(at_width(run.model, run.base_width))}
     ratio = run.model.width / run.base_width
     return {t.name: base[t.name] * role_settings(rule, t.role, ratio).init for t in tensor_layout(run.model)}

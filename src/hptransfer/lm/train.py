@@ -19,12 +19,12 @@ from hptransfer.lm.config import ModelConfig, RunRecord, RunSpec, TrainConfig
 from hptransfer.lm.data import Corpus, batch, load_corpus, validation_sequences
 from hptransfer.lm.flops import run_flops
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import parameter_count, run_attention_scale
+from hptransfer.lm.layout import decoder_rule, parameter_count, run_attention_scale
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.optimizer import Moments
 from hptransfer.lm.schedule import warmup_stable_decay
 from hptransfer.lm.step import Clock, RunSettings, RunState, Step, sequence_losses, stack_step
-from hptransfer.parametrization.rules import ROLES, get_rule, role_settings
+from hptransfer.parametrization.rules import ROLES, role_settings
 from hptransfer.version import __version__
 
 OnStep = Callable[[int, Sequence[float]], None]
@@ -98,7 +98,7 @@ def initial_state(runs: Sequence[RunSpec]) -> tuple[Decoder, RunState]:
 def stack_settings(runs: Sequence[RunSpec]) -> RunSettings:
     """LR and decay by role, and attention scale, of every run; tensors of shape [runs]."""
     dtype = getattr(torch, runs[0].train.dtype)
-    rules = [get_rule(run.rule) for run in runs]
+    rules = [decoder_rule(run.rule) for run in runs]
     factors = {
         role: [
             role_settings(rule, role, run.model.width / run.base_width)

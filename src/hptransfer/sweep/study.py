@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, ValidationError, create_model, fiel
 
 from hptransfer.errors import RuleError, SpecError
 from hptransfer.lm.config import Config, DataConfig, ModelConfig, RunSpec, TrainConfig, spec_hash
-from hptransfer.parametrization.rules import Coordinates, get_rule
+from hptransfer.lm.layout import decoder_rule
+from hptransfer.parametrization.rules import Coordinates
 from hptransfer.sweep.complaints import complaint
 
 MAX_LRS = 200  # a grid finer than this is a slip of the pen
@@ -126,7 +127,7 @@ class StudySpec(Config):
     def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for value in values:
             try:
-                get_rule(value)
+                decoder_rule(value)
             except RuleError as error:
                 raise ValueError(str(error)) from None
         return values
