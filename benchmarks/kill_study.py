@@ -2,8 +2,8 @@
 
     python benchmarks/kill_study.py SPEC [--kills 10] [--seed 0] [--folder DIR]
 
-The study is run once undisturbed, to have its table and its duration; then its driver is killed with SIGKILL
-at moments drawn at random, again and again, and let finish. Exit code 0: both tables agree byte for byte
+The study is run once undisturbed; then its driver is killed with SIGKILL at moments drawn at random over its
+whole course, again and again, and let finish. Exit code 0: both tables agree byte for byte
 (wall times apart), no kill left a worker behind, and no finished run was lost or run again. Each half has a
 compile cache of its own, so that kills also fall into compiling.
 """
@@ -83,11 +83,17 @@ class Half:
         return [line.rpartition(",")[0] for line in (self.folder / "runs.csv").read_text().splitlines()]
 
 
-def kill(half: Half, after: float) -> tuple[bool, list[int]]:
-    """Start the driver, kill it after some seconds; whether it was alive then, and workers left behind."""
+def kill(half: Half, least: int, delay: float) -> tuple[bool, list[int]]:
+    """Start the driver, and kill it some seconds after the store holds so many finished runs.
+
+    Returns:
+        Whether it was alive when the kill came, and the workers that outlived it.
+    """
     driver = half.start()
+    while driver.poll() is None and len(half.finished()) < least:
+        time.sleep(0.1)
     try:
-        driver.wait(after)
+        driver.wait(delay)
         return False, []
     except subprocess.TimeoutExpired:
         family = psutil.Process(driver.pid).children(recursive=True)
@@ -97,21 +103,26 @@ def kill(half: Half, after: float) -> tuple[bool, list[int]]:
     return True, [process.pid for process in alive]
 
 
-def kill_often(half: Half, kills: int, duration: float, draw: random.Random) -> int:
-    """Kill the study, at moments that together take about as long as all of it; faults seen."""
+def kill_often(half: Half, kills: int, runs: int, duration: float, draw: random.Random) -> int:
+    """Kill the study at moments spread over its whole course; faults seen.
+
+    A moment is a random number of further runs, so that the study gets somewhere, and then a random wait.
+    """
     faults = hit = 0
     before: dict[str, float] = {}
     for number in range(kills):
-        after = draw.uniform(0.0, 2.0) * duration / kills
-        alive, orphans = kill(half, after)
+        share = draw.random() / (kills - number)
+        least = len(before) + int(share * (runs - len(before)))
+        delay = draw.uniform(0.0, 0.6) * duration / kills
+        alive, orphans = kill(half, least, delay)
         hit += alive
         now = half.finished()
         moved = [run for run in before if now.get(run) != before[run]]
         faults += len(orphans) + len(moved)
-        state = "killed" if alive else "was finished"
         print(
-            f"  {number + 1}: {state} after {after:.1f} s, {len(now)} runs kept, "
-            f"{len(orphans)} processes left behind, {len(moved)} finished runs lost or run again",
+            f"  {number + 1}: {'killed' if alive else 'was finished'} {delay:.1f} s after {least} runs, "
+            f"{len(now)} runs kept, {len(orphans)} processes left behind, "
+            f"{len(moved)} finished runs lost or run again",
             flush=True,
         )
         before = now
@@ -132,8 +143,9 @@ def main() -> int:
     plain = Half(options.spec, folder / "undisturbed", options.train)
     killed = Half(options.spec, folder / "killed", options.train)
     duration = plain.finish()
-    print(f"undisturbed: {len(plain.table()) - 1} runs in {duration:.1f} s", flush=True)
-    faults = kill_often(killed, options.kills, duration, random.Random(options.seed))
+    runs = len(plain.table()) - 1
+    print(f"undisturbed: {runs} runs in {duration:.1f} s", flush=True)
+    faults = kill_often(killed, options.kills, runs, duration, random.Random(options.seed))
     print(f"last start: {killed.finish():.1f} s", flush=True)
     same = plain.table() == killed.table()
     print(f"runs.csv {'agrees byte for byte' if same else 'DIFFERS'}, {faults} faults; both in {folder}")

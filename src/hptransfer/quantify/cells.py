@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.errors import QuantifyError
 from hptransfer.landscape import FloatArray, Landscape
 
 BoolArray = NDArray[np.bool_]
@@ -54,44 +53,15 @@ class Cells:
 
 
 def cells_of(landscape: Landscape) -> Iterator[Cells]:
-    """Splits a landscape by variant, in order of first appearance.
-
-    Raises:
-        QuantifyError: where columns are not numeric, not positive, or of unequal length.
-    """
-    checked = _checked(landscape)
+    """Splits a landscape by variant, in order of first appearance."""
+    loss = _censor(np.asarray(landscape.loss, dtype=np.float64), landscape)
+    x = np.log2(landscape.hp)
     names, first, inverse = np.unique(landscape.variant, return_index=True, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     ends = np.cumsum(np.bincount(inverse, minlength=len(names)))
     for i in np.argsort(first):
         rows = order[ends[i - 1] if i else 0 : ends[i]]
-        yield _cells(str(names[i]), *(column[rows] for column in checked))
-
-
-def _checked(landscape: Landscape) -> tuple[FloatArray, FloatArray, FloatArray, Any]:
-    """The columns as float64; losses NaN where the run diverged."""
-    runs = len(landscape.variant)
-    if runs == 0:
-        raise QuantifyError("a landscape must have at least one run, but it is empty")
-    columns = []
-    for name in ("scale", "hp", "loss"):
-        try:
-            column = np.asarray(getattr(landscape, name), dtype=np.float64)
-        except (TypeError, ValueError):
-            raise QuantifyError(f"the {name} column must be numeric, but it holds text") from None
-        if column.shape != (runs,):
-            raise QuantifyError(f"columns must have one value a run, but {name} has {column.size} for {runs}")
-        columns.append(column)
-    scale, hp, loss = columns
-    for name, column in (("scale", scale), ("hp", hp)):
-        bad = ~(np.isfinite(column) & (column > 0))
-        if bad.any():
-            found = column[bad][0]
-            raise QuantifyError(f"every {name} must be positive and finite, but found {found:g}")
-    seed = np.asarray(landscape.seed)
-    if seed.shape != (runs,):
-        raise QuantifyError(f"columns must have one value a run, but seed has {seed.size} for {runs}")
-    return scale, np.log2(hp), _censor(loss, landscape), seed
+        yield _cells(str(names[i]), landscape.scale[rows], x[rows], loss[rows], landscape.seed[rows])
 
 
 def _censor(loss: FloatArray, landscape: Landscape) -> FloatArray:

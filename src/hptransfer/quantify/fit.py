@@ -59,7 +59,7 @@ def quantify(
         Everything measured; what cannot be estimated is None, with the reason in `flags`.
 
     Raises:
-        QuantifyError: a setting is out of range, or a column is not numeric and positive.
+        QuantifyError: a setting is out of range.
     """
     settings = Settings(
         targets=tuple(float(t) for t in targets),

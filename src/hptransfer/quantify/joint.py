@@ -66,6 +66,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     t = np.log2(scale)
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
+    curved = SCATTER_LOG_CURVATURE + SCATTER_PER_MISFIT * basins.misfit
     families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
     if len(scale) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
@@ -74,9 +75,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     mixture = {chosen: 1.0} if family or chosen == "offset" else _weights(aicc)
     bend = fit_bend(t, x, x_draws, families["power"].scatter, rng)
     index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
-    log_h = fit_line(
-        t, basins.log_h[inside], basins.log_h_draws[:, inside], SCATTER_LOG_CURVATURE, "power", rng
-    )
+    log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], curved, "power", rng)
     return Laws(
         families={name: fit.subset(index) if flags else fit for name, fit in families.items()},
         family=chosen,

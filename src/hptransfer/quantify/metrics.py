@@ -8,14 +8,17 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.joint import MIN_SCALES, Laws
+from hptransfer.quantify.joint_basin import PRECISIONS, PRIOR_MEAN
 from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.resample import estimate, missing
 from hptransfer.quantify.result import Estimate
 from hptransfer.quantify.settings import Settings
-from hptransfer.quantify.shapes import excess
+from hptransfer.quantify.shapes import excess, features
 
 LN2 = float(np.log(2.0))
+SHAPE_STEPS = 8
+ROUNDING = 1e-9  # nats
 Part = tuple[Estimate, FloatArray | None]
 
 
@@ -44,17 +47,39 @@ def kappa(parts: dict[str, tuple[float, FloatArray]], beta: str) -> tuple[float,
 
 
 def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArray:
-    """Residuals of the joint surface over cells whose loss is at most `threshold` x best of the scale."""
+    """Residuals of the joint surface over cells whose loss is at most `threshold` x best of the scale.
+
+    Optimum, loss and curvature are on their laws. The basins' shape was fitted near the optima; here it is
+    refitted by plain least squares to all these cells, for E is their mean squared residual.
+    """
     cells = basins.cells
-    out = []
+    u, rise, log_h = [], [], []
     for k in np.flatnonzero(basins.fitted):
         loss = cells.loss[k]
         best = np.nanmin(loss)
         keep = cells.usable[k] & (loss <= best + (threshold - 1.0) * abs(best))
-        u = cells.x[k, keep] - laws.hp.at(cells.scale[k])
-        rise = excess(u, laws.log_h.at(cells.scale[k]), basins.shape)
-        out.append(loss[keep] - laws.loss.at(cells.scale[k]) - rise)
-    return np.concatenate(out)
+        u.append(cells.x[k, keep] - laws.hp.at(cells.scale[k]))
+        rise.append(loss[keep] - laws.loss.at(cells.scale[k]))
+        log_h.append(np.full(int(keep.sum()), laws.log_h.at(cells.scale[k])))
+    return _refitted(np.concatenate(u), np.concatenate(rise), np.concatenate(log_h), basins)
+
+
+def _refitted(u: FloatArray, rise: FloatArray, log_h: FloatArray, basins: Basins) -> FloatArray:
+    """Residuals of `rise` after a few damped Gauss-Newton steps on the shape, from the fitted one."""
+    f = features(u)
+    prior = PRECISIONS[-1, 2:, 2:] * max(basins.noise, 1e-4) ** 2
+    shape, best = basins.shape.copy(), np.full(len(u), np.inf)
+    for _ in range(SHAPE_STEPS):
+        model = excess(u, log_h, shape)
+        residual = rise - model
+        if residual @ residual > best @ best:
+            break
+        best = residual
+        jacobian = model[:, None] * f
+        pull = prior @ (shape - PRIOR_MEAN[2:])
+        step = np.linalg.solve(jacobian.T @ jacobian + prior, jacobian.T @ residual - pull)
+        shape = shape + np.clip(step, -0.5, 0.5)
+    return best
 
 
 def fit_error(residuals: FloatArray, draws: int, rng: np.random.Generator) -> tuple[float, FloatArray]:
@@ -121,6 +146,8 @@ def penalties(basins: Basins, laws: Laws | None, against: Reference | None, leve
         bound = ("at_bound",) if laws.loss.point_at_bound or against.law.point_at_bound else ()
         draws = laws.loss.draws[:, 0] - against.law.draws[laws.index, 0]
         value = float(laws.loss.parameters[0] - against.law.parameters[0])
+        if abs(value) < ROUNDING and np.abs(draws).max() < ROUNDING:  # the reference against itself
+            value, draws = 0.0, np.zeros_like(draws)
         out["R_inf"] = (estimate(value, draws, level, *bound), draws)
     return out
 

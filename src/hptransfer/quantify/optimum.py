@@ -16,7 +16,7 @@ from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, State
 from hptransfer.quantify.pairing import shared_noise
 from hptransfer.quantify.search import Posterior, draw, fit
 from hptransfer.quantify.shapes import FEATURES, excess
-from hptransfer.quantify.survey import ScaleSurvey, survey
+from hptransfer.quantify.survey import ScaleSurvey, noise_guess, survey
 
 THREADS = min(os.cpu_count() or 1, 4)
 CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory
@@ -131,7 +131,10 @@ def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Se
 
 
 def _fit_part(cells: Sequence[Cells]) -> _Part:
-    surveys = [[survey(c, k) for k in range(len(c.scale))] for c in cells]
+    noises = [noise_guess(c) for c in cells]
+    surveys = [
+        [survey(c, k, noise) for k in range(len(c.scale))] for c, noise in zip(cells, noises, strict=True)
+    ]
     chosen = [v for v, survey_v in enumerate(surveys) if any(len(s.slots) for s in survey_v)]
     if not chosen:
         return _Part(cells, surveys, chosen, None, None)
@@ -226,6 +229,12 @@ def _empty(cells: Cells, found: list[ScaleSurvey], draws: int) -> Basins:
     )
 
 
+def _picks(weight: FloatArray, draws: int, seed: int, v: int, common: float) -> IntArray:
+    """The noise setting of each draw; where variants share noise they share the uncertainty about it."""
+    uniform = np.random.default_rng([seed, 0, 0 if common > 0 else v]).random(draws)
+    return np.minimum(np.searchsorted(np.cumsum(weight), uniform), len(weight) - 1)
+
+
 def _normals(draws: int, scales: int, seed: int, v: int, common: float) -> tuple[FloatArray, FloatArray]:
     """Standard normal draws of variant v, a share `common` of their variance the same for every variant."""
     rng = np.random.default_rng([seed, 1, v])
@@ -252,7 +261,7 @@ def _basins(
     draws, weight = len(empty.x_draws), posterior.weight[i]
     fitted = np.array([len(s.slots) > 0 for s in found])
     k = int(fitted.sum())
-    pick = np.random.default_rng([seed, 0, v]).choice(len(weight), size=draws, p=weight)
+    pick = _picks(weight, draws, seed, v, common)
     local, shared = draw(posterior, i, pick, *_normals(draws, k, seed, v, common))
     mean_local = np.einsum("g,gkp->kp", weight, posterior.state.local[i])[:k]
     mean_shared = weight @ posterior.state.shared[i]

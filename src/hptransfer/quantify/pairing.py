@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-PRIOR_CELLS = 30.0  # pseudo-cells without correlation: few cells cannot claim a lot of common noise
+PRIOR_CELLS = 12.0  # pseudo-cells without correlation: few cells cannot claim a lot of common noise
 MOST_PAIRS = 200
 
 
