@@ -88,7 +88,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_table(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "agrees byte for byte, 0 faults" in done.stdout
-    assert done.stdout.count(": killed after") >= 4
+    assert done.stdout.count(": killed ") >= 3
 
 
 def test_a_kill_repeats_at_most_the_stacks_in_flight(
