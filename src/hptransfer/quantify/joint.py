@@ -22,6 +22,8 @@ from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
 
 MIN_SCALES = 3  # fewer usable scales than this: no laws
+SHARP_SLOPE = 0.1  # sd of the drift, octaves per octave, from which data can speak for no drift at all
+CLEARLY = 10.0  # AICc by which the offset family must win before predictions follow it
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     if len(scale) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
-    chosen = family or _choose(aicc, len(scale))
-    mixture = {chosen: 1.0} if family or chosen == "offset" else _weights(aicc)
+    sharp = float(families["power"].draws[:, 1].std()) < SHARP_SLOPE
+    chosen = family or _choose(aicc, len(scale), sharp)
+    mixture = _weights(aicc) if sharp and not family and chosen != "offset" else {chosen: 1.0}
     bend = fit_bend(t, x, x_draws, families["power"].scatter, rng)
     index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
     log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], curved, "power", rng)
@@ -108,18 +111,18 @@ def _aicc(families: Mapping[str, LineFit], points: int) -> dict[str, float]:
     return out
 
 
-def _choose(aicc: Mapping[str, float], scales: int) -> str:
-    """Lowest AICc; `offset` only where it wins with the scales as the sample too.
+def _choose(aicc: Mapping[str, float], scales: int, sharp: bool) -> str:
+    """Lowest AICc; `const` only where a drift would have been seen, `offset` only where it wins clearly.
 
     An offset law bends where nobody looked. With 4 to 7 optima a bend is too easily seen in noise, and a
     prediction made from it is far off.
     """
-    simple = "const" if aicc["const"] < aicc["power"] else "power"
+    simple = "const" if sharp and aicc["const"] < aicc["power"] else "power"
     spare = scales - 5  # three parameters and the scatter, one more for the correction
     if "offset" not in aicc or spare < 1:
         return simple
     handicap = 2 * 4 * 5 / spare - 2 * 3 * 4 / (spare + 1)
-    return "offset" if aicc["offset"] + handicap < aicc[simple] else simple
+    return "offset" if aicc["offset"] + handicap + CLEARLY < aicc[simple] else simple
 
 
 def _censoring(

@@ -71,7 +71,7 @@ def _scatter_grid(prior: float) -> tuple[FloatArray, FloatArray]:
     """Scatters and their log prior weights: half-Cauchy on a geometric grid, zero included."""
     grid = prior * np.concatenate([[0.0], np.geomspace(0.1, 30.0, 19)])
     width = np.gradient(grid)
-    return grid, np.log(width) - np.log1p((grid / prior) ** 2)
+    return grid, np.log(width) - 1.5 * np.log1p((grid / prior) ** 2)
 
 
 def fit_line(

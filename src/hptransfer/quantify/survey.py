@@ -16,6 +16,7 @@ NEAREST = 2  # cells either side that it looks at however far they are
 WELL_SHARE = 0.2
 WELL_NATS = 0.01
 FAR_SD = 8.0  # the window is widened until its ends rise above the lowest cell by this many sd of noise
+WELL_SD = 2.5  # and by this many sd of noise
 RIVAL_NATS = 0.01  # a second minimum this close to the lowest makes the choice between them uncertain
 
 
@@ -103,7 +104,7 @@ def _own_well(loss: FloatArray, first: int, best: int, last: int, noise: float) 
     ends = []
     for side in (loss[best : last + 1], loss[first : best + 1][::-1]):
         crest = np.maximum.accumulate(side)
-        fallen = np.flatnonzero(crest - side > WELL_SHARE * (crest - side[0]) + WELL_NATS + 4 * noise)
+        fallen = np.flatnonzero(crest - side > WELL_SHARE * (crest - side[0]) + WELL_NATS + WELL_SD * noise)
         ends.append(int(np.argmax(side[: fallen[0]])) if len(fallen) else len(side) - 1)
     return best - max(ends[1], 1), best + max(ends[0], 1)
 
@@ -112,7 +113,7 @@ def _has_rival(loss: FloatArray, lowest: float, noise: float) -> bool:
     """Whether another cell is nearly as low with a clear crest in between."""
     best = int(np.argmin(loss))
     for side in (loss[best:], loss[: best + 1][::-1]):
-        climbed = np.maximum.accumulate(side) - side > WELL_NATS + 4 * noise
+        climbed = np.maximum.accumulate(side) - side > WELL_NATS + WELL_SD * noise
         if (climbed & (side - lowest < RIVAL_NATS)).any():
             return True
     return False
