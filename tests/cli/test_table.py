@@ -1,5 +1,8 @@
+import csv
+import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -58,3 +61,79 @@ def test_needs_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip().endswith("False")
+
+
+def table(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["table", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_csv_has_every_tensor_at_every_width() -> None:
+    rows = list(csv.DictReader(io.StringIO(table("mup-tp5-table8", "--format", "csv", "--widths", "64,256"))))
+    assert len(rows) == 32
+    readout = rows[-1]
+    assert (readout["tensor"], readout["width"], readout["role"]) == ("readout.weight", "256", "readout")
+    assert (float(readout["multiplier"]), float(readout["lr"])) == (0.25, 4)
+    assert float(readout["init_std"]) == 0.125
+
+
+def test_markdown_is_a_table() -> None:
+    out = table("mup", "--format", "markdown", "--widths", "64")
+    lines = [line for line in out.splitlines() if line.startswith("|")]
+    assert lines[1].startswith("| --- | --- | --- | ---: |")
+    assert len(lines) == 18
+    assert all(line.count("|") == 9 for line in lines)
+
+
+def test_the_difference_of_two_dialects() -> None:
+    out = table("mup", "--diff", "mup-tp5-table8")
+    lines = [line.split() for line in out.splitlines() if "readout.weight" in line]
+    assert lines == [
+        ["256", "readout.weight", "init", "std", "0.03125", "0.125"],
+        ["256", "readout.weight", "multiplier", "1", "0.25"],
+        ["256", "readout.weight", "lr", "1", "4"],
+    ]
+    assert "the two train alike" in out
+    assert "train differently" in table("mup", "--diff", "sp+embd")
+    attention = next(x for x in table("mup", "--diff", "mup-attn").splitlines() if "logits" in x)
+    assert attention.split() == ["256", "attention", "logits", "scale", "0.0625", "0.125"]
+    assert "ask the same of every tensor" in table("mup", "--diff", "mup")
+    rows = list(csv.reader(io.StringIO(table("sp", "--diff", "sp+embd", "--format", "csv"))))
+    assert rows[0] == ["width", "tensor", "setting", "sp", "sp+embd"]
+    assert ["256", "token_embedding.weight", "lr", "1", "4"] in rows
+
+
+def test_a_user_s_own_rule(tmp_path: Path) -> None:
+    path = tmp_path / "ours.yaml"
+    path.write_text("like: mup\nroles: {embedding: {lr: 0.5}}")
+    assert rows_of(table(str(path), "--widths", "64,256"))["token_embedding.weight"][4] == "2"
+
+
+def test_hugging_face_families() -> None:
+    pytest.importorskip("transformers")
+    out = table("mup-tp5-table8", "--model", "gpt2", "--widths", "32,64", "--optimizer", "sgd")
+    rows = rows_of(out)
+    assert rows["transformer.wte.weight"][:2] == ["embedding", "512x64"]
+    assert rows["transformer.h.0.attn.c_attn.weight"][0] == "hidden"
+    assert "attention logits" not in table("mup", "--model", "mamba", "--widths", "32")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["mup", "--model", "gpt9"], "valid: gpt2"),
+        (["mup", "--model", "gpt2", "--widths", "30,60"], "heads must divide width"),
+        (["mup", "--format", "latex"], "text, csv, markdown"),
+        (["mup", "--optimizer", "lbfgs"], "adam, sgd"),
+        (["mup", "--diff", "mupp"], "did you mean 'mup'"),
+        (["u-mup", "--optimizer", "sgd"], "u-mup says nothing about sgd"),
+        (["nowhere.yaml"], "cannot read a rule"),
+    ],
+)
+def test_more_bad_input_is_one_line_and_exit_code_2(arguments: list[str], says: str) -> None:
+    pytest.importorskip("transformers")
+    result = CliRunner().invoke(app, ["table", *arguments])
+    assert result.exit_code == 2
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1

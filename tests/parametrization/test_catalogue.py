@@ -79,7 +79,8 @@ def test_golden_factors(name: str, family: str) -> None:
         decay_and_eps = DECAY_AND_EPS.get(name, {}).get(role, (1, 1))
         assert (found.weight_decay, found.eps) == pytest.approx(decay_and_eps), role
     scalar = role_settings(rule, "scalar", 4.0)
-    assert (scalar.init, scalar.multiplier, scalar.lr, scalar.weight_decay, scalar.eps) == (1, 1, 1, 1, 1)
+    assert (scalar.init, scalar.multiplier, scalar.weight_decay, scalar.eps) == (1, 1, 1, 1)
+    assert scalar.lr == (roles[3][2] if family == "adam" else 1)  # biases of fixed length too; SGD: no fan
     assert (rule.attention, rule.tied) == (attention, tied)
     assert (rule.name, rule.optimizer) == (name, family)
     assert rule.source
@@ -121,7 +122,7 @@ def test_scaled_eps_is_completep_s_published_eps() -> None:
 
 def test_the_study_s_mup_is_table_3_in_mup_coordinates() -> None:
     mup, table = in_coordinates(get_rule("mup"), "mup"), get_rule("mup-tp5-table3")
-    for role in ("embedding", "hidden", "readout", "vector"):
+    for role in ("embedding", "hidden", "readout", "vector", "scalar"):
         assert role_settings(mup, role, 8) == role_settings(table, role, 8)
 
 

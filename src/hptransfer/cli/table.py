@@ -1,31 +1,61 @@
-"""`hptransfer table`: what every tensor of the reference decoder gets under a rule."""
+"""`hptransfer table`: what every tensor of a model gets under a rule, and where two rules differ."""
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from pydantic import ValidationError
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
-from hptransfer.errors import RuleError
+from hptransfer.cli.table_output import Block, print_blocks, print_differences
+from hptransfer.errors import MissingExtraError, RuleError
 from hptransfer.lm.config import ModelConfig
 from hptransfer.lm.layout import tensor_layout
-from hptransfer.parametrization.rules import Coordinates, Rule, attention_scale, get_rule, in_coordinates
-from hptransfer.parametrization.table import TensorSettings, tensor_settings
+from hptransfer.parametrization.custom import as_rule
+from hptransfer.parametrization.rules import Coordinates, Family, Rule, attention_scale, in_coordinates
+from hptransfer.parametrization.table import tensor_settings
 
-_NARROWEST = 100  # columns that a row needs; a narrower terminal wraps it rather than cutting numbers
+REFERENCE = "reference"
+FORMATS = ("text", "csv", "markdown")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the model that stay when width grows."""
+
+    model: str  # `reference` or a Hugging Face family
+    depth: int
+    heads: int
+    vocab: int
+    context: int
 
 
 def table(
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="Of the catalogue: sp, sp+embd, mup, ...")],
+    rule: Annotated[
+        str,
+        typer.Argument(
+            metavar="RULE", help="Of the catalogue (sp, mup, mup-tp5-table8, ...), or a YAML file."
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="reference, or a Hugging Face family: gpt2, llama, mixtral, t5, ..."
+        ),
+    ] = REFERENCE,
     widths: Annotated[str, typer.Option(metavar="N,N", help="Widths, comma-separated.")] = "64,256",
     base_width: Annotated[
         int | None,
         typer.Option(metavar="N", help="Where every rule is the same.  [default: the smallest width]"),
     ] = None,
+    diff: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="Show only where this other rule differs.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="Of the output.")
+    ] = "text",
+    optimizer: Annotated[str, typer.Option(metavar="adam|sgd", help="Family of optimizers.")] = "adam",
     depth: Annotated[int, typer.Option(metavar="N", help="Blocks.")] = 2,
     heads: Annotated[int, typer.Option(metavar="N", help="Attention heads, at every width.")] = 4,
     vocab: Annotated[int, typer.Option(metavar="N", help="Vocabulary.")] = 512,
@@ -35,57 +65,64 @@ def table(
         typer.Option(metavar="sp|mup", help="sp: eta is the hidden LR; mup: the hidden LR is eta / m."),
     ] = "sp",
 ) -> None:
-    """Print what every tensor of the decoder gets under a rule.
+    """Print what every tensor gets under a rule: role, init std, multiplier, LR, weight decay, eps.
 
-    Role, init std, multiplier, LR, weight decay and eps, at each width.
-
-    Example: hptransfer table mup --widths 64,256
+    Examples: hptransfer table mup --widths 64,256; hptransfer table mup --diff mup-tp5-table8;
+    hptransfer table completep --model llama --format markdown
     """
-    chosen = in_coordinates(get_rule(rule), _coordinates(coordinates))
+    read_in = cast(Coordinates, _one_of(coordinates, get_args(Coordinates), "--coordinates"))
+    family = cast(Family, _one_of(optimizer, get_args(Family), "--optimizer"))
+    _one_of(output, FORMATS, "--format")
+    rules = [in_coordinates(as_rule(name, family), read_in) for name in (rule, diff) if name is not None]
     sizes = _widths(widths)
     base = min(sizes) if base_width is None else base_width
-    shape = {"depth": depth, "heads": heads, "vocab": vocab, "context": context}
-    console = Console(width=max(Console().width, _NARROWEST))
-    at_base = _model(base, shape)
-    for width in sizes:
-        model = _model(width, shape)
-        rows = tensor_settings(chosen, tensor_layout(model), tensor_layout(at_base), width / base)
-        console.print(_head(chosen, model, at_base))
-        console.print(_rendered(rows))
-    console.print(
-        "lr in units of eta, weight decay of lambda, eps of its value at the base; init std `ones`: a gain.",
-    )
+    shape = Shape(model, depth, heads, vocab, context)
+    blocks = [[_block(chosen, width, base, shape) for width in sizes] for chosen in rules]
+    if diff is None:
+        print_blocks(blocks[0], output)
+    else:
+        print_differences(rules, blocks, output)
 
 
-def _head(rule: Rule, model: ModelConfig, base: ModelConfig) -> str:
-    scale = attention_scale(rule, model.head_dim, base.head_dim)
-    return (
-        f"{rule.name} at width {model.width} (m = {model.width / base.width:g}, base {base.width}), "
-        f"{rule.coordinates} coordinates; attention logits x {scale:.4g}"
-    )
+def _block(rule: Rule, width: int, base: int, shape: Shape) -> Block:
+    """Everything one rule says at one width."""
+    if shape.model != REFERENCE:
+        return _family(rule, width, base, shape)
+    here, at_base = _config(width, shape), _config(base, shape)
+    rows = tensor_settings(rule, tensor_layout(here), tensor_layout(at_base), width / base)
+    return Block(rule, width, base, attention_scale(rule, here.head_dim, at_base.head_dim), tuple(rows))
 
 
-def _rendered(rows: list[TensorSettings]) -> Table:
-    out = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in ("tensor", "role", "shape"):
-        out.add_column(column, no_wrap=True)
-    for column in ("init std", "mult", "lr", "wd", "eps"):
-        out.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        numbers = (row.multiplier, row.lr, row.weight_decay, row.eps)
-        out.add_row(
-            row.tensor,
-            row.role,
-            "x".join(map(str, row.shape)),
-            f"{row.init_std:.4g}" if row.init_std else "ones",
-            *(f"{number:.4g}" for number in numbers),
-        )
-    return out
-
-
-def _model(width: int, shape: dict[str, int]) -> ModelConfig:
+def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
+    """The same for a Hugging Face model, whose init std are measured at the base width, seed 0."""
     try:
-        return ModelConfig.model_validate({"width": width, **shape})
+        import torch
+
+        from hptransfer.parametrization.architectures import build
+        from hptransfer.parametrization.scaling import scale
+    except ImportError:
+        raise MissingExtraError("lm", f"--model {shape.model}") from None
+    sizes: dict[str, Any] = {
+        "depth": shape.depth,
+        "heads": shape.heads,
+        "vocab": shape.vocab,
+        "context": shape.context,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        at_base = build(shape.model, base, **sizes)
+    with torch.device("meta"):
+        here = build(shape.model, width, **sizes)
+        other = build(shape.model, 2 * base, **sizes) if width == base else None
+    found = scale(here, base=at_base, rule=rule, optimizer=rule.optimizer, other=other, narrower=True)
+    attention = found.attention[0].value if found.attention else None
+    return Block(rule, width, base, attention, tuple(found.table()))
+
+
+def _config(width: int, shape: Shape) -> ModelConfig:
+    sizes = {"depth": shape.depth, "heads": shape.heads, "vocab": shape.vocab, "context": shape.context}
+    try:
+        return ModelConfig.model_validate({"width": width, **sizes})
     except ValidationError as error:
         found = error.errors()[0]
         place = ".".join(map(str, found["loc"])) or "model"
@@ -99,7 +136,7 @@ def _widths(text: str) -> list[int]:
         raise RuleError(f"--widths must be whole numbers, comma-separated, but got {text!r}") from None
 
 
-def _coordinates(text: str) -> Coordinates:
-    if text not in get_args(Coordinates):
-        raise RuleError(f"--coordinates must be one of {', '.join(get_args(Coordinates))}, but got {text!r}")
-    return cast(Coordinates, text)
+def _one_of(text: str, valid: tuple[str, ...], flag: str) -> str:
+    if text not in valid:
+        raise RuleError(f"{flag} must be one of {', '.join(valid)}, but got {text!r}")
+    return text

@@ -34,11 +34,13 @@ def switched(name: str, switches: frozenset[str]) -> Rule:
             logits scaled by 1/head_dim, equal at the base) and `last` (readout init variance 1/n^2).
     """
     last = "last" in switches
+    gains = E(lr=1.0 if "ln" in switches else 0.0)
     roles = role_map(
         embedding=E(lr=1.0 if "embd" in switches else 0.0),
         hidden=E(init=-0.5),
         readout=E(init=-1.0 if last else -0.5),
-        vector=E(lr=1.0 if "ln" in switches else 0.0),
+        vector=gains,
+        scalar=gains,  # a bias of fixed length, as the readout's, is a bias
     )
     attention = -1.0 if "attn" in switches else -0.5
     tied = -1.0 if last else None

@@ -73,7 +73,12 @@ class RoleSettings:
 
 
 def role_map(
-    *, embedding: Exponents, hidden: Exponents, readout: Exponents, vector: Exponents | None = None
+    *,
+    embedding: Exponents,
+    hidden: Exponents,
+    readout: Exponents,
+    vector: Exponents | None = None,
+    scalar: Exponents | None = None,
 ) -> Mapping[Role, Exponents]:
     """Exponents of all five roles; vectors and scalars keep their base values where nothing is given."""
     return MappingProxyType(
@@ -82,6 +87,6 @@ def role_map(
             "hidden": hidden,
             "readout": readout,
             "vector": vector or Exponents(),
-            "scalar": Exponents(),
+            "scalar": scalar or Exponents(),
         }
     )

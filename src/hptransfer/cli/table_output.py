@@ -1,0 +1,160 @@
+"""How `hptransfer table` prints: text, CSV or Markdown, of one rule or of the differences of two."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import typer
+
+from hptransfer.parametrization.rules import Rule, without_multipliers
+from hptransfer.parametrization.table import TensorSettings
+
+COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
+CSV_COLUMNS = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape", "init_std")
+CSV_COLUMNS += ("multiplier", "lr", "weight_decay", "eps")
+UNITS = "lr in units of eta, weight decay of lambda, eps of its value at the base; init std `ones`: a gain."
+_NUMBERS = ("init_std", "multiplier", "lr", "weight_decay", "eps")
+_NARROWEST = 100  # columns that a row needs; a narrower terminal wraps it rather than cutting numbers
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a rule says at one width.
+
+    Attributes:
+        rule: in the coordinates shown.
+        width: of the model.
+        base: width at which every rule is the same.
+        attention: factor on attention logits; None where the model has no attention.
+        rows: what every tensor gets.
+    """
+
+    rule: Rule
+    width: int
+    base: int
+    attention: float | None
+    rows: tuple[TensorSettings, ...]
+
+    @property
+    def head(self) -> str:
+        """One line that says what is shown."""
+        attention = "" if self.attention is None else f"; attention logits x {self.attention:.4g}"
+        return (
+            f"{self.rule.name} at width {self.width} (m = {self.width / self.base:g}, base {self.base}), "
+            f"{self.rule.coordinates} coordinates{attention}"
+        )
+
+
+def print_blocks(blocks: Sequence[Block], output: str) -> None:
+    """Prints what one rule says at every width."""
+    if output == "csv":
+        typer.echo(
+            _csv(CSV_COLUMNS, (_csv_row(block, row) for block in blocks for row in block.rows)), nl=False
+        )
+        return
+    for block in blocks:
+        rows = [_cells(row) for row in block.rows]
+        if output == "markdown":
+            typer.echo(f"**{block.head}**\n\n{_markdown(COLUMNS, rows, text_columns=3)}\n")
+        else:
+            typer.echo(block.head)
+            _rich(COLUMNS, rows, text_columns=3)
+    typer.echo(UNITS)
+
+
+def print_differences(rules: Sequence[Rule], blocks: Sequence[Sequence[Block]], output: str) -> None:
+    """Prints the settings in which two rules differ, block numbers written `*` where all blocks agree."""
+    one, other = (rule.name for rule in rules)
+    columns = ("width", "tensor", "setting", one, other)
+    rows = [row for a, b in zip(*blocks, strict=True) for row in _differences(a, b)]
+    if output == "csv":
+        typer.echo(_csv(columns, rows), nl=False)
+        return
+    if not rows:
+        typer.echo(f"{one} and {other} ask the same of every tensor at these widths")
+        return
+    if output == "markdown":
+        typer.echo(_markdown(columns, rows, text_columns=3))
+    else:
+        _rich(columns, rows, text_columns=3)
+    typer.echo(f"{rules[0].coordinates} coordinates; {UNITS}\n{_verdict(*rules)}")
+
+
+def _differences(a: Block, b: Block) -> list[tuple[str, ...]]:
+    found: dict[tuple[str, ...], None] = {}
+    for one, other in zip(a.rows, b.rows, strict=True):
+        name = re.sub(r"\.\d+\.", ".*.", one.tensor)
+        for setting in _NUMBERS:
+            x, y = getattr(one, setting), getattr(other, setting)
+            if not math.isclose(x, y, rel_tol=1e-9) and not (math.isnan(x) and math.isnan(y)):
+                found[(str(a.width), name, setting.replace("_", " "), f"{x:.4g}", f"{y:.4g}")] = None
+    if a.attention is not None and b.attention is not None and not math.isclose(a.attention, b.attention):
+        found[(str(a.width), "attention logits", "scale", f"{a.attention:.4g}", f"{b.attention:.4g}")] = None
+    tied = [_tied(block) for block in (a, b)]
+    if tied[0] != tied[1]:
+        found[(str(a.width), "tied logits", "multiplier", *tied)] = None
+    return list(found)
+
+
+def _tied(block: Block) -> str:
+    """Factor on the logits where readout and embedding share a tensor."""
+    rule, m = block.rule, block.width / block.base
+    return "1" if rule.tied is None else f"{m ** (rule.roles['embedding'].multiplier + rule.tied):.4g}"
+
+
+def _verdict(one: Rule, other: Rule) -> str:
+    """Whether two dialects are one training."""
+    a, b = (without_multipliers(rule) for rule in (one, other))
+    same = all(
+        math.isclose(getattr(a.roles[r], s) + shift_a, getattr(b.roles[r], s) + shift_b, abs_tol=1e-12)
+        for r in a.roles
+        for s, shift_a, shift_b in (("init", 0.0, 0.0), ("lr", a.label, b.label))
+    )
+    if same and a.attention == b.attention:
+        return (
+            "the two train alike, an abc shift apart (eps scaled along, and weight decay in the `mup` "
+            "convention)"
+        )
+    return "the two train differently, whatever the multipliers"
+
+
+def _cells(row: TensorSettings) -> tuple[str, ...]:
+    numbers = (row.multiplier, row.lr, row.weight_decay, row.eps)
+    init = f"{row.init_std:.4g}" if row.init_std else "ones"
+    shape = "x".join(map(str, row.shape))
+    return (row.tensor, row.role, shape, init, *(f"{number:.4g}" for number in numbers))
+
+
+def _csv_row(block: Block, row: TensorSettings) -> tuple[str, ...]:
+    head = (block.rule.name, str(block.width), str(block.base), block.rule.coordinates)
+    numbers = (f"{getattr(row, name):.12g}" for name in _NUMBERS)
+    return (*head, row.tensor, row.role, "x".join(map(str, row.shape)), *numbers)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([columns, *rows])
+    return out.getvalue()
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> str:
+    rule = ["---"] * text_columns + ["---:"] * (len(columns) - text_columns)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
+
+
+def _rich(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    out = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, column in enumerate(columns):
+        out.add_column(column, justify="left" if index < text_columns else "right", no_wrap=True)
+    for row in rows:
+        out.add_row(*row)
+    Console(width=max(Console().width, _NARROWEST)).print(out)
