@@ -1,0 +1,61 @@
+"""The documentation's code runs, and its table is the catalogue."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from small_models import build
+
+import hptransfer as hpt
+from hptransfer.parametrization.custom import load_rule
+from hptransfer.parametrization.rules import CATALOGUE
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_four_lines_of_the_guide() -> None:
+    found: dict[str, object] = {"build": lambda width: build(width // 16), "model": build(64)}
+    code = blocks("parametrization.md", "python")[0]
+    exec(compile(code, "parametrization.md", "exec"), found)
+    assert isinstance(found["scaling"], hpt.Scaling)
+    assert len(code.strip().splitlines()) == 8  # two imports, two blank lines, four lines
+
+
+def test_the_other_examples_of_the_guide(capsys) -> None:
+    model = build(64)
+    scaling = hpt.scale(model, base=build(16), rule="mup")
+    scaling.init_(model)
+    found = {"hpt": hpt, "torch": torch, "model": model, "scaling": scaling}
+    transfer, _, muon = blocks("parametrization.md", "python")[1:]
+    exec(transfer, found)
+    assert "hidden     lr 0.0001875" in capsys.readouterr().out
+    if hasattr(torch.optim, "Muon"):
+        exec(muon, found)
+
+
+def test_the_rule_in_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "ours.yaml"
+    path.write_text(blocks("rules.md", "yaml")[0])
+    rule = load_rule(path)
+    assert (rule.roles["embedding"].lr, rule.roles["readout"].multiplier, rule.residual) == (-0.5, -1, -1)
+
+
+def test_the_table_is_the_catalogue() -> None:
+    text = (DOCS / "rules.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| (adam|sgd) \| (.*) \|$", text, re.MULTILINE)
+    assert [(name, family) for name, family, _ in rows] == list(CATALOGUE)
+    for name, family, rest in rows:
+        rule = CATALOGUE[name, family]
+        *roles, attention, tied, coordinates = rest.split(" | ")
+        for role, cell in zip(("embedding", "hidden", "readout", "vector"), roles, strict=True):
+            e = rule.roles[role]
+            assert [Fraction(x) for x in cell.split(", ")] == [e.init, e.multiplier, e.lr], (name, role)
+        assert Fraction(attention) == rule.attention
+        assert (None if tied == "as is" else Fraction(tied)) == rule.tied
+        assert coordinates == rule.coordinates
