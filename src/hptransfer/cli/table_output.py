@@ -15,10 +15,10 @@ from hptransfer.parametrization.rules import Rule, without_multipliers
 from hptransfer.parametrization.table import TensorSettings
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
-CSV_COLUMNS = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape", "init_std")
-CSV_COLUMNS += ("multiplier", "lr", "weight_decay", "eps")
+CSV_HEAD = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape")
 UNITS = "lr in units of eta, weight decay of lambda, eps of its value at the base; init std `ones`: a gain."
 _NUMBERS = ("init_std", "multiplier", "lr", "weight_decay", "eps")
+CSV_COLUMNS = (*CSV_HEAD, *_NUMBERS)
 _NARROWEST = 100  # columns that a row needs; a narrower terminal wraps it rather than cutting numbers
 
 
