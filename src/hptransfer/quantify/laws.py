@@ -15,8 +15,8 @@ from hptransfer.quantify.cells import IntArray
 SCATTER_OCTAVES = 0.002
 SCATTER_PER_MISFIT = 0.25  # octaves, and nothing more for log curvature
 SCATTER_LOG_CURVATURE = 0.01
-RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 12))  # beta of the offset family
-SHARES = np.concatenate([-np.geomspace(0.95, 0.02, 16), np.geomspace(0.02, 30.0, 24)])
+RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 10))  # beta of the offset family
+SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 12), np.geomspace(0.03, 30.0, 18)])
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class LineFit:
         """The law itself, shape of `scale`."""
         return _evaluate(self.family, self.parameters, np.log2(scale) - self.origin)
 
-    def draws_at(self, scale: float) -> FloatArray:
-        """The law's draws at one scale, scatter not included, shape [B]."""
-        return _evaluate(self.family, self.draws.T, np.log2(scale) - self.origin)
+    def draws_at(self, scale: FloatArray | float) -> FloatArray:
+        """The law's draws, scatter not included, shape [B], or [P, B] for P scales."""
+        t = np.log2(np.asarray(scale, dtype=np.float64)) - self.origin
+        return _evaluate(self.family, self.draws.T, t[..., None] if t.ndim else t)
 
     def subset(self, index: IntArray) -> LineFit:
         """The same law with its draws resampled; the point estimate moves to their mean."""

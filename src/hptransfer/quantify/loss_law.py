@@ -49,10 +49,11 @@ class LossFit:
         level, gain, alpha = self.parameters
         return np.asarray(level + gain * (scale / self.origin) ** -alpha)
 
-    def draws_at(self, scale: float) -> FloatArray:
-        """Draws of the law at one scale, nats, shape [B]."""
+    def draws_at(self, scale: FloatArray | float) -> FloatArray:
+        """Draws of the law, nats, shape [B], or [P, B] for P scales."""
         level, gain, alpha = self.draws.T
-        return np.asarray(level + gain * (scale / self.origin) ** -alpha)
+        ratio = np.asarray(scale, dtype=np.float64) / self.origin
+        return np.asarray(level + gain * (ratio[..., None] if ratio.ndim else ratio) ** -alpha)
 
 
 def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool = True) -> LossFit:

@@ -17,14 +17,14 @@ DIVERGED_COST = 1.0  # nats that a diverged run is counted to cost when a value 
 MOST_COST = 10.0  # nats; beyond it the tail of a shape says nothing of what a run would do
 
 
-def optimum_draws(laws: Laws, scale: float, rng: np.random.Generator) -> FloatArray:
-    """Draws of log2 eta* at a scale: the law's own error, the choice of law, the scatter of scales; [B]."""
+def optimum_draws(laws: Laws, scale: FloatArray | float, rng: np.random.Generator) -> FloatArray:
+    """Draws of log2 eta*: the law's own error, the choice of law, the scatter of scales; [B], or [P, B]."""
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
-    which = rng.choice(len(names), size=draws, p=[laws.mixture[n] for n in names])
-    law = np.select(
-        [which == i for i in range(len(names))], [laws.families[n].draws_at(scale) for n in names]
-    )
+    law = laws.families[names[0]].draws_at(scale)
+    if len(names) > 1:
+        second = rng.random(draws) < laws.mixture[names[1]]
+        law = np.where(second, laws.families[names[1]].draws_at(scale), law)
     return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws))
 
 

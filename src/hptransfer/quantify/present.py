@@ -11,7 +11,7 @@ from hptransfer.quantify.joint import Laws
 from hptransfer.quantify.metrics import LN2, exponents
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.predict import bends, optimum_draws
-from hptransfer.quantify.resample import estimate, missing
+from hptransfer.quantify.resample import bands, estimate, missing
 from hptransfer.quantify.result import Estimate, Law, Optimum
 
 CURVE_POINTS = 61
@@ -75,14 +75,8 @@ def laws_of(
     }
 
 
-def _band(draws: list[FloatArray], level: float) -> tuple[FloatArray, FloatArray]:
-    tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(np.stack(draws, axis=1), [tail, 100.0 - tail], axis=0)
-    return low, high
-
-
 def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
-    low, high = _band([np.exp2(optimum_draws(laws, n, rng)) for n in grid], level)
+    low, high = bands(np.exp2(optimum_draws(laws, grid, rng)), level)
     flags = list(laws.flags)
     if bends(laws, level):
         flags.append("bend")
@@ -118,8 +112,8 @@ def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
 
 def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
     loss = laws.loss
-    scatter = loss.scatter * rng.standard_normal((len(grid), len(loss.draws)))
-    low, high = _band([loss.draws_at(n) + noise for n, noise in zip(grid, scatter, strict=True)], level)
+    scatter = loss.scatter * rng.standard_normal(len(loss.draws))
+    low, high = bands(loss.draws_at(grid) + scatter, level)
     bound = ("at_bound",) if loss.point_at_bound else ()
     # A belongs to n in the user's units, not to n / n0 as it is fitted.
     amplitude = loss.parameters[1] * loss.origin ** loss.parameters[2]
@@ -136,7 +130,7 @@ def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generat
 def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
     log_h = laws.log_h
     power = laws.families["power"]
-    low, high = _band([_raw(np.exp(log_h.draws_at(n)), power.draws_at(n)) for n in grid], level)
+    low, high = bands(_raw(np.exp(log_h.draws_at(grid)), power.draws_at(grid)), level)
     value = _raw(np.exp(log_h.at(grid)), power.at(grid))
     at_one = float(_raw(float(np.exp(log_h.at(1.0))), float(power.at(1.0))))
     draws = _raw(np.exp(log_h.draws_at(1.0)), power.draws_at(1.0))

@@ -10,16 +10,28 @@ from hptransfer.quantify.result import Estimate
 
 def limits(draws: FloatArray, level: float) -> tuple[float, float]:
     """Equal-tailed limits of one quantity's draws, shape [B]; draws that are NaN are left out."""
-    finite = draws[~np.isnan(draws)]
-    if len(finite) == 0:
+    known = draws[~np.isnan(draws)] if np.isnan(draws).any() else draws
+    if len(known) == 0:
         return float("nan"), float("nan")
-    tail = 50.0 * (1.0 - level)
-    ends = [tail, 100.0 - tail]
-    if np.isfinite(finite).all():
-        low, high = np.percentile(finite, ends)
-    else:  # infinite draws cannot be interpolated between
-        low, high = np.percentile(finite, ends, method="nearest")
-    return float(low), float(high)
+    at = (len(known) - 1) * 0.5 * (1.0 - level)
+    low, last = int(at), len(known) - 1
+    # Four order statistics; np.percentile takes several times as long for the same.
+    ends = [low, min(low + 1, last), max(last - low - 1, 0), last - low]
+    part = np.partition(known, sorted(set(ends)))
+    return _between(part[ends[0]], part[ends[1]], at - low), _between(part[ends[3]], part[ends[2]], at - low)
+
+
+def _between(a: float, b: float, share: float) -> float:
+    """Linear interpolation that leaves infinite draws alone."""
+    return float(a) if a == b or share == 0.0 else float(a + (b - a) * share)
+
+
+def bands(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Equal-tailed limits of each row of draws [P, B], without NaN: low [P], high [P]."""
+    last = draws.shape[1] - 1
+    at = round(last * 0.5 * (1.0 - level))
+    part = np.partition(draws, [at, last - at], axis=1)
+    return part[:, at], part[:, last - at]
 
 
 def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Estimate:

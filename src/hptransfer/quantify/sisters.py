@@ -15,7 +15,7 @@ from hptransfer.quantify.shapes import features
 DECADES = 3.0  # LR sensitivity looks at this much of the axis, centred on the optimum (arXiv:2309.14322)
 BAND = 1.0025  # losses up to this factor of the optimum's are near-optimal
 NOISE_SD = 2.0  # a wider model is called worse where it is so by this many standard errors
-REACH = np.linspace(0.0, 6.0, 121)  # octaves either side of the optimum that the band is looked for in
+REACH = np.linspace(0.0, 6.0, 61)  # octaves either side of the optimum that the band is looked for in
 
 Part = tuple[Estimate, FloatArray | None]
 
@@ -118,10 +118,9 @@ def _crossing(shape: FloatArray, height: FloatArray, side: float) -> FloatArray:
     log_rise = 2 * np.log(REACH[1:]) - np.log(2.0) + shape @ features(u).T  # [R, U]
     climbed = np.maximum.accumulate(log_rise, axis=1)
     out = np.empty(height.shape)
+    row = np.arange(len(height))
     for k in range(height.shape[1]):
-        above = climbed >= height[:, k : k + 1]
-        first = np.where(above.any(axis=1), np.argmax(above, axis=1), len(u) - 1)
-        row = np.arange(len(height))
+        first = np.minimum((climbed < height[:, k : k + 1]).sum(axis=1), len(u) - 1)
         before = np.maximum(first - 1, 0)
         gap = climbed[row, first] - climbed[row, before]
         share = np.where(gap > 0, (height[:, k] - climbed[row, before]) / np.where(gap > 0, gap, 1.0), 1.0)

@@ -17,6 +17,11 @@ WELL_SHARE = 0.2
 WELL_NATS = 0.01
 FAR_SD = 8.0  # the window is widened until its ends rise above the lowest cell by this many sd of noise
 WELL_SD = 2.5  # and by this many sd of noise
+# Second differences of the loss that exceed those further in by this factor are a cliff, not a basin's side.
+CLIFF_RATIO = 8.0
+STEP_RATIO = 4.0  # or by this one, where the loss also rises
+TALL = 2.0  # by this factor above all that is seen nearer, and on the other side
+CLIFF_NATS = 0.1  # and they must be this large, nats per octave squared
 RIVAL_NATS = 0.01  # a second minimum this close to the lowest makes the choice between them uncertain
 
 
@@ -50,10 +55,15 @@ def noise_guess(cells: Cells) -> float:
             each = cells.spread[low] / (cells.count[low] - 1)
             return float(np.sqrt(np.median(each) / np.median(cells.count[low])))
     rough = []
-    for loss in cells.loss:
+    for x, loss in zip(cells.x, cells.loss, strict=True):
         known = loss[~np.isnan(loss)]
-        best = int(np.argmin(known)) if len(known) else 0
-        near = known[max(best - 4, 0) : best + 5]
+        if len(known) < 4:
+            continue
+        best = int(np.argmin(known))
+        first, last = max(best - 4, 0), min(best + 4, len(known) - 1)
+        if first < best < last:
+            first, last = _before_cliff(x[~np.isnan(loss)], known, first, best, last)
+        near = known[first : last + 1]
         rough += list(np.abs(near[:-3] - 3 * near[1:-2] + 3 * near[2:-1] - near[3:]) / np.sqrt(20.0))
     return float(np.percentile(rough, 25) / 0.32) if rough else 0.0
 
@@ -82,6 +92,7 @@ def survey(cells: Cells, k: int, noise: float = 0.0) -> ScaleSurvey:
     lowest, highest = float(x[first]), float(x[last])
     flags = ("two_minima",) if _has_rival(loss[cells.usable[k]], loss[best], noise) else ()
     first, last = _own_well(loss, first, best, last, noise)
+    first, last = _before_cliff(x, loss, first, best, last)
     slots = np.arange(first, last + 1)
     slots = slots[_window(x[slots] - x[best], loss[slots] - loss[best], slots - best, noise)]
     return ScaleSurvey(slots, best, 0, lowest, highest, flags)
@@ -107,6 +118,42 @@ def _own_well(loss: FloatArray, first: int, best: int, last: int, noise: float) 
         fallen = np.flatnonzero(crest - side > WELL_SHARE * (crest - side[0]) + WELL_NATS + WELL_SD * noise)
         ends.append(int(np.argmax(side[: fallen[0]])) if len(fallen) else len(side) - 1)
     return best - max(ends[1], 1), best + max(ends[0], 1)
+
+
+def _before_cliff(x: FloatArray, loss: FloatArray, first: int, best: int, last: int) -> tuple[int, int]:
+    """Cuts the range before a cliff: a run beyond it has left the basin, as a diverged one has.
+
+    The cells next to the lowest are kept, whatever they are: without them there is no basin.
+    """
+    x, loss, middle = x[first : last + 1], loss[first : last + 1], best - first
+    bends = _bends(x, loss)  # at cells 1 ... -2
+    rise, near = loss - loss[middle], np.abs(x - x[middle]) <= WINDOW
+    right = _cliff(bends[middle - 1 :], rise[middle:], rise[: middle + 1][near[: middle + 1]].max())
+    left = _cliff(bends[middle - 1 :: -1], rise[middle::-1], rise[middle:][near[middle:]].max())
+    return best - left, best + right
+
+
+def _cliff(bends: FloatArray, rise: FloatArray, across: float) -> int:
+    """Cells that stay on a side.
+
+    Arguments:
+        bends: second differences from the lowest cell outward, [cells - 1].
+        rise: above the lowest cell, of it and those outward, [cells].
+        across: the largest rise on the other side, within the window.
+    """
+    inner = np.maximum.accumulate(np.maximum(bends, 0.0))[:-1]
+    tall = rise[2:] > TALL * np.maximum(across, rise[1:-1])
+    steep = (bends[1:] > CLIFF_RATIO * inner) | ((bends[1:] > STEP_RATIO * inner) & tall)
+    # A single high run is noise: beyond a cliff the loss stays up.
+    stays = np.minimum.accumulate(rise[:1:-1])[::-1] > 0.5 * (rise[1:-1] + rise[2:])
+    found = np.flatnonzero(steep & stays & (bends[1:] > CLIFF_NATS))
+    return int(found[0]) + 1 if len(found) else len(rise) - 1
+
+
+def _bends(x: FloatArray, loss: FloatArray) -> FloatArray:
+    """Second divided differences (twice the usual: the curvature, if it is one), [cells - 2]."""
+    slope = np.diff(loss) / np.diff(x)
+    return np.asarray(2 * np.diff(slope) / (x[2:] - x[:-2]))
 
 
 def _has_rival(loss: FloatArray, lowest: float, noise: float) -> bool:

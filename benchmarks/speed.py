@@ -1,0 +1,89 @@
+"""How long the fit takes, and how long the same resampling takes with a loop of scipy's `curve_fit`.
+
+python benchmarks/speed.py            # add --many for 10,000 variants
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import curve_fit
+
+from hptransfer.landscape import Landscape
+from hptransfer.quantify import quantify
+
+Array = NDArray[np.float64]
+LOOP_RESAMPLES = 20  # the loop is timed on these and scaled up
+
+
+def landscape(variants: int, scales: int, rates: int, seeds: int) -> Landscape:
+    """Skewed basins on power laws with noise, one variant after another."""
+    rng = np.random.default_rng(0)
+    n = 32.0 * 2.0 ** np.arange(scales)
+    v, k, i, s = (a.ravel() for a in np.indices((variants, scales, rates, seeds)))
+    star = rng.uniform(-9, -7, variants)[v] + rng.uniform(-1, 0, variants)[v] * k * 0.4
+    x = np.round(-8.4 - rates / 2) + i
+    u = x - star
+    loss = 2.5 + 0.8 * (n[k] / 32) ** -0.5 + 0.3 * (np.exp(0.4 * u) - 0.4 * u - 1)
+    loss = loss + 0.003 * rng.standard_normal(len(u))
+    return Landscape(np.char.add("v", v.astype(str)), n[k], 2.0**x, s.astype(str), loss)
+
+
+def surface(at: tuple[Array, Array], *p: float) -> Array:
+    """The joint surface a user would hand to curve_fit: laws of loss, optimum and curvature, cubic basin."""
+    t, x = at
+    l_inf, gain, alpha, x0, drift, log_h, bend, cubic = p
+    u = x - x0 - drift * t
+    return l_inf + gain * np.exp2(-alpha * t) + np.exp(log_h + bend * t) * (u * u / 2 + cubic * u**3 / 6)
+
+
+def loop(land: Landscape, resamples: int) -> float:
+    """Seconds that `resamples` bootstrap refits of every variant take with curve_fit, one after another."""
+    rng = np.random.default_rng(1)
+    started = time.perf_counter()
+    for name in dict.fromkeys(land.variant):
+        rows = land.variant == name
+        t, x, y = np.log2(land.scale[rows] / land.scale.min()), np.log2(land.hp[rows]), land.loss[rows]
+        start = (2.5, 0.8, 0.5, -8.0, -0.2, -3.0, 0.0, 0.0)
+        for _ in range(resamples):
+            pick = rng.integers(0, len(y), len(y))
+            try:
+                curve_fit(surface, (t[pick], x[pick]), y[pick], p0=start, maxfev=2000)
+            except RuntimeError:  # no convergence: time spent all the same
+                continue
+    return time.perf_counter() - started
+
+
+def timed(label: str, land: Landscape, **options: int) -> float:
+    started, cpu = time.perf_counter(), time.process_time()
+    quantify(land, **options)
+    seconds = time.perf_counter() - started
+    print(f"{label:70s} {seconds:8.2f} s  ({time.process_time() - cpu:.2f} s of processor)", flush=True)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--many", action="store_true")
+    args = parser.parse_args()
+    quantify(landscape(1, 3, 5, 1), resamples=100)
+    study = landscape(16, 5, 9, 3)
+    ours = timed("16 variants x 5 scales x 9 LRs x 3 seeds, 1,000 resamples, hold-out", study)
+    bare = timed("the same without the hold-out refit", study, holdout=0)
+    timed("1,000 small landscapes (4 scales x 7 LRs), 1,000 resamples, hold-out", landscape(1000, 4, 7, 1))
+    timed("the same without the hold-out refit", landscape(1000, 4, 7, 1), holdout=0)
+    seconds = loop(study, LOOP_RESAMPLES) * 1000 / LOOP_RESAMPLES
+    print(f"{'curve_fit loop, 1,000 resamples of the same 16 variants (scaled up)':70s} {seconds:8.2f} s")
+    print(f"{'curve_fit loop / ours with everything':70s} {seconds / ours:8.1f} x")
+    print(f"{'curve_fit loop / ours without the hold-out':70s} {seconds / bare:8.1f} x")
+    if args.many:
+        timed("10,000 variants (3 scales x 6 LRs), 200 resamples", landscape(10_000, 3, 6, 1), resamples=200)
+
+
+if __name__ == "__main__":
+    main()
