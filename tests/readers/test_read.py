@@ -3,7 +3,7 @@ import decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.errors import LandscapeError
@@ -164,7 +164,6 @@ CELLS = st.one_of(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     st.lists(
         st.fixed_dictionaries(
