@@ -134,7 +134,7 @@ def _variant(
             predict(basins, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets
         ),
         holdouts=holdouts,
-        verdict=decide(basins, regrets, holdouts, s.tolerance, landscape),
+        verdict=decide(basins, regrets, holdouts, s, landscape),
         flags=_flags(basins, laws),
         draws=_kept(parts, keep),
     )

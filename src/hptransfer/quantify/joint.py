@@ -10,6 +10,7 @@ import numpy as np
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, IntArray
 from hptransfer.quantify.laws import (
+    CURVATURE_PER_MISFIT,
     SCATTER_LOG_CURVATURE,
     SCATTER_OCTAVES,
     SCATTER_PER_MISFIT,
@@ -68,7 +69,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     t = np.log2(scale)
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
-    curved = SCATTER_LOG_CURVATURE + SCATTER_PER_MISFIT * basins.misfit
+    curved = SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * basins.misfit
     families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
     if len(scale) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])

@@ -13,10 +13,11 @@ from hptransfer.quantify.cells import IntArray
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
 # differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit.
 SCATTER_OCTAVES = 0.002
-SCATTER_PER_MISFIT = 0.25  # octaves, and nothing more for log curvature
+SCATTER_PER_MISFIT = 0.25  # octaves
+CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.01
-RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 10))  # beta of the offset family
-SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 12), np.geomspace(0.03, 30.0, 18)])
+RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 9))  # beta of the offset family
+SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hptransfer.quantify import stacks
 from hptransfer.quantify.cells import BoolArray, IntArray
 
 SCATTER_NATS = 0.001
-ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 60))
+ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 40))
 ALPHA_PRIOR = (np.log(0.5), 1.2)  # centre and sd of log alpha; weak, keeps thin data off the bounds
 
 

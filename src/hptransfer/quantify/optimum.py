@@ -39,6 +39,7 @@ class Basins:
         fitted: True where there is an optimum inside the grid, shape [K].
         edge: -1 where the lowest cell is the leftmost, +1 where it is the rightmost, else 0, shape [K].
         low, high: range the optimum must lie in, octaves; infinite where nothing bounds it, shape [K].
+        first, last: log2 eta of the outermost cells that were fitted, shape [K]; NaN where there is no fit.
         x: log2 eta*, shape [K]; NaN where there is no fit. loss, log_h: likewise.
         x_draws: shape [B, K]; and loss_draws, log_h_draws likewise.
         shape: coefficients of the shared shape, [FEATURES]. shape_draws: [B, FEATURES].
@@ -52,6 +53,8 @@ class Basins:
     edge: IntArray
     low: FloatArray
     high: FloatArray
+    first: FloatArray
+    last: FloatArray
     x: FloatArray
     loss: FloatArray
     log_h: FloatArray
@@ -73,6 +76,21 @@ class Basins:
     def excess_at(self, k: int, x: FloatArray) -> FloatArray:
         """As `excess_draws`, for the point estimate."""
         return excess(x - self.x[k], self.log_h[k], self.shape)
+
+    def regret_at(self, k: int, x: FloatArray) -> FloatArray:
+        """Loss above the optimum of scale k at x = log2 eta, nats: the basin's, and what was seen outside it."""
+        return np.maximum(self.excess_at(k, x), self._seen(k, x) - self.loss[k])
+
+    def regret_draws(self, k: int, x: FloatArray) -> FloatArray:
+        """As `regret_at`, one value a draw; x is [B]."""
+        return np.maximum(self.excess_draws(k, x), self._seen(k, x) - self.loss_draws[:, k])
+
+    def _seen(self, k: int, x: FloatArray) -> FloatArray:
+        """Runs' loss interpolated at x; minus infinity where the fit covers x or the grid does not."""
+        usable = self.cells.usable[k]
+        grid, loss = self.cells.x[k, usable], self.cells.loss[k, usable]
+        outside = ((x < self.first[k]) | (x > self.last[k])) & (grid[0] <= x) & (x <= grid[-1])
+        return np.where(outside, np.interp(x, grid, loss), -np.inf)
 
     def wall(self, k: int) -> float:
         """log2 of the lowest diverged hyperparameter right of the optimum of scale k; infinite if none."""
@@ -215,6 +233,8 @@ def _empty(cells: Cells, found: list[ScaleSurvey], draws: int) -> Basins:
         edge=np.array([s.edge for s in found]),
         low=np.array([s.low for s in found]),
         high=np.array([s.high for s in found]),
+        first=np.array([_outermost(cells, k, s, 0) for k, s in enumerate(found)]),
+        last=np.array([_outermost(cells, k, s, -1) for k, s in enumerate(found)]),
         x=point,
         loss=point,
         log_h=point,
@@ -227,6 +247,10 @@ def _empty(cells: Cells, found: list[ScaleSurvey], draws: int) -> Basins:
         misfit=float("nan"),
         flags=tuple(s.flags for s in found),
     )
+
+
+def _outermost(cells: Cells, k: int, found: ScaleSurvey, end: int) -> float:
+    return float(cells.x[k, found.slots[end]]) if len(found.slots) else float("nan")
 
 
 def _picks(weight: FloatArray, draws: int, seed: int, v: int, common: float) -> IntArray:

@@ -82,24 +82,41 @@ def _expected_regret(
 
 def regret_between(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
     """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it."""
+    return _regret(basins, k, x, x_draws, level)[0]
+
+
+def _regret(
+    basins: Basins, k: int, x: float, x_draws: FloatArray, level: float
+) -> tuple[Estimate, FloatArray | None]:
     if not np.isfinite(x):
-        return missing("no_optimum")
+        return missing("no_optimum"), None
     cells = basins.cells
     usable = cells.usable[k]
     if not usable.any():
-        return missing("all_diverged")
+        return missing("all_diverged"), None
     if basins.fitted[k]:
         if x > basins.wall(k):
-            return missing("diverged")
-        value = float(basins.excess_at(k, np.asarray(x)))
-        return estimate(value, basins.excess_draws(k, x_draws), level)
+            return missing("diverged"), None
+        value, draws = float(basins.regret_at(k, np.asarray(x))), basins.regret_draws(k, x_draws)
+        return estimate(value, draws, level), draws
     grid, loss = cells.x[k, usable], cells.loss[k, usable]
     if not grid[0] <= x <= grid[-1]:
-        return missing("outside_grid")
+        return missing("outside_grid"), None
     value = float(np.interp(x, grid, loss) - loss.min())
     low, _ = limits(np.interp(x_draws, grid, loss) - loss.min(), level)
     # The best run bounds the optimum's loss from above, so the regret from below only.
-    return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",))
+    return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",)), None
+
+
+def kept_elsewhere(basins: Basins, coordinates: str, level: float) -> Estimate:
+    """Regret at the largest scale of keeping the smallest's optimum unchanged in the other coordinates.
+
+    eta_mup = eta_sp x m: keeping eta_mup divides eta_sp by the ratio of scales, and the other way round.
+    """
+    octaves = float(np.log2(basins.cells.scale[-1] / basins.cells.scale[0]))
+    shift = -octaves if coordinates == "sp" else octaves
+    k = len(basins.cells.scale) - 1
+    return regret_between(basins, k, basins.x[0] + shift, basins.x_draws[:, 0] + shift, level)
 
 
 def scale_factor(loss: LossFit, scale: float, regret: Estimate, draws: FloatArray, level: float) -> Estimate:
@@ -127,10 +144,9 @@ def all_regrets(basins: Basins, loss: LossFit | None, level: float) -> tuple[Reg
     scale = basins.cells.scale
     for k in range(len(scale)):
         for j in range(k):
-            regret = regret_between(basins, k, basins.x[j], basins.x_draws[:, j], level)
+            regret, draws = _regret(basins, k, basins.x[j], basins.x_draws[:, j], level)
             factor = missing("no_laws")
-            if loss is not None and basins.fitted[k] and basins.fitted[j]:
-                draws = basins.excess_draws(k, basins.x_draws[:, j])
+            if loss is not None and draws is not None:
                 factor = scale_factor(loss, float(scale[k]), regret, draws, level)
             out.append(Regret(float(scale[j]), float(scale[k]), regret, factor))
     return tuple(out)

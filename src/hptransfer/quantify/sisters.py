@@ -15,7 +15,9 @@ from hptransfer.quantify.shapes import features
 DECADES = 3.0  # LR sensitivity looks at this much of the axis, centred on the optimum (arXiv:2309.14322)
 BAND = 1.0025  # losses up to this factor of the optimum's are near-optimal
 NOISE_SD = 2.0  # a wider model is called worse where it is so by this many standard errors
-REACH = np.linspace(0.0, 6.0, 61)  # octaves either side of the optimum that the band is looked for in
+REACH = np.concatenate(
+    [[0.0], np.geomspace(0.05, 6.0, 32)]
+)  # octaves either side of the optimum that the band is looked for in
 
 Part = tuple[Estimate, FloatArray | None]
 

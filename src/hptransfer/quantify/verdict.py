@@ -6,7 +6,9 @@ import numpy as np
 
 from hptransfer.landscape import Landscape
 from hptransfer.quantify.optimum import Basins
+from hptransfer.quantify.predict import kept_elsewhere
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SuggestedRun, Verdict
+from hptransfer.quantify.settings import Settings
 
 MAX_SEEDS = 16
 AROUND = 4  # cells nearest an optimum that more seeds are suggested for
@@ -17,23 +19,32 @@ def decide(
     basins: Basins,
     regrets: tuple[Regret, ...],
     holdouts: tuple[HoldOut, ...],
-    tolerance: float,
+    settings: Settings,
     landscape: Landscape,
 ) -> Verdict:
     """Keep the value, or extrapolate the law, or neither, or not known (QUANTIFY section 6)."""
-    scale = basins.cells.scale
+    scale, tolerance = basins.cells.scale, settings.tolerance
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
     # The law is judged on one scale held out, the largest, whatever more was held out.
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
     where = f"at scale {scale[-1]:g}"
-    text = f"{where} keeping the value costs {_say(kept)}, extrapolating the law costs {_say(law)}"
+    keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings)}"
+    text = f"{keeping}, extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
-        return Verdict("invariant", f"{where} keeping the value costs {_say(kept)}", tolerance)
+        return Verdict("invariant", keeping, tolerance)
     if law.high is not None and law.high < tolerance:
         return Verdict("predictable", text, tolerance)
     if kept.low is not None and law.low is not None and min(kept.low, law.low) > tolerance:
         return Verdict("unpredictable", text, tolerance)
     return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, landscape))
+
+
+def _elsewhere(basins: Basins, settings: Settings) -> str:
+    """What keeping the value costs in the other coordinates, where the rule's are known."""
+    if settings.coordinates is None or len(basins.cells.scale) < 2:
+        return ""
+    other = "muP" if settings.coordinates == "sp" else "SP"
+    return f" (in {other} coordinates {_say(kept_elsewhere(basins, settings.coordinates, settings.level))})"
 
 
 def _say(regret: Estimate) -> str:
