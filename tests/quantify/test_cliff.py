@@ -62,3 +62,14 @@ def test_a_cliff_is_cut_and_bounds_the_optimum() -> None:
 def test_a_basins_own_side_is_kept(losses: list[float]) -> None:
     best = int(np.argmin(losses))
     assert {best + 1, best + 2} <= set(slots_of(losses))
+
+
+def test_a_regret_outside_the_fit_is_what_runs_there_gave() -> None:
+    fit = quantify(landscape_of(MEASURED), resamples=200, coordinates="sp").variants["v"]
+    kept = next(r.regret for r in fit.regret if (r.source, r.to) == (32, 128))
+    eta = fit.optima[0].hp.value
+    assert eta is not None
+    start, losses = MEASURED[128]
+    seen = float(np.interp(np.log2(eta), start + np.arange(len(losses)), losses)) - min(losses)
+    assert kept.value == pytest.approx(seen, abs=0.05)
+    assert "or in muP coordinates" in fit.verdict.reason

@@ -78,12 +78,12 @@ class Basins:
         return excess(x - self.x[k], self.log_h[k], self.shape)
 
     def regret_at(self, k: int, x: FloatArray) -> FloatArray:
-        """Loss above the optimum of scale k at x = log2 eta, nats: the basin's, and what was seen outside it."""
-        return np.maximum(self.excess_at(k, x), self._seen(k, x) - self.loss[k])
+        """Loss above the optimum of scale k at x = log2 eta, nats; outside the fit, as seen."""
+        return np.asarray(np.maximum(self.excess_at(k, x), self._seen(k, x) - self.loss[k]))
 
     def regret_draws(self, k: int, x: FloatArray) -> FloatArray:
         """As `regret_at`, one value a draw; x is [B]."""
-        return np.maximum(self.excess_draws(k, x), self._seen(k, x) - self.loss_draws[:, k])
+        return np.asarray(np.maximum(self.excess_draws(k, x), self._seen(k, x) - self.loss_draws[:, k]))
 
     def _seen(self, k: int, x: FloatArray) -> FloatArray:
         """Runs' loss interpolated at x; minus infinity where the fit covers x or the grid does not."""

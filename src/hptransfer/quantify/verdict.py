@@ -29,7 +29,7 @@ def decide(
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
     where = f"at scale {scale[-1]:g}"
     keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings)}"
-    text = f"{keeping}, extrapolating the law costs {_say(law)}"
+    text = f"{keeping}; extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
         return Verdict("invariant", keeping, tolerance)
     if law.high is not None and law.high < tolerance:
@@ -44,7 +44,7 @@ def _elsewhere(basins: Basins, settings: Settings) -> str:
     if settings.coordinates is None or len(basins.cells.scale) < 2:
         return ""
     other = "muP" if settings.coordinates == "sp" else "SP"
-    return f" (in {other} coordinates {_say(kept_elsewhere(basins, settings.coordinates, settings.level))})"
+    return f", or in {other} coordinates {_say(kept_elsewhere(basins, settings.coordinates, settings.level))}"
 
 
 def _say(regret: Estimate) -> str:
