@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hptransfer.errors import HPTransferError, RuleError
@@ -103,6 +103,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["name", "roles", "attention", "tied", "depth", "optimizer", "like", "x"]), plain

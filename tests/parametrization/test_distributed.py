@@ -63,6 +63,11 @@ def check(wrap: str) -> dict[str, Any]:
             scaling.init_(wrapped)
         except RuleError as error:
             found["late init"] = str(error)
+        plain = scaling.init_(build(32), seed=4)
+        scaling.init_(wrapped, seed=4)
+        same = zip(plain.parameters(), wrapped.parameters(), strict=True)
+        matrices = [torch.equal(a, b.full_tensor()) for a, b in same if a.dim() == 2]
+        found["seeded"] = all(matrices) and len(matrices) > 5
     return found
 
 
@@ -96,4 +101,5 @@ def test_verify_under(wrap: str, rank: int, found: dict[tuple[str, int], dict[st
     assert seen["factor"] == pytest.approx(1 / 3)
     assert seen["caught"]
     if wrap == "fsdp":
-        assert "init_ must come before fully_shard" in seen["late init"]
+        assert "init_ must come before fully_shard or be given a seed" in seen["late init"]
+        assert seen["seeded"]

@@ -70,6 +70,13 @@ def test_a_seed_redraws_by_name_alone() -> None:
     assert not torch.equal(first["readout.weight"], model.readout.weight)
 
 
+def test_a_padding_row_stays_zero() -> None:
+    model = nn.Embedding(5, 32, padding_idx=2)
+    hpt.scale(model, base=nn.Embedding(5, 8, padding_idx=2)).init_(model, seed=0)
+    assert (model.weight[2] == 0).all()
+    assert (model.weight[3] != 0).all()
+
+
 def test_the_rule_s_own_init() -> None:
     model, scaling = scaled("mup")
     found = stds(scaling.init_(model, seed=0, std="rule"))

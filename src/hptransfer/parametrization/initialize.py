@@ -65,10 +65,15 @@ def init_(scaling: Scaling, model: nn.Module, seed: int | None, std: Literal["ba
     for plan in scaling.tensors:
         if plan.role not in MATRIX_ROLES:
             continue
-        weight = live[plan.name].parameter
-        _check_place(plan.name, weight)
+        owned = live[plan.name]
+        _check_place(plan.name, owned.parameter, seed)
         wanted = _rule_std(plan) if std == "rule" else _ratio_std(plan)
-        _set_std(plan.name, weight, wanted, seed)
+        if wanted == 0.0:
+            continue
+        if seed is None:
+            _rescale(owned.parameter, wanted)
+        else:
+            _redraw(owned, wanted, seed)
     return apply_(scaling, model)
 
 
@@ -93,22 +98,43 @@ def _rule_std(plan: TensorPlan) -> float:
     return float(fan_in**-0.5) * plan.factors.init
 
 
-def _set_std(name: str, weight: torch.Tensor, wanted: float, seed: int | None) -> None:
+def _rescale(weight: torch.Tensor, wanted: float) -> None:
     found = base_std(weight)
-    if wanted == 0.0 or not found:
-        return
-    if seed is None:
+    if found:
         weight.mul_(wanted / found)
-        return
-    # By name, so that one more tensor elsewhere, another order or another device changes no draw.
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+
+def _redraw(owned: Owned, wanted: float, seed: int) -> None:
+    """Normal draws by seed and name, so that another order, device or sharding changes none."""
+    weight = owned.parameter
+    digest = hashlib.sha256(f"{seed}:{owned.name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-    draws = torch.randn(tuple(weight.shape), generator=generator, dtype=torch.float64)
-    weight.copy_((draws * wanted).to(weight.dtype))
+    draws = torch.randn(shape_of(weight), generator=generator, dtype=torch.float64) * wanted
+    padding = getattr(owned.module, "padding_idx", None)
+    if padding is not None:
+        draws[padding] = 0
+    draws = draws.to(weight.dtype)
+    if is_sharded(weight):
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        assert isinstance(weight, DTensor)
+        # Every process draws all of the tensor and keeps its part: nothing need be sent.
+        local = draws.to(weight.device)
+        weight.copy_(distribute_tensor(local, weight.device_mesh, weight.placements, src_data_rank=None))
+    else:
+        weight.copy_(draws)
 
 
-def _check_place(name: str, weight: torch.Tensor) -> None:
+def is_sharded(weight: torch.Tensor) -> bool:
+    """Whether it is a DTensor, as under FSDP2."""
+    return type(weight.data).__name__ == "DTensor"
+
+
+def _check_place(name: str, weight: torch.Tensor, seed: int | None) -> None:
     if weight.is_meta:
         raise RuleError(f"the model must have weights to be initialised, but {name} is on the meta device")
-    if type(weight.data).__name__ == "DTensor":
-        raise RuleError(f"init_ must come before fully_shard, but {name} is sharded already")
+    if seed is None and is_sharded(weight):
+        raise RuleError(
+            f"init_ must come before fully_shard or be given a seed, but {name} is sharded already: its own "
+            "draws cannot be rescaled part by part"
+        )

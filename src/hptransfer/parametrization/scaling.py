@@ -79,15 +79,16 @@ class Scaling:
         """Sets initial weights and forward multipliers in place; a second call changes nothing.
 
         Args:
-            model: whose tensors are on a real device, not yet sharded.
-            seed: of normal draws, by tensor name; None keeps the model's own draws and rescales them.
+            model: whose tensors are on a real device; sharded by FSDP2 only with a seed.
+            seed: of normal draws, by tensor name, the same however the model is sharded; None keeps the
+                model's own draws and rescales them.
             std: `base`: the base model's measured std x the rule's factor, tensor by tensor; `rule`: what
                 the rule starts from (hidden and readout 1/sqrt(base fan-in), embeddings one) x its factor.
                 Constant tensors (gains, zero biases), vectors and scalars stay as they are.
 
         Raises:
-            RuleError: the model is not the one that was scaled, is on the meta device or sharded, or `std`
-                is `base` and the base was on the meta device.
+            RuleError: the model is not the one that was scaled, is on the meta device, or sharded without
+                a seed; or `std` is `base` and the base was on the meta device.
         """
         return init_(self, model, seed, std)
 
