@@ -115,7 +115,7 @@ class RunRecord:
         status: `done`; `diverged` (a result); `failed` (a fault, retried).
         loss: final validation loss, nats per token; NaN where diverged or failed.
         loss_se: its standard error over validation sequences.
-        initial_loss: validation loss before the first step.
+        initial_loss: validation loss before the first step, on the first few of the held-out sequences.
         curve: (step, training loss of that batch), thinned to at most some hundred points.
         diverged_step: first step whose loss was not finite, where there was one.
         tokens: training tokens.

@@ -66,7 +66,7 @@ def train_stack(runs: Sequence[RunSpec], *, compiled: bool, on_step: OnStep | No
     model, state = initial_state(runs)
     settings = stack_settings(runs)
     validation = torch.from_numpy(validation_sequences(corpus, first.data, first.model))
-    before = _evaluate(model, state, settings, validation)
+    before = _evaluate(model, state, settings, validation[:_EVALUATION_CHUNK])  # no need to know it well
     losses = _train(
         runs, _step(first.model, _shared(first.train), compiled), state, settings, corpus, on_step
     )
