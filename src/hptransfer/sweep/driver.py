@@ -103,7 +103,7 @@ class Driver:
         with suppress(Empty):
             while True:
                 self.progress.report(self._reports.get_nowait())
-        for future in sorted(done, key=lambda f: isinstance(f.exception(), HPTransferError)):
+        for future in sorted(done, key=_refused):
             stack = self._pending[future]
             records = self._settle(engine, stack, future)
             del self._pending[future]
@@ -149,6 +149,10 @@ class Driver:
             for future, stack in self._pending.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
                     self._keep(stack, future.result())
+
+
+def _refused(future: Future[Results]) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), HPTransferError)
 
 
 def _failed(stack: Stack, reason: str) -> Results:

@@ -210,13 +210,16 @@ def _take_lock(folder: Path) -> int:
         raise StoreError(f"a study's folder must be writable, but {folder}: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(lock)
         raise StoreError(
             f"a study must have one driver, but process {holder} is running the one in {folder}: "
             "wait for it, or end it"
         ) from None
+    except OSError as error:  # a file system without locks
+        os.close(lock)
+        raise StoreError(f"a study's folder must allow file locks, but {folder}: {error.strerror}") from error
     try:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
