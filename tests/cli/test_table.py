@@ -116,7 +116,10 @@ def test_hugging_face_families() -> None:
     rows = rows_of(out)
     assert rows["transformer.wte.weight"][:2] == ["embedding", "512x64"]
     assert rows["transformer.h.0.attn.c_attn.weight"][0] == "hidden"
+    assert "input of the tied lm_head x 0.5" in out
     assert "attention logits" not in table("mup", "--model", "mamba", "--widths", "32")
+    between = table("sp", "--diff", "mup", "--model", "gpt2", "--widths", "32,64").splitlines()
+    assert ["64", "lm_head", "(tied)", "multiplier", "1", "0.5"] in [line.split() for line in between]
 
 
 @pytest.mark.parametrize(

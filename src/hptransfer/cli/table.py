@@ -116,7 +116,7 @@ def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
         other = build(shape.model, 2 * base, **sizes) if width == base else None
     found = scale(here, base=at_base, rule=rule, optimizer=rule.optimizer, other=other, narrower=True)
     attention = found.attention[0].value if found.attention else None
-    return Block(rule, width, base, attention, tuple(found.table()))
+    return Block(rule, width, base, attention, tuple(found.table()), tuple(found.tied_factors(here)))
 
 
 def _config(width: int, shape: Shape) -> ModelConfig:

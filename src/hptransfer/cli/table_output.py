@@ -32,6 +32,7 @@ class Block:
         base: width at which every rule is the same.
         attention: factor on attention logits; None where the model has no attention.
         rows: what every tensor gets.
+        tied: factors on what layers read that share an embedding's tensor, by layer; empty where none does.
     """
 
     rule: Rule
@@ -39,6 +40,7 @@ class Block:
     base: int
     attention: float | None
     rows: tuple[TensorSettings, ...]
+    tied: tuple[tuple[str, float], ...] = ()
 
     @property
     def head(self) -> str:
@@ -47,6 +49,7 @@ class Block:
         return (
             f"{self.rule.name} at width {self.width} (m = {self.width / self.base:g}, base {self.base}), "
             f"{self.rule.coordinates} coordinates{attention}"
+            + "".join(f"; input of the tied {layer} x {factor:.4g}" for layer, factor in self.tied)
         )
 
 
@@ -95,16 +98,10 @@ def _differences(a: Block, b: Block) -> list[tuple[str, ...]]:
                 found[(str(a.width), name, setting.replace("_", " "), f"{x:.4g}", f"{y:.4g}")] = None
     if a.attention is not None and b.attention is not None and not math.isclose(a.attention, b.attention):
         found[(str(a.width), "attention logits", "scale", f"{a.attention:.4g}", f"{b.attention:.4g}")] = None
-    tied = [_tied(block) for block in (a, b)]
-    if tied[0] != tied[1]:
-        found[(str(a.width), "tied logits", "multiplier", *tied)] = None
+    for (layer, x), (_, y) in zip(a.tied, b.tied, strict=True):
+        if not math.isclose(x, y, rel_tol=1e-9):
+            found[(str(a.width), f"{layer} (tied)", "multiplier", f"{x:.4g}", f"{y:.4g}")] = None
     return list(found)
-
-
-def _tied(block: Block) -> str:
-    """Factor on the logits where readout and embedding share a tensor."""
-    rule, m = block.rule, block.width / block.base
-    return "1" if rule.tied is None else f"{m ** (rule.roles['embedding'].multiplier + rule.tied):.4g}"
 
 
 def _verdict(one: Rule, other: Rule) -> str:

@@ -57,7 +57,7 @@ def module_factors(
             if wanted / native != 1.0:
                 _add(found, here, owner, wanted / native, f"multiplier on {tensor.name}", rule)
         if tensor.role == "embedding" and rule.tied is not None:
-            for logits in _tied_readouts(tensor, here):
+            for logits in tied_readouts(tensor, here):
                 factor = wanted * tensor.ratio ** (rule.tied - _native_logits(model))
                 _add(found, here, logits, factor, f"factor on the logits of the tied {tensor.name}", rule)
     if rule.residual and pairing.depth_ratio != 1.0:
@@ -95,7 +95,7 @@ def _appliers(tensor: TensorRole, here: Mapping[str, nn.Module]) -> list[str]:
     return [owner, *(other for other in others if isinstance(here[other], nn.Embedding))]
 
 
-def _tied_readouts(tensor: TensorRole, here: Mapping[str, nn.Module]) -> list[str]:
+def tied_readouts(tensor: TensorRole, here: Mapping[str, nn.Module]) -> list[str]:
     """Modules that apply an embedding's tensor as a readout."""
     owners = [alias.rpartition(".")[0] for alias in tensor.aliases]
     return [owner for owner in owners if not isinstance(here[owner], nn.Embedding)]

@@ -18,10 +18,11 @@ from hptransfer.parametrization.exponents import Coordinates, Family, Role, Role
 from hptransfer.parametrization.forward import AttentionSite, Factor
 from hptransfer.parametrization.groups import Decay, Eps, Expected, Kind, muon_groups, optimizer_groups
 from hptransfer.parametrization.initialize import apply_, base_std, init_
-from hptransfer.parametrization.multipliers import module_factors
+from hptransfer.parametrization.multipliers import module_factors, tied_readouts
 from hptransfer.parametrization.pairing import Pairing, pair
 from hptransfer.parametrization.roles import TensorRole, paired_roles
 from hptransfer.parametrization.rules import in_coordinates, role_settings
+from hptransfer.parametrization.shapes import modules
 from hptransfer.parametrization.table import TensorSettings
 from hptransfer.parametrization.verify import Verification, verify
 
@@ -170,6 +171,17 @@ class Scaling:
                 eps=plan.factors.eps,
             )
             for plan in self.tensors
+        ]
+
+    def tied_factors(self, model: nn.Module) -> list[tuple[str, float]]:
+        """Layers that apply an embedding's tensor as a readout, each with the factor on its input."""
+        here = modules(model)
+        factors = {factor.module: factor.on_input for factor in self.factors}
+        return [
+            (layer, factors.get(layer, 1.0))
+            for plan in self.tensors
+            if plan.role == "embedding"
+            for layer in tied_readouts(plan.tensor, here)
         ]
 
     def __repr__(self) -> str:
