@@ -1,5 +1,6 @@
 import copy
 import math
+import pickle
 from collections import Counter
 
 import pytest
@@ -430,6 +431,17 @@ def test_a_meta_base_gives_shapes_alone() -> None:
         scaling.init_(model, std="both")
     with pytest.raises(RuleError, match="is on the meta device"):
         scaling.init_(Transformer(WIDTH).to("meta"), std="rule")
+
+
+def test_a_scaling_and_a_scaled_model_can_be_copied_and_pickled() -> None:
+    model, scaling = scaled("mup-tp5-table9")
+    scaling.init_(model)
+    groups = scaling.param_groups(model, lr=0.01)
+    for again in (copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))):
+        twin, same = again(model), again(scaling)
+        assert same.rule == scaling.rule
+        assert [g["lr"] for g in same.param_groups(twin, lr=0.01)] == [g["lr"] for g in groups]
+        same.verify(twin, torch.optim.AdamW(same.param_groups(twin, lr=0.01)))
 
 
 def test_frozen_tensors_are_left_out() -> None:

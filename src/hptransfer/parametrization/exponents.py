@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
 Coordinates = Literal["sp", "mup"]
@@ -59,6 +59,15 @@ class Rule:
     residual: float = 0.0
     depth: Mapping[Role, Exponents] = field(default_factory=lambda: MappingProxyType({}))
     depths: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "roles": dict(self.roles), "depth": dict(self.depth)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A read-only view of a mapping cannot be copied or pickled, what it shows can.
+        proxied = {name: MappingProxyType(state[name]) for name in ("roles", "depth")}
+        for name, value in (state | proxied).items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
