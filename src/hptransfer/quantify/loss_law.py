@@ -154,10 +154,13 @@ def _two_parameters(
     gain = (yp * s11 - y1 * s1p) / det
     chi2 = total - level * y1 - gain * yp
     at_floor = (level < 0) & floor
-    gain = np.where(at_floor, yp / spp, gain)
-    level = np.where(at_floor, 0.0, level)
-    chi2 = np.where(at_floor, total - yp**2 / spp, chi2)
+    if at_floor.any():
+        gain = np.where(at_floor, yp / spp, gain)
+        level = np.where(at_floor, 0.0, level)
+        chi2 = np.where(at_floor, total - yp**2 / spp, chi2)
     rising = gain <= 0
-    level = np.where(rising, y1 / s11, level)
-    chi2 = np.where(rising, total - y1**2 / s11, chi2)
-    return level, np.where(rising, 0.0, gain), at_floor, chi2
+    if rising.any():
+        level = np.where(rising, y1 / s11, level)
+        chi2 = np.where(rising, total - y1**2 / s11, chi2)
+        gain = np.where(rising, 0.0, gain)
+    return level, gain, at_floor, chi2

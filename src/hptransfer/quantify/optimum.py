@@ -14,9 +14,10 @@ from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, Cells, IntArray
 from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, State
 from hptransfer.quantify.pairing import shared_noise
+from hptransfer.quantify.resample import limits
 from hptransfer.quantify.search import Posterior, draw, fit
 from hptransfer.quantify.shapes import FEATURES, excess
-from hptransfer.quantify.survey import ScaleSurvey, noise_guess, survey
+from hptransfer.quantify.survey import ScaleSurvey, survey_all
 
 THREADS = min(os.cpu_count() or 1, 4)
 CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory
@@ -149,10 +150,7 @@ def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Se
 
 
 def _fit_part(cells: Sequence[Cells]) -> _Part:
-    noises = [noise_guess(c) for c in cells]
-    surveys = [
-        [survey(c, k, noise) for k in range(len(c.scale))] for c, noise in zip(cells, noises, strict=True)
-    ]
+    surveys = [survey_all(c) for c in cells]
     chosen = [v for v, survey_v in enumerate(surveys) if any(len(s.slots) for s in survey_v)]
     if not chosen:
         return _Part(cells, surveys, chosen, None, None)
@@ -333,8 +331,8 @@ def _checked(basins: Basins, doubt: FloatArray, inflate: FloatArray) -> Basins:
             found.append("own_shape")
         if (inflate[j] > 1).any():
             found.append("outliers")
-        span = np.subtract(*np.percentile(basins.x_draws[:, k], [97.5, 2.5]))
-        if span > FLAT_SHARE * (basins.high[k] - basins.low[k]):
+        low, high = limits(basins.x_draws[:, k], 0.95)
+        if high - low > FLAT_SHARE * (basins.high[k] - basins.low[k]):
             found.append("flat")
         flags[k] = tuple(found)
     gone = basins.fitted & ~fitted

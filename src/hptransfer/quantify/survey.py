@@ -23,6 +23,7 @@ STEP_RATIO = 4.0  # or by this one, where the loss also rises
 TALL = 2.0  # by this factor above all that is seen nearer, and on the other side
 CLIFF_NATS = 0.1  # and they must be this large, nats per octave squared
 RIVAL_NATS = 0.01  # a second minimum this close to the lowest makes the choice between them uncertain
+RIVAL_SD = 2.0  # or closer, in sd of noise
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,36 @@ def noise_guess(cells: Cells) -> float:
     return float(np.percentile(rough, 25) / 0.32) if rough else 0.0
 
 
-def survey(cells: Cells, k: int, noise: float = 0.0) -> ScaleSurvey:
-    """Looks at scale k. Diverged cells wall the range off: what lies beyond them is not this basin."""
+def survey_all(cells: Cells) -> list[ScaleSurvey]:
+    """Every scale of a variant; of two minima nearly as low, the one on the line of the other scales."""
+    noise = noise_guess(cells)
+    found = [survey(cells, k, noise) for k in range(len(cells.scale))]
+    split = [k for k, s in enumerate(found) if "two_minima" in s.flags]
+    clear = [k for k, s in enumerate(found) if len(s.slots) and k not in split]
+    if not split or len(clear) < 3:
+        return found
+    t, x = np.log2(cells.scale), np.array([cells.x[k, s.best] for k, s in enumerate(found)])
+    pairs = [(i, j) for j in clear for i in clear if i < j]
+    slope = float(np.median([(x[j] - x[i]) / (t[j] - t[i]) for i, j in pairs]))
+    level = float(np.median([x[k] - slope * t[k] for k in clear]))
+    for k in split:
+        minima = np.array([found[k].best, *_rivals(cells.loss[k], noise)])
+        nearest = int(minima[np.argmin(np.abs(cells.x[k, minima] - level - slope * t[k]))])
+        if nearest != found[k].best:
+            found[k] = survey(cells, k, noise, nearest)
+    return found
+
+
+def survey(cells: Cells, k: int, noise: float = 0.0, best: int | None = None) -> ScaleSurvey:
+    """Looks at scale k around its lowest cell, or around another minimum, slot `best`.
+
+    Diverged cells wall the range off: what lies beyond them is not this basin.
+    """
     nothing = np.zeros(0, dtype=np.int64)
     if not cells.usable[k].any():
         return ScaleSurvey(nothing, 0, 0, -np.inf, np.inf, ("all_diverged",))
     x, loss = cells.x[k], cells.loss[k]
-    best = int(np.nanargmin(loss))
+    best = int(np.nanargmin(loss)) if best is None else best
     wall = ~np.isnan(x) & cells.censored[k]
     left, right = np.flatnonzero(wall[:best]), np.flatnonzero(wall[best:])
     first = int(left[-1]) + 1 if len(left) else 0
@@ -90,7 +114,7 @@ def survey(cells: Cells, k: int, noise: float = 0.0) -> ScaleSurvey:
         high = float(x[last + 1]) if len(right) else np.inf
         return ScaleSurvey(nothing, best, 1, float(x[best - 1]), high, ("at_edge",))
     lowest, highest = float(x[first]), float(x[last])
-    flags = ("two_minima",) if _has_rival(loss[cells.usable[k]], loss[best], noise) else ()
+    flags = ("two_minima",) if _rivals(loss, noise) else ()
     first, last = _own_well(loss, first, best, last, noise)
     first, last = _before_cliff(x, loss, first, best, last)
     slots = np.arange(first, last + 1)
@@ -156,11 +180,16 @@ def _bends(x: FloatArray, loss: FloatArray) -> FloatArray:
     return np.asarray(2 * np.diff(slope) / (x[2:] - x[:-2]))
 
 
-def _has_rival(loss: FloatArray, lowest: float, noise: float) -> bool:
-    """Whether another cell is nearly as low with a clear crest in between."""
-    best = int(np.argmin(loss))
-    for side in (loss[best:], loss[: best + 1][::-1]):
-        climbed = np.maximum.accumulate(side) - side > WELL_NATS + WELL_SD * noise
-        if (climbed & (side - lowest < RIVAL_NATS)).any():
-            return True
-    return False
+def _rivals(loss: FloatArray, noise: float) -> list[int]:
+    """Slots, one a side, of other minima nearly as low as the lowest cell, with a clear crest in between."""
+    lowest = int(np.nanargmin(loss))
+    out = []
+    for step in (-1, 1):
+        side = np.arange(lowest, -1 if step < 0 else len(loss), step)
+        side = side[~np.isnan(loss[side])]
+        rise = loss[side] - loss[lowest]
+        fallen = np.maximum.accumulate(rise) - rise > WELL_NATS + WELL_SD * noise
+        rival = fallen & (rise < RIVAL_NATS + RIVAL_SD * noise)
+        if rival.any():
+            out.append(int(side[rival][np.argmin(rise[rival])]))
+    return out
