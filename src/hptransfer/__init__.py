@@ -23,6 +23,8 @@ from hptransfer.readers import read
 from hptransfer.version import __version__
 
 if TYPE_CHECKING:
+    from hptransfer.dynamics.coord_check import coord_check
+    from hptransfer.dynamics.result import CoordCheck
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
     from hptransfer.parametrization.exponents import Rule
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from hptransfer.parametrization.transfer import transfer_lr
 
 __all__ = [
+    "CoordCheck",
     "HPTransferError",
     "Landscape",
     "Rule",
@@ -39,6 +42,7 @@ __all__ = [
     "TransferFit",
     "__version__",
     "compare",
+    "coord_check",
     "find_roles",
     "get_rule",
     "lightning_callback",
@@ -54,24 +58,26 @@ __all__ = [
 
 # What needs torch, or is seldom needed, is imported when it is first asked for.
 _LATER = {
-    "Rule": "exponents",
-    "Scaling": "scaling",
-    "find_roles": "roles",
-    "get_rule": "rules",
-    "lightning_callback": "callbacks",
-    "load_rule": "custom",
-    "rule_from": "custom",
-    "scale": "scaling",
-    "trainer_callback": "callbacks",
-    "transfer_lr": "transfer",
-    "without_multipliers": "rules",
+    "CoordCheck": "dynamics.result",
+    "Rule": "parametrization.exponents",
+    "Scaling": "parametrization.scaling",
+    "coord_check": "dynamics.coord_check",
+    "find_roles": "parametrization.roles",
+    "get_rule": "parametrization.rules",
+    "lightning_callback": "parametrization.callbacks",
+    "load_rule": "parametrization.custom",
+    "rule_from": "parametrization.custom",
+    "scale": "parametrization.scaling",
+    "trainer_callback": "parametrization.callbacks",
+    "transfer_lr": "parametrization.transfer",
+    "without_multipliers": "parametrization.rules",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"hptransfer.parametrization.{_LATER[name]}"), name)
+    return getattr(import_module(f"hptransfer.{_LATER[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -29,6 +29,10 @@ class VerifyError(RuleError):
         self.faults = faults
 
 
+class DynamicsError(HPTransferError):
+    """A check of what happens inside a run cannot be made as asked."""
+
+
 class SpecError(HPTransferError):
     """A study's spec is malformed."""
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import guarded
 from hptransfer.cli.fit import fit
 from hptransfer.cli.study import demo, report, run
@@ -22,8 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (demo, run, fit, report, table):
-    app.command(name=command.__name__)(guarded(command))
+for command in (demo, run, fit, report, table, coord_check):
+    app.command(name=command.__name__.replace("_", "-"))(guarded(command))
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,108 @@
+"""`hptransfer coord-check`: do activations keep their size as the model grows under a rule?"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hptransfer.cli.outputs import check_outputs
+from hptransfer.errors import DynamicsError, MissingExtraError
+
+FAILED = 1  # exit code where a layer grows or shrinks
+
+
+def _option(metavar: str, text: str, **limits: Any) -> Any:
+    return typer.Option(metavar=metavar, help=text, **limits)
+
+
+def coord_check(
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help="Of the catalogue (sp, sp+embd, mup, ...) or a YAML file.")
+    ],
+    widths: Annotated[str, _option("N,N", "Widths, comma-separated.")] = "64,128,256,512",
+    base_width: Annotated[
+        int | None, _option("N", "Where every rule is the same.  [default: the smallest width]", min=1)
+    ] = None,
+    model: Annotated[str, _option("NAME", "decoder (the reference decoder), gpt2, llama, ...")] = "decoder",
+    depth: Annotated[int, _option("N", "Blocks.", min=1)] = 2,
+    heads: Annotated[int, _option("N", "Attention heads, at every width.", min=1)] = 4,
+    context: Annotated[int, _option("N", "Context, tokens (bytes of text).", min=2)] = 16,
+    batch_size: Annotated[int, _option("N", "Sequences in the one batch.", min=1)] = 4,
+    steps: Annotated[int, _option("N", "Optimizer steps.")] = 10,
+    seeds: Annotated[int, _option("N", "Initialisations at each width.")] = 3,
+    lr: Annotated[float, _option("X", "Learning rate at the base width.")] = 2.0**-7,
+    optimizer: Annotated[str, _option("NAME", "adamw, adam or sgd.")] = "adamw",
+    coordinates: Annotated[
+        str | None, _option("sp|mup", "Coordinates of the LR.  [default: mup; sp for the rule sp]")
+    ] = None,
+    level: Annotated[float, _option("X", "Confidence level of the intervals.")] = 0.95,
+    threshold: Annotated[str, _option("LOW,HIGH", "Slopes that count as flat.")] = "-0.25,0.1",
+    json: Annotated[Path | None, _option("OUT", "Write verdicts and slopes as JSON.")] = None,
+    plot: Annotated[Path | None, _option("OUT", "Write the figure: PNG, SVG or PDF, by its ending.")] = None,
+) -> None:
+    """Check that activations keep their size as a model grows under a rule.
+
+    Trains a small model for a few steps at each width and fits, layer by layer, how the change of its
+    output scales with width. Exit code 0: no layer grows or shrinks; 1: some layer does; 2: bad input.
+
+    Example: hptransfer coord-check mup --widths 64,128,256,512 --plot check.png
+    """
+    check_outputs([json, plot])
+    _check_suffix(plot)
+    sizes, flat = _numbers(widths, "--widths", int), _numbers(threshold, "--threshold", float)
+    if len(flat) != 2:
+        raise DynamicsError(f"--threshold must be two numbers, low and high, but got {threshold!r}")
+    if coordinates not in (None, "sp", "mup"):
+        raise DynamicsError(f"--coordinates must be one of sp, mup, but got {coordinates!r}")
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("lm", "coord-check") from None
+    from hptransfer.cli.coord_models import Shape, subject
+    from hptransfer.dynamics.coord_check import coord_check as check
+
+    torch.set_num_threads(1)  # the models are too small for more to pay
+    chosen = subject(model, Shape(depth, heads, context), batch_size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # transformers' advice on its kernels
+        result = check(
+            chosen.build,
+            sizes,
+            rule,
+            chosen.batches,
+            steps=steps,
+            lr=lr,
+            optimizer=optimizer,  # type: ignore[arg-type] # checked there
+            base_width=base_width,
+            seeds=seeds,
+            level=level,
+            threshold=(flat[0], flat[1]),
+            coordinates=coordinates,  # type: ignore[arg-type]
+            **chosen.scaling,
+        )
+    typer.echo(result.summary())
+    if json is not None:
+        result.to_json(json)
+        typer.echo(f"wrote {json}")
+    if plot is not None:
+        figure: Any = result.plot()[0].figure
+        figure.savefig(plot, dpi=150)
+        typer.echo(f"wrote {plot}")
+    if not result.passed:
+        raise typer.Exit(FAILED)
+
+
+def _numbers(text: str, option: str, kind: type[Any]) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise DynamicsError(f"{option} must be {what}, comma-separated, but got {text!r}") from None
+
+
+def _check_suffix(plot: Path | None) -> None:
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise DynamicsError(f"--plot must end in .png, .svg or .pdf, but got {str(plot)!r}")

@@ -1,0 +1,116 @@
+"""What `hptransfer coord-check` trains: small models at any width, and batches of real text."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from hptransfer.errors import RuleError
+from hptransfer.lm.config import ModelConfig, RunSpec
+from hptransfer.lm.init import initial_weights
+from hptransfer.lm.model import Decoder
+from hptransfer.parametrization.architectures import MODELS
+from hptransfer.parametrization.architectures import build as build_family
+
+VOCAB = 257  # tokens are bytes; 257 is the smallest vocabulary of the decoder
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All of a model's sizes but its width."""
+
+    depth: int
+    heads: int
+    context: int
+
+
+class ScaledDecoder(Decoder):
+    """The reference decoder with its attention scale as an attribute, where a rule can set it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.head_dim = config.head_dim
+        self.scaling = config.head_dim**-0.5
+
+    def forward(self, tokens_BT: Tensor, attention_scale: Tensor | None = None) -> Tensor:
+        """Logits of the next token, [sequences, context, vocab]."""
+        scale = torch.tensor(self.scaling) if attention_scale is None else attention_scale
+        return super().forward(tokens_BT, scale)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to check.
+
+    Attributes:
+        build: of a width.
+        batches: one batch, as the model takes it.
+        scaling: arguments of `hpt.scale` that the model needs.
+    """
+
+    build: Callable[[int], nn.Module]
+    batches: list[Any]
+    scaling: dict[str, Any]
+
+
+def subject(name: str, shape: Shape, sequences: int) -> Subject:
+    """The model of that name, with a batch of text it can be trained on.
+
+    Args:
+        name: `decoder`, or a Hugging Face family.
+        shape: of the model.
+        sequences: in the batch.
+
+    Raises:
+        RuleError: the name is unknown.
+        MissingExtraError: from `build`, where transformers is not installed.
+    """
+    if name == "decoder":
+        tokens = text_bytes(sequences, shape.context + 1)
+        batch = (tokens[:, :-1], tokens[:, 1:])
+        return Subject(lambda width: decoder(width, shape), [batch], {"attention": {"": "scaling"}})
+    if name not in MODELS:
+        raise RuleError(f"the model must be one of decoder, {', '.join(MODELS)}, but got {name!r}")
+    sizes = {"depth": shape.depth, "heads": shape.heads, "context": shape.context, "vocab": VOCAB}
+    return Subject(lambda width: build_family(name, width, **sizes), [_arguments(name, shape, sequences)], {})
+
+
+def decoder(width: int, shape: Shape) -> ScaledDecoder:
+    """The reference decoder at a width, initialised as SP has it.
+
+    Raises:
+        RuleError: the sizes do not fit together.
+    """
+    sizes = {"width": width, "depth": shape.depth, "heads": shape.heads, "context": shape.context}
+    try:
+        config = ModelConfig.model_validate({**sizes, "vocab": VOCAB})
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(map(str, found["loc"])) or "model"
+        raise RuleError(f"{place}: {found['msg'].removeprefix('Value error, ')}") from None
+    model = ScaledDecoder(config)
+    model.load_state_dict(initial_weights(RunSpec(model=config, base_width=width, lr=1.0)))
+    return model
+
+
+def text_bytes(sequences: int, length: int) -> Tensor:
+    """Stretches of source code of the running interpreter, as bytes, int64, [sequences, length]."""
+    text = np.frombuffer(Path(inspect.__file__).read_bytes(), dtype=np.uint8)
+    starts = np.random.default_rng(0).integers(0, len(text) - length, size=sequences)
+    return torch.from_numpy(text[starts[:, None] + np.arange(length)].astype(np.int64))
+
+
+def _arguments(name: str, shape: Shape, sequences: int) -> dict[str, Tensor]:
+    if name == "vit":
+        pixels = torch.randn(sequences, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        return {"pixel_values": pixels, "labels": torch.arange(sequences) % 2}
+    tokens = text_bytes(sequences, shape.context)
+    return {"input_ids": tokens, "labels": tokens}

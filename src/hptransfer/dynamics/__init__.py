@@ -1,0 +1,1 @@
+"""What happens inside a run: the coordinate check."""

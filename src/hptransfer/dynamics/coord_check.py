@@ -1,0 +1,262 @@
+"""The coordinate check: do the changes of a model's activations keep their size as it grows?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hptransfer.dynamics.measure import Batch, Loss, Trace, default_loss, trace
+from hptransfer.dynamics.promise import departures, natural_coordinates
+from hptransfer.dynamics.result import CoordCheck
+from hptransfer.dynamics.slopes import LayerCheck, check_layer
+from hptransfer.errors import DynamicsError
+from hptransfer.parametrization.custom import as_rule
+from hptransfer.parametrization.exponents import Coordinates, Rule
+from hptransfer.parametrization.rules import in_coordinates
+from hptransfer.parametrization.scaling import scale
+from hptransfer.parametrization.shapes import parameters
+
+Build = Callable[[int], nn.Module]
+Groups = list[dict[str, Any]]
+Named = Literal["adamw", "adam", "sgd"]
+MakeOptimizer = Callable[[nn.Module, Groups], torch.optim.Optimizer]
+
+FLAT = (-0.25, 0.1)
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """What every run of a check shares; the fields are arguments of `coord_check`."""
+
+    build: Build
+    rule: Rule | None
+    base_width: int
+    widths: tuple[int, ...]
+    lr: float
+    optimizer: Named | MakeOptimizer
+    scaling: Mapping[str, Any]
+
+
+def coord_check(
+    build: Build,
+    widths: Sequence[int],
+    rule: Rule | str | Path | Mapping[str, Any] | None,
+    batches: Sequence[Batch],
+    *,
+    steps: int = 10,
+    lr: float = 2.0**-7,
+    optimizer: Named | MakeOptimizer = "adamw",
+    base_width: int | None = None,
+    seeds: int = 3,
+    level: float = 0.95,
+    threshold: float | tuple[float, float] = FLAT,
+    loss: Loss | None = None,
+    coordinates: Coordinates | None = None,
+    **scaling: Any,
+) -> CoordCheck:
+    """Trains a model for a few steps at several widths and says, layer by layer, what grows or shrinks.
+
+    At every width and seed the model is built, initialised and given its optimizer groups by the rule, and
+    trained. Hooks measure each layer's output on the first batch, and its change since initialisation. Under
+    muP (arXiv:2203.03466, section D.1) the changes neither grow nor vanish with width. A layer fails where
+    the interval of d log2(RMS) / d log2(width) lies wholly beyond the threshold at any step: above it for
+    outputs and changes, below it for changes.
+
+    Args:
+        build: of a width; gives the model, with its usual initial weights, on a real device.
+        widths: two or more; the wider, the nearer to the limit in which rules are derived.
+        rule: as for `hpt.scale`; None checks the model and the optimizer as they are given.
+        batches: trained on in turn; the first is also what is measured on. (inputs, targets), or mappings of
+            a Hugging Face model's arguments. One small batch shows aligned changes best.
+        steps: optimizer steps.
+        lr: eta, in the coordinates of the check; small enough for the narrowest width to train.
+        optimizer: adamw, adam or sgd; or a function of (model, groups) that makes one, so that a training
+            script's own can be checked.
+        base_width: where every rule is the same; default: the smallest width.
+        seeds: of initial weights, at each width.
+        level: of the intervals.
+        threshold: lowest and highest slope that counts as flat, or one number for both ways.
+        loss: of (model, batch); default: `.loss`, cross-entropy for whole-number targets, squared error.
+        coordinates: of eta. Default: mup, in which one eta is meant to serve all widths; for `sp` itself sp,
+            one LR for all tensors and widths; for a rule of your own, those it is written in.
+        **scaling: further arguments of `hpt.scale`: overrides, attention, residual, width_ratio.
+
+    Raises:
+        DynamicsError: an argument is out of range, there is too little to fit slopes to, or the narrowest
+            model does not stay finite.
+        RuleError: the rule does not fit the model.
+    """
+    sizes = _check(widths, batches, steps, lr, optimizer, seeds, level)
+    flat = _flat(threshold)
+    chosen = _rule(rule, optimizer, coordinates, base_width, scaling)
+    setup = _Setup(build, chosen, base_width or sizes[0], sizes, lr, optimizer, scaling)
+    traces = [
+        [trace_run(setup, width, seed, batches, steps, loss or default_loss) for seed in range(seeds)]
+        for width in sizes
+    ]
+    settings = {
+        "rule": chosen.name if chosen else "the model as given",
+        "coordinates": chosen.coordinates if chosen else "own",
+        "widths": list(sizes),
+        "base_width": setup.base_width if chosen else None,
+        "steps": steps,
+        "seeds": seeds,
+        "lr": lr,
+        "optimizer": optimizer if isinstance(optimizer, str) else "own optimizer",
+        "level": level,
+        "threshold": list(flat),
+    }
+    return _judged(traces, settings, chosen)
+
+
+def trace_run(
+    setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: int, loss: Loss
+) -> Trace:
+    """One run at one width; leaves torch's global random numbers alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = setup.build(width)
+        groups: Groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": setup.lr}]
+        tables: dict[str, Tensor] = {}
+        if setup.rule is not None:
+            groups, tables = _scaled(setup, model, width, seed)
+        return trace(model, _optimizer(setup.optimizer, model, groups), batches, steps, loss, tables)
+
+
+def _scaled(setup: _Setup, model: nn.Module, width: int, seed: int) -> tuple[Groups, dict[str, Tensor]]:
+    """The model initialised by the rule; its groups, and the tensors that are coordinates themselves."""
+    rule, base = setup.rule, setup.base_width
+    assert rule is not None
+    other = setup.build(next(w for w in setup.widths if w != base)) if width == base else None
+    scaling = scale(
+        model,
+        base=setup.build(base),
+        rule=rule,
+        optimizer=rule.optimizer,
+        other=other,
+        narrower=width < base,
+        **setup.scaling,
+    )
+    # The draws differ from width to width: a residual of the fit is then one run's luck, and not shared.
+    scaling.init_(model, seed=1_000_003 * seed + width)
+    live = parameters(model)
+    tables: dict[str, Tensor] = {
+        p.name: live[p.name].parameter for p in scaling.tensors if p.role in ("embedding", "vector")
+    }
+    kind = setup.optimizer if isinstance(setup.optimizer, str) else None
+    return scaling.param_groups(model, lr=setup.lr, optimizer=kind), tables
+
+
+def _optimizer(optimizer: Named | MakeOptimizer, model: nn.Module, groups: Groups) -> torch.optim.Optimizer:
+    if optimizer == "adamw":
+        return torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
+    if optimizer == "adam":
+        return torch.optim.Adam(groups, betas=(0.9, 0.95))
+    if optimizer == "sgd":
+        return torch.optim.SGD(groups)
+    return optimizer(model, groups)
+
+
+def _judged(traces: list[list[Trace]], settings: dict[str, Any], rule: Rule | None) -> CoordCheck:
+    runs = [run for row in traces for run in row]
+    names = list(dict.fromkeys(name for run in runs for name in run.sizes))
+    sizes = {
+        name: np.array([[run.sizes[name] for run in row] for row in traces])
+        for name in names
+        if all(name in run.sizes for run in runs)
+    }
+    if not all(np.isfinite(found[0]).all() for found in sizes.values()):
+        raise DynamicsError(
+            f"the narrowest model must stay finite, but at width {settings['widths'][0]} it does not in "
+            f"{settings['steps']} steps at lr={settings['lr']:g}; give a smaller lr"
+        )
+    flat = (float(settings["threshold"][0]), float(settings["threshold"][1]))
+    checked = {
+        name: check_layer(name, found[..., [0, 2]], settings["widths"], settings["level"], flat)
+        for name, found in sizes.items()
+    }
+    layers: tuple[LayerCheck, ...] = tuple(layer for layer in checked.values() if layer is not None)
+    if not layers:
+        raise DynamicsError("some layer's output must change in training, but none did: is anything trained?")
+    return CoordCheck(
+        layers=layers,
+        sizes={layer.name: sizes[layer.name] for layer in layers},
+        losses=np.array([[run.losses for run in row] for row in traces]),
+        settings=settings,
+        notes=_notes(rule, sorted(set(names) - set(sizes)), sum(x is None for x in checked.values())),
+    )
+
+
+def _notes(rule: Rule | None, uneven: list[str], constant: int) -> tuple[str, ...]:
+    notes = []
+    if rule is not None and (found := departures(rule)):
+        notes.append(
+            f"{rule.name} in {rule.coordinates} coordinates does not promise flat slopes: {'; '.join(found)}."
+        )
+    if uneven:
+        notes.append(f"Left out, not called alike in every run and step: {', '.join(uneven)}.")
+    if constant:
+        notes.append(f"Left out, never changing: {constant} layers.")
+    return tuple(notes)
+
+
+def _rule(
+    rule: Rule | str | Path | Mapping[str, Any] | None,
+    optimizer: Named | MakeOptimizer,
+    coordinates: Coordinates | None,
+    base_width: int | None,
+    scaling: Mapping[str, Any],
+) -> Rule | None:
+    if rule is None:
+        if coordinates or base_width or scaling:
+            raise DynamicsError(
+                "without a rule the model is taken as it is: give no base_width or coordinates"
+            )
+        return None
+    chosen = rule if isinstance(rule, Rule) else as_rule(rule, "sgd" if optimizer == "sgd" else "adam")
+    return in_coordinates(chosen, coordinates) if coordinates else natural_coordinates(chosen)
+
+
+def _check(
+    widths: Sequence[int],
+    batches: Sequence[Batch],
+    steps: int,
+    lr: float,
+    optimizer: object,
+    seeds: int,
+    level: float,
+) -> tuple[int, ...]:
+    """The widths, ascending; every argument in range."""
+    sizes = tuple(sorted(set(widths)))
+    if len(sizes) < 2 or sizes[0] < 1:
+        raise DynamicsError(f"a slope needs two or more positive widths, but got {list(widths)}")
+    for name, value in (("steps", steps), ("seeds", seeds), ("batches", len(batches))):
+        if value < 1:
+            raise DynamicsError(f"{name} must be at least 1, but got {value}")
+    if len(sizes) * seeds < 3:
+        raise DynamicsError(
+            f"an interval needs widths x seeds >= 3, but got {len(sizes)} widths and {seeds} seed: more seeds"
+        )
+    if not (lr > 0 and math.isfinite(lr)):
+        raise DynamicsError(f"lr must be positive and finite, but got {lr}")
+    if not 0 < level < 1:
+        raise DynamicsError(f"level must lie between 0 and 1, but got {level}")
+    if not callable(optimizer) and optimizer not in get_args(Named):
+        raise DynamicsError(
+            f"the optimizer must be one of {', '.join(get_args(Named))} or a function, but got {optimizer!r}"
+        )
+    return sizes
+
+
+def _flat(threshold: float | tuple[float, float]) -> tuple[float, float]:
+    low, high = (-threshold, threshold) if isinstance(threshold, (int, float)) else threshold
+    if not low <= 0 <= high:
+        raise DynamicsError(f"the threshold must hold zero, low <= 0 <= high, but got {low:g} and {high:g}")
+    return float(low), float(high)

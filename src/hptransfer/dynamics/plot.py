@@ -1,0 +1,90 @@
+"""The figure of a coordinate check: size of each layer's change against width, step by step."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hptransfer.dynamics.slopes import LayerCheck
+from hptransfer.errors import DynamicsError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hptransfer.dynamics.result import CoordCheck
+
+_PANEL = (2.3, 1.9)  # inches
+_COLUMNS = 5
+_SMALL = 7.0  # points
+_INK, _GREY, _FAULT = "#1c1c1c", "#66665f", "#b3401a"
+_FIRST, _LAST = (
+    np.array([0.72, 0.80, 0.84]),
+    np.array([0.10, 0.18, 0.42]),
+)  # colours of the first and last step
+
+
+def plot_check(check: CoordCheck, layers: str | None) -> list[Axes]:
+    """A panel a layer: log2 width against log2 RMS change, a line a step, mean and range over seeds.
+
+    Panels share the height of their axis in octaves, not its place, so that slopes can be compared by eye.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    chosen = [layer for layer in check.layers if layers is None or fnmatchcase(layer.name, layers)]
+    if not chosen:
+        names = ", ".join(layer.name for layer in check.layers)
+        raise DynamicsError(f"a pattern of layers must match one, but {layers!r} matches none of {names}")
+    columns = min(_COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    changes = [_log_change(check, layer) for layer in chosen]
+    height = max(float(np.ptp(y[np.isfinite(y)])) for y in changes if np.isfinite(y).any()) * 1.1 + 0.5
+    for axes, layer, change in zip(panels, chosen, changes, strict=False):
+        _draw(axes, check, layer, change, height)
+    for axes in panels[len(chosen) :]:
+        axes.set_visible(False)
+    settings = check.settings
+    verdict = "passed" if check.passed else f"failed: {len(check.failures)} of {len(check.layers)} layers"
+    figure.suptitle(
+        f"{settings['rule']}, {settings['coordinates']} coordinates: {verdict}\n"
+        f"RMS change since initialisation against width; light to dark: steps 1 to {settings['steps']}; "
+        "the slope is the last step's",
+        fontsize=_SMALL + 2,
+        color=_INK if check.passed else _FAULT,
+    )
+    return list(panels[: len(chosen)])
+
+
+def _log_change(check: CoordCheck, layer: LayerCheck) -> np.ndarray:
+    """log2 of the RMS change, shape [widths, seeds, steps]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log2(check.sizes[layer.name][:, :, 1:, 2]))
+
+
+def _draw(axes: Axes, check: CoordCheck, layer: LayerCheck, change: np.ndarray, height: float) -> None:
+    widths = check.settings["widths"]
+    steps = change.shape[2]
+    for step in range(steps):
+        y = np.where(np.isfinite(change[:, :, step]), change[:, :, step], np.nan)
+        part = step / max(steps - 1, 1)
+        colour = tuple(_FIRST + part * (_LAST - _FIRST))
+        axes.plot(widths, y.mean(axis=1), "-", lw=1.1, color=colour)
+        axes.plot(np.repeat(widths, y.shape[1]), y.ravel(), ".", ms=2.2, mew=0, color=colour)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(widths, [str(width) for width in widths])
+    axes.minorticks_off()
+    finite = change[np.isfinite(change)]
+    if finite.size:
+        middle = (finite.max() + finite.min()) / 2
+        axes.set_ylim(middle - height / 2, middle + height / 2)
+    axes.yaxis.set_major_formatter(lambda y, _: f"$2^{{{y:g}}}$")
+    axes.tick_params(labelsize=_SMALL, colors=_GREY, length=2)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    title = f"{layer.name or '(the model)'}\n{layer.verdict}, {layer.change[-1]}"
+    axes.set_title(title, fontsize=_SMALL, color=_FAULT if layer.failed else _INK, loc="left")

@@ -1,0 +1,150 @@
+"""Slopes of activation sizes against width, with intervals, and the verdict on a layer. No torch here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+FloatArray = NDArray[np.float64]
+LayerVerdict = Literal["stable", "grows", "shrinks", "undecided"]
+
+# What a random sum over width, as readout and attention logits start under muP, falls by.
+_RANDOM_SUM = -0.5
+
+
+@dataclass(frozen=True)
+class Slope:
+    """d log2(size) / d log2(width) at one step.
+
+    Attributes:
+        step: optimizer steps taken.
+        value: least squares over widths and seeds; NaN where a size is zero or not finite.
+        low, high: limits, from the residuals and Student's t with widths x seeds - 2 degrees of freedom.
+    """
+
+    step: int
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return "-" if math.isnan(self.value) else f"{self.value:+.2f} ± {(self.high - self.low) / 2:.2f}"
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """What became of one layer as width grows.
+
+    Attributes:
+        name: of the module; with `attention logits` or `softmax input` where those are meant; or of a tensor.
+        verdict: `grows`, `shrinks`, `stable` or `undecided`.
+        reason: what decided it, in one phrase.
+        change: slopes of the RMS change since initialisation, from step 1.
+        activation: slopes of the RMS output itself, from step 0.
+    """
+
+    name: str
+    verdict: LayerVerdict
+    reason: str
+    change: tuple[Slope, ...]
+    activation: tuple[Slope, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it grows or shrinks."""
+        return self.verdict in ("grows", "shrinks")
+
+
+def width_slopes(sizes: FloatArray, widths: Sequence[int], level: float, first: int) -> tuple[Slope, ...]:
+    """Slopes of one quantity, step by step.
+
+    Args:
+        sizes: shape [widths, seeds, steps].
+        widths: in the order of the sizes.
+        level: of the intervals.
+        first: the first entry's step.
+    """
+    count, seeds, steps = sizes.shape
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = np.log2(sizes).reshape(count * seeds, steps)
+    y[~np.isfinite(y)] = np.nan
+    x = np.repeat(np.log2(np.asarray(widths, dtype=float)), seeds)
+    x = (x - x.mean())[:, None]
+    slope = (x * y).sum(axis=0) / (x**2).sum()
+    residual = y - y.mean(axis=0) - slope * x
+    dof = count * seeds - 2
+    error = np.sqrt((residual**2).sum(axis=0) / dof / (x**2).sum())
+    half = float(stdtrit(dof, 0.5 + level / 2)) * error
+    return tuple(
+        Slope(first + i, float(s), float(s - h), float(s + h))
+        for i, (s, h) in enumerate(zip(slope, half, strict=True))
+    )
+
+
+def check_layer(
+    name: str, sizes: FloatArray, widths: Sequence[int], level: float, threshold: tuple[float, float]
+) -> LayerCheck | None:
+    """The verdict on one layer; None for one that never changes.
+
+    Args:
+        name: of the layer.
+        sizes: RMS of the activation and of its change, shape [widths, seeds, steps + 1, 2].
+        widths: ascending.
+        level: of the intervals.
+        threshold: the lowest and highest slope that counts as flat.
+    """
+    if not sizes[:, :, 1:, 1].any():
+        return None
+    activation = width_slopes(sizes[..., 0], widths, level, 0)
+    change = width_slopes(sizes[:, :, 1:, 1], widths, level, 1)
+    blown = _not_finite(sizes[:, :, 1:], widths)
+    if blown is not None:
+        return LayerCheck(name, "grows", blown, change, activation)
+    verdict, reason = _verdict(change, activation, threshold)
+    return LayerCheck(name, verdict, reason, change, activation)
+
+
+def _not_finite(sizes: FloatArray, widths: Sequence[int]) -> str | None:
+    bad = ~np.isfinite(sizes).all(axis=(1, 3))  # [widths, steps]
+    if not bad.any():
+        return None
+    width, step = np.argwhere(bad)[0]
+    return f"not finite at width {widths[width]} from step {step + 1}"
+
+
+def _verdict(
+    change: Sequence[Slope], activation: Sequence[Slope], threshold: tuple[float, float]
+) -> tuple[LayerVerdict, str]:
+    """Fails where an interval lies wholly beyond the threshold at any step; see `lowest_slope`."""
+    low, high = lowest_slope(activation[0], threshold), threshold[1]
+    growing = [(s, what) for group, what in ((change, "change"), (activation, "output")) for s in group]
+    worst, what = max(growing, key=lambda pair: _or(pair[0].low, -math.inf))
+    if worst.low > high:
+        return "grows", f"{what} {worst} at step {worst.step}, above {high:g}"
+    least = min(change, key=lambda s: _or(s.high, math.inf))
+    if least.high < low:
+        return "shrinks", f"change {least} at step {least.step}, below {low:g}"
+    if all(low <= s.low and s.high <= high for s in change):
+        return "stable", ""
+    open_at = min(change, key=lambda s: _or(min(s.low - low, high - s.high), -math.inf))
+    return "undecided", f"change {open_at} at step {open_at.step}"
+
+
+def lowest_slope(initial: Slope, threshold: tuple[float, float]) -> float:
+    """The lowest slope of a change that counts as flat.
+
+    Where a layer's output at initialisation falls with width by itself (under muP readout and attention
+    logits start as random sums, that fall like 1/sqrt(width)), its first changes are such sums in part, and
+    may fall as fast until the aligned part outgrows them.
+    """
+    return threshold[0] + max(_RANDOM_SUM, min(0.0, _or(initial.value, 0.0)))
+
+
+def _or(value: float, other: float) -> float:
+    return other if math.isnan(value) else value
