@@ -26,6 +26,11 @@ def test_columns_become_arrays_and_infinite_losses_diverge():
     assert len(landscape) == 3
 
 
+def test_a_loss_beyond_single_precision_diverged():
+    assert make(loss=[3.0, 1e39, -1e300]).diverged.tolist() == [False, True, True]
+    assert make(loss=[3.0, 1e38, -5.0]).diverged.tolist() == [False, False, False]
+
+
 def test_variants_keep_their_order_and_scales_ascend():
     assert make().variants == ("b", "a")
     assert make().scales.tolist() == [64.0, 128.0]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 StrArray = NDArray[np.str_]
 
+LARGEST_LOSS = float(np.finfo(np.float32).max)  # a loss beyond it overflowed where models are trained
+
 
 @dataclass(frozen=True)
 class Source:
@@ -54,7 +56,8 @@ class Landscape:
         scale: n > 0, shape [runs]; width unless the user says otherwise.
         hp: eta > 0, shape [runs], in the units of `columns.hp`.
         seed: label of the seed, shape [runs]; empty where unknown.
-        loss: nats per token, shape [runs]; NaN where the run diverged (an infinite loss becomes NaN).
+        loss: nats per token, shape [runs]; NaN where the run diverged (a loss that is infinite, or beyond
+            what single precision holds, becomes NaN).
         extra: further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
         columns: the user's names.
         source: provenance of the table.
@@ -81,7 +84,7 @@ class Landscape:
         for name in ("scale", "hp", "loss"):
             object.__setattr__(self, name, _floats(name, getattr(self, name)))
         object.__setattr__(self, "extra", {k: _floats(k, v) for k, v in self.extra.items()})
-        object.__setattr__(self, "loss", np.where(np.isfinite(self.loss), self.loss, np.nan))
+        object.__setattr__(self, "loss", np.where(np.abs(self.loss) <= LARGEST_LOSS, self.loss, np.nan))
         self._check()
 
     def _check(self) -> None:
