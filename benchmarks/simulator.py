@@ -163,9 +163,9 @@ def _study(family: str, base: str, rng: np.random.Generator) -> Study:
         rise = this(u) * 2.0 ** (bend * t[k])
         alive = u < wall
         inside[k] = bool(((u < 0) & alive).any() and ((u > 0) & alive).any())
-        if family == "ragged":
-            rise = rise + 0.02 * np.maximum(u + 0.5, 0) ** 2 * rng.standard_normal(len(u))
         sd = sigma * (1 + growth * np.maximum(u, 0)) * np.sqrt(1 + (rise / 0.5) ** 2)
+        if family == "ragged":  # spikes: noise that takes over right of the optimum
+            sd = np.hypot(sd, 0.02 * np.maximum(u + 0.5, 0) ** 2)
         for variant, gap in (("a", 0.0), ("b", GAP)):
             for s in range(seeds):
                 noise = rng.standard_t(3, len(u)) if family == "heavy_tails" else rng.standard_normal(len(u))

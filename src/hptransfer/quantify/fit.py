@@ -21,6 +21,7 @@ from hptransfer.quantify.sisters import sisters
 from hptransfer.quantify.verdict import decide
 from hptransfer.version import __version__
 
+BLOCK = 256  # variants whose hold-out refits are held in memory at once
 MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
 
 
@@ -78,14 +79,17 @@ def quantify(
     settings.check_reference([c.variant for c in cells])
     all_basins = fit_basins(cells, settings.resamples, settings.seed)
     against = _reference(all_basins, settings)
-    refits = [without_largest(all_basins, k, settings) for k in range(settings.holdout, 0, -1)]
     keep = MOST_DRAWS // (20 * len(all_basins))
     initial = _initial_losses(landscape)
     variants = {}
-    for i, basins in enumerate(all_basins):
-        learned = [refit[i] for refit in refits]
-        name = basins.cells.variant
-        variants[name] = _variant(basins, learned, against, settings, i, keep, initial.get(name), landscape)
+    for start in range(0, len(all_basins), BLOCK):
+        block = all_basins[start : start + BLOCK]
+        refits = [without_largest(block, k, settings) for k in range(settings.holdout, 0, -1)]
+        for i, basins in enumerate(block):
+            learned, name = [refit[i] for refit in refits], basins.cells.variant
+            variants[name] = _variant(
+                basins, learned, against, settings, start + i, keep, initial.get(name), landscape
+            )
     return TransferFit(landscape, variants, asdict(settings), __version__)
 
 

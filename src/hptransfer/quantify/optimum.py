@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -126,7 +126,7 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
     if len(all_cells) > PAIRED_MOST:
 
         def whole(start: int, piece: Sequence[Cells]) -> list[Basins]:
-            return _drawn(_fit_part(piece), draws, seed, start, 0.0)
+            return [_lean(b) for b in _drawn(_fit_part(piece), draws, seed, start, 0.0)]
 
         return [b for part in _threaded(whole, starts, pieces) for b in part]
 
@@ -139,6 +139,13 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
     parts = _threaded(fitted, starts, pieces)
     common = shared_noise([residuals for part in parts for residuals in _residuals(part)])
     return [b for part in _threaded(drawn, starts, parts) for b in part]
+
+
+def _lean(basins: Basins) -> Basins:
+    """The same with its draws in single precision: 10,000 variants must fit in memory."""
+    names = ("x_draws", "loss_draws", "log_h_draws", "shape_draws")
+    small: dict[str, Any] = {name: getattr(basins, name).astype(np.float32) for name in names}
+    return replace(basins, **small)
 
 
 def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Sequence[Item]) -> list[Out]:

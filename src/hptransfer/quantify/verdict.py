@@ -104,13 +104,12 @@ def _run(basins: Basins, k: int, x: float, seeds: int, landscape: Landscape) -> 
 
 def _flops(landscape: Landscape, variant: str, scale: float, seeds: int) -> float | None:
     """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
-    rows = (landscape.variant == variant) & (landscape.scale == scale)
-    columns = {name: np.asarray(column, dtype=np.float64)[rows] for name, column in landscape.extra.items()}
-    if "flops" in columns:
-        one = columns["flops"]
-    elif "params" in columns and "tokens" in columns:
-        one = 6.0 * columns["params"] * columns["tokens"]
-    else:
+    extra = landscape.extra
+    if "flops" not in extra and not {"params", "tokens"} <= extra.keys():
         return None
+    rows = (landscape.variant == variant) & (landscape.scale == scale)
+    names = ("flops",) if "flops" in extra else ("params", "tokens")
+    columns = [np.asarray(extra[name], dtype=np.float64)[rows] for name in names]
+    one = columns[0] if len(columns) == 1 else 6.0 * columns[0] * columns[1]
     one = one[np.isfinite(one)]
     return float(np.median(one) * seeds) if len(one) else None
