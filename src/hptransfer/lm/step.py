@@ -55,8 +55,8 @@ def sequence_losses(model: Decoder, weights: Weights, attention_scale: Tensor, t
         tokens: inputs and, shifted by one, targets; int64, [sequences, context + 1].
     """
     logits = functional_call(model, weights, (tokens[:, :-1], attention_scale))
-    losses = F.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
-    return losses.mean(dim=1)
+    losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return losses.unflatten(0, logits.shape[:2]).mean(dim=1)
 
 
 def run_step(model: Decoder, layout: ModelConfig, train: TrainConfig) -> Step:
