@@ -127,7 +127,8 @@ def test_plain_lines_name_width_variant_best_and_eta(progress: Progress, stacks:
         view.stack_closed(stacks[0])
         view.tick()
         view.note("by the way")
-    line, note = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    first, line, note = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert first == f"study {progress.spec.name}: 0/24 runs, 0:00 elapsed"
     assert line.startswith("width 32 sp: 6/6, best 3.3")
     assert "at lr 2^-7; 6/24 runs, 0:00 elapsed, about " in line
     assert note == "by the way"

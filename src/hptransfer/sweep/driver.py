@@ -71,8 +71,8 @@ class Driver:
         """
         engine = make(self._reports.put)
         try:
+            self._begin(engine, stacks)
             with show(self.progress, console) as view:
-                self._begin(engine, stacks)
                 while self._pending:
                     self._look(engine, view)
         except BaseException:

@@ -56,6 +56,9 @@ class View:
 def show(progress: Progress, console: Console) -> Iterator[View]:
     """A view of a study for as long as it runs."""
     if not console.is_terminal:
+        console.print(
+            f"study {progress.spec.name}: {summary(progress)}", highlight=False, markup=False, soft_wrap=True
+        )
         yield View(progress, console, None)
         return
     from rich.live import Live
