@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.dynamics.measure import Batch, Loss, Trace, default_loss, trace
-from hptransfer.dynamics.promise import departures, natural_coordinates
+from hptransfer.dynamics.promise import departures, initial_slope, natural_coordinates
 from hptransfer.dynamics.result import CoordCheck
 from hptransfer.dynamics.slopes import LayerCheck, check_layer
 from hptransfer.errors import DynamicsError
@@ -67,7 +67,7 @@ def coord_check(
     trained. Hooks measure each layer's output on the first batch, and its change since initialisation. Under
     muP (arXiv:2203.03466, section D.1) the changes neither grow nor vanish with width. A layer fails where
     the interval of d log2(RMS) / d log2(width) lies wholly beyond the threshold at any step: above it for
-    outputs and changes, below it for changes.
+    outputs and changes, below it for changes, and for outputs at initialisation where the rule keeps them.
 
     Args:
         build: of a width; gives the model, with its usual initial weights, on a real device.
@@ -113,7 +113,7 @@ def coord_check(
         "level": level,
         "threshold": list(flat),
     }
-    return _judged(traces, settings, chosen)
+    return _judged(traces, settings, chosen, _initial_slopes(setup))
 
 
 def trace_run(
@@ -164,7 +164,20 @@ def _optimizer(optimizer: Named | MakeOptimizer, model: nn.Module, groups: Group
     return optimizer(model, groups)
 
 
-def _judged(traces: list[list[Trace]], settings: dict[str, Any], rule: Rule | None) -> CoordCheck:
+def _initial_slopes(setup: _Setup) -> dict[str, float]:
+    """By layer, how its output at initialisation scales with width by the rule, where that says so."""
+    if setup.rule is None:
+        return {}
+    narrow, wide = (setup.build(width) for width in setup.widths[:2])
+    scaling = scale(wide, base=narrow, rule=setup.rule, optimizer=setup.rule.optimizer, **setup.scaling)
+    weights = [p for p in scaling.tensors if p.name.endswith(".weight")]
+    slopes = {p.name.removesuffix(".weight"): initial_slope(setup.rule, p.role) for p in weights}
+    return {name: slope for name, slope in slopes.items() if slope is not None}
+
+
+def _judged(
+    traces: list[list[Trace]], settings: dict[str, Any], rule: Rule | None, initial: Mapping[str, float]
+) -> CoordCheck:
     runs = [run for row in traces for run in row]
     names = list(dict.fromkeys(name for run in runs for name in run.sizes))
     sizes = {
@@ -179,7 +192,9 @@ def _judged(traces: list[list[Trace]], settings: dict[str, Any], rule: Rule | No
         )
     flat = (float(settings["threshold"][0]), float(settings["threshold"][1]))
     checked = {
-        name: check_layer(name, found[..., [0, 2]], settings["widths"], settings["level"], flat)
+        name: check_layer(
+            name, found[..., [0, 2]], settings["widths"], settings["level"], flat, initial.get(name)
+        )
         for name, found in sizes.items()
     }
     layers: tuple[LayerCheck, ...] = tuple(layer for layer in checked.values() if layer is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hptransfer.parametrization.rules import Rule, in_coordinates, without_multipliers
+from hptransfer.parametrization.rules import Role, Rule, in_coordinates, without_multipliers
 
 # Effective exponents (multipliers shifted away) of muP in muP coordinates: Tensor Programs V, Table 3.
 _INIT = {"embedding": 0.0, "hidden": -0.5, "readout": -1.0}
@@ -33,6 +33,15 @@ def departures(rule: Rule) -> tuple[str, ...]:
 
 def _fits(role: str, init: float) -> bool:
     return init == _INIT[role] or (role == "readout" and init < _INIT[role])
+
+
+def initial_slope(rule: Rule, role: Role) -> float | None:
+    """How a layer's output at initialisation scales with width, by its weight's role; None: nothing is said.
+
+    A hidden layer sums over its inputs, which gives sqrt(m). Readouts may start smaller.
+    """
+    init = without_multipliers(rule).roles[role].init
+    return {"embedding": init, "hidden": init + 0.5}.get(role)
 
 
 def natural_coordinates(rule: Rule) -> Rule:

@@ -88,7 +88,12 @@ def width_slopes(sizes: FloatArray, widths: Sequence[int], level: float, first: 
 
 
 def check_layer(
-    name: str, sizes: FloatArray, widths: Sequence[int], level: float, threshold: tuple[float, float]
+    name: str,
+    sizes: FloatArray,
+    widths: Sequence[int],
+    level: float,
+    threshold: tuple[float, float],
+    initial: float | None = None,
 ) -> LayerCheck | None:
     """The verdict on one layer; None for one that never changes.
 
@@ -98,6 +103,7 @@ def check_layer(
         widths: ascending.
         level: of the intervals.
         threshold: the lowest and highest slope that counts as flat.
+        initial: the slope of the output at initialisation by the rule, where it says one.
     """
     if not sizes[:, :, 1:, 1].any():
         return None
@@ -106,7 +112,7 @@ def check_layer(
     blown = _not_finite(sizes[:, :, 1:], widths)
     if blown is not None:
         return LayerCheck(name, "grows", blown, change, activation)
-    verdict, reason = _verdict(change, activation, threshold)
+    verdict, reason = _verdict(change, activation, threshold, initial)
     return LayerCheck(name, verdict, reason, change, activation)
 
 
@@ -119,7 +125,10 @@ def _not_finite(sizes: FloatArray, widths: Sequence[int]) -> str | None:
 
 
 def _verdict(
-    change: Sequence[Slope], activation: Sequence[Slope], threshold: tuple[float, float]
+    change: Sequence[Slope],
+    activation: Sequence[Slope],
+    threshold: tuple[float, float],
+    initial: float | None,
 ) -> tuple[LayerVerdict, str]:
     """Fails where an interval lies wholly beyond the threshold at any step; see `lowest_slope`."""
     low, high = lowest_slope(activation[0], threshold), threshold[1]
@@ -130,6 +139,9 @@ def _verdict(
     least = min(change, key=lambda s: _or(s.high, math.inf))
     if least.high < low:
         return "shrinks", f"change {least} at step {least.step}, below {low:g}"
+    start = activation[0]
+    if initial is not None and start.high < initial + threshold[0]:
+        return "shrinks", f"output {start} at initialisation, where the rule has {initial:+g}"
     if all(low <= s.low and s.high <= high for s in change):
         return "stable", ""
     open_at = min(change, key=lambda s: _or(min(s.low - low, high - s.high), -math.inf))
