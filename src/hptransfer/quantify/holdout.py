@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from hptransfer.quantify.cells import Cells
-from hptransfer.quantify.joint import fit_laws
+from hptransfer.quantify.joint import fit_hp_laws
 from hptransfer.quantify.optimum import Basins, fit_basins
 from hptransfer.quantify.predict import optimum_draws, regret_between
 from hptransfer.quantify.present import optimum
@@ -39,7 +39,7 @@ def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.ran
         return HoldOut(float(scales[0]), nothing, nothing, None, nothing, None, ("too_few_scales",))
     held = len(scales) - k
     scale, found = float(scales[held]), optimum(full, held, s.level).hp
-    laws = fit_laws(learned, s.family, rng)
+    laws = fit_hp_laws(learned, s.family, rng)
     if laws is None:
         nothing = missing("no_laws")
         return HoldOut(scale, nothing, found, None, nothing, None, ("no_laws",))

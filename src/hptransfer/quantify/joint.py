@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -28,31 +28,25 @@ CLEARLY = 10.0  # AICc by which the offset family must win before predictions fo
 
 
 @dataclass(frozen=True)
-class Laws:
-    """Laws of one variant.
+class HpLaws:
+    """The optimum's law of one variant.
 
     Attributes:
-        families: the optimum's law in each family tried (`const`, `power`, `offset`).
+        families: the law in each family tried (`const`, `power`, `offset`).
         family: the one chosen.
         aicc: of each family.
-        loss: the loss law.
-        log_h: log of the log-curvature h against log2 n, a straight line.
         mixture: probability of each family in the draws of a prediction; one family unless two are close.
-        bend: second derivative of log2 eta* in log2 n, and its draws [B]; None with fewer than 4 scales.
         index: rows of the basins' draws behind the laws' draws, shape [B]; not 0..B-1 where a censored
             optimum reweighted them.
-        flags: of the laws together.
+        flags: warnings.
     """
 
     families: Mapping[str, LineFit]
     family: str
     aicc: Mapping[str, float]
-    loss: LossFit
-    log_h: LineFit
     mixture: Mapping[str, float]
-    bend: tuple[float, FloatArray] | None
     index: IntArray
-    flags: tuple[str, ...] = field(default=())
+    flags: tuple[str, ...]
 
     @property
     def hp(self) -> LineFit:
@@ -60,37 +54,60 @@ class Laws:
         return self.families[self.family]
 
 
-def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:
-    """Fits all laws on the scales that have an optimum inside the grid; None with fewer than 3 of them."""
+@dataclass(frozen=True)
+class Laws(HpLaws):
+    """All laws of one variant, on the same draws.
+
+    Attributes:
+        loss: the loss law.
+        log_h: log of the log-curvature h against log2 n, a straight line.
+        bend: second derivative of log2 eta* in log2 n, and its draws [B]; None with fewer than 4 scales.
+    """
+
+    loss: LossFit
+    log_h: LineFit
+    bend: tuple[float, FloatArray] | None
+
+
+def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> HpLaws | None:
+    """Fits the optimum's law on scales with an optimum inside the grid; None with fewer than 3 of them."""
     inside = basins.fitted
     if inside.sum() < MIN_SCALES:
         return None
-    scale = basins.cells.scale[inside]
-    t = np.log2(scale)
+    t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
-    curved = SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * basins.misfit
     families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
-    if len(scale) > MIN_SCALES or family == "offset":
+    if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
     sharp = float(families["power"].draws[:, 1].std()) < SHARP_SLOPE
-    chosen = family or _choose(aicc, len(scale), sharp)
+    chosen = family or _choose(aicc, len(t), sharp)
     mixture = _weights(aicc) if sharp and not family and chosen != "offset" else {chosen: 1.0}
-    bend = fit_bend(t, x, x_draws, families["power"].scatter, rng)
     index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
+    if flags:
+        families = {name: fit.subset(index) for name, fit in families.items()}
+    return HpLaws(families, chosen, aicc, mixture, index, flags)
+
+
+def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:
+    """Fits all laws on the scales with an optimum inside the grid; None with fewer than 3 of them."""
+    hp = fit_hp_laws(basins, family, rng)
+    if hp is None:
+        return None
+    inside = basins.fitted
+    scale = basins.cells.scale[inside]
+    t = np.log2(scale)
+    curved = SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * basins.misfit
     log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], curved, "power", rng)
-    return Laws(
-        families={name: fit.subset(index) if flags else fit for name, fit in families.items()},
-        family=chosen,
-        aicc=aicc,
-        loss=_reindex(fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside]), index),
-        log_h=log_h.subset(index) if flags else log_h,
-        mixture=mixture,
-        bend=(bend[0], bend[1][index]) if bend else None,
-        index=index,
-        flags=flags,
-    )
+    loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
+    scatter = hp.families["power"].scatter
+    bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)
+    if hp.flags:
+        log_h, loss = log_h.subset(hp.index), _reindex(loss, hp.index)
+        bend = (bend[0], bend[1][hp.index]) if bend else None
+    parts = {f.name: getattr(hp, f.name) for f in fields(hp)}
+    return Laws(**parts, loss=loss, log_h=log_h, bend=bend)
 
 
 def _weights(aicc: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import Laws
+from hptransfer.quantify.joint import HpLaws, Laws
 from hptransfer.quantify.loss_law import LossFit
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.resample import estimate, limits, missing
@@ -17,7 +17,7 @@ DIVERGED_COST = 1.0  # nats that a diverged run is counted to cost when a value 
 MOST_COST = 10.0  # nats; beyond it the tail of a shape says nothing of what a run would do
 
 
-def optimum_draws(laws: Laws, scale: FloatArray | float, rng: np.random.Generator) -> FloatArray:
+def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Generator) -> FloatArray:
     """Draws of log2 eta*: the law's own error, the choice of law, the scatter of scales; [B], or [P, B]."""
     draws = len(laws.hp.draws)
     names = list(laws.mixture)

@@ -16,7 +16,7 @@ from hptransfer.quantify.result import Estimate, Law, Optimum
 
 CURVE_POINTS = 61
 CURVE_OCTAVES = 3.0  # either side of the optimum
-LAW_POINTS = 25
+LAW_POINTS = 17
 
 
 def optimum(basins: Basins, k: int, level: float) -> Optimum:

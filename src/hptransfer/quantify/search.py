@@ -24,7 +24,7 @@ from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT = 0.12
 LOG_SHAPE_PRIOR = np.log([0.55, 0.3, 0.15])  # smooth shapes are likelier than ragged ones
-KEEP = 20  # settings that get a fit of their own
+KEEP = 12  # settings that get a fit of their own
 OUTLIER_SD = 3.0  # deviation of a cell from all others that its variance is stretched to
 DOUBT_CHI2 = 2.5  # chi2 per degree of freedom from which a scale's shape is doubted
 
@@ -47,7 +47,7 @@ class Posterior:
     inflate: FloatArray
 
 
-def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 8) -> Posterior:
+def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 7) -> Posterior:
     """Fits a batch: a pilot at one noise setting, robust weights from it, then the likely settings.
 
     `start` is the initial state, G = 1; `room` how far apart cells are at the lowest one, octaves [V, K].
