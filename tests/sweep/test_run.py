@@ -202,7 +202,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> N
     console = Console(file=io.StringIO(), width=60)
     run_study(study(), tmp_path, train=fake_trainer.NAME, console=console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert len(lines) == 2 * 2 * 2  # variants, widths, rounds
+    assert len(lines) == 1 + 2 * 2 * 2  # the study; variants, widths, rounds
     assert any(line.startswith("width 64 mup: 8/8, best 3.15") for line in lines)
     assert "28/32 runs" in lines[-3] or "32/32 runs" in lines[-1]
     assert "\x1b" not in "".join(lines)
