@@ -32,9 +32,8 @@ def adamw(weight: Tensor, grad: Tensor, moments: Moments, s: AdamWScalars) -> tu
     Returns:
         The new weight and moments; nothing is changed in place.
     """
-    first = moments.first + (1 - s.beta1) * (grad - moments.first)
-    second = s.beta2 * moments.second + (1 - s.beta2) * grad * grad
-    step_size = s.lr / s.correction1
+    first = moments.first.lerp(grad, 1 - s.beta1)
+    second = (s.beta2 * moments.second).addcmul(grad, grad, value=1 - s.beta2)
     denominator = (second / s.correction2).sqrt() + s.eps
-    weight = weight * (1 - s.lr * s.weight_decay) - step_size * first / denominator
-    return weight, Moments(first, second)
+    kept = weight * (1 - s.lr * s.weight_decay)
+    return kept.addcdiv(first * (-s.lr / s.correction1), denominator), Moments(first, second)
