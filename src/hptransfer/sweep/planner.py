@@ -18,8 +18,8 @@ from hptransfer.lm.config import RunSpec, spec_hash
 from hptransfer.lm.flops import run_flops
 from hptransfer.sweep.study import StudySpec
 
-# FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores at widths 32 to 128: a
-# compile costs 50 to 100 s of CPU time, the more where two go on at once, and then saves 12 to 29 ms a GFLOP.
+# FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
+# compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
 COMPILE_REPAYS = 8e12
 
 
