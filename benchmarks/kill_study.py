@@ -84,7 +84,7 @@ class Half:
 
 
 def kill(half: Half, least: int, delay: float) -> tuple[bool, list[int]]:
-    """Start the driver, and kill it some seconds after the store holds so many finished runs.
+    """Start the driver, and kill it some seconds after the store holds so many runs, or with the next.
 
     Returns:
         Whether it was alive when the kill came, and the workers that outlived it.
@@ -92,11 +92,12 @@ def kill(half: Half, least: int, delay: float) -> tuple[bool, list[int]]:
     driver = half.start()
     while driver.poll() is None and len(half.finished()) < least:
         time.sleep(0.1)
-    try:
-        driver.wait(delay)
+    reached, until = len(half.finished()), time.monotonic() + delay
+    while driver.poll() is None and len(half.finished()) == reached and time.monotonic() < until:
+        time.sleep(0.05)
+    if driver.poll() is not None:
         return False, []
-    except subprocess.TimeoutExpired:
-        family = psutil.Process(driver.pid).children(recursive=True)
+    family = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     driver.wait()
     _, alive = psutil.wait_procs(family, timeout=30)
