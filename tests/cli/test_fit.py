@@ -99,13 +99,12 @@ def test_settings_reach_the_fit(run, csv, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (table(widths=[64]), "a law needs 3"),
         (table(widths=[64, 128]), "a law needs 3"),
         (table(lrs=[7]), ""),
         (table(lrs=[6, 7]), ""),
-        ("width,lr,loss\n64,0.1,nan\n128,0.1,inf\n256,0.1,diverged\n", ""),
-        ("width,lr,loss\n64,0.1,2.5\n", ""),
-        ("width,lr,loss\n64,0.1,0\n64,0.2,0\n64,0.4,0\n", ""),
+        ("width,lr,loss\n64,0.1,nan\n128,0.1,inf\n256,0.1,2.5\n", ""),
+        ("width,lr,loss\n64,0.1,2.5\n128,0.1,2.4\n", ""),
+        ("width,lr,loss\n64,0.1,0\n64,0.2,0\n64,0.4,0\n128,0.1,0\n", ""),
     ],
 )
 def test_thin_data_prints_what_there_is_and_exits_with_0(run, csv, text, says):
@@ -124,6 +123,7 @@ def test_thin_data_prints_what_there_is_and_exits_with_0(run, csv, text, says):
         ("width,lr,loss\n64,fast,2\n", (), "row 2 of"),
         ("width,lr,loss\n64,0.1,2\n64,-0.1,2\n", (), "has lr=-0.1"),
         ("width,lr,loss\n64,0.1,lots\n", (), "has loss=lots"),
+        ("width,lr,loss\n64,0.1,nan\n128,0.1,inf\n256,0.1,diverged\n", (), "all 3 diverged"),
         (table(), ("--where", "width >"), "where must read like"),
         (table(), ("--level", "2"), "level"),
         (table(), ("--family", "cubic"), "cubic"),
@@ -140,6 +140,16 @@ def test_bad_input_is_one_line_and_exit_code_2(run, csv, text, arguments, messag
     assert errors.startswith("error: ")
     assert errors.count("\n") == 1
     assert message in errors
+
+
+def test_one_width_is_said_to_be_too_few_after_what_can_be_said(run, csv):
+    code, printed, errors = run("fit", csv(table(widths=[64])))
+    assert code == 2
+    assert "Optimum at each width" in printed
+    assert errors.startswith(
+        "error: to say what transfers takes two widths or more, but the table holds one, 64"
+    )
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import typer
 
 from hptransfer.cli import options as opt
 from hptransfer.cli.outputs import check_outputs
-from hptransfer.errors import MissingExtraError
+from hptransfer.errors import LandscapeError, MissingExtraError
 from hptransfer.quantify import quantify
 from hptransfer.readers import read
 
@@ -38,7 +38,8 @@ def fit(
     """Say how a hyperparameter transfers, from a table of runs.
 
     Prints, for every variant, whether the optimum transfers, the predicted optimum at the targets, how well
-    the law predicted the largest scale, and the metrics. A table too thin for a law gets what can be said.
+    the law predicted the largest scale, and the metrics. A table too thin for a law gets what can be said
+    (and exit code 2 where it holds one scale only).
 
     Example: hptransfer fit runs.csv --scale width --hp lr --loss val_loss --target 4096 --html report.html
     """
@@ -49,6 +50,8 @@ def fit(
         raise MissingExtraError("report", "--html")
     columns = {"scale": scale, "hp": hp, "loss": loss, "variant": by, "seed": seed}
     landscape = read(files, **columns, where=where, profile=profile)
+    if landscape.diverged.all():
+        raise LandscapeError(f"at least one run must have finished, but all {len(landscape.loss)} diverged")
     result = quantify(
         landscape,
         targets=target or (),
@@ -68,3 +71,8 @@ def fit(
         if path is not None:
             write(path)
             typer.echo(f"wrote {path}")
+    if len(landscape.scales) == 1:
+        raise LandscapeError(
+            f"to say what transfers takes two {scale}s or more, but the table holds one, "
+            f"{landscape.scale[0]:g}; what can be said of it stands above"
+        )
