@@ -97,10 +97,14 @@ def coord_check(
     flat = _flat(threshold)
     chosen = _rule(rule, optimizer, coordinates, base_width, scaling)
     setup = _Setup(build, chosen, base_width or sizes[0], sizes, lr, optimizer, scaling)
-    traces = [
-        [trace_run(setup, width, seed, batches, steps, loss or default_loss) for seed in range(seeds)]
-        for width in sizes
-    ]
+    with torch.random.fork_rng(
+        devices=range(torch.cuda.device_count())
+    ):  # the user's draws stay as they were
+        initial = _initial_slopes(setup)
+        traces = [
+            [_run(setup, width, seed, batches, steps, loss or default_loss) for seed in range(seeds)]
+            for width in sizes
+        ]
     settings = {
         "rule": chosen.name if chosen else "the model as given",
         "coordinates": chosen.coordinates if chosen else "own",
@@ -113,21 +117,18 @@ def coord_check(
         "level": level,
         "threshold": list(flat),
     }
-    return _judged(traces, settings, chosen, _initial_slopes(setup))
+    return _judged(traces, settings, chosen, initial)
 
 
-def trace_run(
-    setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: int, loss: Loss
-) -> Trace:
-    """One run at one width; leaves torch's global random numbers alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = setup.build(width)
-        groups: Groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": setup.lr}]
-        tables: dict[str, Tensor] = {}
-        if setup.rule is not None:
-            groups, tables = _scaled(setup, model, width, seed)
-        return trace(model, _optimizer(setup.optimizer, model, groups), batches, steps, loss, tables)
+def _run(setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: int, loss: Loss) -> Trace:
+    """One run at one width."""
+    torch.manual_seed(seed)
+    model = setup.build(width)
+    groups: Groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": setup.lr}]
+    tables: dict[str, Tensor] = {}
+    if setup.rule is not None:
+        groups, tables = _scaled(setup, model, width, seed)
+    return trace(model, _optimizer(setup.optimizer, model, groups), batches, steps, loss, tables)
 
 
 def _scaled(setup: _Setup, model: nn.Module, width: int, seed: int) -> tuple[Groups, dict[str, Tensor]]:

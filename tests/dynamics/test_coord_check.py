@@ -1,0 +1,261 @@
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from small_models import batch, build, loss_of
+from torch import nn
+from torch.nn import functional as F
+
+import hptransfer as hpt
+from hptransfer.dynamics.promise import departures, natural_coordinates
+from hptransfer.dynamics.result import NO_PROOF, UNSEEN
+from hptransfer.errors import DynamicsError, RuleError
+
+small = partial(build, depth=1)
+WIDTHS = (16, 64, 256)
+QUICK = {"steps": 2, "seeds": 2, "lr": 2.0**-6, "loss": loss_of}
+
+
+@pytest.fixture(scope="module")
+def mup() -> hpt.CoordCheck:
+    return hpt.coord_check(small, WIDTHS, "mup", [batch(0)], **QUICK)
+
+
+@pytest.fixture(scope="module")
+def sp() -> hpt.CoordCheck:
+    return hpt.coord_check(small, WIDTHS, "sp", [batch(0)], **QUICK)
+
+
+def verdicts(check: hpt.CoordCheck) -> dict[str, str]:
+    return {layer.name: layer.verdict for layer in check.layers}
+
+
+def test_mup_passes_and_sp_fails(mup: hpt.CoordCheck, sp: hpt.CoordCheck) -> None:
+    assert mup.passed
+    assert not sp.passed
+    found = verdicts(sp)
+    assert found["blocks.0.attn.qkv"] == found["blocks.0.down"] == found["readout"] == "grows"
+    assert found["tokens"] == "stable"
+
+
+def test_it_is_repeatable_and_leaves_random_numbers_alone(mup: hpt.CoordCheck) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    again = hpt.coord_check(small, WIDTHS[::-1], "mup", [batch(0)], **QUICK)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(np.array_equal(again.sizes[name], mup.sizes[name]) for name in mup.sizes)
+
+
+def test_seeds_differ(mup: hpt.CoordCheck) -> None:
+    assert not np.allclose(mup.sizes["readout"][:, 0], mup.sizes["readout"][:, 1])
+
+
+def test_coordinates_decide_what_is_flat(sp: hpt.CoordCheck) -> None:
+    assert (sp.settings["coordinates"], natural_coordinates(hpt.get_rule("mup")).coordinates) == ("sp", "mup")
+    found = hpt.coord_check(small, WIDTHS, "sp", [batch(0)], coordinates="mup", **QUICK)
+    assert verdicts(found)["tokens"] == "shrinks"
+    assert verdicts(found)["blocks.0.attn.qkv"] != "grows"
+
+
+def test_switches_are_seen_one_by_one() -> None:
+    lacks = {
+        "embd": "tokens",
+        "ln": "norm.weight",
+        "attn": "blocks.0.attn attention logits",
+        "last": "readout",
+    }
+    for switch, layer in lacks.items():
+        found = hpt.coord_check(small, WIDTHS, f"mup-{switch}", [batch(0)], **QUICK)
+        assert verdicts(found)[layer] in ("grows", "shrinks"), (switch, found)
+
+
+def test_mup_holds_for_sgd_too() -> None:
+    found = hpt.coord_check(small, WIDTHS, "mup", [batch(0)], optimizer="sgd", **{**QUICK, "lr": 0.05})
+    assert found.passed, found
+    assert found.settings["optimizer"] == "sgd"
+
+
+def test_the_rule_s_own_departures_from_mup_are_told(mup: hpt.CoordCheck, sp: hpt.CoordCheck) -> None:
+    assert mup.notes == ()
+    assert "hidden LR m^0, not m^-1" in sp.notes[0]
+    for name in ("mup", "mup-tp5-table3", "mup-tp5-table8", "mup-tp5-table9", "completep"):
+        assert departures(natural_coordinates(hpt.get_rule(name))) == (), name
+    for table in (3, 8, 9):
+        assert departures(hpt.get_rule(f"mup-tp5-table{table}", "sgd")) == ()
+    assert departures(natural_coordinates(hpt.get_rule("mup", "sgd"))) == ()
+    assert departures(hpt.get_rule("u-mup")) == ("embedding LR m^-0.5, not m^0",)
+
+
+def test_a_set_up_of_one_s_own_is_taken_as_it_is() -> None:
+    def standard(model: nn.Module, groups: list) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=2.0**-6)
+
+    draw = torch.Generator().manual_seed(0)
+
+    def fresh(width: int) -> nn.Module:
+        return small(width, seed=int(torch.randint(1 << 30, (), generator=draw)))
+
+    found = hpt.coord_check(fresh, WIDTHS, None, [batch(0)], optimizer=standard, **QUICK)
+    assert verdicts(found)["blocks.0.attn.qkv"] == "grows"
+    assert found.settings["rule"] == "the model as given"
+
+
+def test_the_text_says_what_it_cannot_see(mup: hpt.CoordCheck) -> None:
+    text = repr(mup)
+    assert text.startswith("coordinate check of mup: passed (")
+    assert UNSEEN in text
+    assert "weight decay" in UNSEEN
+    assert NO_PROOF in text
+    assert "does not prove" in NO_PROOF
+
+
+def test_frames_hold_every_number(mup: hpt.CoordCheck) -> None:
+    layers, slopes, measured = (mup.to_frame(t) for t in ("layers", "slopes", "sizes"))
+    assert list(layers.layer) == [layer.name for layer in mup.layers]
+    assert len(slopes) == len(layers) * (2 + 3)
+    assert len(measured) == len(layers) * 3 * 2 * 3
+    row = measured.query("layer == 'readout' and width == 64 and seed == 1 and step == 2").iloc[0]
+    assert row.change_rms == mup.sizes["readout"][1, 1, 2, 2]
+    assert 0 < row.change_mean_abs <= row.change_rms
+    with pytest.raises(DynamicsError, match="layers, slopes, sizes"):
+        mup.to_frame("metrics")
+
+
+def test_json_is_valid_and_complete(mup: hpt.CoordCheck, tmp_path) -> None:
+    mup.to_json(tmp_path / "check.json")
+    data = json.loads((tmp_path / "check.json").read_text())
+    assert (data["schema"], data["passed"], data["settings"]["widths"]) == (1, True, list(WIDTHS))
+    assert {"quantity", "step", "slope", "low", "high"} == set(data["layers"][0]["slopes"][0])
+    assert UNSEEN in data["notes"]
+
+
+def test_the_figure_has_a_panel_a_layer(mup: hpt.CoordCheck, sp: hpt.CoordCheck) -> None:
+    axes = sp.plot()
+    assert len(axes) == len(sp.layers)
+    failed = {
+        axis.get_title(loc="left").splitlines()[0] for axis in axes if "grows" in axis.get_title("left")
+    }
+    assert failed == {layer.name for layer in sp.failures}
+    assert len(axes[0].get_lines()) == 2 * 2  # a line and its points, for each step
+    some = mup.plot("blocks.0.attn.*")
+    assert len(some) == sum(n.startswith("blocks.0.attn.") for n in mup.sizes)
+    some[0].figure.canvas.draw()
+    with pytest.raises(DynamicsError, match="none of tokens"):
+        mup.plot("nothing*")
+
+
+class Perceptron(nn.Module):
+    """Inputs and outputs of fixed size, real-valued; three tensors."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, width, bias=False), nn.Linear(width, width, bias=False)
+        self.last = nn.Linear(width, 3, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(F.relu(self.second(F.relu(self.first(x)))))
+
+
+def test_pairs_need_no_loss_function() -> None:
+    x = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    for targets in (torch.arange(16) % 3, torch.ones(16, 3)):
+        found = hpt.coord_check(Perceptron, (32, 64, 128), "mup", [(x, targets)], steps=2, seeds=2)
+        assert list(verdicts(found)) == ["first", "second", "last"]
+        assert "grows" not in verdicts(found).values()
+
+
+def test_hugging_face_models_bring_their_loss() -> None:
+    pytest.importorskip("transformers")
+    from hptransfer.parametrization.architectures import build as family
+
+    ids = torch.randint(50, (2, 8), generator=torch.Generator().manual_seed(0))
+    found = hpt.coord_check(
+        lambda width: family("llama", width, depth=1, vocab=50, context=8),
+        (16, 32, 64),
+        "mup",
+        [{"input_ids": ids, "labels": ids}],
+        steps=2,
+        seeds=2,
+    )
+    assert "model.layers.0.self_attn attention logits" in verdicts(found)
+    assert "grows" not in verdicts(found).values(), found
+
+
+def test_a_wide_model_that_diverges_fails_and_a_narrow_one_is_an_error() -> None:
+    class Exploding(Perceptron):
+        """Infinite once trained, from some width on."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = super().forward(x)
+            trained = not torch.equal(self.second.weight, self.start)
+            return y * float("inf") if trained and self.second.weight.shape[0] >= self.limit else y
+
+    def at(limit: int):
+        def make(width: int) -> nn.Module:
+            model = Exploding(width)
+            model.limit = limit
+            model.start = torch.zeros(0)
+            return model
+
+        return make
+
+    def optimizer(model: nn.Module, groups: list) -> torch.optim.Optimizer:
+        model.start = model.second.weight.detach().clone()
+        return torch.optim.AdamW(groups)
+
+    batches = [(torch.ones(4, 8), torch.ones(4, 3))]
+
+    def check(limit: int) -> hpt.CoordCheck:
+        return hpt.coord_check(at(limit), (16, 32), "mup", batches, steps=2, seeds=2, optimizer=optimizer)
+
+    first = check(10**9).settings
+    assert first["widths"] == [16, 32]
+    found = check(32)
+    assert not found.passed
+    assert any("not finite at width 32" in layer.reason for layer in found.failures)
+    with pytest.raises(DynamicsError, match="smaller lr"):
+        check(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"widths": (16,)}, "two or more positive widths"),
+        ({"widths": (0, 16)}, "two or more positive widths"),
+        ({"widths": (16, 32), "seeds": 1}, "widths x seeds >= 3"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"batches": []}, "batches must be at least 1"),
+        ({"lr": -1.0}, "lr must be positive"),
+        ({"level": 1.0}, "level must lie"),
+        ({"optimizer": "muon"}, "adamw, adam, sgd"),
+        ({"threshold": (0.1, 0.2)}, "must hold zero"),
+        ({"rule": None, "base_width": 16}, "without a rule"),
+        ({"batches": [batch(0)], "loss": None}, "(inputs, targets)"),
+    ],
+)
+def test_bad_arguments_are_one_line(change: dict, says: str) -> None:
+    arguments = {"widths": (16, 32), "rule": "mup", "batches": [batch(0)], **QUICK, **change}
+    with pytest.raises(DynamicsError) as caught:
+        hpt.coord_check(small, **arguments)
+    assert says in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_rule_that_does_not_fit_is_said_so() -> None:
+    with pytest.raises(RuleError, match="did you mean 'mup'"):
+        hpt.coord_check(small, WIDTHS, "mupp", [batch(0)], **QUICK)
+
+
+def test_what_is_never_trained_is_left_out() -> None:
+    def frozen(width: int) -> nn.Module:
+        model = Perceptron(width)
+        model.first.requires_grad_(False)
+        return model
+
+    x = torch.randn(4, 8)
+    found = hpt.coord_check(frozen, (16, 32), "mup", [(x, torch.ones(4, 3))], steps=1, seeds=2)
+    assert list(verdicts(found)) == ["second", "last"]
+    assert "never changing: 1 layers" in found.notes[-1]
