@@ -39,6 +39,17 @@ def test_sp_fails_with_exit_code_1_and_still_writes(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["passed"] is False
 
 
+def test_its_decoder_is_the_reference_decoder() -> None:
+    import torch
+
+    from hptransfer.cli.coord_models import Shape, decoder, text_bytes
+    from hptransfer.lm.model import Decoder
+
+    model, tokens = decoder(32, Shape(depth=2, heads=4, context=8)), text_bytes(3, 8)
+    expected = Decoder.forward(model, tokens, torch.tensor(8**-0.5))
+    torch.testing.assert_close(model(tokens), expected)
+
+
 def test_hugging_face_families_can_be_checked() -> None:
     pytest.importorskip("transformers")
     result = run("sp", *QUICK, "--model", "gpt2")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import hptransfer as hpt
 from hptransfer.dynamics.promise import departures, natural_coordinates
 from hptransfer.dynamics.result import NO_PROOF, UNSEEN
-from hptransfer.errors import DynamicsError, RuleError
+from hptransfer.errors import DynamicsError, RuleError, VerifyError
 
 small = partial(build, depth=1)
 WIDTHS = (16, 64, 256)
@@ -247,6 +247,18 @@ def test_bad_arguments_are_one_line(change: dict, says: str) -> None:
 def test_a_rule_that_does_not_fit_is_said_so() -> None:
     with pytest.raises(RuleError, match="did you mean 'mup'"):
         hpt.coord_check(small, WIDTHS, "mupp", [batch(0)], **QUICK)
+
+
+def test_a_multiplier_that_is_passed_by_is_no_verdict_on_the_rule() -> None:
+    class ByHand(Perceptron):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = F.relu(self.second(F.relu(self.first(x))))
+            return y @ self.last.weight.T  # the multiplier hangs on the layer, which is not called
+
+    with pytest.raises(VerifyError, match="never called"):
+        hpt.coord_check(
+            ByHand, (16, 32), "mup-tp5-table9", [(torch.ones(4, 8), torch.ones(4, 3))], steps=1, seeds=2
+        )
 
 
 def test_what_is_never_trained_is_left_out() -> None:

@@ -33,7 +33,7 @@ class Shape:
 
 
 class ScaledDecoder(Decoder):
-    """The reference decoder with its attention scale as an attribute, where a rule can set it."""
+    """The reference decoder with all that a rule sets in reach: attention scale, layers that are called."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -43,7 +43,13 @@ class ScaledDecoder(Decoder):
     def forward(self, tokens_BT: Tensor, attention_scale: Tensor | None = None) -> Tensor:
         """Logits of the next token, [sequences, context, vocab]."""
         scale = torch.tensor(self.scaling) if attention_scale is None else attention_scale
-        return super().forward(tokens_BT, scale)
+        # Decoder reads the table of positions by hand, where no multiplier on it would take effect.
+        positions_T = torch.arange(self.position_embedding.num_embeddings)
+        x_BTD = self.token_embedding(tokens_BT) + self.position_embedding(positions_T)
+        for block in self.blocks:
+            x_BTD = block(x_BTD, self.mask_TT, scale)
+        logits_BTV: Tensor = self.readout(self.norm(x_BTD))
+        return logits_BTV
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hptransfer.dynamics.measure import Batch, Loss, Trace, default_loss, trace
 from hptransfer.dynamics.promise import departures, initial_slope, natural_coordinates
@@ -20,7 +20,7 @@ from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.exponents import Coordinates, Rule
 from hptransfer.parametrization.rules import in_coordinates
-from hptransfer.parametrization.scaling import scale
+from hptransfer.parametrization.scaling import Scaling, scale
 from hptransfer.parametrization.shapes import parameters
 
 Build = Callable[[int], nn.Module]
@@ -91,7 +91,7 @@ def coord_check(
     Raises:
         DynamicsError: an argument is out of range, there is too little to fit slopes to, or the narrowest
             model does not stay finite.
-        RuleError: the rule does not fit the model.
+        RuleError: the rule does not fit the model; as VerifyError, the model passes a forward multiplier by.
     """
     sizes = _check(widths, batches, steps, lr, optimizer, seeds, level)
     flat = _flat(threshold)
@@ -125,18 +125,26 @@ def _run(setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: 
     torch.manual_seed(seed)
     model = setup.build(width)
     groups: Groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": setup.lr}]
-    tables: dict[str, Tensor] = {}
-    if setup.rule is not None:
-        groups, tables = _scaled(setup, model, width, seed)
-    return trace(model, _optimizer(setup.optimizer, model, groups), batches, steps, loss, tables)
+    if setup.rule is None:
+        return trace(model, _optimizer(setup.optimizer, model, groups), batches, steps, loss, {})
+    scaling = _scaled(setup, setup.rule, model, width)
+    # The draws differ from width to width: a residual of the fit is then one run's luck, and not shared.
+    scaling.init_(model, seed=1_000_003 * seed + width)
+    live = parameters(model)
+    tables = {p.name: live[p.name].parameter for p in scaling.tensors if p.role in ("embedding", "vector")}
+    kind = setup.optimizer if isinstance(setup.optimizer, str) else None
+    groups = scaling.param_groups(model, lr=setup.lr, optimizer=kind)
+    optimizer = _optimizer(setup.optimizer, model, groups)
+    found = trace(model, optimizer, batches, steps, loss, tables)
+    if kind is not None:  # a multiplier on a layer that the model never calls would be charged to the rule
+        scaling.verify(model, optimizer)
+    return found
 
 
-def _scaled(setup: _Setup, model: nn.Module, width: int, seed: int) -> tuple[Groups, dict[str, Tensor]]:
-    """The model initialised by the rule; its groups, and the tensors that are coordinates themselves."""
-    rule, base = setup.rule, setup.base_width
-    assert rule is not None
+def _scaled(setup: _Setup, rule: Rule, model: nn.Module, width: int) -> Scaling:
+    base = setup.base_width
     other = setup.build(next(w for w in setup.widths if w != base)) if width == base else None
-    scaling = scale(
+    return scale(
         model,
         base=setup.build(base),
         rule=rule,
@@ -145,14 +153,6 @@ def _scaled(setup: _Setup, model: nn.Module, width: int, seed: int) -> tuple[Gro
         narrower=width < base,
         **setup.scaling,
     )
-    # The draws differ from width to width: a residual of the fit is then one run's luck, and not shared.
-    scaling.init_(model, seed=1_000_003 * seed + width)
-    live = parameters(model)
-    tables: dict[str, Tensor] = {
-        p.name: live[p.name].parameter for p in scaling.tensors if p.role in ("embedding", "vector")
-    }
-    kind = setup.optimizer if isinstance(setup.optimizer, str) else None
-    return scaling.param_groups(model, lr=setup.lr, optimizer=kind), tables
 
 
 def _optimizer(optimizer: Named | MakeOptimizer, model: nn.Module, groups: Groups) -> torch.optim.Optimizer:

@@ -52,8 +52,8 @@ def plot_check(check: CoordCheck, layers: str | None) -> list[Axes]:
     verdict = "passed" if check.passed else f"failed: {len(check.failures)} of {len(check.layers)} layers"
     figure.suptitle(
         f"{settings['rule']}, {settings['coordinates']} coordinates: {verdict}\n"
-        f"RMS change since initialisation against width; light to dark: steps 1 to {settings['steps']}; "
-        "the slope is the last step's",
+        f"RMS change since initialisation against width; light to dark: steps 1 to {settings['steps']}, "
+        "with the slopes of the first and the last",
         fontsize=_SMALL + 2,
         color=_INK if check.passed else _FAULT,
     )
@@ -86,5 +86,6 @@ def _draw(axes: Axes, check: CoordCheck, layer: LayerCheck, change: np.ndarray, 
     axes.tick_params(labelsize=_SMALL, colors=_GREY, length=2)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    title = f"{layer.name or '(the model)'}\n{layer.verdict}, {layer.change[-1]}"
+    slopes = " to ".join(f"{layer.change[i].value:+.2f}" for i in (0, -1))
+    title = f"{layer.name or '(the model)'}\n{layer.verdict}, {slopes}"
     axes.set_title(title, fontsize=_SMALL, color=_FAULT if layer.failed else _INK, loc="left")
