@@ -56,7 +56,7 @@ def sequence_losses(model: Decoder, weights: Weights, attention_scale: Tensor, t
     """
     logits = functional_call(model, weights, (tokens[:, :-1], attention_scale))
     losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    return losses.unflatten(0, logits.shape[:2]).mean(dim=1)
+    return losses.view(logits.shape[:2]).mean(dim=1)
 
 
 def run_step(model: Decoder, layout: ModelConfig, train: TrainConfig) -> Step:
