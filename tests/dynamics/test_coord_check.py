@@ -12,6 +12,7 @@ import hptransfer as hpt
 from hptransfer.dynamics.promise import departures, natural_coordinates
 from hptransfer.dynamics.result import NO_PROOF, UNSEEN
 from hptransfer.errors import DynamicsError, RuleError, VerifyError
+from hptransfer.parametrization.rules import ROLES
 
 small = partial(build, depth=1)
 WIDTHS = (16, 64, 256)
@@ -79,13 +80,14 @@ def test_mup_holds_for_sgd_too() -> None:
 
 def test_the_rule_s_own_departures_from_mup_are_told(mup: hpt.CoordCheck, sp: hpt.CoordCheck) -> None:
     assert mup.notes == ()
+    roles = ("embedding", "hidden", "readout", "vector")
     assert "hidden LR m^0, not m^-1" in sp.notes[0]
     for name in ("mup", "mup-tp5-table3", "mup-tp5-table8", "mup-tp5-table9", "completep"):
-        assert departures(natural_coordinates(hpt.get_rule(name))) == (), name
+        assert departures(natural_coordinates(hpt.get_rule(name)), roles) == (), name
     for table in (3, 8, 9):
-        assert departures(hpt.get_rule(f"mup-tp5-table{table}", "sgd")) == ()
-    assert departures(natural_coordinates(hpt.get_rule("mup", "sgd"))) == ()
-    assert departures(hpt.get_rule("u-mup")) == ("embedding LR m^-0.5, not m^0",)
+        assert departures(hpt.get_rule(f"mup-tp5-table{table}", "sgd"), ROLES) == ()
+    assert departures(natural_coordinates(hpt.get_rule("mup", "sgd")), ROLES) == ()
+    assert departures(hpt.get_rule("u-mup"), ROLES) == ("embedding LR m^-0.5, not m^0",)
 
 
 def test_a_set_up_of_one_s_own_is_taken_as_it_is() -> None:
@@ -259,6 +261,27 @@ def test_a_multiplier_that_is_passed_by_is_no_verdict_on_the_rule() -> None:
         hpt.coord_check(
             ByHand, (16, 32), "mup-tp5-table9", [(torch.ones(4, 8), torch.ones(4, 3))], steps=1, seeds=2
         )
+
+
+def test_a_bias_that_softmax_does_not_see_is_left_out() -> None:
+    class Keyed(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.inner = nn.Linear(8, width, bias=False)
+            self.query, self.key = nn.Linear(width, width, bias=False), nn.Linear(width, width)
+            self.readout = nn.Linear(width, 3, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.inner(x)
+            logits = self.query(y) @ self.key(y).transpose(-2, -1) / y.shape[-1]
+            return self.readout(torch.softmax(logits, dim=-1) @ y)
+
+    x = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
+    found = hpt.coord_check(
+        Keyed, (16, 32), "mup", [(x, torch.ones(2, 6, 3))], steps=2, seeds=2, attention=False
+    )
+    assert "key.bias" not in verdicts(found)
+    assert "Left out, a gradient of rounding alone: key.bias." in found.notes
 
 
 def test_what_is_never_trained_is_left_out() -> None:

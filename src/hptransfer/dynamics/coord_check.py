@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -100,7 +100,7 @@ def coord_check(
     with torch.random.fork_rng(
         devices=range(torch.cuda.device_count())
     ):  # the user's draws stay as they were
-        initial = _initial_slopes(setup)
+        initial, promise = _promise(setup)
         traces = [
             [_run(setup, width, seed, batches, steps, loss or default_loss) for seed in range(seeds)]
             for width in sizes
@@ -117,7 +117,7 @@ def coord_check(
         "level": level,
         "threshold": list(flat),
     }
-    return _judged(traces, settings, chosen, initial)
+    return _judged(traces, settings, initial, promise)
 
 
 def _run(setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: int, loss: Loss) -> Trace:
@@ -165,22 +165,30 @@ def _optimizer(optimizer: Named | MakeOptimizer, model: nn.Module, groups: Group
     return optimizer(model, groups)
 
 
-def _initial_slopes(setup: _Setup) -> dict[str, float]:
-    """By layer, how its output at initialisation scales with width by the rule, where that says so."""
+def _promise(setup: _Setup) -> tuple[dict[str, float], tuple[str, ...]]:
+    """By layer, the slope of its output at initialisation by the rule; a note where that is not muP."""
     if setup.rule is None:
-        return {}
+        return {}, ()
+    rule = setup.rule
     narrow, wide = (setup.build(width) for width in setup.widths[:2])
-    scaling = scale(wide, base=narrow, rule=setup.rule, optimizer=setup.rule.optimizer, **setup.scaling)
+    scaling = scale(wide, base=narrow, rule=rule, optimizer=rule.optimizer, **setup.scaling)
     weights = [p for p in scaling.tensors if p.name.endswith(".weight")]
-    slopes = {p.name.removesuffix(".weight"): initial_slope(setup.rule, p.role) for p in weights}
-    return {name: slope for name, slope in slopes.items() if slope is not None}
+    slopes = {p.name.removesuffix(".weight"): initial_slope(rule, p.role) for p in weights}
+    found = departures(rule, {p.role for p in scaling.tensors})
+    head = f"{rule.name} in {rule.coordinates} coordinates does not promise flat slopes"
+    note = (f"{head}: {'; '.join(found)}.",) if found else ()
+    return {name: slope for name, slope in slopes.items() if slope is not None}, note
 
 
 def _judged(
-    traces: list[list[Trace]], settings: dict[str, Any], rule: Rule | None, initial: Mapping[str, float]
+    traces: list[list[Trace]],
+    settings: dict[str, Any],
+    initial: Mapping[str, float],
+    promise: tuple[str, ...],
 ) -> CoordCheck:
     runs = [run for row in traces for run in row]
-    names = list(dict.fromkeys(name for run in runs for name in run.sizes))
+    idle = frozenset[str]().union(*(run.idle for run in runs))
+    names = [n for n in dict.fromkeys(name for run in runs for name in run.sizes) if n not in idle]
     sizes = {
         name: np.array([[run.sizes[name] for run in row] for row in traces])
         for name in names
@@ -206,18 +214,16 @@ def _judged(
         sizes={layer.name: sizes[layer.name] for layer in layers},
         losses=np.array([[run.losses for run in row] for row in traces]),
         settings=settings,
-        notes=_notes(rule, sorted(set(names) - set(sizes)), sum(x is None for x in checked.values())),
+        notes=promise + _left_out(set(names) - set(sizes), idle, sum(x is None for x in checked.values())),
     )
 
 
-def _notes(rule: Rule | None, uneven: list[str], constant: int) -> tuple[str, ...]:
+def _left_out(uneven: Collection[str], idle: Collection[str], constant: int) -> tuple[str, ...]:
     notes = []
-    if rule is not None and (found := departures(rule)):
-        notes.append(
-            f"{rule.name} in {rule.coordinates} coordinates does not promise flat slopes: {'; '.join(found)}."
-        )
     if uneven:
-        notes.append(f"Left out, not called alike in every run and step: {', '.join(uneven)}.")
+        notes.append(f"Left out, not called alike in every run and step: {', '.join(sorted(uneven))}.")
+    if idle:
+        notes.append(f"Left out, a gradient of rounding alone: {', '.join(sorted(idle))}.")
     if constant:
         notes.append(f"Left out, never changing: {constant} layers.")
     return tuple(notes)

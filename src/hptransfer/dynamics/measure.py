@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float64]
 Batch = Any  # (inputs, targets), a mapping of a Hugging Face model's arguments, or what a user's loss takes
 Loss = Callable[[nn.Module, Batch], Tensor]
 
+ROUNDING = 1e-7  # a gradient this small beside the largest is float32 rounding
 QUANTITIES = ("activation_rms", "activation_mean_abs", "change_rms", "change_mean_abs")
 
 
@@ -30,10 +31,13 @@ class Trace:
         sizes: by layer, [steps + 1, quantities] in the order of QUANTITIES; row 0 is initialisation. Layers
             that were not called each time, or whose output changed its shape, are left out.
         losses: on the training batch before each step, shape [steps].
+        idle: tables whose gradient is rounding alone, as of a bias on keys, which softmax does not see: Adam
+            makes a step of it that means nothing.
     """
 
     sizes: dict[str, FloatArray]
     losses: FloatArray
+    idle: frozenset[str]
 
 
 def trace(
@@ -60,11 +64,13 @@ def trace(
 
     start = probe()
     rows = {name: [_sizes(value, value)] for name, value in start.items()}
-    losses = []
+    losses: list[float] = []
+    idle: frozenset[str] = frozenset()
     for step in range(steps):
         value = loss(model, batches[step % len(batches)])
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
+        idle = idle or _idle(tables)
         optimizer.step()
         losses.append(float(value.detach()))
         now = probe()
@@ -72,7 +78,12 @@ def trace(
             if name in now and now[name].shape == at_start.shape:
                 rows[name].append(_sizes(now[name], at_start))
     whole = {name: np.array(found) for name, found in rows.items() if len(found) == steps + 1}
-    return Trace(whole, np.array(losses))
+    return Trace(whole, np.array(losses), idle)
+
+
+def _idle(tables: Mapping[str, Tensor]) -> frozenset[str]:
+    largest = {name: float(t.grad.abs().max()) for name, t in tables.items() if t.grad is not None}
+    return frozenset(n for n, g in largest.items() if 0 < g < ROUNDING * max(largest.values()))
 
 
 def _sizes(value: Tensor, start: Tensor) -> tuple[float, ...]:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from hptransfer.parametrization.rules import Role, Rule, in_coordinates, without_multipliers
+from collections.abc import Collection
+
+from hptransfer.parametrization.rules import ROLES, Role, Rule, in_coordinates, without_multipliers
 
 # Effective exponents (multipliers shifted away) of muP in muP coordinates: Tensor Programs V, Table 3.
 _INIT = {"embedding": 0.0, "hidden": -0.5, "readout": -1.0}
 _LR = {
-    "adam": {"embedding": 0.0, "hidden": -1.0, "readout": -1.0, "vector": 0.0},
-    "sgd": {"embedding": 1.0, "hidden": 0.0, "readout": -1.0, "vector": 1.0},
+    "adam": {"embedding": 0.0, "hidden": -1.0, "readout": -1.0, "vector": 0.0, "scalar": 0.0},
+    "sgd": {"embedding": 1.0, "hidden": 0.0, "readout": -1.0, "vector": 1.0, "scalar": 0.0},
 }
 _ATTENTION = -1.0
 
 
-def departures(rule: Rule) -> tuple[str, ...]:
+def departures(rule: Rule, roles: Collection[Role]) -> tuple[str, ...]:
     """The exponents of m by which a rule, read in its coordinates, is not muP; none: it promises flat slopes.
 
-    A readout that starts smaller than muP's is muP too: it may start at zero.
+    Only the roles that a model has count. A readout that starts smaller is muP too: it may start at zero.
     """
     plain = without_multipliers(rule)
     found = []
-    for role, exponents in plain.roles.items():
+    for role in (role for role in ROLES if role in roles):
+        exponents = plain.roles[role]
         if role in _INIT and not _fits(role, exponents.init):
             found.append(f"{role} init m^{exponents.init:g}, not m^{_INIT[role]:g}")
-        lr, wanted = exponents.lr + plain.label, _LR[rule.optimizer].get(role)
-        if wanted is not None and lr != wanted:
+        lr, wanted = exponents.lr + plain.label, _LR[rule.optimizer][role]
+        if lr != wanted:
             found.append(f"{role} LR m^{lr:g}, not m^{wanted:g}")
     if rule.attention != _ATTENTION:
         found.append(f"attention logits x head_dim^{rule.attention:g}, not head_dim^{_ATTENTION:g}")

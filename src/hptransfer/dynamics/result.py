@@ -72,7 +72,12 @@ class CoordCheck:
             f"of log2 RMS on log2 width, {s['level']:.0%} intervals; flat: {s['threshold'][0]:g} to "
             f"{s['threshold'][1]:g}",
         )
-        return "\n".join([*head, "", *self._rows(), "", *self.notes, UNSEEN, NO_PROOF])
+        return "\n".join([*head, self._losses(), "", *self._rows(), "", *self.notes, UNSEEN, NO_PROOF])
+
+    def _losses(self) -> str:
+        first, last = (self.losses[:, :, i].mean(axis=1) for i in (0, -1))
+        pairs = (f"{a:.3g} to {b:.3g}" for a, b in zip(first, last, strict=True))
+        return f"training loss, first to last step, by width: {', '.join(pairs)}"
 
     def _counts(self) -> str:
         counts: Counter[str] = Counter(layer.verdict for layer in self.layers)
