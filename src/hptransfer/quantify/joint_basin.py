@@ -94,6 +94,26 @@ class Normal:
     precision: FloatArray
 
 
+def _linearised(batch: Batch, state: State) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Derivatives in local [V, G, K, N, 3] and shared [..., SHARED] parameters, and residuals."""
+    real = (batch.count > 0)[:, None]
+    u = batch.x[:, None] - state.local[..., 1:2]
+    log_h = state.log_h(batch.t)[..., None]
+    shape = state.shared[..., None, None, 2:]
+    rise = excess(u, log_h, shape)
+    residual = np.where(real, batch.y[:, None] - state.local[..., 0:1] - rise, 0.0)
+    one = np.where(real, 1.0, 0.0) + 0.0 * rise
+    rise = rise * one
+    slope = rise * np.einsum("...f,...f->...", feature_slopes(u), shape)
+    slope += np.where(np.abs(u) > 1e-9, 2.0 * rise / np.where(u == 0, 1.0, u), 0.0)
+    local = np.stack([one, -slope, rise], axis=-1)
+    shared = np.concatenate(
+        [rise[..., None], (rise * batch.t[:, None, :, None])[..., None], rise[..., None] * features(u)],
+        axis=-1,
+    )
+    return local, shared, residual
+
+
 def normal_equations(
     batch: Batch,
     state: State,
@@ -110,21 +130,7 @@ def normal_equations(
     [V or 1, G * expand, SHARED, SHARED]; `expand` is how many priors each noise setting is combined with,
     neighbours on the axis of settings. What priors do not change is worked out once for all of them.
     """
-    real = (batch.count > 0)[:, None]
-    u = batch.x[:, None] - state.local[..., 1:2]
-    log_h = state.log_h(batch.t)[..., None]
-    shape = state.shared[..., None, None, 2:]
-    rise = excess(u, log_h, shape)
-    residual = np.where(real, batch.y[:, None] - state.local[..., 0:1] - rise, 0.0)
-    one = np.where(real, 1.0, 0.0) + 0.0 * rise
-    rise = rise * one
-    slope = rise * np.einsum("...f,...f->...", feature_slopes(u), shape)
-    slope += np.where(np.abs(u) > 1e-9, 2.0 * rise / np.where(u == 0, 1.0, u), 0.0)
-    local = np.stack([one, -slope, rise], axis=-1)
-    shared = np.concatenate(
-        [rise[..., None], (rise * batch.t[:, None, :, None])[..., None], rise[..., None] * features(u)],
-        axis=-1,
-    )
+    local, shared, residual = _linearised(batch, state)
     w_local, w_shared = weight @ local, weight @ shared
     weighted = (weight @ residual[..., None])[..., 0]
     ridge = np.zeros((*batch.x.shape[:2], 3))
