@@ -450,3 +450,14 @@ def test_frozen_tensors_are_left_out() -> None:
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=1.0))
     assert "tokens.weight" not in settings(optimizer.param_groups, "lr")
     scaling.verify(model, optimizer)
+
+
+@pytest.mark.parametrize(("coordinates", "eta"), [("sp", 4.0), ("mup", 1.0)])
+def test_a_bias_of_fixed_length_goes_by_the_models_width(coordinates: str, eta: float) -> None:
+    def classifier(width: int) -> nn.Module:
+        return nn.Sequential(nn.Embedding(100, width), nn.Linear(width, width), nn.Linear(width, 100))
+
+    model = classifier(64)
+    scaling = hpt.scale(model, base=classifier(16), rule="mup", coordinates=coordinates)
+    lrs = {n: g["lr"] for g in scaling.param_groups(model, lr=1.0) for n in g["names"]}
+    assert lrs["2.bias"] == lrs["1.bias"] == eta

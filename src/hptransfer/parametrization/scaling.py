@@ -322,7 +322,9 @@ def _model_ratio(tensors: Sequence[TensorRole], given: float | None) -> float:
 
 
 def _plan(tensor: TensorRole, rule: Rule, ratio: float, pairing: Pairing) -> TensorPlan:
-    factors = role_settings(rule, tensor.role, tensor.ratio, ratio)
+    # A tensor of fixed length has no width of its own: its settings go by the model's.
+    own = ratio if tensor.role == "scalar" else tensor.ratio
+    factors = role_settings(rule, tensor.role, own, ratio)
     deep = rule.depth.get(tensor.role) if tensor.block else None
     if deep is not None:
         d = pairing.depth_ratio
