@@ -19,14 +19,13 @@ from torch.nn import functional as F
 from hptransfer.lm.config import ModelConfig, RunSpec
 from hptransfer.lm.data import Corpus, batch, load_corpus
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import run_attention_scale
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.step import Clock, stack_step
-from hptransfer.lm.train import initial_state, stack_settings
-from hptransfer.parametrization.rules import get_rule
+from hptransfer.lm.rule import forward_scales
+from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.step import stack_step
+from hptransfer.lm.train import initial_state, template
 
 STACK = 8
-CLOCK = Clock(torch.tensor(1.0), torch.tensor(0.1), torch.tensor(0.05))
 
 
 def runs_at(width: int) -> list[RunSpec]:
@@ -43,7 +42,7 @@ def plain_loop(run: RunSpec, corpus: Corpus) -> Callable[[int], None]:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=run.lr, betas=(0.9, 0.95), weight_decay=0, fused=True
     )
-    scale = torch.tensor(run_attention_scale(run, get_rule(run.rule)))
+    scale = torch.tensor(forward_scales(run).attention)
 
     def step(number: int) -> None:
         tokens = torch.from_numpy(batch(corpus, run.model, run.train.batch_size, 0, number))
@@ -57,15 +56,15 @@ def plain_loop(run: RunSpec, corpus: Corpus) -> Callable[[int], None]:
 
 def stacked(runs: list[RunSpec], corpus: Corpus, compiled: bool) -> Callable[[int], None]:
     """One step of all runs."""
-    model, state = initial_state(runs)
+    shape, state = initial_state(runs)
     settings = stack_settings(runs)
     first = runs[0]
-    lifted = stack_step(model, first.model, first.train)
+    lifted = stack_step(template(shape), shape)
     step_all = torch.compile(lifted, fullgraph=True, dynamic=False) if compiled else lifted
 
     def step(number: int) -> None:
         tokens = torch.from_numpy(batch(corpus, first.model, first.train.batch_size, 0, number))
-        step_all(state, settings, CLOCK, tokens.expand(STACK, -1, -1).contiguous())
+        step_all(state, settings, stack_clock(runs, number), tokens.expand(STACK, -1, -1).contiguous())
 
     return step
 

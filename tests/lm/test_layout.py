@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hptransfer.errors import RuleError
 from hptransfer.lm.config import ModelConfig, RunSpec
 from hptransfer.lm.flops import forward_flops, run_flops
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import decoder_rule, init_stds, parameter_count, run_attention_scale, tensor_layout
+from hptransfer.lm.layout import parameter_count, tensor_layout
 from hptransfer.lm.model import Decoder
-from hptransfer.parametrization.rules import get_rule
+from hptransfer.lm.rule import decoder_rule, forward_scales, init_stds
 
 
 @given(
@@ -80,8 +79,8 @@ def test_variants_of_a_seed_share_their_draws() -> None:
 
 def test_attention_scale_golden() -> None:
     sp, mup = run_of("sp"), run_of("mup")
-    assert run_attention_scale(sp, get_rule("sp")) == pytest.approx(1 / math.sqrt(16))
-    assert run_attention_scale(mup, get_rule("mup")) == pytest.approx(math.sqrt(4) / 16)
+    assert forward_scales(sp).attention == pytest.approx(1 / math.sqrt(16))
+    assert forward_scales(mup).attention == pytest.approx(math.sqrt(4) / 16)
 
 
 def test_future_tokens_are_not_seen() -> None:
@@ -115,9 +114,3 @@ def test_rules_are_read_in_sp_coordinates() -> None:
     assert decoder_rule("mup-tp5-table3").coordinates == "sp"
     table3, mup = run_of("mup-tp5-table3"), run_of("mup")
     assert init_stds(table3) == pytest.approx(init_stds(mup))
-
-
-@pytest.mark.parametrize("name", ["mup-tp5-table8", "completep", "u-mup", "ntk"])
-def test_a_rule_that_the_decoder_cannot_train_is_refused(name: str) -> None:
-    with pytest.raises(RuleError, match=r"needs forward multipliers or a scaled eps; valid: sp, "):
-        decoder_rule(name)

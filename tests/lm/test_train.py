@@ -13,10 +13,12 @@ from torch.nn import functional as F
 from hptransfer.lm.config import RunSpec
 from hptransfer.lm.data import batch, load_corpus, validation_sequences
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import run_attention_scale, tensor_layout
+from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.schedule import warmup_stable_decay
-from hptransfer.lm.train import compiler_found, initial_state, stack_key, stack_settings, train_stack
+from hptransfer.lm.rule import forward_scales
+from hptransfer.lm.schedule import schedule_factor, warmup_stable_decay
+from hptransfer.lm.settings import stack_settings
+from hptransfer.lm.train import compiler_found, initial_state, stack_key, template, train_stack
 from hptransfer.parametrization.rules import VARIANTS, get_rule, role_settings
 
 
@@ -54,16 +56,16 @@ def trained_alone(run: RunSpec) -> tuple[list[float], float]:
     ]
     optimizer = torch.optim.AdamW(groups, betas=run.train.betas, eps=run.train.eps)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: warmup_stable_decay(s, run.train.steps, run.train.warmup, run.train.decay)
+        optimizer, lambda s: schedule_factor(run.train, run.steps, s)
     )
-    scale = torch.tensor(run_attention_scale(run, rule), dtype=torch.float64)
+    scale = torch.tensor(forward_scales(run).attention, dtype=torch.float64)
 
     def loss_of(tokens: torch.Tensor) -> torch.Tensor:
         logits = model(tokens[:, :-1], scale)
         return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
     losses = []
-    for step in range(run.train.steps):
+    for step in range(run.steps):
         tokens = torch.from_numpy(batch(corpus, run.model, run.train.batch_size, run.data_seed, step))
         loss = loss_of(tokens)
         optimizer.zero_grad()
@@ -142,19 +144,24 @@ def test_the_same_spec_gives_the_same_numbers(tiny: RunSpec) -> None:
 
 
 def test_gradient_against_finite_differences(tiny: RunSpec) -> None:
-    from hptransfer.lm.step import sequence_losses
+    from hptransfer.lm.step import run_logits, sequence_losses
 
-    model, state = initial_state([tiny])
-    attention = stack_settings([tiny]).attention_scale[0]
+    shape, state = initial_state([tiny])
+    model = template(shape)
+    of_stack = stack_settings([tiny])
+    of_run = torch.utils._pytree.tree_map(lambda x: x[0], of_stack)
     weights = {n: w[0] for n, w in state.weights.items()}
     corpus = load_corpus(tiny.data, tiny.model)
     tokens = torch.from_numpy(batch(corpus, tiny.model, 2, 0, 0))
 
     def loss(shift: float, name: str, direction: torch.Tensor) -> torch.Tensor:
         moved = weights | {name: weights[name] + shift * direction}
-        return sequence_losses(model, moved, attention, tokens).mean()
+        return loss_of(moved)
 
-    grads = torch.func.grad(lambda w: sequence_losses(model, w, attention, tokens).mean())(weights)
+    def loss_of(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+        return sequence_losses(run_logits(model, shape, weights, of_run, tokens), tokens).mean()
+
+    grads = torch.func.grad(loss_of)(weights)
     generator = torch.Generator().manual_seed(0)
     for name, grad in grads.items():
         direction = torch.randn(grad.shape, generator=generator, dtype=torch.float64)

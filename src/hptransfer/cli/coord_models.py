@@ -37,19 +37,23 @@ class ScaledDecoder(Decoder):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.head_dim = config.head_dim
-        self.scaling = config.head_dim**-0.5
+        self.head_dim = config.d_head
+        self.scaling = config.d_head**-0.5
 
-    def forward(self, tokens_BT: Tensor, attention_scale: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens_BT: Tensor, attention_scale: Tensor | None = None, logits_scale: Tensor | None = None
+    ) -> Tensor:
         """Logits of the next token, [sequences, context, vocab]."""
         scale = torch.tensor(self.scaling) if attention_scale is None else attention_scale
+        return super().forward(tokens_BT, scale, logits_scale)
+
+    def embed(self, tokens_BT: Tensor) -> Tensor:
+        """The residual stream before the first block, [sequences, context, width]."""
         # Decoder reads the table of positions by hand, where no multiplier on it would take effect.
+        assert self.position_embedding is not None
         positions_T = torch.arange(self.position_embedding.num_embeddings)
-        x_BTD = self.token_embedding(tokens_BT) + self.position_embedding(positions_T)
-        for block in self.blocks:
-            x_BTD = block(x_BTD, self.mask_TT, scale)
-        logits_BTV: Tensor = self.readout(self.norm(x_BTD))
-        return logits_BTV
+        x_BTD: Tensor = self.token_embedding(tokens_BT) + self.position_embedding(positions_T)
+        return x_BTD
 
 
 @dataclass(frozen=True)

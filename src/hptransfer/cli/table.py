@@ -90,7 +90,7 @@ def _block(rule: Rule, width: int, base: int, shape: Shape) -> Block:
         return _family(rule, width, base, shape)
     here, at_base = _config(width, shape), _config(base, shape)
     rows = tensor_settings(rule, tensor_layout(here), tensor_layout(at_base), width / base)
-    return Block(rule, width, base, attention_scale(rule, here.head_dim, at_base.head_dim), tuple(rows))
+    return Block(rule, width, base, attention_scale(rule, here.d_head, at_base.d_head), tuple(rows))
 
 
 def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:

@@ -2,85 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from hptransfer.lm.budget import budget_steps
+from hptransfer.lm.data_config import DataConfig
+from hptransfer.lm.model_config import ModelConfig
+from hptransfer.lm.plain import Config, spec_hash
+from hptransfer.lm.schedule import phases
+from hptransfer.lm.train_config import TrainConfig
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "RunRecord",
+    "RunSpec",
+    "Status",
+    "TrainConfig",
+    "spec_hash",
+]
+
+SCHEMA = 2  # of what a run's id is the hash of; raised when the same data comes to mean another run
 
 Status = Literal["done", "diverged", "failed"]
-
-
-class Config(BaseModel):
-    """Base of every config: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelConfig(Config):
-    """Shape of the decoder."""
-
-    width: int = Field(128, gt=0)  # residual stream, the scale n
-    depth: int = Field(2, gt=0)  # blocks
-    heads: int = Field(4, gt=0)  # attention heads; must divide the width
-    context: int = Field(64, gt=0)  # tokens a sequence
-    vocab: int = Field(512, ge=257, le=65536)  # BPE vocabulary: 256 bytes, at least one merge, 16 bits
-    mlp_ratio: int = Field(4, gt=0)  # MLP hidden size / width
-    embedding_std: float = Field(1.0, gt=0)  # init std of token and position embeddings, at every width
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> ModelConfig:
-        if self.width % self.heads:
-            raise ValueError(f"heads must divide width, but got width={self.width}, heads={self.heads}")
-        return self
-
-    @property
-    def head_dim(self) -> int:
-        """Dimension of one attention head."""
-        return self.width // self.heads
-
-
-class DataConfig(Config):
-    """Where the text comes from."""
-
-    source: Literal["python-stdlib", "text"] = (
-        "python-stdlib"  # the interpreter's own source files, or `files`
-    )
-    files: str | None = None  # glob of text files; for source `text`
-    validation_fraction: float = Field(0.05, gt=0, lt=1)  # share of the files held out
-    validation_tokens: int = Field(16384, gt=0)  # tokens of the held-out text a final loss is measured on
-
-    @model_validator(mode="after")
-    def _files_with_text(self) -> DataConfig:
-        if (self.source == "text") != (self.files is not None):
-            raise ValueError(
-                f"`files` must be given with source `text` and only then, but got source={self.source!r}, "
-                f"files={self.files!r}"
-            )
-        return self
-
-
-class TrainConfig(Config):
-    """Optimizer, schedule and budget of one run, all but its learning rate."""
-
-    steps: int = Field(300, gt=0)  # optimizer steps
-    batch_size: int = Field(8, gt=0)  # sequences a step
-    warmup: float = Field(0.1, ge=0, le=1)  # share of the steps with linearly rising LR
-    decay: float = Field(0.2, ge=0, le=1)  # share of the steps, at the end, with linearly falling LR
-    weight_decay: float = Field(0.0, ge=0)  # AdamW's lambda, coupled (each step shrinks by lr x lambda)
-    betas: tuple[float, float] = (0.9, 0.95)  # AdamW's moment decay rates
-    eps: float = Field(1e-8, gt=0)  # AdamW's epsilon
-    dtype: Literal["float32", "float64"] = "float32"  # of weights and arithmetic
-
-    @model_validator(mode="after")
-    def _phases_fit(self) -> TrainConfig:
-        if self.warmup + self.decay > 1:
-            raise ValueError(
-                f"warmup + decay <= 1 must hold, but got warmup={self.warmup}, decay={self.decay}"
-            )
-        return self
 
 
 class RunSpec(Config):
@@ -91,19 +39,40 @@ class RunSpec(Config):
     train: TrainConfig = TrainConfig()
     rule: str = "sp"  # parametrization, by catalogue name
     base_width: int = Field(gt=0)  # width at which every rule is the same
+    base_depth: int | None = Field(None, gt=0)  # where depth rules are alike; default: the model's own
     lr: float = Field(gt=0)  # eta in SP coordinates: the LR of the hidden matrices
     seed: int = Field(0, ge=0)  # of the initial weights
     data_seed: int = Field(0, ge=0)  # of the batches
 
+    @model_validator(mode="after")
+    def _phases_fit(self) -> RunSpec:
+        phases(self.train, self.steps)
+        return self
+
     @property
     def run_id(self) -> str:
-        """Hash of this spec, 16 hex digits."""
-        return spec_hash(self.model_dump(mode="json"))
+        """Hash of what this spec says beyond the defaults, 16 hex digits; new options leave old ids."""
+        return spec_hash({"schema": SCHEMA, **self.model_dump(mode="json", exclude_defaults=True)})
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return budget_steps(self.model, self.train)
 
     @property
     def tokens(self) -> int:
         """Training tokens."""
-        return self.train.steps * self.train.batch_size * self.model.context
+        return self.steps * self.train.batch_size * self.model.context
+
+    @property
+    def width_ratio(self) -> float:
+        """Width / base width, m."""
+        return self.model.width / self.base_width
+
+    @property
+    def depth_ratio(self) -> float:
+        """Depth / base depth."""
+        return self.model.depth / (self.base_depth or self.model.depth)
 
 
 @dataclass(frozen=True)
@@ -141,9 +110,3 @@ class RunRecord:
     engine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
-
-
-def spec_hash(data: Mapping[str, Any]) -> str:
-    """Hash of plain data in canonical JSON, 16 hex digits of sha256."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

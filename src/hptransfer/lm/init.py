@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from hptransfer.lm.config import RunSpec
-from hptransfer.lm.layout import init_stds, tensor_layout
+from hptransfer.lm.layout import tensor_layout
+from hptransfer.lm.rule import init_stds
 
 
 def initial_weights(run: RunSpec) -> dict[str, Tensor]:
@@ -20,9 +21,10 @@ def initial_weights(run: RunSpec) -> dict[str, Tensor]:
     dtype = getattr(torch, run.train.dtype)
     weights = {}
     for tensor in tensor_layout(run.model):
-        if tensor.role == "vector":
-            weights[tensor.name] = torch.ones(tensor.shape, dtype=dtype)
+        if tensor.start == "normal":
+            draws = torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * stds[tensor.name]
+            draws[: tensor.zero_rows] = 0
+            weights[tensor.name] = draws.to(dtype)
         else:
-            draws = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            weights[tensor.name] = (draws * stds[tensor.name]).to(dtype)
+            weights[tensor.name] = torch.full(tensor.shape, float(tensor.start == "ones"), dtype=dtype)
     return weights

@@ -1,22 +1,17 @@
-"""The reference decoder's tensors as plain data: names, shapes, roles, base initialisation. No torch here."""
+"""The reference decoder's tensors as plain data: names, shapes, roles, initial weights. No torch here."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from hptransfer.errors import RuleError
-from hptransfer.lm.config import ModelConfig, RunSpec
-from hptransfer.parametrization.rules import (
-    RULES,
-    Role,
-    Rule,
-    attention_scale,
-    get_rule,
-    in_coordinates,
-    role_settings,
-)
+from hptransfer.lm.model_config import ModelConfig
+from hptransfer.parametrization.exponents import ROLES, Role
+
+Start = Literal["normal", "ones", "zeros"]
+GROUPS: tuple[str, ...] = (*ROLES, *(f"blocks.{role}" for role in ROLES))  # tensors that a rule treats alike
 
 
 @dataclass(frozen=True)
@@ -25,90 +20,121 @@ class TensorLayout:
 
     Attributes:
         name: as in the module's state dict.
-        shape: [out, in] for matrices, [rows, width] for embeddings, [width] for norm gains.
+        shape: [out, in] for matrices, [rows, width] for embeddings, [width] or [1] for norm gains.
         role: what it is when width grows.
-        base_std: std of its initial weights under SP at this width; 0 for gains, which start at one.
+        base_std: std of its initial weights under SP at this width; 0 where they are not drawn.
+        start: normal draws, or what it starts at.
+        zero_rows: the first rows that start at zero all the same (zero query init).
+        ends_branch: whether it is of the last layer of a residual branch.
     """
 
     name: str
     shape: tuple[int, ...]
     role: Role
-    base_std: float
+    base_std: float = 0.0
+    start: Start = "normal"
+    zero_rows: int = 0
+    ends_branch: bool = False
+
+    @property
+    def group(self) -> str:
+        """Its role, and whether it is in a block: all that a rule tells tensors apart by."""
+        return f"blocks.{self.role}" if self.name.startswith("blocks.") else self.role
 
 
-def tensor_layout(model: ModelConfig) -> tuple[TensorLayout, ...]:
-    """Every trainable tensor of the decoder, in forward order.
+def tensor_layout(model: ModelConfig, residual_depth: int | None = None) -> tuple[TensorLayout, ...]:
+    """Every trainable tensor of the decoder, in forward order; a tied readout is no tensor of its own.
 
     SP: hidden and readout std 1/sqrt(fan_in), residual projections divided by sqrt(2 depth),
     embeddings `embedding_std` at every width.
+
+    Args:
+        model: its shape and options.
+        residual_depth: depth that counts in the residual projections' std; default: the model's.
     """
+    residual = 1 / math.sqrt(2 * (residual_depth or model.depth)) if model.residual_init == "depth" else 1.0
+    return tuple(_tensors(model, residual))
+
+
+def _tensors(model: ModelConfig, residual: float) -> Iterator[TensorLayout]:
     width = model.width
-    return (
-        TensorLayout("token_embedding.weight", (model.vocab, width), "embedding", model.embedding_std),
-        TensorLayout("position_embedding.weight", (model.context, width), "embedding", model.embedding_std),
-        *(tensor for block in range(model.depth) for tensor in _block(model, f"blocks.{block}")),
-        TensorLayout("norm.weight", (width,), "vector", 0.0),
-        TensorLayout("readout.weight", (model.vocab, width), "readout", width**-0.5),
-    )
+    yield TensorLayout("token_embedding.weight", (model.vocab, width), "embedding", model.embedding_std)
+    if model.positions == "learned":
+        table = (model.context, width)
+        yield TensorLayout("position_embedding.weight", table, "embedding", model.embedding_std)
+    if model.embedding_norm:
+        yield from _norm(model, "embedding_norm", width)
+    for block in range(model.depth):
+        yield from _block(model, f"blocks.{block}", residual)
+    yield from _norm(model, "norm", width)
+    if not model.tied:
+        yield TensorLayout("readout.weight", (model.vocab, width), "readout", width**-0.5)
+    if "readout" in model.biases:
+        yield TensorLayout("readout.bias", (model.vocab,), "scalar", start="zeros")
 
 
-def _block(model: ModelConfig, prefix: str) -> Iterator[TensorLayout]:
-    width, hidden = model.width, model.mlp_ratio * model.width
-    residual = 1 / math.sqrt(2 * model.depth)
-    yield TensorLayout(f"{prefix}.attention_norm.weight", (width,), "vector", 0.0)
-    yield TensorLayout(f"{prefix}.qkv.weight", (3 * width, width), "hidden", width**-0.5)
-    yield TensorLayout(f"{prefix}.projection.weight", (width, width), "hidden", residual * width**-0.5)
-    yield TensorLayout(f"{prefix}.mlp_norm.weight", (width,), "vector", 0.0)
-    yield TensorLayout(f"{prefix}.mlp_in.weight", (hidden, width), "hidden", width**-0.5)
-    yield TensorLayout(f"{prefix}.mlp_out.weight", (width, hidden), "hidden", residual * hidden**-0.5)
+def _block(model: ModelConfig, prefix: str, residual: float) -> Iterator[TensorLayout]:
+    width, hidden = model.width, model.hidden
+    queries, keys = model.query_heads * model.d_head, model.key_heads * model.d_head
+    inner = 2 * hidden if model.activation == "swiglu" else hidden
+    zero = queries if model.zero_query_init else 0
+    yield from _norm(model, f"{prefix}.attention_norm", width)
+    yield from _linear(model, f"{prefix}.qkv", (queries + 2 * keys, width), width**-0.5, zero_rows=zero)
+    if model.qk_norm:
+        yield from _norm(model, f"{prefix}.query_norm", model.d_head, grows=model.head_dim is None)
+        yield from _norm(model, f"{prefix}.key_norm", model.d_head, grows=model.head_dim is None)
+    shape = (width, width)
+    yield from _linear(model, f"{prefix}.projection", shape, residual * width**-0.5, ends_branch=True)
+    yield from _norm(model, f"{prefix}.mlp_norm", width)
+    yield from _linear(model, f"{prefix}.mlp_in", (inner, width), width**-0.5)
+    shape = (width, hidden)
+    yield from _linear(model, f"{prefix}.mlp_out", shape, residual * hidden**-0.5, ends_branch=True)
 
 
-def decoder_rule(name: str) -> Rule:
-    """The rule of that name in SP coordinates, as training reads it.
-
-    Raises:
-        RuleError: there is none, or it needs what this trainer does not do: forward multipliers on tensors
-            or residual branches, or a scaled Adam epsilon.
-    """
-    rule = get_rule(name)
-    if not _by_init_and_lr(rule):
-        valid = ", ".join(known for known, other in RULES.items() if _by_init_and_lr(other))
-        raise RuleError(
-            f"the reference decoder trains rules made of init, LR, decay and attention scale, but {name} "
-            f"needs forward multipliers or a scaled eps; valid: {valid}"
-        )
-    return in_coordinates(rule, "sp")
+def _linear(
+    model: ModelConfig,
+    name: str,
+    shape: tuple[int, int],
+    std: float,
+    *,
+    zero_rows: int = 0,
+    ends_branch: bool = False,
+) -> Iterator[TensorLayout]:
+    yield TensorLayout(f"{name}.weight", shape, "hidden", std, "normal", zero_rows, ends_branch)
+    if "hidden" in model.biases:
+        yield TensorLayout(f"{name}.bias", shape[:1], "vector", start="zeros", ends_branch=ends_branch)
 
 
-def _by_init_and_lr(rule: Rule) -> bool:
-    return (
-        rule.residual == 0
-        and not rule.depths
-        and all(e.multiplier == e.eps == 0 for e in rule.roles.values())
-    )
-
-
-def init_stds(run: RunSpec) -> dict[str, float]:
-    """Std of every tensor's initial weights under the run's rule; 0 means ones (a gain).
-
-    The rule scales the std at the base width: std(n) = std(n0) x m**init.
-    """
-    rule = decoder_rule(run.rule)
-    base = {t.name: t.base_std for t in tensor_layout(at_width(run.model, run.base_width))}
-    ratio = run.model.width / run.base_width
-    return {t.name: base[t.name] * role_settings(rule, t.role, ratio).init for t in tensor_layout(run.model)}
-
-
-def run_attention_scale(run: RunSpec, rule: Rule) -> float:
-    """Factor on the attention logits of this run."""
-    return attention_scale(rule, run.model.head_dim, run.base_width / run.model.heads)
+def _norm(model: ModelConfig, name: str, length: int, *, grows: bool = True) -> Iterator[TensorLayout]:
+    """Gain and bias of a norm; `grows`: whether its length does with width."""
+    role: Role = "vector" if grows else "scalar"
+    if model.gains == "vector":
+        yield TensorLayout(f"{name}.weight", (length,), role, start="ones")
+    elif model.gains == "scalar":
+        yield TensorLayout(f"{name}.weight", (1,), "scalar", start="ones")
+    if "norm" in model.biases:
+        yield TensorLayout(f"{name}.bias", (length,), role, start="zeros")
 
 
 def at_width(model: ModelConfig, width: int) -> ModelConfig:
-    """The same model at another width; the number of heads stays, so the head dimension grows with width."""
+    """The same model at another width: heads stay and the head dimension grows, or the other way round."""
     return model.model_copy(update={"width": width})
 
 
 def parameter_count(model: ModelConfig) -> int:
-    """Trainable parameters, embeddings and readout included."""
+    """Trainable parameters, embeddings and readout included; a tied tensor counts once."""
     return sum(math.prod(t.shape) for t in tensor_layout(model))
+
+
+def counted_parameters(model: ModelConfig, counted: Literal["all", "without_embeddings"]) -> int:
+    """Parameters as a budget counts them.
+
+    Args:
+        model: its shape and options.
+        counted: `all` trainable ones; or `without_embeddings`: without the token and position embeddings, the
+            readout and the readout's bias, whose size goes with vocabulary and context.
+    """
+    if counted == "all":
+        return parameter_count(model)
+    outside = ("token_embedding.weight", "position_embedding.weight", "readout.weight", "readout.bias")
+    return sum(math.prod(t.shape) for t in tensor_layout(model) if t.name not in outside)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
-from hptransfer.lm.config import ModelConfig, TrainConfig
-from hptransfer.lm.layout import tensor_layout
+from hptransfer.lm.layout import TensorLayout, tensor_layout
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import AdamWScalars, Moments, adamw
+from hptransfer.lm.model_config import ModelConfig
+from hptransfer.lm.optimizer import Moments, Scalars, moment_count, update_for
+from hptransfer.lm.settings import RESIDUAL, Clock, RunSettings
+from hptransfer.lm.train_config import TrainConfig
 
 Weights = dict[str, Tensor]
 
@@ -26,81 +28,213 @@ class RunState(NamedTuple):
     alive: Tensor  # bool; False from the first step whose loss is not finite
 
 
-class RunSettings(NamedTuple):
-    """What tells the runs of a stack apart. All tensors, so that one compiled step serves them all."""
+class Shape(NamedTuple):
+    """All that a step depends on besides tensors: the key of a compiled step."""
 
-    lr: Weights  # peak LR by role
-    weight_decay: Weights  # lambda by role
-    attention_scale: Tensor  # factor on attention logits
-
-
-class Clock(NamedTuple):
-    """What changes with the step and is the same for every run; zero-dimensional tensors."""
-
-    schedule: Tensor  # factor on the peak LR
-    correction1: Tensor  # 1 - beta1**t
-    correction2: Tensor  # 1 - beta2**t
+    model: ModelConfig  # its structure
+    train: TrainConfig  # its structure
+    multiplied: frozenset[str] = frozenset()  # see `settings.multiplied`
 
 
+Gradient = Callable[[Weights, RunSettings, Tensor], tuple[Weights, Tensor]]
+Update = Callable[[RunState, RunSettings, Clock, Weights, Tensor], RunState]
 Step = Callable[[RunState, RunSettings, Clock, Tensor], tuple[RunState, Tensor]]
 
 
-def sequence_losses(model: Decoder, weights: Weights, attention_scale: Tensor, tokens: Tensor) -> Tensor:
-    """Cross-entropy of each sequence of one run, nats per token, [sequences].
+def run_step(model: Decoder, shape: Shape) -> Step:
+    """The training step of one run: loss, gradient, optimizer. The one place where training is written."""
+    gradient, update = run_gradient(model, shape), run_update(shape)
+
+    def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
+        grads, loss = gradient(state.weights, settings, tokens)
+        return update(state, settings, clock, grads, loss), loss
+
+    return step
+
+
+def run_gradient(model: Decoder, shape: Shape) -> Gradient:
+    """Gradient of what one run minimises on some sequences, and its mean cross-entropy there."""
+
+    def objective(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        logits = run_logits(model, shape, weights, settings, tokens)
+        loss = sequence_losses(logits, tokens).mean()
+        if shape.train.z_loss:  # arXiv:2204.02311
+            return loss + settings.z_loss * logits.logsumexp(dim=-1).square().mean(), loss
+        return loss, loss
+
+    def gradient(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Weights, Tensor]:
+        grads, (_, loss) = grad_and_value(objective, has_aux=True)(weights, settings, tokens)
+        return grads, loss
+
+    return gradient
+
+
+def run_logits(
+    model: Decoder, shape: Shape, weights: Weights, settings: RunSettings, tokens: Tensor
+) -> Tensor:
+    """Logits of one run, [sequences, context, vocab].
 
     Args:
         model: template; its own weights are not used.
+        shape: of the run.
         weights: by tensor name.
-        attention_scale: factor on attention logits, zero-dimensional.
+        settings: of the run.
+        tokens: int64, [sequences, context + 1]; the last of each sequence is not read.
+    """
+    scales = (settings.attention, settings.logits) if shape.model.tied else (settings.attention,)
+    logits: Tensor = functional_call(model, acting(shape, weights, settings), (tokens[:, :-1], *scales))
+    return logits
+
+
+def acting(shape: Shape, weights: Weights, settings: RunSettings) -> Weights:
+    """The weights times the rule's multipliers: what acts in the forward pass."""
+    if not shape.multiplied:
+        return weights
+    found = dict(weights)
+    for tensor in tensor_layout(shape.model):
+        if tensor.group in shape.multiplied:
+            found[tensor.name] = found[tensor.name] * settings.multiplier[tensor.group]
+        if tensor.ends_branch and RESIDUAL in shape.multiplied:
+            found[tensor.name] = found[tensor.name] * settings.residual
+    return found
+
+
+def sequence_losses(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Cross-entropy of each sequence, nats per token, [sequences].
+
+    Args:
+        logits: [sequences, context, vocab].
         tokens: inputs and, shifted by one, targets; int64, [sequences, context + 1].
     """
-    logits = functional_call(model, weights, (tokens[:, :-1], attention_scale))
     losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
     return losses.view(logits.shape[:2]).mean(dim=1)
 
 
-def run_step(model: Decoder, layout: ModelConfig, train: TrainConfig) -> Step:
-    """The training step of one run: loss, gradient, AdamW. The one place where training is written."""
-    roles = {tensor.name: tensor.role for tensor in tensor_layout(layout)}
-    beta1, beta2 = train.betas
+def run_update(shape: Shape) -> Update:
+    """The optimizer's step of one run, from its gradient and loss."""
+    tensors = {tensor.name: tensor for tensor in tensor_layout(shape.model)}
+    updates = {name: update_for(shape.train, tensor) for name, tensor in tensors.items()}
 
-    def loss_of(weights: Weights, settings: RunSettings, tokens: Tensor) -> Tensor:
-        return sequence_losses(model, weights, settings.attention_scale, tokens).mean()
-
-    def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
-        grads, loss = grad_and_value(loss_of)(state.weights, settings, tokens)
+    def update(
+        state: RunState, settings: RunSettings, clock: Clock, grads: Weights, loss: Tensor
+    ) -> RunState:
         alive = state.alive & torch.isfinite(loss)
+        if shape.train.clip is not None:
+            grads = clipped(grads, settings.clip)
         weights, moments = {}, {}
         for name, weight in state.weights.items():
-            role = roles[name]
-            scalars = AdamWScalars(
-                settings.lr[role] * clock.schedule,
-                settings.weight_decay[role],
-                beta1,
-                beta2,
-                train.eps,
-                clock.correction1,
-                clock.correction2,
-            )
-            stepped, next_moments = adamw(weight, grads[name], state.moments[name], scalars)
+            scalars = tensor_scalars(tensors[name], shape.train, settings, clock)
+            stepped, moments[name] = updates[name](weight, grads[name], state.moments[name], scalars)
             weights[name] = torch.where(alive, stepped, weight)  # a diverged run stands still
-            moments[name] = next_moments
-        return RunState(weights, moments, alive), loss
+        return RunState(weights, moments, alive)
 
-    return step
+    return update
 
 
-def stack_step(model: Decoder, layout: ModelConfig, train: TrainConfig) -> Step:
-    """The step of a whole stack: every tensor of state, settings and tokens has a leading stack dimension.
+def tensor_scalars(tensor: TensorLayout, train: TrainConfig, settings: RunSettings, clock: Clock) -> Scalars:
+    """The numbers of one tensor's step."""
+    decay = settings.decay[tensor.group]
+    if train.optimizer not in (
+        "adam",
+        "sgd",
+    ):  # theirs is part of the gradient, so the LR's schedule is on it
+        decay = decay * clock.schedule
+    return Scalars(
+        lr=settings.lr[tensor.group] * clock.schedule,
+        decay=decay,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        eps=settings.eps[tensor.group],
+        correction1=clock.correction1,
+        correction2=clock.correction2,
+        momentum=settings.momentum,
+    )
+
+
+def clipped(grads: Weights, limit: Tensor) -> Weights:
+    """A run's gradients, shrunk together where their joint norm is above the limit, as torch does it."""
+    norm = torch.stack([grad.square().sum() for grad in grads.values()]).sum().sqrt()
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    return {name: grad * factor for name, grad in grads.items()}
+
+
+def initial_moments(shape: Shape, weights: Mapping[str, Tensor]) -> dict[str, Moments]:
+    """Moments before the first step, of one run or of a stack."""
+    counts = {tensor.name: moment_count(shape.train, tensor) for tensor in tensor_layout(shape.model)}
+    return {
+        name: tuple(torch.zeros_like(weight) for _ in range(counts[name])) for name, weight in weights.items()
+    }
+
+
+def stack_step(
+    model: Decoder, shape: Shape, compiler: Callable[[Any], Any] = lambda function: function
+) -> Step:
+    """The step of a whole stack: every tensor that goes in has a leading stack dimension.
 
     The state is updated in place, which spares the compiled step an allocation of all weights and moments.
+
+    Args:
+        model: template; its own weights are not used.
+        shape: of the runs.
+        compiler: compiles what is to be one graph: the step, or, where gradients are accumulated, one part's
+            gradient and the update, so that no graph grows with the number of parts.
     """
-    lifted = vmap(run_step(model, layout, train), in_dims=(0, 0, None, 0))
+    parts = shape.train.accumulation
+    if parts > 1:
+        return _accumulating(
+            compiler(_stacked_gradient(model, shape)), compiler(_stacked_update(shape)), parts
+        )
+    lifted = vmap(run_step(model, shape))
 
     def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
         with torch.no_grad():
             after, losses = lifted(state, settings, clock, tokens)
-            torch.utils._pytree.tree_map_(lambda old, new: old.copy_(new), state, after)
+            _write(state, after)
         return state, losses
 
+    compiled: Step = compiler(step)
+    return compiled
+
+
+def _accumulating(gradient: Gradient, update: Update, parts: int) -> Step:
+    """A step that goes through its batch in parts: the mean of their gradients, then one update."""
+
+    def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
+        sums: Weights = {}
+        total = torch.zeros_like(settings.beta1)
+        for part in tokens.chunk(parts, dim=1):
+            grads, losses = gradient(state.weights, settings, part)
+            sums = {name: grad + sums[name] if sums else grad for name, grad in grads.items()}
+            total = total + losses
+        means = {name: grad / parts for name, grad in sums.items()}
+        return update(state, settings, clock, means, total / parts), total / parts
+
     return step
+
+
+def _stacked_gradient(model: Decoder, shape: Shape) -> Gradient:
+    lifted = vmap(run_gradient(model, shape))
+
+    def gradient(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Weights, Tensor]:
+        with torch.no_grad():
+            found: tuple[Weights, Tensor] = lifted(weights, settings, tokens)
+        return found
+
+    return gradient
+
+
+def _stacked_update(shape: Shape) -> Update:
+    lifted = vmap(run_update(shape))
+
+    def update(
+        state: RunState, settings: RunSettings, clock: Clock, grads: Weights, loss: Tensor
+    ) -> RunState:
+        with torch.no_grad():
+            _write(state, lifted(state, settings, clock, grads, loss))
+        return state
+
+    return update
+
+
+def _write(state: RunState, after: RunState) -> None:
+    torch.utils._pytree.tree_map_(lambda old, new: old.copy_(new), state, after)

@@ -7,24 +7,30 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import stack_module_state, vmap
+from torch.func import vmap
 
-from hptransfer.lm.config import ModelConfig, RunRecord, RunSpec, TrainConfig
+from hptransfer.lm.config import ModelConfig, RunRecord, RunSpec
 from hptransfer.lm.data import Corpus, batch, load_corpus, validation_sequences
 from hptransfer.lm.flops import run_flops
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import decoder_rule, parameter_count, run_attention_scale
+from hptransfer.lm.layout import parameter_count, tensor_layout
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments
-from hptransfer.lm.schedule import warmup_stable_decay
-from hptransfer.lm.step import Clock, RunSettings, RunState, Step, sequence_losses, stack_step
-from hptransfer.parametrization.rules import ROLES, role_settings
+from hptransfer.lm.settings import RunSettings, multiplied, stack_clock, stack_settings
+from hptransfer.lm.step import (
+    RunState,
+    Shape,
+    Step,
+    initial_moments,
+    run_logits,
+    sequence_losses,
+    stack_step,
+)
 from hptransfer.version import __version__
 
 OnStep = Callable[[int, Sequence[float]], None]
@@ -34,9 +40,11 @@ _SHAPES = 256  # compiled shapes a process may hold; torch's own limit of 8 is f
 
 
 def stack_key(run: RunSpec) -> Hashable:
-    """Runs with the same key may be trained in one stack: all but rule, LR, decay and seeds agree."""
-    train = run.train.model_copy(update={"weight_decay": 0.0})
-    return run.model, run.data, train, run.base_width
+    """Runs with the same key may be trained in one stack: they differ in numbers alone.
+
+    Those are rule, LR, decay, schedule, moments' rates, initial weights, attention scale, seeds and the like.
+    """
+    return run.model.structure(), run.data, run.train.structure(), run.steps
 
 
 def train_stack(runs: Sequence[RunSpec], *, compiled: bool, on_step: OnStep | None = None) -> list[RunRecord]:
@@ -59,18 +67,16 @@ def train_stack(runs: Sequence[RunSpec], *, compiled: bool, on_step: OnStep | No
         DataError: the text cannot be read or is too short.
     """
     if len({stack_key(run) for run in runs}) != 1:
-        raise ValueError("the runs of a stack must share everything but rule, lr, weight_decay and seeds")
+        raise ValueError("the runs of a stack must share their model, data, optimizer, batch size and steps")
     compiled = compiled and compiler_found()
     first, start = runs[0], time.perf_counter()
     corpus = load_corpus(first.data, first.model)
-    model, state = initial_state(runs)
+    shape, state = initial_state(runs)
     settings = stack_settings(runs)
     validation = torch.from_numpy(validation_sequences(corpus, first.data, first.model))
-    before = _evaluate(model, state, settings, validation[:_EVALUATION_CHUNK])  # no need to know it well
-    losses = _train(
-        runs, _step(first.model, _shared(first.train), compiled), state, settings, corpus, on_step
-    )
-    after = _evaluate(model, state, settings, validation)
+    before = _evaluate(shape, state, settings, validation[:_EVALUATION_CHUNK])  # no need to know it well
+    losses = _train(runs, _step(shape, compiled), state, settings, corpus, on_step)
+    after = _evaluate(shape, state, settings, validation)
     engine = {
         "stack": len(runs),
         "compiled": compiled,
@@ -82,53 +88,18 @@ def train_stack(runs: Sequence[RunSpec], *, compiled: bool, on_step: OnStep | No
     return [_record(run, before[i], after[i], losses[:, i], engine, wall) for i, run in enumerate(runs)]
 
 
-def initial_state(runs: Sequence[RunSpec]) -> tuple[Decoder, RunState]:
-    """The decoder (a template: its own weights are not used) and the stack's state before the first step."""
-    members = []
-    for run in runs:
-        member = Decoder(run.model).to(getattr(torch, run.train.dtype))
-        member.load_state_dict(initial_weights(run))
-        members.append(member)
-    stacked, _ = stack_module_state(members)
-    weights = {name: weight.detach().clone() for name, weight in stacked.items()}
-    moments = {n: Moments(torch.zeros_like(w), torch.zeros_like(w)) for n, w in weights.items()}
-    return members[0], RunState(weights, moments, torch.ones(len(runs), dtype=torch.bool))
+def initial_state(runs: Sequence[RunSpec]) -> tuple[Shape, RunState]:
+    """The shape that the runs of a stack share, and their state before the first step."""
+    shape = Shape(runs[0].model.structure(), runs[0].train.structure(), multiplied(runs))
+    members = [initial_weights(run) for run in runs]
+    weights = {t.name: torch.stack([m[t.name] for m in members]) for t in tensor_layout(shape.model)}
+    alive = torch.ones(len(runs), dtype=torch.bool)
+    return shape, RunState(weights, initial_moments(shape, weights), alive)
 
 
-def stack_settings(runs: Sequence[RunSpec]) -> RunSettings:
-    """LR and decay by role, and attention scale, of every run; tensors of shape [runs]."""
-    dtype = getattr(torch, runs[0].train.dtype)
-    rules = [decoder_rule(run.rule) for run in runs]
-    factors = {
-        role: [
-            role_settings(rule, role, run.model.width / run.base_width)
-            for rule, run in zip(rules, runs, strict=True)
-        ]
-        for role in ROLES
-    }
-
-    def column(values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=dtype)
-
-    return RunSettings(
-        lr={
-            role: column([run.lr * f.lr for run, f in zip(runs, factors[role], strict=True)])
-            for role in ROLES
-        },
-        weight_decay={
-            # Vectors and scalars do not decay, the usual choice for tensors of fewer than two dimensions.
-            role: column(
-                [
-                    0.0 if role in ("vector", "scalar") else run.train.weight_decay * f.weight_decay
-                    for run, f in zip(runs, factors[role], strict=True)
-                ]
-            )
-            for role in ROLES
-        },
-        attention_scale=column(
-            [run_attention_scale(run, rule) for run, rule in zip(runs, rules, strict=True)]
-        ),
-    )
+def template(shape: Shape) -> Decoder:
+    """The decoder whose forward pass is called with a run's weights; its own are not used."""
+    return Decoder(shape.model).to(getattr(torch, shape.train.dtype))
 
 
 def compiler_found() -> bool:
@@ -144,19 +115,12 @@ def compiler_found() -> bool:
     return True
 
 
-def _shared(train: TrainConfig) -> TrainConfig:
-    """What a compiled step depends on: decay enters as a tensor, and steps only through the clock."""
-    return train.model_copy(update={"weight_decay": 0.0, "steps": 1})
-
-
 @lru_cache(maxsize=_SHAPES)
-def _step(model: ModelConfig, train: TrainConfig, compiled: bool) -> Step:
+def _step(shape: Shape, compiled: bool) -> Step:
     """The stack's step for a shape, compiled at most once a process."""
-    template = Decoder(model).to(getattr(torch, train.dtype))
-    step = stack_step(template, model, train)
     if not compiled:
-        return step
-    return torch.compile(step, fullgraph=True, dynamic=False)
+        return stack_step(template(shape), shape)
+    return stack_step(template(shape), shape, partial(torch.compile, fullgraph=True, dynamic=False))
 
 
 def _train(
@@ -168,12 +132,12 @@ def _train(
     on_step: OnStep | None,
 ) -> NDArray[np.float64]:
     """Train the state in place; the members' loss at every step, [steps, runs], NaN once diverged."""
-    train, model = runs[0].train, runs[0].model
-    losses = np.full((train.steps, len(runs)), np.nan)
+    steps, model = runs[0].steps, runs[0].model
+    losses = np.full((steps, len(runs)), np.nan)
     with torch._dynamo.config.patch(recompile_limit=_SHAPES):
-        for number in range(train.steps):
+        for number in range(steps):
             tokens = _tokens(runs, corpus, model, number)
-            state, loss = step(state, settings, _clock(train, number), tokens)
+            state, loss = step(state, settings, stack_clock(runs, number), tokens)
             losses[number] = torch.where(state.alive, loss, math.nan).numpy()
             if on_step is not None:
                 on_step(number, losses[number].tolist())
@@ -189,26 +153,17 @@ def _tokens(runs: Sequence[RunSpec], corpus: Corpus, model: ModelConfig, number:
     return torch.from_numpy(np.stack([drawn[run.data_seed] for run in runs]))
 
 
-def _clock(train: TrainConfig, number: int) -> Clock:
-    beta1, beta2 = train.betas
-    dtype = getattr(torch, train.dtype)
-    return Clock(
-        torch.tensor(warmup_stable_decay(number, train.steps, train.warmup, train.decay), dtype=dtype),
-        torch.tensor(1 - beta1 ** (number + 1), dtype=dtype),
-        torch.tensor(1 - beta2 ** (number + 1), dtype=dtype),
-    )
-
-
-def _evaluate(
-    model: Decoder, state: RunState, settings: RunSettings, sequences: Tensor
-) -> NDArray[np.float64]:
+def _evaluate(shape: Shape, state: RunState, settings: RunSettings, sequences: Tensor) -> NDArray[np.float64]:
     """Validation loss of every sequence under every member, nats per token, [runs, sequences]."""
-    lifted = vmap(lambda w, a, tokens: sequence_losses(model, w, a, tokens), in_dims=(0, 0, None))
+    model = template(shape)
+
+    def losses(weights: dict[str, Tensor], settings: RunSettings, tokens: Tensor) -> Tensor:
+        return sequence_losses(run_logits(model, shape, weights, settings, tokens), tokens)
+
+    lifted = vmap(losses, in_dims=(0, 0, None))
     with torch.no_grad():
-        parts = [
-            lifted(state.weights, settings.attention_scale, tokens)
-            for tokens in torch.split(sequences, _EVALUATION_CHUNK)
-        ]
+        chunks = torch.split(sequences, _EVALUATION_CHUNK)
+        parts = [lifted(state.weights, settings, tokens) for tokens in chunks]
     return torch.cat(parts, dim=1).double().numpy()
 
 
@@ -224,8 +179,8 @@ def _record(
     bad = np.flatnonzero(~np.isfinite(losses))
     final, initial = float(after.mean()), float(before.mean())
     diverged = bad.size > 0 or not math.isfinite(final) or final > initial
-    stride = max(1, math.ceil(run.train.steps / CURVE_POINTS))
-    kept = [i for i in range(run.train.steps) if (i % stride == 0 or i == run.train.steps - 1)]
+    stride = max(1, math.ceil(run.steps / CURVE_POINTS))
+    kept = [i for i in range(run.steps) if (i % stride == 0 or i == run.steps - 1)]
     return RunRecord(
         run_id=run.run_id,
         status="diverged" if diverged else "done",

@@ -1,0 +1,49 @@
+"""Plain data: the base of every config, alternatives within one, the hash of a spec. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Config(BaseModel):
+    """Base of every config: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def filled(data: Any, alternatives: Mapping[str, tuple[Any, str]]) -> Any:
+    """Config data with the default of every field whose alternative is not given either.
+
+    Two fields may say the same thing in two ways (steps, or tokens per parameter): then None means "the
+    other one", and the default counts only where both are None.
+
+    Args:
+        data: what pydantic is to validate; anything but a mapping is left to it.
+        alternatives: field -> (its default, the field that replaces it).
+
+    Raises:
+        ValueError: both of a pair are given.
+    """
+    if not isinstance(data, Mapping):
+        return data
+    found = dict(data)
+    for name, (default, other) in alternatives.items():
+        here, there = found.get(name), found.get(other)
+        if here is not None and there is not None:
+            raise ValueError(
+                f"only one of {name} and {other} may be given, but got {name}={here!r}, {other}={there!r}"
+            )
+        if here is None and there is None:
+            found[name] = default
+    return found
+
+
+def spec_hash(data: Mapping[str, Any]) -> str:
+    """Hash of plain data in canonical JSON, 16 hex digits of sha256."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""What tells the runs of a stack apart, as tensors, so that one compiled step serves them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hptransfer.lm.config import RunSpec
+from hptransfer.lm.layout import GROUPS
+from hptransfer.lm.rule import forward_scales, group_settings
+from hptransfer.lm.schedule import schedule_factor
+
+Grouped = dict[str, Tensor]  # by `TensorLayout.group`
+RESIDUAL = "residual"  # in `multiplied`: whether some run scales its residual branches
+
+
+class RunSettings(NamedTuple):
+    """Numbers of a run that stay through training; zero-dimensional tensors, or [runs] for a stack."""
+
+    lr: Grouped  # peak LR
+    decay: Grouped  # see `rule.GroupSettings`
+    eps: Grouped  # Adam's
+    multiplier: Grouped  # factor on the weights in the forward pass
+    attention: Tensor  # factor on attention logits
+    residual: Tensor  # factor on every residual branch
+    logits: Tensor  # factor on the input of a tied readout
+    beta1: Tensor
+    beta2: Tensor
+    momentum: Tensor
+    clip: Tensor  # largest norm of the gradient; not read where no run is clipped
+    z_loss: Tensor  # weight of the mean squared log Z; not read where no run has one
+
+
+class Clock(NamedTuple):
+    """Numbers of a run that change with the step; as `RunSettings`."""
+
+    schedule: Tensor  # factor on the peak LR
+    correction1: Tensor  # 1 - beta1**t
+    correction2: Tensor  # 1 - beta2**t
+
+
+def stack_settings(runs: Sequence[RunSpec]) -> RunSettings:
+    """The settings of a stack, in its runs' order; every tensor [runs].
+
+    Raises:
+        RuleError: a rule is unknown, or says nothing about the runs' optimizer.
+    """
+    groups, scales = [group_settings(run) for run in runs], [forward_scales(run) for run in runs]
+
+    def column(values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=getattr(torch, runs[0].train.dtype))
+
+    def grouped(name: str) -> Grouped:
+        return {group: column([getattr(found[group], name) for found in groups]) for group in GROUPS}
+
+    return RunSettings(
+        lr=grouped("lr"),
+        decay=grouped("decay"),
+        eps=grouped("eps"),
+        multiplier=grouped("multiplier"),
+        attention=column([found.attention for found in scales]),
+        residual=column([found.residual for found in scales]),
+        logits=column([found.logits for found in scales]),
+        beta1=column([run.train.betas[0] for run in runs]),
+        beta2=column([run.train.betas[1] for run in runs]),
+        momentum=column([run.train.momentum_rate for run in runs]),
+        clip=column([run.train.clip or float("inf") for run in runs]),
+        z_loss=column([run.train.z_loss for run in runs]),
+    )
+
+
+def multiplied(runs: Sequence[RunSpec]) -> frozenset[str]:
+    """Groups whose weights some run multiplies in the forward pass; the others are spared the product."""
+    found = {
+        group
+        for settings in map(group_settings, runs)
+        for group, values in settings.items()
+        if values.multiplier != 1.0
+    }
+    return frozenset(
+        found | ({RESIDUAL} if any(forward_scales(run).residual != 1.0 for run in runs) else set())
+    )
+
+
+def stack_clock(runs: Sequence[RunSpec], step: int) -> Clock:
+    """The clock of a stack at `step`, counted from 0; every tensor [runs]."""
+    rows = [
+        (
+            schedule_factor(run.train, run.steps, step),
+            1 - run.train.betas[0] ** (step + 1),
+            1 - run.train.betas[1] ** (step + 1),
+        )
+        for run in runs
+    ]
+    return Clock(*torch.tensor(rows, dtype=getattr(torch, runs[0].train.dtype)).unbind(dim=1))

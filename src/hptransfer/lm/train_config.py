@@ -1,0 +1,124 @@
+"""Optimizer, schedule and budget of a run, as plain, validated data. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from hptransfer.lm.plain import Config, filled
+
+OptimizerName = Literal["adamw", "adam", "sgd", "lion", "muon"]
+DecayKind = Literal["coupled", "independent", "mup"]
+ScheduleName = Literal["wsd", "cosine", "linear", "constant"]
+
+_ALTERNATIVES = {
+    "steps": (300, "tokens_per_param"),
+    "warmup": (0.1, "warmup_steps"),
+    "decay": (0.2, "decay_steps"),
+}
+_MOMENTUM = {"sgd": 0.9, "muon": 0.95}  # default momentum of those that have it
+
+
+class TrainConfig(Config):
+    """How a run is trained, all but its learning rate.
+
+    A run's id leaves out what has its default: a default may never change.
+    """
+
+    steps: int | None = Field(None, gt=0)  # optimizer steps; 300 where tokens_per_param is not given
+    tokens_per_param: float | None = Field(None, gt=0)  # training tokens / parameters, instead of steps
+    # What tokens_per_param counts: every trainable parameter, or all but token and position embeddings and
+    # the readout.
+    params_counted: Literal["all", "without_embeddings"] = "all"
+    batch_size: int = Field(8, gt=0)  # sequences a step
+    accumulation: int = Field(1, gt=0)  # equal parts that a batch is worked through in, to save memory
+    lr_batch_rule: Literal["none", "sqrt", "linear"] = "none"  # LR x (batch / base batch)**0, 1/2, 1
+    base_batch_size: int | None = Field(None, gt=0)  # sequences a step at which that factor is one
+    schedule: ScheduleName = "wsd"  # of the LR, after its warmup; wsd: warmup, stable, decay
+    warmup: float | None = Field(None, ge=0, le=1)  # share of the steps with linearly rising LR; 0.1
+    warmup_steps: int | None = Field(None, ge=0)  # the same in steps, instead
+    decay: float | None = Field(None, ge=0, le=1)  # wsd: share of the steps, at the end, with falling LR; 0.2
+    decay_steps: int | None = Field(None, ge=0)  # the same in steps, instead
+    final_lr: float = Field(0.0, ge=0, le=1)  # share of the peak LR that the schedule falls towards
+    optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
+    weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more
+    # A step shrinks a weight by its LR x lambda (coupled), by schedule x lambda (independent), or by as much
+    # as at the base width (mup). Adam and SGD add lambda x weight to the gradient instead.
+    decay_kind: DecayKind = "coupled"
+    betas: tuple[float, float] = (0.9, 0.95)  # decay rates of AdamW's, Adam's and Lion's moments
+    eps: float = Field(1e-8, gt=0)  # Adam's epsilon
+    eps_rule: Literal["rule", "fixed", "scaled"] = "rule"  # with width: by the rule, not, as gradients
+    momentum: float | None = Field(None, ge=0, lt=1)  # of SGD (0.9) and Muon (0.95)
+    # Muon's orthogonal update x 0.2 sqrt(longer side), or x sqrt(max(1, rows / columns)).
+    muon_adjust: Literal["match_rms_adamw", "original"] = "match_rms_adamw"
+    adamw_lr: float = Field(1.0, gt=0)  # with Muon: LR of the tensors that AdamW trains / LR of the matrices
+    clip: float | None = Field(None, gt=0)  # largest norm of a run's whole gradient
+    z_loss: float = Field(0.0, ge=0)  # weight of the mean squared log Z of the readout in what is minimised
+    dtype: Literal["float32", "float64"] = "float32"  # of weights and arithmetic
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("schedule", "wsd") != "wsd":
+            return filled(data, {k: v for k, v in _ALTERNATIVES.items() if k != "decay"})
+        return filled(data, _ALTERNATIVES)
+
+    @model_validator(mode="after")
+    def _possible(self) -> TrainConfig:
+        warmup, decay = self.warmup or 0.0, self.decay or 0.0
+        if self.schedule == "wsd" and warmup + decay > 1:
+            raise ValueError(f"warmup + decay <= 1 must hold, but got warmup={warmup}, decay={decay}")
+        if self.schedule != "wsd" and (self.decay is not None or self.decay_steps is not None):
+            raise ValueError(
+                f"decay must go with schedule: wsd, but got schedule={self.schedule!r}, whose course has none"
+            )
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"accumulation must divide batch_size, but got batch_size={self.batch_size}, "
+                f"accumulation={self.accumulation}"
+            )
+        if (self.lr_batch_rule == "none") != (self.base_batch_size is None):
+            raise ValueError(
+                "base_batch_size must be given with lr_batch_rule: sqrt or linear and only then, but got "
+                f"lr_batch_rule={self.lr_batch_rule!r}, base_batch_size={self.base_batch_size}"
+            )
+        self._check_optimizer()
+        return self
+
+    def _check_optimizer(self) -> None:
+        if self.optimizer in ("adam", "sgd") and self.decay_kind != "coupled":
+            raise ValueError(
+                f"decay_kind must be 'coupled' with {self.optimizer}, which adds its decay to the gradient, "
+                f"but got {self.decay_kind!r}; optimizers with every kind: adamw, lion, muon"
+            )
+        if self.momentum is not None and self.optimizer not in _MOMENTUM:
+            raise ValueError(
+                f"momentum must go with {' or '.join(_MOMENTUM)}, but got optimizer={self.optimizer!r}, "
+                "whose rates are betas"
+            )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"0 <= beta < 1 must hold for both betas, but got {list(self.betas)}")
+
+    @property
+    def momentum_rate(self) -> float:
+        """Momentum of SGD or Muon; 0 where the optimizer has none."""
+        return _MOMENTUM.get(self.optimizer, 0.0) if self.momentum is None else self.momentum
+
+    @property
+    def lr_batch_factor(self) -> float:
+        """Factor on every LR that the batch size brings."""
+        if self.base_batch_size is None:
+            return 1.0
+        power = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}[self.lr_batch_rule]
+        return float((self.batch_size / self.base_batch_size) ** power)
+
+    def structure(self) -> TrainConfig:
+        """The same with what enters a step as numbers at its default, and on where it is on.
+
+        Runs of one structure and one number of steps train in one stack and share a compiled step.
+        """
+        kept = ("batch_size", "accumulation", "optimizer", "muon_adjust", "dtype")
+        on = {"clip": 1.0 if self.clip else None, "z_loss": 1.0 if self.z_loss else 0.0}
+        return TrainConfig(steps=1, **{name: getattr(self, name) for name in kept}, **on)
