@@ -55,7 +55,7 @@ class Stack:
     @property
     def steps(self) -> int:
         """Optimizer steps of a member."""
-        return self.runs[0].spec.train.steps
+        return self.runs[0].spec.steps
 
     def without(self, finished: Mapping[str, float]) -> Stack | None:
         """The members that are not finished; None where all are.

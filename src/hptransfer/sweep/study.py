@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
 from hptransfer.errors import RuleError, SpecError
 from hptransfer.lm.config import Config, DataConfig, ModelConfig, RunSpec, TrainConfig, spec_hash
-from hptransfer.lm.layout import decoder_rule
+from hptransfer.lm.rule import decoder_rule
+from hptransfer.lm.train_config import OptimizerName
 from hptransfer.parametrization.rules import Coordinates
 from hptransfer.sweep.complaints import complaint
 
@@ -122,19 +123,20 @@ class StudySpec(Config):
             raise ValueError(f"every value must be 0 or more, but got {bad[0]}")
         return values
 
-    @field_validator("variants")
-    @classmethod
-    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
+    @model_validator(mode="after")
+    def _known(self) -> StudySpec:
+        for value in self.variants:
             try:
-                decoder_rule(value)
+                decoder_rule(value, self.optimizer)
             except RuleError as error:
-                raise ValueError(str(error)) from None
-        return values
+                raise ValueError(f"`variants`: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_widths(self) -> StudySpec:
-        heads: int = getattr(self.model, "heads")  # noqa: B009  (the section's fields are made at run time)
+        if getattr(self.model, "head_dim") is not None:  # noqa: B009  (fields made at run time)
+            return self  # the number of heads goes with the width; `parse_study` builds every width's config
+        heads: int = getattr(self.model, "heads") or 4  # noqa: B009
         if bad := sorted(w for w in {*self.widths, self.base} if w % heads):
             common = math.gcd(*self.widths, self.base)
             valid = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
@@ -148,6 +150,11 @@ class StudySpec(Config):
     def base(self) -> int:
         """Width at which every rule is the same."""
         return min(self.widths) if self.base_width is None else self.base_width
+
+    @property
+    def optimizer(self) -> OptimizerName:
+        """That trains every run."""
+        return cast(OptimizerName, getattr(self.train, "optimizer"))  # noqa: B009
 
     @property
     def spec_hash(self) -> str:
@@ -184,7 +191,7 @@ class StudySpec(Config):
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
-        if coordinates != self.lr.coordinates:
+        if coordinates != self.lr.coordinates and self.optimizer != "sgd":  # SGD's two coordinates are one
             ratio = Fraction(width, self.base)
             value = value * ratio if coordinates == "mup" else value / ratio
         return float(value)
