@@ -23,7 +23,9 @@ from hptransfer.readers import read
 from hptransfer.version import __version__
 
 if TYPE_CHECKING:
+    from hptransfer.dynamics.callbacks import lightning_probe, trainer_probe
     from hptransfer.dynamics.coord_check import coord_check
+    from hptransfer.dynamics.recorder import Recorder, probe
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
@@ -37,6 +39,7 @@ __all__ = [
     "CoordCheck",
     "HPTransferError",
     "Landscape",
+    "Recorder",
     "Rule",
     "Scaling",
     "TransferFit",
@@ -46,12 +49,15 @@ __all__ = [
     "find_roles",
     "get_rule",
     "lightning_callback",
+    "lightning_probe",
     "load_rule",
+    "probe",
     "quantify",
     "read",
     "rule_from",
     "scale",
     "trainer_callback",
+    "trainer_probe",
     "transfer_lr",
     "without_multipliers",
 ]
@@ -59,16 +65,20 @@ __all__ = [
 # What needs torch, or is seldom needed, is imported when it is first asked for.
 _LATER = {
     "CoordCheck": "dynamics.result",
+    "Recorder": "dynamics.recorder",
     "Rule": "parametrization.exponents",
     "Scaling": "parametrization.scaling",
     "coord_check": "dynamics.coord_check",
     "find_roles": "parametrization.roles",
     "get_rule": "parametrization.rules",
     "lightning_callback": "parametrization.callbacks",
+    "lightning_probe": "dynamics.callbacks",
     "load_rule": "parametrization.custom",
+    "probe": "dynamics.recorder",
     "rule_from": "parametrization.custom",
     "scale": "parametrization.scaling",
     "trainer_callback": "parametrization.callbacks",
+    "trainer_probe": "dynamics.callbacks",
     "transfer_lr": "parametrization.transfer",
     "without_multipliers": "parametrization.rules",
 }

@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from hptransfer.parametrization.shapes import modules
 
-_MASKED = -1e9  # logits at or below it are masked out, whatever way a model writes its mask
-_SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
+MASKED = -1e9  # logits at or below it are masked out, whatever way a model writes its mask
+SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
 _PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -49,7 +49,7 @@ def activations(
     with ExitStack() as stack:
         stack.enter_context(_hooks(model, inside, called, keep))
         stack.enter_context(_LogitsMode(inside, keep))
-        stack.enter_context(_evaluating(model))
+        stack.enter_context(evaluating(model))
         forward()
     for name, tensor in (tables or {}).items():
         if tensor.ndim < 2 or name.rpartition(".")[0] not in called:
@@ -100,7 +100,7 @@ def _first_tensor(output: Any) -> Tensor | None:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, so that dropout is no change; every module's own mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -123,18 +123,18 @@ class _LogitsMode(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
-            self._see(_attention_logits(*args, **kwargs), "attention logits")
-        elif func in _SOFTMAX:
+            self._see(attention_logits(*args, **kwargs), "attention logits")
+        elif func in SOFTMAX:
             value = args[0] if args else kwargs["input"]
             self._see(value, "attention logits" if value.ndim == 4 else "softmax input")
         return func(*args, **kwargs)
 
     def _see(self, logits: Tensor, what: str) -> None:
         place = self.inside[-1] if self.inside else ""
-        self.keep(f"{place} {what}".strip(), logits.masked_fill(logits <= _MASKED, 0.0))
+        self.keep(f"{place} {what}".strip(), logits.masked_fill(logits <= MASKED, 0.0))
 
 
-def _attention_logits(
+def attention_logits(
     query: Tensor,
     key: Tensor,
     _value: Tensor | None = None,

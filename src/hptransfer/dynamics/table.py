@@ -133,10 +133,10 @@ class ProbeTable:
 
 
 def table(logs: Mapping[str, ProbeLog] | Iterable[tuple[str, ProbeLog]]) -> ProbeTable:
-    """The logs of some runs as one table, by run id; values that are not known are left out."""
+    """The logs of some runs as one table, by run id; values that are not finite are left out."""
     parts = [_rows(run, log) for run, log in (logs.items() if isinstance(logs, Mapping) else logs)]
     whole = [np.concatenate([part[i] for part in parts]) if parts else _EMPTY[i] for i in range(len(COLUMNS))]
-    keep = ~np.isnan(whole[-1])
+    keep = np.isfinite(whole[-1])
     return ProbeTable(*(column[keep] for column in whole))
 
 

@@ -1,0 +1,128 @@
+"""Collect: every probe of one run at one update, from its tensors and what was seen of its forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from hptransfer.dynamics import probes
+from hptransfer.dynamics.table import Row
+from hptransfer.dynamics.taps import Taps, layer_weight
+from hptransfer.parametrization.exponents import Role
+from hptransfer.parametrization.shapes import modules, parameters
+
+Values = dict[Row, Tensor]
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Where a model is probed; plain data by name.
+
+    Attributes:
+        roles: of every tensor, by its canonical name.
+        layers: kind (`linear`, `transposed`, `embedding`, `other`) and weight's tensor name of every module
+            that has a weight, by module name.
+        tokens: the module that embeds the tokens, the embedding with the most rows; None where there is none.
+        readout: the module that makes the logits; None where there is none.
+    """
+
+    roles: Mapping[str, Role]
+    layers: Mapping[str, tuple[str, str]]
+    tokens: str | None
+    readout: str | None
+
+
+def sites(model: nn.Module, roles: Mapping[str, Role]) -> Sites:
+    """Where a model is probed.
+
+    Args:
+        model: plain or wrapped.
+        roles: of its tensors; a module whose weight is not among them (a tied readout's) shares the tensor of
+            the module that has it.
+    """
+    owned = parameters(model)
+    tensors = {alias: name for name, item in owned.items() for alias in (name, *item.aliases)}
+    layers: dict[str, tuple[str, str]] = {}
+    for name, module in modules(model).items():
+        kind, tensor = layer_weight(module), tensors.get(f"{name}.weight" if name else "weight", "")
+        if kind is not None and tensor in roles:
+            layers[name] = (kind, tensor)
+    rows = {n: owned[t].parameter.shape[0] for n, (kind, t) in layers.items() if kind == "embedding"}
+    tokens = max(rows, key=lambda name: rows[name]) if rows else None
+    return Sites(roles, layers, tokens, _readout(layers, roles, tokens))
+
+
+def _readout(
+    layers: Mapping[str, tuple[str, str]], roles: Mapping[str, Role], tokens: str | None
+) -> str | None:
+    linear = [name for name, (kind, _) in layers.items() if kind in ("linear", "transposed")]
+    for name in reversed(linear):
+        tensor = layers[name][1]
+        if roles[tensor] == "readout" or (tokens is not None and tensor == layers[tokens][1]):
+            return name
+    return None
+
+
+def collect(
+    where: Sites,
+    wanted: Collection[str],
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    grads: Mapping[str, Tensor],
+    second: Mapping[str, Tensor],
+    eps: Mapping[str, Tensor | float],
+    taps: Taps,
+    tokens: Tensor | None = None,
+    quarter: Tensor | None = None,
+) -> Values:
+    """Every wanted probe of one run, zero-dimensional, by layer, role and name.
+
+    Args:
+        where: of the model.
+        wanted: names.
+        before: weights before the update, by tensor name.
+        after: the same after it.
+        grads: of the loss; tensors without one are left out.
+        second: Adam's corrected second moments, where the optimizer has them.
+        eps: Adam's, by tensor name.
+        taps: of a forward pass with the weights before the update.
+        tokens: ids of the whole batch; default: those that the token embedding was seen to read.
+        quarter: of each token, by frequency.
+    """
+    found: Values = {}
+
+    def keep(layer: str, role: str, values: Mapping[str, Tensor]) -> None:
+        found.update({(layer, role, name): value for name, value in values.items() if name in wanted})
+
+    for name, weight in before.items():
+        values = probes.tensor_probes(weight, after[name], grads.get(name), second.get(name), eps.get(name))
+        keep(name.removesuffix(".weight"), where.roles[name], values)
+    for name, (kind, tensor) in where.layers.items():
+        if name in taps.inputs:
+            keep(name, where.roles[tensor], _layer(kind, before[tensor], after[tensor], taps, name))
+    for name, logits in taps.logits.items():
+        keep(name, "hidden", probes.attention_probes(logits))
+    if where.readout in taps.outputs:
+        assert where.readout is not None
+        keep(where.readout, "readout", probes.readout_probes(taps.outputs[where.readout]))
+    if where.tokens is not None and (where.tokens in taps.inputs or tokens is not None):
+        ids = taps.inputs[where.tokens] if tokens is None else tokens
+        weight = before[where.layers[where.tokens][1]]
+        keep(where.tokens, "embedding", probes.row_probes(weight, ids, quarter))
+    if grads:
+        keep("", "", {"grad_norm": probes.grad_norm(grads)})
+    return found
+
+
+def _layer(kind: str, before: Tensor, after: Tensor, taps: Taps, name: str) -> dict[str, Tensor]:
+    inputs = taps.inputs[name]
+    values = {"activation_rms": probes.rms(taps.outputs[name])}
+    if kind == "embedding":
+        return values | probes.embedding_probes(before, after - before, inputs)
+    if kind in ("linear", "transposed"):
+        turned = kind == "transposed"
+        weight, delta = (w.T if turned else w for w in (before, after - before))
+        return values | probes.linear_probes(weight, delta, inputs)
+    return values

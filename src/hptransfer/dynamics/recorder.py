@@ -1,0 +1,337 @@
+"""Recorder: probes inside a user's own training loop, through hooks on the model and the optimizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hptransfer.dynamics.activations import evaluating
+from hptransfer.dynamics.collect import Sites, collect, sites
+from hptransfer.dynamics.critical import critical_lr
+from hptransfer.dynamics.names import check_names
+from hptransfer.dynamics.probes import quarters
+from hptransfer.dynamics.table import ProbeLog, ProbeTable, Row, table
+from hptransfer.dynamics.taps import Taps, tapped
+from hptransfer.errors import DynamicsError
+from hptransfer.parametrization.exponents import ROLES, Role
+from hptransfer.parametrization.scaling import Scaling
+from hptransfer.parametrization.shapes import Owned, parameters, unwrapped
+
+TOKENS = 1024  # positions of a batch on which a layer's change is measured
+
+LossOf = Callable[[Any], Tensor]
+
+
+class Recorder:
+    """Probes of a live training run. Use as a context manager around the loop, or by `attach` and `detach`.
+
+    Attributes:
+        every: updates from one probed to the next; the first is probed.
+        names: of the probes.
+        run: name of the run in the table.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        roles: Mapping[str, Role],
+        factors: Mapping[str, float],
+        *,
+        every: int,
+        names: tuple[str, ...],
+        run: str,
+        loss: LossOf | None,
+        token_counts: Tensor | None,
+    ) -> None:
+        self.every, self.names, self.run = every, names, run
+        self._model, self._optimizers = unwrapped(model), optimizers
+        self._factors, self._loss = factors, loss or _own_loss
+        self._sites: Sites = sites(model, roles)
+        self._quarter = None if token_counts is None else quarters(token_counts)
+        self._hooks = ExitStack()
+        self._looking = ExitStack()  # open inside a forward pass that is to be seen
+        self._taps = Taps()
+        self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # of the model, to repeat it
+        self._before: dict[str, Tensor] = {}
+        self._grads: dict[str, Tensor] = {}
+        self._stepped: set[int] = set()
+        self._guess: Tensor | None = None
+        self._step = 0
+        self._steps: list[int] = []
+        self._found: list[dict[Row, float]] = []
+
+    def __enter__(self) -> Self:
+        return self.attach()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.detach()
+
+    def attach(self) -> Self:
+        """Hang the hooks on the model and the optimizers."""
+        self.detach()
+        hooks = [
+            self._model.register_forward_pre_hook(self._entered, with_kwargs=True),
+            self._model.register_forward_hook(self._left, always_call=True),
+            *(o.register_step_pre_hook(self._before_step) for o in self._optimizers),
+            *(o.register_step_post_hook(self._after_step) for o in self._optimizers),
+        ]
+        for hook in hooks:
+            self._hooks.callback(hook.remove)
+        return self
+
+    def detach(self) -> None:
+        """Take every hook off; what was measured stays."""
+        self._looking.close()
+        self._hooks.close()
+        self._forget()
+
+    @property
+    def log(self) -> ProbeLog:
+        """Everything measured so far."""
+        rows = tuple(dict.fromkeys(row for found in self._found for row in found))
+        values = np.array([[found.get(row, math.nan) for row in rows] for found in self._found])
+        return ProbeLog(tuple(self._steps), rows, values.reshape(len(self._steps), len(rows)))
+
+    @property
+    def table(self) -> ProbeTable:
+        """The same as one table: run, step, layer, role, name, value."""
+        return table({self.run: self.log})
+
+    def _due(self) -> bool:
+        return self._step % self.every == 0
+
+    def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Look at the forward passes of a probed step; those in evaluation mode are not training."""
+        if module.training and self._due() and not self._before:
+            self._taps = self._looking.enter_context(tapped(module))
+            self._call = (args, kwargs)
+
+    def _left(self, *_: Any) -> None:
+        self._looking.close()
+
+    def _before_step(
+        self, _optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Keep weights and gradients; where the step is given a closure, once that has been run."""
+        if not self._due() or self._before:
+            return None
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        if closure is None:
+            self._keep()
+            return None
+
+        def kept() -> Any:
+            result = closure()
+            if not self._before:
+                self._keep()
+            return result
+
+        return args[:1], kwargs | {"closure": kept}
+
+    def _keep(self) -> None:
+        for name, owned in self._live().items():
+            self._before[name] = _whole(owned.parameter).detach().clone()
+            if owned.parameter.grad is not None:
+                self._grads[name] = _whole(owned.parameter.grad).detach().clone()
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Measure when every optimizer has stepped."""
+        self._stepped.add(id(optimizer))
+        if len(self._stepped) < len(self._optimizers):
+            return
+        self._stepped.clear()
+        if self._before:
+            with torch.no_grad():
+                self._measure()
+            self._forget()
+        self._step += 1
+
+    def _forget(self) -> None:
+        self._taps.clear()
+        self._before, self._grads, self._call = {}, {}, None
+
+    def _live(self) -> dict[str, Owned]:
+        trained = {id(p) for o in self._optimizers for group in o.param_groups for p in group["params"]}
+        return {n: o for n, o in parameters(self._model).items() if id(o.parameter) in trained}
+
+    def _measure(self) -> None:
+        live = self._live()
+        after = {name: _whole(owned.parameter).detach() for name, owned in live.items()}
+        second, eps, lr = self._states(live)
+        tokens = self._taps.inputs.get(self._sites.tokens or "")
+        values = collect(
+            self._sites,
+            self.names,
+            self._before,
+            after,
+            self._grads,
+            second,
+            eps,
+            _some(self._taps),
+            tokens,
+            None if self._quarter is None or tokens is None else self._quarter.to(tokens.device),
+        )
+        found = {row: float(value) for row, value in values.items()}
+        if "lr" in self.names:
+            found["", "", "lr"] = lr
+        if {"critical_lr", "critical_sharpness"} & set(self.names):
+            found |= self._critical(live, lr)
+        self._steps.append(self._step)
+        self._found.append(found)
+
+    def _states(self, live: Mapping[str, Owned]) -> tuple[dict[str, Tensor], dict[str, float], float]:
+        """Adam's corrected second moments and eps where there are any, and eta."""
+        groups = {id(p): (o, g) for o in self._optimizers for g in o.param_groups for p in g["params"]}
+        second, eps, rates = {}, {}, []
+        for name, owned in live.items():
+            optimizer, group = groups[id(owned.parameter)]
+            rates.append(float(group["lr"]) / self._factors.get(name, 1.0))
+            state = optimizer.state.get(owned.parameter, {})
+            if "exp_avg_sq" in state and "betas" in group:
+                correction = 1 - float(group["betas"][1]) ** float(state["step"])
+                second[name] = _whole(state["exp_avg_sq"]) / correction
+                eps[name] = float(group["eps"])
+        return second, eps, rates[0]
+
+    def _critical(self, live: Mapping[str, Owned], lr: float) -> dict[Row, float]:
+        """The batch's forward pass along the update just taken; the weights are put back after it."""
+        assert self._call is not None
+        args, kwargs = self._call
+        after = {name: owned.parameter.detach().clone() for name, owned in live.items()}
+
+        def loss_at(rate: Tensor) -> Tensor:
+            for name, owned in live.items():
+                owned.parameter.copy_(torch.lerp(self._before[name], after[name], float(rate / lr)))
+            return self._loss(self._model(*args, **kwargs)).detach().double().cpu().view(1)
+
+        try:
+            with evaluating(self._model):
+                start = torch.full((1,), lr, dtype=torch.float64)
+                found = critical_lr(
+                    loss_at, loss_at(0 * start), start if self._guess is None else self._guess
+                )
+        finally:
+            for name, owned in live.items():
+                owned.parameter.copy_(after[name])
+        self._guess = found.lr if bool(torch.isfinite(found.lr)) else None
+        values = {"critical_lr": float(found.lr), "critical_sharpness": float(found.sharpness)}
+        return {("", "", name): value for name, value in values.items() if name in self.names}
+
+
+def probe(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | Iterable[torch.optim.Optimizer],
+    rule: Scaling | Mapping[str, Role | str] | None = None,
+    *,
+    every: int = 10,
+    names: Sequence[str] | None = None,
+    run: str = "run",
+    loss: LossOf | None = None,
+    token_counts: Tensor | Sequence[int] | None = None,
+) -> Recorder:
+    """Probes for a training loop of your own; a context manager, `.table` holds what was measured.
+
+    Between probed updates nothing is done but counting. At a probed one, a copy of the weights is kept for
+    the length of the step, and the activations of its forward pass.
+
+    Args:
+        model: plain; the inside of a compiled one is not seen, so its layers are not probed.
+        optimizer: one, or several that step in turn (Muon beside AdamW).
+        rule: the scaling of `hpt.scale`, which knows every tensor's role and the unit of eta; or roles by
+            name pattern. None guesses: embeddings and linear layers by type, vectors by shape, the linear
+            layer with as many outputs as the token embedding has rows is the readout.
+        every: updates from one probed to the next.
+        names: of the probes; default all but critical LR and sharpness, `["all"]` every one.
+        run: name of the run in the table.
+        loss: of the model's output, for the critical LR; default its `.loss`. The batch is the last one that
+            the model was called with.
+        token_counts: of every token in the training text, for row norms by frequency, [vocabulary].
+
+    Raises:
+        DynamicsError: an argument is out of range, or a role or name is unknown.
+    """
+    if every < 1:
+        raise DynamicsError(f"every must be at least 1, but got {every}")
+    optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
+    factors: dict[str, float] = {}
+    if isinstance(rule, Scaling):
+        roles: dict[str, Role] = {plan.name: plan.role for plan in rule.tensors}
+        factors = {plan.name: plan.factors.lr for plan in rule.tensors}
+    else:
+        roles = _guessed(model) | _by_pattern(model, rule or {})
+    if missing := sorted(parameters(model).keys() - roles.keys()):
+        raise DynamicsError(f"every tensor must have a role, but the rule's model has no {missing[0]}")
+    return Recorder(
+        model,
+        optimizers,
+        roles,
+        factors,
+        every=every,
+        names=check_names(names),
+        run=run,
+        loss=loss,
+        token_counts=None if token_counts is None else torch.as_tensor(token_counts),
+    )
+
+
+def _guessed(model: nn.Module) -> dict[str, Role]:
+    owned = parameters(model)
+    rows = {o.parameter.shape[0] for o in owned.values() if isinstance(o.module, nn.Embedding)}
+
+    def role(item: Owned) -> Role:
+        if isinstance(item.module, nn.Embedding):
+            return "embedding"
+        if item.parameter.ndim < 2:
+            return "vector"
+        return (
+            "readout" if isinstance(item.module, nn.Linear) and item.parameter.shape[0] in rows else "hidden"
+        )
+
+    return {name: role(item) for name, item in owned.items()}
+
+
+def _by_pattern(model: nn.Module, patterns: Mapping[str, Role | str]) -> dict[str, Any]:
+    from fnmatch import fnmatchcase
+
+    for pattern, role in patterns.items():
+        if role not in ROLES:
+            raise DynamicsError(f"a role must be one of {', '.join(ROLES)}, but {pattern!r} has {role!r}")
+    names = list(parameters(model))
+    last_wins = reversed(list(patterns.items()))  # so that the first pattern that matches does
+    return {n: role for pattern, role in last_wins for n in names if fnmatchcase(n, pattern)}
+
+
+def _some(taps: Taps) -> Taps:
+    """The first positions of every layer's inputs: a layer's change needs no more."""
+    inputs = {
+        name: x.flatten()[:TOKENS] if not x.is_floating_point() else x.flatten(0, -2)[:TOKENS]
+        for name, x in taps.inputs.items()
+        if x.ndim > 1
+    }
+    return Taps(inputs, taps.outputs, taps.logits)
+
+
+def _whole(value: Tensor) -> Tensor:
+    """The whole of a sharded tensor; every rank must ask at once."""
+    full = getattr(value, "full_tensor", None)
+    return value if full is None else full()
+
+
+def _own_loss(output: Any) -> Tensor:
+    found = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    if not isinstance(found, Tensor):
+        raise DynamicsError(
+            f"the critical LR must have a loss, but {type(output).__name__} has no `.loss`: give "
+            "loss=function(output)"
+        )
+    return found
