@@ -27,6 +27,7 @@ FAMILIES = (
     "varying",
 )
 HELD_OUT = ("morse", "two_slopes", "plateau", "ragged")
+TIED = ("tied_wells",)
 GAP = 0.05  # L_inf of variant b above that of variant a, nats
 
 
@@ -62,6 +63,7 @@ class Study:
     family: str
     landscape: Landscape
     truth: Truth
+    spare: Landscape | None = None  # further seeds of every run, for planners that may ask for them
 
 
 def _shape(family: str, rng: np.random.Generator) -> tuple[Shape, float]:
@@ -86,11 +88,8 @@ def _shape(family: str, rng: np.random.Generator) -> tuple[Shape, float]:
             return h * k * k * np.logaddexp(u / k, -u / k) + 0.8 * np.tanh(rise / 0.8)
 
         return cliff, wall + 1.0
-    if family == "double_well":
-        # A second, higher minimum that the grid can see: 2.2 to 3.5 octaves off, about an octave wide.
-        at, wide = rng.uniform(2.2, 3.5) * rng.choice([-1.0, 1.0]), rng.uniform(0.45, 0.8)
-        deep = float(rng.uniform(0.5, 0.9) * _linex(np.array(at), h, 0.4))
-        return lambda u: _linex(u, h, 0.4) - deep * np.exp(-0.5 * ((u - at) / wide) ** 2), wall
+    if family in ("double_well", "tied_wells"):
+        return _two_wells(lambda u: _linex(u, h, 0.4), 0.0 if family == "tied_wells" else 0.03, rng), wall
     if family == "morse":
         s = rng.uniform(0.2, 0.7)
         return lambda u: h / s**2 * (1 - np.exp(np.clip(s * u, -20, 6))) ** 2 / 2, wall
@@ -108,6 +107,26 @@ def _linex(u: Array, h: float, s: float) -> Array:
     return h / s**2 * (np.exp(np.clip(s * u, -30, 30)) - s * u - 1)
 
 
+def _two_wells(shape: Shape, higher: float, rng: np.random.Generator) -> Shape:
+    """The shape with a second minimum 2.2 to 3.5 octaves off, behind a crest of at least 0.01 nats.
+
+    It is `higher` to 0.15 nats above the first. Where two are as low as each other nobody can say which is
+    the lower: that is the family `tied_wells`, which has its own lines in the table.
+    """
+    grid = np.linspace(-5.0, 4.5, 1901)
+    while True:
+        at, wide = rng.uniform(2.2, 3.5) * rng.choice([-1.0, 1.0]), rng.uniform(0.45, 0.8)
+        aim = float(rng.uniform(higher, 0.15)) if higher else 0.0
+        dent, plain = np.exp(-0.5 * ((grid - at) / wide) ** 2), shape(grid)
+        second = np.abs(grid - at) < 0.3
+        deep = float(np.min(np.where(second, (plain - aim) / dent, np.inf)))
+        value = plain - deep * dent
+        minimum = grid[second][np.argmin(value[second])]
+        between = (grid - minimum) * grid < 0
+        if abs(minimum - at) < 0.29 and value[between].max() > value[second].min() + 0.01:
+            return lambda u: shape(u) - deep * np.exp(-0.5 * ((u - at) / wide) ** 2)
+
+
 def _centred(shape: Shape) -> tuple[Shape, float]:
     """The shape with its global minimum at (0, 0), and its curvature there, nats per octave squared."""
     grid = np.arange(-5.0, 4.0, 1e-4)
@@ -119,16 +138,16 @@ def _centred(shape: Shape) -> tuple[Shape, float]:
     return lambda u: shape(u + at) - floor, h
 
 
-def simulate(family: str, seed: int) -> Study:
-    """One study of a family; the same seed gives the same study."""
+def simulate(family: str, seed: int, spare: int = 0) -> Study:
+    """One study of a family; the same seed gives the same study, with `spare` seeds beside those of the grid."""
     rng = np.random.default_rng([seed, sum(map(ord, family))])
     if family == "ragged":
-        return _study(family, "skewed", rng)
+        return _study(family, "skewed", rng, spare)
     base = {"heavy_tails": "skewed", "edges": "skewed", "missing": "skewed", "varying": "skewed"}
-    return _study(family, base.get(family, family), rng)
+    return _study(family, base.get(family, family), rng, spare)
 
 
-def _study(family: str, base: str, rng: np.random.Generator) -> Study:
+def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Study:
     scales = int(rng.integers(3, 8))
     factor = 4.0 if scales == 3 and rng.random() < 0.5 else 2.0
     n = float(rng.choice([32, 64, 128])) * factor ** np.arange(scales)
@@ -149,6 +168,8 @@ def _study(family: str, base: str, rng: np.random.Generator) -> Study:
         off, half = rng.uniform(0.6, 1.6) * rng.choice([-1.0, 1.0]), rng.uniform(1.2, 2.2)
     common = rng.random() < 0.4 and family != "edges"
     rows: list[tuple[str, float, float, str, float]] = []
+    more: list[tuple[str, float, float, str, float]] = []
+    other = rng.spawn(1)[0]  # leaves the study's own stream as it is
     inside = np.zeros(scales, dtype=bool)
     for k in range(scales):
         low, high = (x.min() - 2.5, x.max() + 2.5) if common else (x[k] + off - half, x[k] + off + half)
@@ -167,10 +188,11 @@ def _study(family: str, base: str, rng: np.random.Generator) -> Study:
         if family == "ragged":  # spikes: noise that takes over right of the optimum
             sd = np.hypot(sd, 0.02 * np.maximum(u + 0.5, 0) ** 2)
         for variant, gap in (("a", 0.0), ("b", GAP)):
-            for s in range(seeds):
-                noise = rng.standard_t(3, len(u)) if family == "heavy_tails" else rng.standard_normal(len(u))
+            for s in range(seeds + spare):
+                draw, table = (rng, rows) if s < seeds else (other, more)
+                noise = draw.standard_t(3, len(u)) if family == "heavy_tails" else draw.standard_normal(len(u))
                 value = np.where(alive, loss[k] + gap + rise + sd * noise, np.nan)
-                rows += [(variant, n[k], 2.0**g, str(s), y) for g, y in zip(grid, value, strict=True)]
+                table += [(variant, n[k], 2.0**g, str(s), y) for g, y in zip(grid, value, strict=True)]
     truth = Truth(
         scale=n,
         x=x,
@@ -184,7 +206,7 @@ def _study(family: str, base: str, rng: np.random.Generator) -> Study:
         target=4 * float(n[-1]),
         x_target=float(x[0] + drift * np.log2(4 * n[-1] / n[0])),
     )
-    return Study(family, _landscape(rows), truth)
+    return Study(family, _landscape(rows), truth, _landscape(more) if spare else None)
 
 
 def _linex_centred(h: float, s: float) -> Shape:

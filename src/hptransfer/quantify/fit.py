@@ -13,6 +13,7 @@ from hptransfer.quantify.holdout import check, without_largest
 from hptransfer.quantify.joint import Laws, fit_laws
 from hptransfer.quantify.metrics import Part, Reference, law_metrics, no_law_metrics, penalties, reference
 from hptransfer.quantify.optimum import Basins, fit_basins
+from hptransfer.quantify.pooling import pooled
 from hptransfer.quantify.predict import all_regrets, no_prediction, predict
 from hptransfer.quantify.present import laws_of, optimum
 from hptransfer.quantify.result import TransferFit, VariantFit
@@ -119,12 +120,13 @@ def _variant(
 ) -> VariantFit:
     rng = np.random.default_rng([s.seed, 3, i])
     laws = fit_laws(basins, s.family, rng)
+    own, basins = basins, pooled(basins, laws, np.random.default_rng([s.seed, 4, i]))
     regrets = all_regrets(basins, laws.loss if laws else None, s.level)
     holdouts = tuple(
-        check(basins, refit, k, s, rng) for refit, k in zip(learned, range(s.holdout, 0, -1), strict=True)
+        check(own, refit, k, s, rng) for refit, k in zip(learned, range(s.holdout, 0, -1), strict=True)
     )
     parts: dict[str, Part] = {
-        **(law_metrics(basins, laws, s, rng) if laws else no_law_metrics()),
+        **(law_metrics(own, laws, s, rng) if laws else no_law_metrics()),
         **penalties(basins, laws, against, s.level),
         **sisters(basins, laws, initial, s.level, rng),
     }

@@ -77,7 +77,7 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
-    families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
+    families = {name: fit_line(t, x, x_draws, basins.own[inside, 1, 1], prior, name, rng) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
@@ -99,7 +99,8 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
     curved = SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * basins.misfit
-    log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], curved, "power", rng)
+    own = basins.own[inside, 2, 2]
+    log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], own, curved, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)

@@ -16,6 +16,8 @@ SCATTER_OCTAVES = 0.002
 SCATTER_PER_MISFIT = 0.25  # octaves
 CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.01
+OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
+OFF_CHANCE = 0.03  # prior chance of each scale to do so
 RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 9))  # beta of the offset family
 SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
 
@@ -29,6 +31,7 @@ class LineFit:
         parameters: of the family: (c,), (c, slope) or (log2 eta_inf, rate, share at the first scale).
         draws: of the parameters, shape [B, parameters].
         scatter: rms scatter of one scale about the law; scatter_draws of shape [B].
+        off: which scale each draw takes to lie off the law altogether, -1 for none, shape [B].
         log_likelihood: restricted, at its best scatter.
         origin: log2 of the scale at which t = 0.
         at_bound: whether the offset family's fit stopped at an end of its grid.
@@ -39,6 +42,7 @@ class LineFit:
     draws: FloatArray
     scatter: float
     scatter_draws: FloatArray
+    off: IntArray
     log_likelihood: float
     origin: float
     at_bound: bool = False
@@ -56,7 +60,8 @@ class LineFit:
         """The same law with its draws resampled; the point estimate moves to their mean."""
         chosen = self.draws[index]
         return replace(
-            self, parameters=chosen.mean(axis=0), draws=chosen, scatter_draws=self.scatter_draws[index]
+            self, parameters=chosen.mean(axis=0), draws=chosen,
+            scatter_draws=self.scatter_draws[index], off=self.off[index]
         )
 
 
@@ -77,7 +82,13 @@ def _scatter_grid(prior: float) -> tuple[FloatArray, FloatArray]:
 
 
 def fit_line(
-    t: FloatArray, y: FloatArray, y_draws: FloatArray, prior: float, family: str, rng: np.random.Generator
+    t: FloatArray,
+    y: FloatArray,
+    y_draws: FloatArray,
+    own: FloatArray,
+    prior: float,
+    family: str,
+    rng: np.random.Generator,
 ) -> LineFit:
     """Fits `const` or `power` with random scatter between scales.
 
@@ -85,6 +96,9 @@ def fit_line(
         t: log2 scale, shape [K].
         y: the quantity, in log units, shape [K].
         y_draws: its bootstrap draws, shape [B, K].
+        own: variance of each scale's own error, shape [K]. Scales are weighed by it and by the scatter, not
+            by errors they share: those move the whole law, and weights that tried to cancel them would make
+            more of the small differences in how each scale is moved than is known about them.
         prior: scale of the half-Cauchy prior on the scatter, units of y.
         family: `const` or `power`.
         rng: source of the scatter draws.
@@ -92,29 +106,41 @@ def fit_line(
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
     covariance = np.atleast_2d(np.cov(y_draws.T)) + 1e-12 * np.eye(len(t))
-    grid, log_prior = _scatter_grid(prior)
-    total = covariance + grid[:, None, None] ** 2 * np.eye(len(t))
+    scatter, off, log_prior = _settings(prior, len(t))
+    extra = scatter[:, None] ** 2 + (OFF_SD * (off[:, None] == np.arange(len(t)))) ** 2
+    total = covariance + extra[:, None, :] * np.eye(len(t))
     inverse = np.linalg.inv(total)
     normal = basis.T @ inverse @ basis
-    project = np.linalg.solve(normal, basis.T @ inverse)
-    residual = y - (basis @ (project @ y)[..., None])[..., 0]
+    residual = y - (basis @ np.linalg.solve(normal, basis.T @ (inverse @ y)[..., None]))[..., 0]
+    weighted = basis.T[None] / (own + extra)[:, None, :]
+    project = np.linalg.solve(weighted @ basis, weighted)
     chi2 = np.einsum("tk,tkl,tl->t", residual, inverse, residual)
     log_det = np.linalg.slogdet(total)[1]
     restricted = -0.5 * (chi2 + log_det + np.linalg.slogdet(normal)[1])
     weight = np.exp(restricted + log_prior - (restricted + log_prior).max())
     weight /= weight.sum()
-    pick = rng.choice(len(grid), size=len(y_draws), p=weight)
-    noisy = y_draws + grid[pick, None] * rng.standard_normal(y_draws.shape)
+    pick = rng.choice(len(weight), size=len(y_draws), p=weight)
+    noisy = y_draws + np.sqrt(extra[pick]) * rng.standard_normal(y_draws.shape)
     draws = np.einsum("bpk,bk->bp", project[pick], noisy)
     return LineFit(
         family=family,
         parameters=np.asarray(weight @ (project @ y)),
         draws=draws,
-        scatter=float(weight @ grid),
-        scatter_draws=grid[pick],
-        log_likelihood=float((-0.5 * (chi2 + log_det)).max()),
+        scatter=float(weight @ scatter),
+        scatter_draws=scatter[pick],
+        off=off[pick],
+        log_likelihood=float((-0.5 * (chi2 + log_det))[off < 0].max()),
         origin=origin,
     )
+
+
+def _settings(prior: float, scales: int) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Scatter, scale that lies off the law (-1: none) and log prior of every combination, shape [S]."""
+    grid, log_prior = _scatter_grid(prior)
+    off = np.arange(-1, scales)
+    chance = np.where(off < 0, 1.0 - scales * OFF_CHANCE, OFF_CHANCE)
+    log = log_prior[:, None] + np.log(chance)
+    return np.repeat(grid, len(off)), np.tile(off, len(grid)), log.ravel()
 
 
 def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit) -> LineFit:
@@ -147,6 +173,7 @@ def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit)
         draws=parameters[1:],
         scatter=line.scatter,
         scatter_draws=line.scatter_draws,
+        off=line.off,
         log_likelihood=float(-0.5 * (chi2 + log_det)),
         origin=origin,
         at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in SHARES[[0, -1]]),

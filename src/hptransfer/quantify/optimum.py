@@ -43,6 +43,8 @@ class Basins:
         first, last: log2 eta of the outermost cells that were fitted, shape [K]; NaN where there is no fit.
         x: log2 eta*, shape [K]; NaN where there is no fit. loss, log_h: likewise.
         x_draws: shape [B, K]; and loss_draws, log_h_draws likewise.
+        own: covariance of (loss, log2 eta*, log h) of each scale given the shape, shape [K, 3, 3]; what is
+            left of the draws' covariance is error of the shared shape, which moves all scales together.
         shape: coefficients of the shared shape, [FEATURES]. shape_draws: [B, FEATURES].
         noise: sd of one run's loss near the optimum, nats.
         misfit: sd of the shared shape's relative error at single scales.
@@ -59,6 +61,7 @@ class Basins:
     x: FloatArray
     loss: FloatArray
     log_h: FloatArray
+    own: FloatArray
     shape: FloatArray
     x_draws: FloatArray
     loss_draws: FloatArray
@@ -243,6 +246,7 @@ def _empty(cells: Cells, found: list[ScaleSurvey], draws: int) -> Basins:
         x=point,
         loss=point,
         log_h=point,
+        own=np.full((scales, 3, 3), np.nan),
         shape=np.zeros(FEATURES),
         x_draws=drawn,
         loss_draws=drawn,
@@ -308,9 +312,12 @@ def _basins(
         mean_shared[0] + mean_shared[1] * t + mean_local[:, 2],
         shared[:, :1] + shared[:, 1:2] * t + local[..., 2],
     )
+    own = np.full_like(empty.own, np.nan)
+    own[fitted] = np.einsum("g,gkpq->kpq", weight, posterior.normal.own[i])[:k]
     basins = replace(
         empty,
         fitted=fitted,
+        own=own,
         x=x,
         loss=loss,
         log_h=log_h,

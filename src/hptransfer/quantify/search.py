@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,10 +22,10 @@ from hptransfer.quantify.noise import Hypers
 from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
 
 PILOT = 1  # the shape prior of the pilot fit
-PILOT_MISFIT = 0.12
+PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
 LOG_SHAPE_PRIOR = np.log([0.55, 0.3, 0.15])  # smooth shapes are likelier than ragged ones
 KEEP = 12  # settings that get a fit of their own
-OUTLIER_SD = 3.0  # deviation of a cell from all others that its variance is stretched to
+TAIL = 4.0  # degrees of freedom of the t that weighs outlying cells down
 DOUBT_CHI2 = 2.5  # chi2 per degree of freedom from which a scale's shape is doubted
 
 
@@ -55,12 +55,12 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 7) -> Po
     real = batch.count > 0
     anchor, reach = start.local[:, 0, :, 1], 2.0 * room + 0.5
     stretch, pilot = _pilot_noise(batch)
-    hypers = Hypers(pilot[:, None], np.full((len(pilot), 1), 0.12), np.zeros((len(pilot), 1)))
+    hypers = _one_setting(pilot)
     inflate, doubt = np.ones(batch.x.shape), np.ones(batch.x.shape[:2])
     state = start
     for i in range(iterations):
-        rise = _rise(batch, state)
-        weight = stacks.inverse(noise.covariance(batch.x, rise, batch.count, inflate, doubt, hypers))
+        u, rise = _place(batch, state)
+        weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
         normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
         if i in (1, 2, 3):
             hypers = _rescaled(hypers, normal, real)
@@ -68,16 +68,16 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 7) -> Po
             inflate = _outliers(normal, inflate)
             doubt = _doubt(normal, real, doubt)
         state = stepped(state, normal.step, 0.5 * room)
-    rise = _rise(batch, state)
-    hypers, kept = _promising(batch, state, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
+    u, rise = _place(batch, state)
+    hypers, kept = _promising(batch, state, u, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
     prior = PRECISIONS[kept.prior]
     state = State(np.repeat(state.local, KEEP, axis=1), np.repeat(state.shared, KEEP, axis=1))
-    weight = stacks.inverse(noise.covariance(batch.x, rise, batch.count, inflate, doubt, hypers))
+    weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
     for _ in range(2):
         normal = normal_equations(batch, state, weight, anchor, reach, prior)
         state = stepped(state, normal.step, 0.3 * room)
     normal = normal_equations(batch, state, weight, anchor, reach, prior)
-    log = normal.log_evidence + hypers.log_prior + _seed_evidence(batch, rise, hypers)
+    log = normal.log_evidence + hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
     log += LOG_SHAPE_PRIOR[kept.prior]
     w = np.exp(log - log.max(axis=1, keepdims=True))
     return Posterior(state, normal, w / w.sum(axis=1, keepdims=True), hypers, doubt, inflate)
@@ -94,6 +94,7 @@ class _Kept:
 def _promising(
     batch: Batch,
     state: State,
+    u: FloatArray,
     rise: FloatArray,
     inflate: FloatArray,
     doubt: FloatArray,
@@ -102,26 +103,39 @@ def _promising(
     reach: FloatArray,
 ) -> tuple[Hypers, _Kept]:
     """The settings with most of the weight, judged by one step from the pilot fit."""
-    weight = stacks.inverse(noise.covariance(batch.x, rise, batch.count, inflate, doubt, hypers))
+    weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
     priors = len(SHAPE_PRIORS)
     tiled = np.tile(PRECISIONS, (hypers.sigma.shape[1], 1, 1))[None]
     normal = normal_equations(batch, state, weight, anchor, reach, tiled, priors)
     log = normal.log_evidence + np.repeat(
-        hypers.log_prior + _seed_evidence(batch, rise, hypers), priors, axis=1
+        hypers.log_prior + _seed_evidence(batch, u, rise, hypers), priors, axis=1
     )
     log += np.tile(LOG_SHAPE_PRIOR, hypers.sigma.shape[1])
     best = np.argsort(-log, axis=1)[:, :KEEP]
     setting, prior = best // priors, best % priors
-    chosen = (np.take_along_axis(a, setting, axis=1) for a in (hypers.sigma, hypers.misfit, hypers.log_prior))
+    chosen = (np.take_along_axis(a, setting, axis=1) for a in _columns(hypers))
     return Hypers(*chosen), _Kept(setting, prior)
 
 
-def _rise(batch: Batch, state: State) -> FloatArray:
-    """Loss above the optimum's at each cell: the larger of what the model says and what was seen."""
+def _columns(hypers: Hypers) -> tuple[FloatArray, ...]:
+    return hypers.sigma, hypers.misfit, hypers.growth, hypers.log_prior
+
+
+def _one_setting(sigma: FloatArray) -> Hypers:
+    """The pilot's noise setting, sigma [V] apart the same for every variant."""
+    column = sigma[:, None]
+    return Hypers(column, np.full_like(column, PILOT_MISFIT), np.full_like(column, PILOT_GROWTH), 0 * column)
+
+
+def _place(batch: Batch, state: State) -> tuple[FloatArray, FloatArray]:
+    """Distance of each cell from the optimum, octaves, and its loss above the optimum's, [V, K, N].
+
+    The loss is the larger of what the model says and what was seen.
+    """
     u = batch.x - state.local[:, 0, :, 1:2]
     model = excess(u, state.log_h(batch.t)[:, 0, :, None], state.shared[:, 0, None, None, 2:])
     seen = batch.y - state.local[:, 0, :, 0:1]
-    return np.where(batch.count > 0, np.minimum(np.maximum(model, seen), 50.0), 0.0)
+    return u, np.where(batch.count > 0, np.minimum(np.maximum(model, seen), 50.0), 0.0)
 
 
 def _pilot_noise(batch: Batch) -> tuple[FloatArray, FloatArray]:
@@ -138,13 +152,13 @@ def _rescaled(hypers: Hypers, normal: Normal, real: BoolArray) -> Hypers:
     z = np.abs(normal.weighted[:, 0]) / np.sqrt(normal.precision[:, 0])
     z = np.where(real, z, np.nan).reshape(len(z), -1)
     factor = np.clip(np.nanmedian(z, axis=1) / 0.6745, 0.4, 2.5)
-    return Hypers(hypers.sigma * factor[:, None], hypers.misfit, hypers.log_prior)
+    return replace(hypers, sigma=hypers.sigma * factor[:, None])
 
 
 def _outliers(normal: Normal, inflate: FloatArray) -> FloatArray:
     """Variance factors that pull cells more than 3 sd off (each seen from all others) back to 3."""
-    z = np.abs(normal.weighted[:, 0]) / np.sqrt(normal.precision[:, 0])
-    return np.asarray(np.where(z > 3.0, np.minimum(inflate * (z / 3.0) ** 2, 1e4), inflate))
+    square = normal.weighted[:, 0] ** 2 / normal.precision[:, 0] * inflate
+    return np.asarray(np.clip((TAIL + square) / (TAIL + 1.0), 1.0, 1e4))
 
 
 def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:
@@ -154,10 +168,10 @@ def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:
     return np.asarray(np.clip(doubt * np.sqrt(np.maximum(chi2 / freedom / 2.5, 1.0)), 1.0, 10.0))
 
 
-def _seed_evidence(batch: Batch, rise: FloatArray, hypers: Hypers) -> FloatArray:
+def _seed_evidence(batch: Batch, u: FloatArray, rise: FloatArray, hypers: Hypers) -> FloatArray:
     """Log likelihood of the scatter of seeds within cells, [V, G]."""
     spare = np.maximum(batch.count - 1, 0)[:, None]
-    variance = noise.run_variance(rise, hypers)
+    variance = noise.run_variance(u, rise, hypers)
     each = -0.5 * (batch.spread[:, None] / variance + spare * np.log(variance))
     return np.asarray(np.where(spare > 0, each, 0.0).sum(axis=(-1, -2)))
 

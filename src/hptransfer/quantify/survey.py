@@ -15,6 +15,8 @@ NEAREST = 2  # cells either side that it looks at however far they are
 # A fall back by this share of the climb, and by this much, is another minimum and not noise.
 WELL_SHARE = 0.2
 WELL_NATS = 0.01
+SHOULDER_SHARE = 0.6  # of the steepest slope further in: a side that climbs by less has left the basin
+SHOULDER_SD = 2.0  # by this many sd of noise
 FAR_SD = 8.0  # the window is widened until its ends rise above the lowest cell by this many sd of noise
 WELL_SD = 2.5  # and by this many sd of noise
 # Second differences of the loss that exceed those further in by this factor are a cliff, not a basin's side.
@@ -22,8 +24,8 @@ CLIFF_RATIO = 8.0
 STEP_RATIO = 4.0  # or by this one, where the loss also rises
 TALL = 2.0  # by this factor above all that is seen nearer, and on the other side
 CLIFF_NATS = 0.1  # and they must be this large, nats per octave squared
-RIVAL_NATS = 0.01  # a second minimum this close to the lowest makes the choice between them uncertain
-RIVAL_SD = 2.0  # or closer, in sd of noise
+RIVAL_NATS = 0.015  # a second minimum this close to the lowest makes the choice between them uncertain
+RIVAL_SD = 3.0  # or closer, in sd of noise
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def survey_all(cells: Cells) -> list[ScaleSurvey]:
     level = float(np.median([x[k] - slope * t[k] for k in clear]))
     for k in split:
         minima = np.array([found[k].best, *_rivals(cells.loss[k], noise)])
-        nearest = int(minima[np.argmin(np.abs(cells.x[k, minima] - level - slope * t[k]))])
+        away = np.abs(cells.x[k, minima] - level - slope * t[k])
+        rise = (cells.loss[k, minima] - cells.loss[k, found[k].best]) / (RIVAL_NATS + RIVAL_SD * noise)
+        nearest = int(minima[np.argmin(away + rise)])
         if nearest != found[k].best:
             found[k] = survey(cells, k, noise, nearest)
     return found
@@ -107,15 +111,16 @@ def survey(cells: Cells, k: int, noise: float = 0.0, best: int | None = None) ->
         low = float(x[first - 1]) if first else -np.inf
         high = float(x[last + 1]) if len(right) else np.inf
         return ScaleSurvey(nothing, best, 0, low, high, ("thin",))
+    flags = ("two_minima",) if _rivals(loss, noise) else ()
     if best == first:
         low = float(x[first - 1]) if first else -np.inf
-        return ScaleSurvey(nothing, best, -1, low, float(x[best + 1]), ("at_edge",))
+        return ScaleSurvey(nothing, best, -1, low, float(x[best + 1]), ("at_edge", *flags))
     if best == last:
         high = float(x[last + 1]) if len(right) else np.inf
-        return ScaleSurvey(nothing, best, 1, float(x[best - 1]), high, ("at_edge",))
+        return ScaleSurvey(nothing, best, 1, float(x[best - 1]), high, ("at_edge", *flags))
     lowest, highest = float(x[first]), float(x[last])
-    flags = ("two_minima",) if _rivals(loss, noise) else ()
     first, last = _own_well(loss, first, best, last, noise)
+    first, last = _before_shoulder(x, loss, first, best, last, noise)
     first, last = _before_cliff(x, loss, first, best, last)
     slots = np.arange(first, last + 1)
     slots = slots[_window(x[slots] - x[best], loss[slots] - loss[best], slots - best, noise)]
@@ -141,6 +146,21 @@ def _own_well(loss: FloatArray, first: int, best: int, last: int, noise: float) 
         crest = np.maximum.accumulate(side)
         fallen = np.flatnonzero(crest - side > WELL_SHARE * (crest - side[0]) + WELL_NATS + WELL_SD * noise)
         ends.append(int(np.argmax(side[: fallen[0]])) if len(fallen) else len(side) - 1)
+    return best - max(ends[1], 1), best + max(ends[0], 1)
+
+
+def _before_shoulder(
+    x: FloatArray, loss: FloatArray, first: int, best: int, last: int, noise: float
+) -> tuple[int, int]:
+    """Cuts the range where a side that climbs flattens: beyond is another well, or a plateau."""
+    ends = []
+    for side in (slice(best, last + 1), slice(best, None if first == 0 else first - 1, -1)):
+        gap, rise = np.abs(np.diff(x[side])), np.diff(loss[side])
+        slope, doubt = rise / gap, SHOULDER_SD * noise * np.sqrt(2.0) / gap
+        steepest = np.maximum.accumulate(slope)
+        flat = slope[1:] + doubt[1:] < SHOULDER_SHARE * (steepest[:-1] - doubt[:-1])
+        found = np.flatnonzero(flat)
+        ends.append(int(found[0]) + 1 if len(found) else len(rise))
     return best - max(ends[1], 1), best + max(ends[0], 1)
 
 
