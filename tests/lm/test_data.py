@@ -6,14 +6,8 @@ import pytest
 
 from hptransfer.errors import DataError
 from hptransfer.lm.config import DataConfig, ModelConfig, RunSpec
-from hptransfer.lm.data import (
-    _split,
-    batch,
-    cache_directory,
-    load_corpus,
-    source_files,
-    validation_sequences,
-)
+from hptransfer.lm.data import batch, cache_directory, load_corpus, source_files, validation_sequences
+from hptransfer.lm.data.text import split
 
 
 def test_stdlib_is_real_text_of_over_ten_megabytes() -> None:
@@ -98,11 +92,11 @@ def test_bad_text_is_refused_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sizes", [[9000], [9000, 10], [3000] * 3, [10] * 300 + [5000], [0, 4000, 0, 3000]])
 def test_split_holds_out_the_share_it_can(sizes: list[int]) -> None:
     texts = [bytes([65 + i % 26]) * size for i, size in enumerate(sizes)]
-    train, validation = _split(texts, 0.2)
+    train, validation = split(texts, 0.2)
     assert sorted(b"".join(train) + b"".join(validation)) == sorted(b"".join(texts))
     assert train
     assert 0 <= len(b"".join(validation)) <= max(0.2 * sum(sizes), min(sizes)) + 1
-    assert (train, validation) == _split(texts, 0.2)
+    assert (train, validation) == split(texts, 0.2)
     if len(sizes) > 1:
         assert sorted(train + validation) == sorted(texts)
 
