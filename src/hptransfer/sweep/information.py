@@ -1,0 +1,164 @@
+"""Information: what one more run at a place would tell of what is asked, before it is run.
+
+The landscape is linearised around the current estimates. Its unknowns are, for each variant: the line of the
+optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its
+drift with each scale's departure, and one skew for all scales. A run at distance u octaves from its optimum
+measures  L + f(u),  f(u) = h / s^2 (exp(s u) - s u - 1), with variance  sigma^2 / runs + (MISFIT f(u))^2:
+seeds average noise away, but not the fact that a basin is only nearly of this shape.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptransfer.landscape import FloatArray
+from hptransfer.sweep.space import Seen, Space
+
+MISFIT = 0.1  # share of a rise above the optimum that the shape gets wrong
+SKEW = (0.3, 0.3)  # s: mean and sd before any run, per octave
+CURVATURE_SD = 0.3  # of ln h around its law
+DRIFT_SD = 0.5  # of ln h, per octave of scale
+FAR = 3.0  # octaves from the optimum beyond which a run says nothing of it
+TALL = 0.5  # nats above the optimum beyond which it does not either
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Current estimates of one variant.
+
+    Attributes:
+        x: log2 eta* of each scale, shape [K].
+        log_h: ln of the curvature (nats per octave squared) of each scale, shape [K].
+        noise: sd of a run's loss, nats.
+        scatter: sd of the scales' optima around their line, octaves.
+    """
+
+    x: FloatArray
+    log_h: FloatArray
+    noise: float
+    scatter: float
+
+
+class Information:
+    """Precision matrix of one variant's unknowns, and what runs would add to it.
+
+    Unknowns, in order: a, b of the line x* = a + b t; K departures of x*; K losses; ln h0, its drift, K
+    departures of ln h; the skew. t is log2 n from the mean of the scales.
+    """
+
+    def __init__(self, space: Space, variant: str, guess: Guess, seen: Seen) -> None:
+        self.variant, self._space, self._guess = variant, space, guess
+        self._t = np.log2(space.scales) - np.log2(space.scales).mean()
+        size = len(self._t)
+        self.size = 3 * size + 5
+        loose = np.full(size, 1e-6)
+        self._prior = np.concatenate(
+            [
+                (1e-4, 1e-2),
+                np.full(size, guess.scatter**-2.0),
+                loose,
+                (0.25, DRIFT_SD**-2.0),
+                np.full(size, CURVATURE_SD**-2.0),
+                (SKEW[1] ** -2.0,),
+            ]
+        )
+        self.count = {
+            (k, place): seen.count((variant, k), place)
+            for k in range(size)
+            if (variant, k) in space.x
+            for place in range(len(space.x[variant, k]))
+            if np.isfinite(seen.levels((variant, k)).get(place, 0.0))
+        }
+        self._rows = {key: self._row(*key) for key in self.count}
+        self.matrix = np.diag(self._prior)
+        for key, runs in self.count.items():
+            if runs:
+                self._add(key, 0, runs)
+
+    def gains(self, contrasts: FloatArray, covariance: FloatArray, key: tuple[int, int]) -> float:
+        """By how much one more run at a place shrinks the summed variance of the contrasts [C, size]."""
+        row, _ = self._rows[key]
+        more = self._weight(key, self.count[key] + 1) - self._weight(key, self.count[key])
+        if more <= 0:
+            return 0.0
+        reach = covariance @ row
+        return float(more * ((contrasts @ reach) ** 2).sum() / (1.0 + more * (row @ reach)))
+
+    def with_runs(self, keys: list[tuple[int, int]]) -> Information:
+        """A copy that counts one more run at each of some places as made."""
+        other = copy(self)
+        other.matrix, other.count = self.matrix.copy(), dict(self.count)
+        for key in keys:
+            other.run(key)
+        return other
+
+    def variance(self, contrasts: FloatArray) -> float:
+        """Summed variance of the contrasts [C, size]."""
+        return float(np.einsum("ci,ij,cj->", contrasts, np.linalg.inv(self.matrix), contrasts))
+
+    def run(self, key: tuple[int, int]) -> None:
+        """Count a run at a place as made."""
+        self._add(key, self.count[key], self.count[key] + 1)
+        self.count[key] += 1
+
+    def prediction(self, target: float) -> FloatArray:
+        """Contrast of the optimum at a scale on the line, shape [1, size]."""
+        out = np.zeros((1, self.size))
+        out[0, :2] = 1.0, np.log2(target) - np.log2(self._space.scales).mean()
+        return out
+
+    def slope(self) -> FloatArray:
+        """Contrast of the line's slope, shape [1, size]."""
+        out = np.zeros((1, self.size))
+        out[0, 1] = 1.0
+        return out
+
+    def optima(self, scales: list[int]) -> FloatArray:
+        """Contrasts of the optima of some scales, shape [scales, size]."""
+        out = np.zeros((len(scales), self.size))
+        for i, k in enumerate(scales):
+            out[i, :2] = 1.0, self._t[k]
+            out[i, 2 + k] = 1.0
+        return out
+
+    def loss(self, k: int) -> FloatArray:
+        """Contrast of the loss at scale k's optimum, shape [1, size]."""
+        out = np.zeros((1, self.size))
+        out[0, 2 + len(self._t) + k] = 1.0
+        return out
+
+    def informative(self, key: tuple[int, int]) -> bool:
+        """Whether a place is close enough to the optimum to tell anything of it."""
+        u = self._distance(*key)
+        return abs(u) <= FAR and self._rows[key][1] <= TALL
+
+    def _distance(self, k: int, place: int) -> float:
+        return float(self._space.x[self.variant, k][place] - self._guess.x[k])
+
+    def _row(self, k: int, place: int) -> tuple[FloatArray, float]:
+        """Derivatives of a run's loss by every unknown, and its rise above the optimum."""
+        size, u, s = len(self._t), float(np.clip(self._distance(k, place), -8, 8)), SKEW[0]
+        h = float(np.exp(self._guess.log_h[k]))
+        rise = h / s**2 * (np.exp(s * u) - s * u - 1.0)
+        by_x = -h / s * (np.exp(s * u) - 1.0)
+        by_s = h / s**2 * (u * np.exp(s * u) - u) - 2.0 * rise / s
+        row = np.zeros(self.size)
+        row[:2] = by_x, by_x * self._t[k]
+        row[2 + k] = by_x
+        row[2 + size + k] = 1.0
+        row[2 + 2 * size : 4 + 2 * size] = rise, rise * self._t[k]
+        row[4 + 2 * size + k] = rise
+        row[-1] = by_s
+        return row, float(rise)
+
+    def _weight(self, key: tuple[int, int], runs: int) -> float:
+        if not runs:
+            return 0.0
+        return 1.0 / (self._guess.noise**2 / runs + (MISFIT * self._rows[key][1]) ** 2)
+
+    def _add(self, key: tuple[int, int], before: int, after: int) -> None:
+        row = self._rows[key][0]
+        self.matrix += (self._weight(key, after) - self._weight(key, before)) * np.outer(row, row)

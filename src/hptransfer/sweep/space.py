@@ -1,0 +1,99 @@
+"""Space: where an adaptive sweep may run, what has been run there, and what one run costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hptransfer.landscape import FloatArray, Landscape
+
+Basin = tuple[str, int]  # variant, and place of its scale in `Space.scales`
+
+
+@dataclass(frozen=True)
+class Space:
+    """Places where runs may be put, on a grid for each variant and scale.
+
+    Attributes:
+        scales: ascending, shape [K].
+        cost: FLOPs of one run at each scale, shape [K].
+        x: log2 of the hyperparameter at each place, ascending, by basin, each of shape [places].
+        start: places (first, last) between which the search begins, by basin.
+        seeds: most runs at a place.
+        shift: log2 of the hyperparameter in the coordinates that are quantified, minus x, shape [K].
+        target: scale to predict at.
+    """
+
+    scales: FloatArray
+    cost: FloatArray
+    x: Mapping[Basin, FloatArray]
+    start: Mapping[Basin, tuple[int, int]]
+    seeds: int
+    shift: FloatArray
+    target: float
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return tuple(dict.fromkeys(variant for variant, _ in self.x))
+
+    def nearest(self, basin: Basin, x: float) -> int:
+        """The place closest to log2 eta = x."""
+        return int(np.argmin(np.abs(self.x[basin] - x)))
+
+    def step(self, basin: Basin) -> float:
+        """Octaves between neighbours."""
+        x = self.x[basin]
+        return float(np.median(np.diff(x))) if len(x) > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One run that the planner wants."""
+
+    variant: str  # of the space
+    scale: int  # place in `Space.scales`
+    place: int  # on the basin's grid
+    seed: int  # rank among the seeds, 0 first
+
+
+@dataclass
+class Seen:
+    """Results so far: losses at each place of each basin, by rank of the seed; infinite where diverged."""
+
+    losses: dict[Basin, dict[int, dict[int, float]]] = field(default_factory=dict)
+
+    def add(self, ask: Ask, loss: float) -> None:
+        """Take in a finished run."""
+        self.losses.setdefault((ask.variant, ask.scale), {}).setdefault(ask.place, {})[ask.seed] = loss
+
+    def levels(self, basin: Basin) -> dict[int, float]:
+        """Mean loss by place, ascending; infinite where any seed diverged."""
+        cells = self.losses.get(basin, {})
+        return {place: float(np.mean(list(cells[place].values()))) for place in sorted(cells)}
+
+    def count(self, basin: Basin, place: int) -> int:
+        """Runs at a place."""
+        return len(self.losses.get(basin, {}).get(place, {}))
+
+    def landscape(self, space: Space) -> Landscape | None:
+        """As `quantify` takes it; None where no run is finished."""
+        rows = [
+            (basin[0], basin[1], float(space.x[basin][place]), seed, loss)
+            for basin in space.x
+            for place, cell in sorted(self.losses.get(basin, {}).items())
+            for seed, loss in sorted(cell.items())
+        ]
+        if not any(np.isfinite(row[4]) for row in rows):
+            return None
+        variant, scale, x, seed, loss = zip(*rows, strict=True)
+        k = np.array(scale)
+        return Landscape(
+            variant=np.array(variant),
+            scale=space.scales[k],
+            hp=np.exp2(np.array(x) + space.shift[k]),
+            seed=np.array([str(s) for s in seed]),
+            loss=np.array(loss),
+        )
