@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -5,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hptransfer.dynamics.spikes import Spike, divergence_step, find_spikes, raggedness
+from hptransfer.dynamics.spikes import (
+    Spike,
+    divergence_step,
+    find_spikes,
+    pack_spikes,
+    raggedness,
+    unpack_spikes,
+)
 from hptransfer.errors import DynamicsError
 
 
@@ -97,3 +105,9 @@ def test_raggedness_is_the_height_of_the_bumps() -> None:
 def test_what_comes_after_divergence_does_not_count() -> None:
     assert raggedness([5, 4, 6, math.nan, 2, 9]) == pytest.approx(0)
     assert math.isnan(raggedness([5, 4, math.nan, 2, 9]))
+
+
+def test_spikes_come_back_from_plain_data() -> None:
+    spikes = (Spike(3, 4, 1.5, 7), Spike(40, 40, math.inf, None))
+    packed = json.loads(json.dumps(pack_spikes(spikes), allow_nan=False))
+    assert unpack_spikes(packed) == spikes

@@ -70,12 +70,12 @@ def critical_lr(
 
     low, high, passes = _bracket(exceeds, guess, most)
     found = (low > 0) & torch.isfinite(high)
-    while bool((found & (high - low > tolerance * high)).any()):
-        middle = torch.where(found, (low + high) / 2, guess)
+    while bool((wide := found & (high - low > tolerance * high)).any()):
+        middle = torch.where(wide, (low + high) / 2, guess)
         above = exceeds(middle)
         passes += 1
-        high = torch.where(found & above, middle, high)
-        low = torch.where(found & ~above, middle, low)
+        high = torch.where(wide & above, middle, high)  # a run is refined no further than it asks for
+        low = torch.where(wide & ~above, middle, low)
     return CriticalLR(torch.where(found, (low + high) / 2, torch.nan), low, high, passes)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,19 @@ def find_spikes(
         )
         at = end
     return tuple(found)
+
+
+PlainSpike = tuple[int, int, float | None, int | None]  # start, peak, height (null: infinite), recovery
+
+
+def pack_spikes(spikes: Sequence[Spike]) -> tuple[PlainSpike, ...]:
+    """Spikes as plain data, for JSON."""
+    return tuple((s.start, s.peak, s.height if math.isfinite(s.height) else None, s.recovery) for s in spikes)
+
+
+def unpack_spikes(packed: Sequence[Sequence[Any]]) -> tuple[Spike, ...]:
+    """What `pack_spikes` gave, also by way of JSON."""
+    return tuple(Spike(int(a), int(b), math.inf if h is None else float(h), r) for a, b, h, r in packed)
 
 
 def _baseline(calm: Sequence[float], sigmas: float, floor: float) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from hptransfer.lm.budget import budget_steps
 from hptransfer.lm.data_config import DataConfig
 from hptransfer.lm.model_config import ModelConfig
 from hptransfer.lm.plain import Config, spec_hash
+from hptransfer.lm.probe_config import ProbeConfig
 from hptransfer.lm.schedule import phases
 from hptransfer.lm.train_config import TrainConfig
 
@@ -19,6 +20,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "ModelConfig",
+    "ProbeConfig",
     "RunRecord",
     "RunSpec",
     "Status",
@@ -43,6 +45,7 @@ class RunSpec(Config):
     lr: float = Field(gt=0)  # eta in SP coordinates: the LR of the hidden matrices
     seed: int = Field(0, ge=0)  # of the initial weights
     data_seed: int = Field(0, ge=0)  # of the batches
+    probes: ProbeConfig | None = None  # what is measured inside; decides no number, and is no part of the id
 
     @model_validator(mode="after")
     def _phases_fit(self) -> RunSpec:
@@ -52,7 +55,8 @@ class RunSpec(Config):
     @property
     def run_id(self) -> str:
         """Hash of what this spec says beyond the defaults, 16 hex digits; new options leave old ids."""
-        return spec_hash({"schema": SCHEMA, **self.model_dump(mode="json", exclude_defaults=True)})
+        said = self.model_dump(mode="json", exclude_defaults=True, exclude={"probes"})
+        return spec_hash({"schema": SCHEMA, **said})
 
     @property
     def steps(self) -> int:
@@ -86,7 +90,11 @@ class RunRecord:
         loss_se: its standard error over validation sequences.
         initial_loss: validation loss before the first step, on the first few of the held-out sequences.
         curve: (step, training loss of that batch), thinned to at most some hundred points.
-        diverged_step: first step whose loss was not finite, where there was one.
+        validation: (steps done, mean held-out loss), each time that it was measured.
+        best_loss: the lowest of these; also of a run that diverged later.
+        best_step: steps done when it was measured.
+        diverged_step: step from which on the run counts as diverged, see
+            `hptransfer.lm.evaluate.diverged_step`; None where none, or where only the final loss says so.
         tokens: training tokens.
         params: trainable parameters.
         flops: of training, forward and backward.
@@ -94,6 +102,9 @@ class RunRecord:
         engine: how it was trained (stack size, compiled, threads, device).
         versions: of hptransfer, torch, python.
         error: one line, where failed.
+        probes: what was measured inside, as a `ProbeLog` is packed; None where nothing was.
+        spikes: (start, peak, height, recovery) of each spike of the loss, every step looked at; None where
+            that was not done.
     """
 
     run_id: str
@@ -102,6 +113,9 @@ class RunRecord:
     loss_se: float | None = None
     initial_loss: float | None = None
     curve: tuple[tuple[int, float], ...] = ()
+    validation: tuple[tuple[int, float], ...] = ()
+    best_loss: float | None = None
+    best_step: int | None = None
     diverged_step: int | None = None
     tokens: int = 0
     params: int = 0
@@ -110,3 +124,5 @@ class RunRecord:
     engine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+    probes: Mapping[str, Any] | None = None
+    spikes: tuple[tuple[int, int, float | None, int | None], ...] | None = None
