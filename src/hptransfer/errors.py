@@ -45,6 +45,14 @@ class StoreError(HPTransferError):
     """A study's store cannot be opened, or was made by another version."""
 
 
+class ExecutorError(HPTransferError):
+    """The engine that trains a study's stacks cannot be started or reached."""
+
+
+class CheckpointError(HPTransferError):
+    """A checkpoint cannot be written."""
+
+
 class MissingExtraError(HPTransferError):
     """An optional dependency is needed that is not installed; the text names the extra."""
 

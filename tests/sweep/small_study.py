@@ -17,6 +17,7 @@ def study(**changes: Any) -> StudySpec:
         "lr": {"low": "2^-12", "high": "2^-7"},
         "train": {"steps": 10},
         "workers": 2,
+        "trial": {"backoff": 0.02},
     }
     return parse_study({**plain, **changes})
 

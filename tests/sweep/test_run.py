@@ -13,6 +13,7 @@ from small_study import study, without_wall_times
 from hptransfer.errors import DataError, HPTransferError, MissingExtraError, StoreError
 from hptransfer.sweep import run as run_module
 from hptransfer.sweep import store as store_module
+from hptransfer.sweep.driver import MOST_WAIT, Driver
 from hptransfer.sweep.executors import Job, StepReport
 from hptransfer.sweep.executors.local import LocalExecutor
 from hptransfer.sweep.run import StudyInterrupted, StudyResult, load_result, run_study
@@ -72,7 +73,7 @@ def test_a_stack_that_keeps_killing_workers_is_given_up_then_run_at_the_next_sta
     result = run_study(spec, tmp_path / "out", train=fake_trainer.NAME)
     assert len(result.failures) == 1
     assert "SIGKILL" in result.failures[0]
-    assert "begun 3 times" in result.failures[0]
+    assert "tried 3 times" in result.failures[0]
     failed = [row for row in result.rows if row["status"] == "failed"]
     assert len(failed) == 6
     assert {row["width"] for row in result.rows if row["round"]} == {32}  # width 64 waits with its extension
@@ -84,13 +85,33 @@ def test_a_stack_that_keeps_killing_workers_is_given_up_then_run_at_the_next_sta
     assert {str(row["run_id"]) for row in failed} <= set(repeated)
 
 
-def test_a_stack_that_raises_is_not_begun_again_before_the_next_start(
+def test_a_stack_that_raises_is_tried_again_after_a_while(
     undisturbed: StudyResult, tmp_path: Path, faults: Path
 ) -> None:
+    fake_trainer.arm(faults, "raise", 2, 32)
+    console = Console(file=io.StringIO(), width=60)
+    result = run_study(study(), tmp_path / "out", train=fake_trainer.NAME, console=console)
+    assert result.failures == ()
+    assert same(result, undisturbed)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("failed, to be tried again: RuntimeError: a fault on purpose") == 1
+
+
+def test_a_stack_that_goes_on_raising_is_reported_and_run_at_the_next_start(
+    undisturbed: StudyResult, tmp_path: Path, faults: Path
+) -> None:
+    spec = study(trial={"retries": 0})
     fake_trainer.arm(faults, "raise", 1, 32)
-    result = run_study(study(), tmp_path / "out", train=fake_trainer.NAME)
+    result = run_study(spec, tmp_path / "out", train=fake_trainer.NAME)
     assert result.failures == ("RuntimeError: a fault on purpose",)
-    assert same(run_study(study(), tmp_path / "out", train=fake_trainer.NAME), undisturbed)
+    assert {row["error"] for row in result.rows if row["status"] == "failed"} == set(result.failures)
+    assert same(run_study(spec, tmp_path / "out", train=fake_trainer.NAME), undisturbed)
+
+
+def test_the_wait_before_a_retry_doubles_up_to_a_limit(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        driver = Driver(study(trial={"backoff": 5}), store, fake_trainer.NAME, 1)
+        assert [driver._wait(tries) for tries in (1, 2, 3, 10_000)] == [5.0, 10.0, 20.0, MOST_WAIT]
 
 
 def test_a_user_s_mistake_ends_the_study_at_once(tmp_path: Path, faults: Path) -> None:
@@ -101,20 +122,20 @@ def test_a_user_s_mistake_ends_the_study_at_once(tmp_path: Path, faults: Path) -
 
 def test_where_every_run_fails_the_reason_is_told(tmp_path: Path, faults: Path) -> None:
     for width in (32, 64):
-        fake_trainer.arm(faults, "raise", 2, width)
+        fake_trainer.arm(faults, "raise", 6, width)  # two stacks, three tries each
     with pytest.raises(HPTransferError, match=r"at least one run.*a fault on purpose") as caught:
         run_study(study(), tmp_path / "out", train=fake_trainer.NAME)
     assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_ends_the_study_and_a_restart_completes_it(
-    undisturbed: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: StudyResult, tmp_path: Path, faults: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect = store_module._connect
 
     def almost_full(path: Path, read_only: bool) -> sqlite3.Connection:
         db = connect(path, read_only)
-        db.execute("PRAGMA max_page_count = 7")
+        db.execute("PRAGMA max_page_count = 10")
         return db
 
     with monkeypatch.context() as patch:
@@ -125,7 +146,10 @@ def test_a_full_disk_ends_the_study_and_a_restart_completes_it(
     assert 0 < len(kept) < len(undisturbed.rows)
     result = run_study(study(), tmp_path, train=fake_trainer.NAME)
     assert same(result, undisturbed)
-    assert result.trained == len(result.rows) - len(kept)
+    # What a worker had finished when the store refused it was left in the spool, and taken in from there.
+    assert result.trained < len(result.rows) - len(kept)
+    calls = Counter(fake_trainer.calls(faults))
+    assert all(calls[str(row["run_id"])] == 1 for row in kept)
 
 
 def test_a_changed_spec_trains_only_what_is_new(tmp_path: Path, faults: Path) -> None:

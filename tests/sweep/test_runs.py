@@ -11,8 +11,12 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import StoreError
+from hptransfer.landscape import Source
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.planner import plan
 from hptransfer.sweep.run import StudyResult
-from hptransfer.sweep.runs import COLUMNS, table, write_csv
+from hptransfer.sweep.runs import COLUMNS, landscape, member, table, write_csv
+from hptransfer.sweep.store import Store
 
 
 def test_the_table_has_every_column_and_wall_time_last(undisturbed: StudyResult) -> None:
@@ -49,18 +53,17 @@ def test_the_landscape_is_the_table(undisturbed: StudyResult) -> None:
     assert landscape.source.sha256 == hashlib.sha256(undisturbed.csv.read_bytes()).hexdigest()
 
 
-def test_failed_runs_are_in_the_table_and_not_in_the_landscape() -> None:
-    from hptransfer.sweep.runs import landscape
-
+def test_failed_runs_are_in_the_table_and_not_in_the_landscape(tmp_path: Path) -> None:
     spec = study()
-    runs = [spec.run("sp", 32, index, 0) for index in range(2)]
-    good, _ = (fake_trainer._record(run, 0.5) for run in runs)
-    from hptransfer.landscape import Source
-    from hptransfer.lm.config import RunRecord
-
-    bad = RunRecord(runs[1].run_id, "failed", math.nan, error="why")
-    rows = table(spec, {good.run_id: good, bad.run_id: bad, "unknown": bad})
-    assert [row["status"] for row in rows] == ["done", "failed"]
+    stack = plan(spec, {})[0]
+    good = fake_trainer._record(stack.runs[0].spec, 0.5)
+    bad = RunRecord(stack.runs[1].run_id, "failed", math.nan, error="why")
+    stray = RunRecord("unknown", "failed", math.nan)
+    with Store(tmp_path) as store:
+        results = [(run.spec, record) for run, record in zip(stack.runs, (good, bad, stray), strict=False)]
+        store.add(stack.stack_id, results, [member(spec, 0, run) for run in stack.runs[:2]])
+        rows = table(store, spec.families())
+    assert [(row["status"], row["error"]) for row in rows] == [("done", None), ("failed", "why")]
     assert len(landscape(rows, Source())) == 1
 
 

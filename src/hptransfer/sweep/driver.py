@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from rich.console import Console
 
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Executor, Job, OnReport, StepReport, WorkerDiedError
-from hptransfer.sweep.planner import Stack, plan_width
+from hptransfer.sweep.executors import Executor, Job, OnReport, StepReport
+from hptransfer.sweep.executors.spool import forget, spool_of
+from hptransfer.sweep.planner import PlannedRun, Stack, entangled, plan
 from hptransfer.sweep.progress import Progress
-from hptransfer.sweep.runs import level
+from hptransfer.sweep.runs import level, member
+from hptransfer.sweep.schema import Member
 from hptransfer.sweep.store import Store
 from hptransfer.sweep.study import StudySpec
 from hptransfer.sweep.view import View, show
 
-ATTEMPTS = 3  # times a stack is begun before a worker's death counts as the stack's fault
+MOST_WAIT = 600.0  # seconds: a backoff grows no longer than this
 _TICK = 0.25  # seconds between two looks at progress
 
 Results = list[RunRecord]
+T = TypeVar("T")
 
 
 class Driver:
     """One session of a study: trains what is missing, round by round, until nothing is.
 
+    A run that fails is tried again after a while, as often as the spec allows, then reported as failed.
+
     Arguments:
         spec: of the study.
         store: open for writing.
-        train: `module:function` that trains a stack.
+        train: `module:function` that trains a stack of the built-in model.
         workers: that train at the same time, for the ETA.
     """
 
     def __init__(self, spec: StudySpec, store: Store, train: str, workers: int) -> None:
         self.progress = Progress(spec, workers)
         self.trained = 0  # runs finished in this session
-        self._eager = False  # whether the lack of a compiler was told
+        self.told: set[str] = set()  # what the user was told once
         self._spec = spec
         self._store = store
+        self._folder = store.path.parent.absolute()
         self._train = train
         self._losses = store.losses()
         self._known: set[str] = set()  # runs that progress has counted
-        self._begun: set[str] = set()  # stacks handed out in this session
-        self._deaths: Counter[str] = Counter()  # of workers, by stack
+        self._begun: set[str] = set()  # runs handed out in this session
+        self._tries: Counter[str] = Counter()  # of a run, in this session
+        self._members: dict[str, Member] = {}  # places of runs in the study, as far as they are planned
         self._pending: dict[Future[Results], Stack] = {}
+        self._later: list[tuple[float, Stack]] = []  # when, by the monotonic clock, to try again
+        self._done: SimpleQueue[Future[Results]] = SimpleQueue()
         self._reports: SimpleQueue[StepReport] = SimpleQueue()
 
     def missing(self, widths: Iterable[int]) -> list[Stack]:
         """Stacks that are determined, not finished and not begun in this session."""
         found = []
-        for stack in (stack for width in widths for stack in plan_width(self._spec, width, self._losses)):
-            for run in stack.runs:
-                if run.run_id not in self._known and run.run_id in self._losses:
-                    self.progress.keep(run, self._losses[run.run_id])
-                self._known.add(run.run_id)
+        for stack in plan(self._spec, self._losses, list(widths)):
+            self._count(stack)
             todo = stack.without(self._losses)
-            if todo is not None and todo.stack_id not in self._begun:
+            if todo is not None and not any(run.run_id in self._begun for run in todo.runs):
                 found.append(todo)
         return found
+
+    def placed(self) -> list[Member]:
+        """Places in the study of every run that is planned so far."""
+        return list(self._members.values())
 
     def run(self, make: Callable[[OnReport], Executor], console: Console, stacks: Sequence[Stack]) -> None:
         """Train these stacks, and those that their results ask for.
@@ -73,7 +86,7 @@ class Driver:
         try:
             self._begin(engine, stacks)
             with show(self.progress, console) as view:
-                while self._pending:
+                while self._pending or self._later:
                     self._look(engine, view)
         except BaseException:
             engine.abort()
@@ -81,9 +94,18 @@ class Driver:
             raise
         engine.shutdown()
 
+    def _count(self, stack: Stack) -> None:
+        """Take note of the runs of a stack that is planned."""
+        for run in stack.runs:
+            if run.run_id not in self._members:
+                self._members[run.run_id] = member(self._spec, stack.round, run)
+            if run.run_id not in self._known and run.run_id in self._losses:
+                self.progress.keep(run, self._losses[run.run_id])
+            self._known.add(run.run_id)
+
     def _begin(self, engine: Executor, stacks: Iterable[Stack]) -> None:
         for stack in stacks:
-            self._begun.add(stack.stack_id)
+            self._begun.update(run.run_id for run in stack.runs)
             self.progress.open(stack)
             self._submit(engine, stack)
 
@@ -94,69 +116,130 @@ class Driver:
             train=self._train,
             compiled=stack.compiled,
             flops=stack.flops,
+            folder=str(self._folder),
+            trial=self._spec.trial,
         )
-        self._pending[engine.submit(job)] = stack
+        future = engine.submit(job)
+        self._pending[future] = stack
+        future.add_done_callback(self._done.put)
 
     def _look(self, engine: Executor, view: View) -> None:
         """Wait a little; take in reports and whatever is finished, refusals last since they end the study."""
-        done, _ = wait(self._pending, timeout=_TICK, return_when=FIRST_COMPLETED)
-        with suppress(Empty):
-            while True:
-                self.progress.report(self._reports.get_nowait())
+        done = _drain(self._done, _TICK)
+        for report in _drain(self._reports):
+            self.progress.report(report)
         for future in sorted(done, key=_refused):
             stack = self._pending[future]
-            records = self._settle(engine, stack, future)
+            records = _records(stack, future)
             del self._pending[future]
-            if records is not None:
-                self._keep(stack, records)
-                self._note_eager(stack, records, view)
-                self._begin(engine, self.missing([stack.width]))
-                view.stack_closed(stack)
+            self._take_in(stack, records, view)
+            if not self._busy(widths := entangled(self._spec, stack.width)):
+                self._begin(engine, self.missing(widths))
+        for stack in self._due():
+            self._submit(engine, stack)
         view.tick()
 
-    def _settle(self, engine: Executor, stack: Stack, future: Future[Results]) -> Results | None:
-        """A stack's records, failed ones where training raised; None where it is begun again."""
-        try:
-            return future.result()
-        except HPTransferError:
-            raise
-        except WorkerDiedError as error:
-            self._deaths[stack.stack_id] += 1
-            if self._deaths[stack.stack_id] < ATTEMPTS:
-                self._submit(engine, stack)
-                return None
-            return _failed(stack, f"{error} (begun {ATTEMPTS} times)")
-        except Exception as error:
-            return _failed(stack, str(error))
+    def _busy(self, widths: Sequence[int]) -> bool:
+        """Whether results of these widths are still to come; until then their plan stays as it is."""
+        stacks = (*self._pending.values(), *(stack for _, stack in self._later))
+        return any(stack.width in widths for stack in stacks)
 
-    def _keep(self, stack: Stack, records: Results) -> None:
+    def _due(self) -> list[Stack]:
+        now = time.monotonic()
+        due = [stack for when, stack in self._later if when <= now]
+        self._later = [(when, stack) for when, stack in self._later if when > now]
+        return due
+
+    def _take_in(self, stack: Stack, records: Results, view: View) -> None:
+        """Keep what is finished of a stack; try the rest again, or give it up."""
+        spool = spool_of(self._folder)
         pairs = list(zip(stack.runs, records, strict=True))
-        self._store.add(stack.stack_id, [(run.spec, record) for run, record in pairs])
-        finished = {r.run_id: level(r) for r in records if r.status != "failed"}
+        failed = [(run, record) for run, record in pairs if record.status == "failed"]
+        self._tries.update(run.run_id for run, _ in failed)
+        tries = max((self._tries[run.run_id] for run, _ in failed), default=0)
+        if failed and tries <= self._spec.trial.retries:
+            finished = [(run, record) for run, record in pairs if record.status != "failed"]
+            rest = dataclasses.replace(stack, runs=tuple(run for run, _ in failed))
+            self._keep(stack, finished)
+            forget(spool, stack.stack_id)
+            self.progress.again(stack, rest)
+            self._later.append((time.monotonic() + self._wait(tries), rest))
+            self._tell(view, f"failed, to be tried again: {failed[0][1].error}")
+            return
+        self._keep(stack, [(run, _counted(record, tries)) for run, record in pairs])
+        forget(spool, stack.stack_id)
+        self._note_eager(stack, records, view)
+        view.stack_closed(stack)
+
+    def _wait(self, tries: int) -> float:
+        """Seconds before a run that has failed so often is tried again."""
+        return min(self._spec.trial.backoff * 2.0 ** min(tries - 1, 60), MOST_WAIT)
+
+    def _keep(self, stack: Stack, pairs: Sequence[tuple[PlannedRun, RunRecord]]) -> None:
+        """Into the store, with the runs' places, and out of the spool."""
+        if not pairs:
+            return
+        self._store.add(
+            stack.stack_id,
+            [(run.spec, record) for run, record in pairs],
+            [self._members[run.run_id] for run, _ in pairs],
+        )
+        finished = {r.run_id: level(r) for _, r in pairs if r.status != "failed"}
         self._losses.update(finished)
         self.trained += len(finished)
-        self.progress.close(stack, records)
+        kept = dataclasses.replace(stack, runs=tuple(run for run, _ in pairs))
+        self.progress.close(kept, [record for _, record in pairs])
 
     def _note_eager(self, stack: Stack, records: Results, view: View) -> None:
         """The trainer's own warning ends in a worker's log, where nobody looks."""
-        if stack.compiled and not self._eager and records[0].engine.get("compiled") is False:
-            self._eager = True
-            view.note("no C++ compiler was found: training runs uncompiled, about half as fast")
+        if stack.compiled and records[0].engine.get("compiled") is False:
+            self._tell(view, "no C++ compiler was found: training runs uncompiled, about half as fast")
+
+    def _tell(self, view: View, text: str) -> None:
+        if text not in self.told:
+            self.told.add(text)
+            view.note(text)
 
     def _salvage(self) -> None:
         """Keep what was finished but not yet taken in when the session was ended."""
         with suppress(StoreError):
             for future, stack in self._pending.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
-                    self._keep(stack, future.result())
+                    pairs = zip(stack.runs, future.result(), strict=True)
+                    self._keep(stack, [(run, record) for run, record in pairs if record.status != "failed"])
+
+
+def _drain(queue: SimpleQueue[T], wait: float = 0.0) -> list[T]:
+    """Everything in a queue; where it is empty, what arrives first within so many seconds."""
+    found: list[T] = []
+    with suppress(Empty):
+        found.append(queue.get(timeout=wait) if wait else queue.get_nowait())
+        while True:
+            found.append(queue.get_nowait())
+    return found
+
+
+def _records(stack: Stack, future: Future[Results]) -> Results:
+    """A stack's records, failed ones where training raised or its worker died."""
+    try:
+        return future.result()
+    except HPTransferError:
+        raise
+    except Exception as error:
+        return [
+            RunRecord(
+                run_id=run.run_id, status="failed", loss=math.nan, tokens=run.spec.tokens, error=str(error)
+            )
+            for run in stack.runs
+        ]
+
+
+def _counted(record: RunRecord, tries: int) -> RunRecord:
+    """A failed record that says how often it was tried."""
+    if record.status != "failed" or tries < 2:
+        return record
+    return dataclasses.replace(record, error=f"{record.error} (tried {tries} times)")
 
 
 def _refused(future: Future[Results]) -> bool:
     return not future.cancelled() and isinstance(future.exception(), HPTransferError)
-
-
-def _failed(stack: Stack, reason: str) -> Results:
-    return [
-        RunRecord(run_id=run.run_id, status="failed", loss=math.nan, tokens=run.spec.tokens, error=reason)
-        for run in stack.runs
-    ]

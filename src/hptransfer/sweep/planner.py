@@ -66,14 +66,35 @@ class Stack:
         return Stack(self.width, self.round, self.compiled, runs) if runs else None
 
 
-def plan(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
+def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | None = None) -> list[Stack]:
     """Every stack that is determined so far, finished ones included, by width and round.
 
     Arguments:
         spec: of the study.
         losses: of the finished runs, by run id, in nats; infinite where one diverged; failed runs are absent.
+        widths: that are asked for; default: all. An adaptive study has one plan for all of them.
     """
-    return [stack for width in spec.widths for stack in plan_width(spec, width, losses)]
+    if spec.adaptive is not None:
+        return _adaptive(spec, losses)
+    return [stack for width in widths or spec.widths for stack in plan_width(spec, width, losses)]
+
+
+def entangled(spec: StudySpec, width: int) -> tuple[int, ...]:
+    """Widths whose plan the results at one width decide: itself, or all of an adaptive study's."""
+    return (width,) if spec.adaptive is None else spec.widths
+
+
+def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
+    """A round's runs of one width, all variants in shared stacks."""
+    from hptransfer.sweep.rounds import rounds  # which plans runs as this module describes them
+
+    compiled = spec.compile == "always" and spec.trial.kind == "builtin"
+    return [
+        Stack(width, found.number, compiled, members)
+        for found in rounds(spec, losses)
+        for width in spec.widths
+        for members in _cut([r for r in found.runs if r.spec.model.width == width], spec.together)
+    ]
 
 
 def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
@@ -116,7 +137,7 @@ def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
     return tuple(
         Stack(width, 0, compiled, members)
         for variant in spec.families()
-        for members in _cut(_runs(spec, width, variant, range(spec.lr.count)), spec.stack)
+        for members in _cut(_runs(spec, width, variant, range(spec.lr.count)), spec.together)
     )
 
 
@@ -130,7 +151,8 @@ def _extension(
     wanted: list[PlannedRun] = []
     for variant, levels in _levels(runs, losses).items():
         wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
-    return [Stack(width, number, spec.compile == "always", members) for members in _cut(wanted, spec.stack)]
+    compiled = spec.compile == "always" and spec.trial.kind == "builtin"
+    return [Stack(width, number, compiled, members) for members in _cut(wanted, spec.together)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:
@@ -159,6 +181,8 @@ def _cut(runs: Sequence[PlannedRun], most: int) -> list[tuple[PlannedRun, ...]]:
 
 def _compiles(spec: StudySpec, width: int) -> bool:
     """A function of the grid alone, never of what is left to do, so that a restart trains the same way."""
+    if spec.trial.kind != "builtin":
+        return False
     if spec.compile != "auto":
         return spec.compile == "always"
     families = spec.families()

@@ -75,6 +75,12 @@ class Progress:
         for run in stack.runs:
             self._cell(run).planned += 1
 
+    def again(self, stack: Stack, rest: Stack) -> None:
+        """What failed of a stack, to be tried again; it is planned already."""
+        self._open.pop(stack.stack_id, None)
+        self._flights.pop(stack.stack_id, None)
+        self._open[rest.stack_id] = rest
+
     def report(self, report: StepReport) -> None:
         """A stack's progress."""
         stack, now = self._open.get(report.stack_id), self._clock()

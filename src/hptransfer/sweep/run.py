@@ -14,10 +14,10 @@ from rich.console import Console
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.landscape import Landscape, Source
-from hptransfer.lm.config import RunRecord
 from hptransfer.sweep.driver import Driver
 from hptransfer.sweep.executors import Executor, OnReport
-from hptransfer.sweep.executors.local import LocalExecutor, cores
+from hptransfer.sweep.executors.make import at_a_time, make_executor
+from hptransfer.sweep.executors.spool import forget, spool_of, waiting
 from hptransfer.sweep.provenance import provenance
 from hptransfer.sweep.runs import FILE as CSV
 from hptransfer.sweep.runs import Row, csv_sha256, landscape, table, write_csv
@@ -88,20 +88,23 @@ def run_study(
     folder = default_folder(spec) if folder is None else Path(folder)
     with Store(folder) as store:
         store.begin(spec.model_dump(mode="json"), provenance(spec))
-        driver = Driver(spec, store, train, workers := spec.workers or cores())
+        _take_in_spool(store)
+        driver = Driver(spec, store, train, at_a_time(spec.executor, spec.workers))
         try:
-            if stacks := driver.missing(spec.widths):
-                if train == TRAIN:
+            stacks = driver.missing(spec.widths)
+            store.place(driver.placed())
+            if stacks:
+                if train == TRAIN and spec.trial.kind == "builtin":
                     _prepare(spec, store)
-                make = executor or (lambda report: LocalExecutor(workers, folder / "logs", report))
+                make = executor or make_executor(spec.executor, spec.workers, folder)
                 driver.run(make, console or Console(file=io.StringIO()), stacks)
         except BaseException as error:
             with suppress(StoreError):  # the fault that ended the session is the one to tell
-                write_csv(table(spec, store.records()), folder / CSV)
+                write_csv(table(store, spec.families()), folder / CSV)
             if isinstance(error, KeyboardInterrupt):
                 raise StudyInterrupted(_kept(driver, folder)) from None
             raise
-        write_csv(table(spec, store.records()), folder / CSV)
+        write_csv(table(store, spec.families()), folder / CSV)
         return _result(spec, folder, store, driver.trained)
 
 
@@ -122,6 +125,14 @@ def default_folder(spec: StudySpec) -> Path:
     return Path("runs") / spec.name
 
 
+def _take_in_spool(store: Store) -> None:
+    """Keep what workers finished and a driver that died did not take in."""
+    spool = spool_of(store.path.parent)
+    for path, pairs in waiting(spool):
+        store.add(path.stem, pairs)
+        forget(spool, path.stem)
+
+
 def _prepare(spec: StudySpec, store: Store) -> None:
     """Fail early, once and clearly; and tokenise the text before many workers ask for it at the same time."""
     if importlib.util.find_spec("torch") is None:
@@ -131,7 +142,8 @@ def _prepare(spec: StudySpec, store: Store) -> None:
     run = spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0])
     text = load_corpus(run.data, run.model).sha256
     records = store.records()
-    engines = [records[str(row["run_id"])].engine for row in table(spec, records)]
+    rows = table(store, spec.families())
+    engines = [records[str(row["run_id"])].engine for row in rows]
     # The same spec can mean other text: files were edited, or this is another Python's standard library.
     if other := sorted({c for e in engines if (c := str(e.get("corpus", ""))) and not text.startswith(c)}):
         raise StoreError(
@@ -141,9 +153,8 @@ def _prepare(spec: StudySpec, store: Store) -> None:
 
 
 def _result(spec: StudySpec, folder: Path, store: Store, trained: int) -> StudyResult:
-    records = store.records()
-    rows = table(spec, records)
-    failures = _failures(rows, records)
+    rows = table(store, spec.families())
+    failures = _failures(rows)
     if all(row["status"] == "failed" for row in rows):
         reason = f": {failures[0]}" if failures else ""
         raise HPTransferError(f"at least one run must be finished, but none in {folder} is{reason}")
@@ -160,9 +171,9 @@ def _result(spec: StudySpec, folder: Path, store: Store, trained: int) -> StudyR
     )
 
 
-def _failures(rows: Sequence[Row], records: Mapping[str, RunRecord]) -> tuple[str, ...]:
-    failed = [records[str(row["run_id"])].error for row in rows if row["status"] == "failed"]
-    return tuple(dict.fromkeys(reason or "unknown" for reason in failed))
+def _failures(rows: Sequence[Row]) -> tuple[str, ...]:
+    failed = [str(row["error"] or "unknown") for row in rows if row["status"] == "failed"]
+    return tuple(dict.fromkeys(failed))
 
 
 def _kept(driver: Driver, folder: Path) -> str:

@@ -7,15 +7,18 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hptransfer.errors import StoreError
 from hptransfer.landscape import Landscape, Source
 from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.planner import PlannedRun, plan
+from hptransfer.sweep.planner import PlannedRun
+from hptransfer.sweep.schema import MEMBERS, NARROW, Member
+from hptransfer.sweep.store import Store
 from hptransfer.sweep.study import StudySpec
 
 FILE = "runs.csv"
@@ -41,22 +44,35 @@ COLUMNS: Mapping[str, str] = {
     "flops": "of training, forward and backward",
     "round": "0: the grid; else the extension of the grid that asked for the run",
     "run_id": "hash of the run's spec",
+    "error": "why it failed, in one line",
     "wall_s": "the run's share of its stack's wall time, seconds",
 }
 _EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 
 
-def table(spec: StudySpec, records: Mapping[str, RunRecord]) -> list[Row]:
-    """One row a run of the plan that has a record, by variant in the spec's order, width, LR and seed."""
-    losses = {id_: level(record) for id_, record in records.items() if record.status != "failed"}
-    rows = [
-        _row(spec, stack.round, run, records[run.run_id])
-        for stack in plan(spec, losses)
-        for run in stack.runs
-        if run.run_id in records
-    ]
-    order = {variant: place for place, variant in enumerate(spec.families())}
-    return sorted(rows, key=lambda row: (order[str(row["variant"])], row["width"], row["lr"], row["seed"]))
+def table(store: Store, variants: Iterable[str]) -> list[Row]:
+    """One row a run of the study that has a record, by variant in this order, width, LR and seed."""
+    names = (*MEMBERS, "status", *NARROW)
+    found = [_row(dict(zip(names, values, strict=True))) for values in store.rows()]
+    order = {variant: place for place, variant in enumerate(variants)}
+    return sorted(
+        found, key=lambda row: (order.get(str(row["variant"]), -1), row["width"], row["lr"], row["seed"])
+    )
+
+
+def member(spec: StudySpec, round_: int, run: PlannedRun) -> Member:
+    """A planned run's place in its study."""
+    return Member(
+        run_id=run.run_id,
+        variant=run.variant,
+        round=round_,
+        width=run.spec.model.width,
+        lr=run.spec.lr,
+        lr_mup=spec.lr_at(run.index, run.spec.model.width, "mup"),
+        seed=run.spec.seed,
+        data_seed=run.spec.data_seed,
+        weight_decay=run.spec.train.weight_decay,
+    )
 
 
 def level(record: RunRecord) -> float:
@@ -67,9 +83,9 @@ def level(record: RunRecord) -> float:
 def csv_bytes(rows: Sequence[Row]) -> bytes:
     """The text of runs.csv: floats in full (`repr`), nothing for what is not known."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([row[name] for name in COLUMNS] for row in rows)
     return text.getvalue().encode()
 
 
@@ -115,24 +131,8 @@ def landscape(rows: Sequence[Row], source: Source) -> Landscape:
     )
 
 
-def _row(spec: StudySpec, round_: int, run: PlannedRun, record: RunRecord) -> Row:
-    return {
-        "variant": run.variant,
-        "width": run.spec.model.width,
-        "lr": run.spec.lr,
-        "lr_mup": spec.lr_at(run.index, run.spec.model.width, "mup"),
-        "seed": run.spec.seed,
-        "data_seed": run.spec.data_seed,
-        "weight_decay": run.spec.train.weight_decay,
-        "loss": record.loss if record.status == "done" else math.nan,
-        "loss_se": record.loss_se,
-        "status": record.status,
-        "initial_loss": record.initial_loss,
-        "diverged_step": record.diverged_step,
-        "tokens": record.tokens,
-        "params": record.params,
-        "flops": record.flops,
-        "round": round_,
-        "run_id": run.run_id,
-        "wall_s": record.wall_s,
-    }
+def _row(known: Mapping[str, Any]) -> Row:
+    row: Row = {name: known[name] for name in COLUMNS}
+    if known["status"] != "done":
+        row["loss"] = math.nan
+    return row

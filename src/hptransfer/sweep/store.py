@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,32 +17,26 @@ from typing import Any, Self
 
 from hptransfer.errors import StoreError
 from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.sweep import schema
+from hptransfer.sweep.lock import take_lock
+from hptransfer.sweep.schema import MEMBERS, NARROW, RUNS, SCHEMA, Member
 from hptransfer.version import __version__
 
 FILE = "study.sqlite"
-LOCK = "study.lock"
-SCHEMA = 1  # raise when a table changes meaning
-APPLICATION = 0x68707473  # marks the file as a study of ours
 
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE sessions (id INTEGER PRIMARY KEY, started TEXT NOT NULL, provenance TEXT NOT NULL);
-CREATE TABLE runs (
-  run_id TEXT PRIMARY KEY, spec TEXT NOT NULL, stack_id TEXT NOT NULL, status TEXT NOT NULL,
-  loss REAL, loss_se REAL, initial_loss REAL, diverged_step INTEGER, tokens INTEGER, params INTEGER,
-  flops REAL, wall_s REAL, curve TEXT, engine TEXT, versions TEXT, error TEXT, session INTEGER, finished TEXT
-) WITHOUT ROWID;
-"""
-_COLUMNS = (
-    "run_id, spec, stack_id, status, loss, loss_se, initial_loss, diverged_step, tokens, params, "
-    "flops, wall_s, curve, engine, versions, error, session, finished"
-)
 # A finished run is never overwritten: only a failed one makes room for its retry.
 _UPSERT = (
-    f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' * 18)}) ON CONFLICT (run_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[1:])
+    f"INSERT INTO runs ({', '.join(RUNS)}) VALUES ({', '.join('?' * len(RUNS))}) "
+    "ON CONFLICT (run_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in RUNS[1:])
     + " WHERE runs.status = 'failed'"
 )
+_DETAIL = (
+    "INSERT INTO details SELECT ?1, ?2 WHERE NOT EXISTS "
+    "(SELECT 1 FROM runs WHERE run_id = ?1 AND status != 'failed') "
+    "ON CONFLICT (run_id) DO UPDATE SET content = excluded.content"
+)
+_MEMBER = f"INSERT OR REPLACE INTO members ({', '.join(MEMBERS)}) VALUES ({', '.join('?' * len(MEMBERS))})"
 
 
 class Store:
@@ -52,7 +48,8 @@ class Store:
 
     Raises:
         StoreError: the folder cannot be written, another driver is running the study, the file is damaged,
-            or it was made by another version. So does every method where the file cannot be read or written.
+            or it was made by a version that this one cannot follow. So does every method where the file
+            cannot be read or written.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
@@ -62,7 +59,7 @@ class Store:
         if read_only and not self.path.is_file():
             raise StoreError(f"a study's folder must hold {FILE}, but {folder} does not")
         if not read_only:
-            self._lock = _take_lock(Path(folder))
+            self._lock = take_lock(Path(folder))
         try:
             with self._told():
                 self._db = _connect(self.path, read_only)
@@ -84,7 +81,7 @@ class Store:
         if hasattr(self, "_db"):
             self._db.close()
         if self._lock is not None:
-            os.close(self._lock)  # which unlocks it; the file stays, since removing it would race
+            os.close(self._lock)
             self._lock = None
 
     def begin(self, spec: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
@@ -98,25 +95,54 @@ class Store:
             )
             self._session = cursor.lastrowid
 
-    def add(self, stack_id: str, results: Sequence[tuple[RunSpec, RunRecord]]) -> None:
-        """Keep a stack's results, all or none, safe on disk when this returns."""
-        rows = [_row(stack_id, spec, record, self._session) for spec, record in results]
+    def add(
+        self,
+        stack_id: str,
+        results: Sequence[tuple[RunSpec, RunRecord]],
+        members: Iterable[Member] = (),
+    ) -> None:
+        """Keep a stack's results, and their places in the study, all or none, on disk when this returns."""
+        now = _now()
+        rows = [schema.narrow(stack_id, record, self._session, now) for _, record in results]
+        details = [(record.run_id, schema.detail(spec, record)) for spec, record in results]
         with self._transaction():
+            self._db.executemany(_DETAIL, details)
             self._db.executemany(_UPSERT, rows)
+            self._db.executemany(_MEMBER, [dataclasses.astuple(member) for member in members])
+
+    def place(self, members: Iterable[Member]) -> None:
+        """Say anew which runs are the study's, and where: those of an earlier spec stay, but out of sight."""
+        rows = [dataclasses.astuple(member) for member in members]
+        with self._transaction():
+            self._db.execute("DELETE FROM members")
+            self._db.executemany(_MEMBER, rows)
 
     def losses(self) -> dict[str, float]:
         """Loss by run id of every finished run, in nats; infinite where diverged, absent where failed."""
         with self._told():
-            found = self._db.execute(
-                "SELECT run_id, status, loss FROM runs WHERE status != 'failed'"
-            ).fetchall()
-        return {run_id: _level(status, loss) for run_id, status, loss in found}
+            found = self._db.execute("SELECT run_id, status, loss FROM runs WHERE status != 'failed'")
+            return {run_id: _level(status, loss) for run_id, status, loss in found}
+
+    def failures(self) -> dict[str, str]:
+        """Why runs failed, by run id."""
+        with self._told():
+            found = self._db.execute("SELECT run_id, error FROM runs WHERE status = 'failed'")
+            return {run_id: error or "unknown" for run_id, error in found}
 
     def records(self) -> dict[str, RunRecord]:
         """Every run's record by run id, failed ones included."""
+        return {record.run_id: record for _, record in self._both()}
+
+    def runs(self) -> list[tuple[RunSpec, RunRecord]]:
+        """Every run with its spec, those of earlier specs included."""
         with self._told():
-            found = self._db.execute(f"SELECT {_COLUMNS} FROM runs").fetchall()
-            return {row[0]: _record(row) for row in found}
+            return [(schema.spec_of(content), record) for content, record in self._both()]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Of every run that has a place in the study: (*MEMBERS, status, *NARROW), in no order."""
+        columns = ", ".join((*(f"m.{n}" for n in MEMBERS), "r.status", *(f"r.{n}" for n in NARROW)))
+        with self._told():
+            return self._db.execute(f"SELECT {columns} FROM members m JOIN runs r USING (run_id)").fetchall()
 
     def spec(self) -> dict[str, Any]:
         """The study's spec, as of the last session."""
@@ -132,34 +158,58 @@ class Store:
             found = self._db.execute("SELECT started, provenance FROM sessions ORDER BY id").fetchall()
             return [{"started": started, **json.loads(text)} for started, text in found]
 
+    def _both(self) -> list[tuple[bytes, RunRecord]]:
+        columns = ", ".join(f"r.{name}" for name in ("run_id", "status", *NARROW))
+        with self._told():
+            found = self._db.execute(f"SELECT d.content, {columns} FROM runs r JOIN details d USING (run_id)")
+            return [(content, schema.record_of(tuple(row), content)) for content, *row in found]
+
     def _check(self, read_only: bool) -> None:
-        """Make the tables of a new file; refuse one that is not ours, of another version, or damaged."""
+        """Make the tables of a new file, bring up an old one, refuse what is not ours, too new or damaged."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables and not version and not read_only:
-            self._create()
+            with self._transaction():
+                schema.create(self._db, {"created_by": __version__, "created": _now()})
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        if application != APPLICATION:
+        if application != schema.APPLICATION:
             raise StoreError(f"{self.path} must be a study's store, but is another program's SQLite file")
+        self._verify()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version != SCHEMA:
-            found = self._db.execute("SELECT value FROM meta WHERE key = 'created_by'").fetchone()
+        if version > SCHEMA or version < min(schema.MIGRATIONS):
             raise StoreError(
-                f"{self.path} must have store schema {SCHEMA} (hptransfer {__version__}), but has schema "
-                f"{version} (hptransfer {found[0] if found else 'unknown'}): use that one, or another folder"
+                f"{self.path} must have a store schema of {min(schema.MIGRATIONS)} to {SCHEMA} (hptransfer "
+                f"{__version__}), but has {version} (hptransfer {self._maker()}): use that version, or "
+                "another folder"
             )
+        if version < SCHEMA:
+            self._migrate(version, read_only)
+
+    def _verify(self) -> None:
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
 
-    def _create(self) -> None:
-        with self._transaction():
-            for statement in _TABLES.strip().split(";\n"):
-                self._db.execute(statement)
-            meta = {"created_by": __version__, "created": _now()}
-            self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            self._db.execute(f"PRAGMA application_id = {APPLICATION}")
-            self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+    def _migrate(self, version: int, read_only: bool) -> None:
+        """In place, or, for a reader, in memory."""
+        if read_only:
+            memory = sqlite3.connect(":memory:", isolation_level=None)
+            self._db.backup(memory)
+            self._db.close()
+            self._db = memory
+        try:
+            with self._transaction():
+                schema.migrate(self._db, version)
+        except schema.UnreadableRunError as error:
+            raise StoreError(
+                f"{self.path} is of hptransfer {self._maker()} and must be readable by {__version__}, but "
+                f"{error}: use that version, or another folder"
+            ) from None
+
+    def _maker(self) -> str:
+        """The version that made the file."""
+        found = self._db.execute("SELECT value FROM meta WHERE key = 'created_by'").fetchone()
+        return str(found[0]) if found else "unknown"
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -178,9 +228,11 @@ class Store:
         """SQLite's errors, and values it cannot have written, as one line that says what to do."""
         try:
             yield
+        except schema.UnreadableRunError:
+            raise
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self.path} must be readable and writable, but: {error}") from error
-        except (sqlite3.DatabaseError, ValueError) as error:
+        except (sqlite3.DatabaseError, ValueError, zlib.error) as error:
             cause = " ".join(str(error).split())
             raise StoreError(
                 f"{self.path} is damaged ({cause}): move it away to start anew, or bring back a copy"
@@ -199,85 +251,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     return db
 
 
-def _take_lock(folder: Path) -> int:
-    """An exclusive lock that the kernel gives back when this process ends, however it ends."""
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StoreError(f"a study's folder must be writable, but {folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise StoreError(
-            f"a study must have one driver, but process {holder} is running the one in {folder}: "
-            "wait for it, or end it"
-        ) from None
-    except OSError as error:  # a file system without locks
-        os.close(lock)
-        raise StoreError(f"a study's folder must allow file locks, but {folder}: {error.strerror}") from error
-    try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:
-        os.close(lock)
-        raise StoreError(f"a study's folder must be writable, but {folder}: {error.strerror}") from error
-    return lock
-
-
-def _row(stack_id: str, spec: RunSpec, record: RunRecord, session: int | None) -> tuple[Any, ...]:
-    return (
-        record.run_id,
-        spec.model_dump_json(),
-        stack_id,
-        record.status,
-        _finite(record.loss),
-        _finite(record.loss_se),
-        _finite(record.initial_loss),
-        record.diverged_step,
-        record.tokens,
-        record.params,
-        record.flops,
-        record.wall_s,
-        json.dumps([(step, _finite(loss)) for step, loss in record.curve]),
-        json.dumps(dict(record.engine)),
-        json.dumps(dict(record.versions)),
-        record.error,
-        session,
-        _now(),
-    )
-
-
-def _record(row: tuple[Any, ...]) -> RunRecord:
-    return RunRecord(
-        run_id=row[0],
-        status=row[3],
-        loss=math.nan if row[4] is None else row[4],
-        loss_se=row[5],
-        initial_loss=row[6],
-        curve=tuple((step, math.nan if loss is None else loss) for step, loss in json.loads(row[12])),
-        diverged_step=row[7],
-        tokens=row[8],
-        params=row[9],
-        flops=row[10],
-        wall_s=row[11],
-        engine=json.loads(row[13]),
-        versions=json.loads(row[14]),
-        error=row[15],
-    )
-
-
 def _level(status: str, loss: float | None) -> float:
     return math.inf if status == "diverged" or loss is None else loss
-
-
-def _finite(value: float | None) -> float | None:
-    """Infinities and NaN as null: neither JSON nor SQLite has a NaN."""
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _now() -> str:

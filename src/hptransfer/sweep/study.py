@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
 from hptransfer.errors import RuleError, SpecError
-from hptransfer.lm.config import Config, DataConfig, ModelConfig, RunSpec, TrainConfig, spec_hash
+from hptransfer.lm.config import Config, DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig, spec_hash
 from hptransfer.lm.rule import decoder_rule
 from hptransfer.lm.train_config import OptimizerName
 from hptransfer.parametrization.rules import Coordinates
+from hptransfer.sweep.aim import AdaptiveConfig, CostConfig
 from hptransfer.sweep.complaints import complaint
+from hptransfer.sweep.executors.config import ExecutorConfig
+from hptransfer.sweep.identity import OwnRun
+from hptransfer.sweep.own.config import TrialConfig, check
 
 MAX_LRS = 200  # a grid finer than this is a slip of the pen
 MAX_BYTES = 1 << 20  # a spec is a page of text
 SET_ELSEWHERE = {"model.width": "widths", "train.weight_decay": "weight_decays", "train.lr": "lr"}
+_VARIANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@:-]*")
 _POWER = re.compile(r"\s*([0-9.]+)\s*(?:\^|\*\*)\s*([+-]?[0-9.]+)\s*")
 
 
@@ -97,9 +102,14 @@ class StudySpec(Config):
     data: DataConfig = DataConfig.model_validate({})  # text
     train: TrainSection = Field(default_factory=TrainSection)  # optimizer, schedule, budget, decay apart
     targets: tuple[int, ...] = ()  # widths to predict
-    stack: int = Field(16, ge=1, le=1024)  # most runs trained together
-    workers: int | None = Field(None, ge=1, le=1024)  # processes; default: one a core
+    stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
+    workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
+    executor: ExecutorConfig = ExecutorConfig.model_validate({})  # where they are trained
+    trial: TrialConfig = TrialConfig.model_validate({})  # what trains a run
+    adaptive: AdaptiveConfig | None = None  # instead of the whole grid, the runs that tell most per FLOP
+    cost: CostConfig = CostConfig.model_validate({})  # what a plan is priced with
     compile: Literal["auto", "always", "never"] = "auto"  # auto: where a width's base plan repays it
+    probes: ProbeConfig | None = None  # what is measured inside the runs; no run's numbers or id depend on it
 
     @field_validator("variants", "widths", "seeds", "weight_decays", "targets")
     @classmethod
@@ -123,9 +133,25 @@ class StudySpec(Config):
             raise ValueError(f"every value must be 0 or more, but got {bad[0]}")
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_head(cls, data: Any) -> Any:
+        """Code of the user's own has no heads unless it says so, and widths of its own choice."""
+        if _own_code(data) and isinstance(model := data.get("model", {}), Mapping) and "heads" not in model:
+            return {**data, "model": {**model, "heads": 1}}
+        return data
+
+    @field_validator("variants", mode="after")
+    @classmethod
+    def _named(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [v for v in values if not _VARIANT.fullmatch(v)]:
+            raise ValueError(f"a variant must be a word that does not begin with a dash, but got {bad[0]!r}")
+        return values
+
     @model_validator(mode="after")
     def _known(self) -> StudySpec:
-        for value in self.variants:
+        """The reference model knows the catalogue's rules; code of the user's own knows its own variants."""
+        for value in self.variants if self.trial.kind == "builtin" else ():
             try:
                 decoder_rule(value, self.optimizer)
             except RuleError as error:
@@ -146,10 +172,21 @@ class StudySpec(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _aimed(self) -> StudySpec:
+        if self.adaptive is not None and self.adaptive.goal == "prediction" and not self.targets:
+            raise ValueError("`adaptive.goal` prediction needs `targets`: the widths to predict")
+        return self
+
     @property
     def base(self) -> int:
         """Width at which every rule is the same."""
         return min(self.widths) if self.base_width is None else self.base_width
+
+    @property
+    def together(self) -> int:
+        """Most runs of one stack: code of the user's own trains one at a time."""
+        return self.stack if self.trial.kind == "builtin" else 1
 
     @property
     def optimizer(self) -> OptimizerName:
@@ -158,8 +195,9 @@ class StudySpec(Config):
 
     @property
     def spec_hash(self) -> str:
-        """Hash of everything that decides a run or a plan; the number of workers and the targets do not."""
-        return spec_hash(self.model_dump(mode="json", exclude={"workers", "targets", "name"}))
+        """Hash of everything that decides a run or a plan; the engine, its workers and the targets do not."""
+        apart = {"workers", "targets", "name", "executor", "trial", "cost", "probes"}
+        return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 
     def families(self) -> dict[str, tuple[str, float]]:
         """Rule and weight decay of each variant, by name: `sp`, or `sp wd=0.01` where decays are listed."""
@@ -174,7 +212,10 @@ class StudySpec(Config):
             pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
         """
         rule, weight_decay = self.families()[variant]
-        return RunSpec(
+        code = self.trial.code
+        kind, more = (RunSpec, {}) if code is None else (OwnRun, {"code": code})
+        return kind(
+            **more,
             model=ModelConfig(width=width, **self.model.model_dump()),
             data=self.data,
             train=TrainConfig(weight_decay=weight_decay, **self.train.model_dump()),
@@ -183,6 +224,7 @@ class StudySpec(Config):
             lr=self.lr_at(index, width, "sp"),
             seed=seed,
             data_seed=seed,
+            probes=self.probes,
         )
 
     def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
@@ -197,6 +239,11 @@ class StudySpec(Config):
         return float(value)
 
 
+def _own_code(data: object) -> bool:
+    trial = data.get("trial") if isinstance(data, Mapping) else None
+    return isinstance(trial, Mapping) and trial.get("kind", "builtin") != "builtin"
+
+
 def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
     """A study from plain data.
 
@@ -206,9 +253,11 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
     try:
         spec = StudySpec.model_validate(data)
         for width in spec.widths:
-            spec.run(next(iter(spec.families())), width, 0, spec.seeds[0])
+            check(spec.trial, spec.run(next(iter(spec.families())), width, 0, spec.seeds[0]))
     except ValidationError as error:
         raise SpecError(f"{where}: {complaint(error, StudySpec, SET_ELSEWHERE)}") from None
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
     return spec
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hptransfer.lm.config import RunRecord
@@ -18,12 +19,14 @@ def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
     """Train a job's runs.
 
     Arguments:
-        job: the runs, and the name of the function that trains them.
+        job: the runs, and what trains them.
         on_report: told of progress, at most every `REPORT_EVERY` seconds.
 
     Returns:
         One record a run, in order.
     """
+    if job.trial is not None and job.trial.kind != "builtin":
+        return _own(job)
     train = resolve(job.train)
     records = list(train(job.runs, compiled=job.compiled, on_step=_throttled(job.stack_id, on_report)))
     if [record.run_id for record in records] != [run.run_id for run in job.runs]:
@@ -36,6 +39,15 @@ def resolve(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module), function)
     return found
+
+
+def _own(job: Job) -> list[RunRecord]:
+    """The runs one after the other; one that fails leaves the others alone."""
+    from hptransfer.sweep.own.command import own_record
+
+    assert job.trial is not None
+    folder = Path(job.folder or ".") / "trials"
+    return [own_record(run, job.trial, folder / run.run_id) for run in job.runs]
 
 
 def _throttled(stack_id: str, on_report: OnReport) -> Callable[[int, Sequence[float]], None]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hptransfer.lm.config import RunRecord, RunSpec
+
+if TYPE_CHECKING:
+    from hptransfer.sweep.own.config import TrialConfig
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Job:
         train: `module:function` that trains them, with the signature of `hptransfer.lm.train.train_stack`.
         compiled: whether the training step is compiled.
         flops: of all members; larger jobs start first.
+        folder: of the study, where logs and finished stacks are left; None: nowhere.
+        trial: how code of the user's own is called; None: `train` is.
     """
 
     stack_id: str
@@ -27,6 +32,8 @@ class Job:
     train: str
     compiled: bool = False
     flops: float = 0.0
+    folder: str | None = None
+    trial: TrialConfig | None = None
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -57,7 +64,7 @@ class WorkerDiedError(Exception):
 
 
 class JobFailedError(Exception):
-    """Training raised; to submit the same job again would do the same."""
+    """Training raised; the job may be submitted again after a while."""
 
 
 class Executor(Protocol):
@@ -74,4 +81,4 @@ class Executor(Protocol):
         """Take no more jobs, and end the workers when theirs are done."""
 
     def abort(self) -> None:
-        """End the workers at once; unfinished jobs are lost."""
+        """End the workers at once; unfinished jobs are lost, except where a queue of its own keeps them."""

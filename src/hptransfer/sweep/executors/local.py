@@ -11,11 +11,11 @@ import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from hptransfer.errors import HPTransferError, StoreError
+from hptransfer.errors import StoreError
 from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, JobFailedError, OnReport, WorkerDiedError
+from hptransfer.sweep.executors import Job, OnReport, WorkerDiedError
+from hptransfer.sweep.executors.wire import pack, settle
 
 # Set before torch is imported. Numbers must not depend on how many cores a machine has, and processes
 # of one thread each use cores better than one process of many threads at these sizes.
@@ -33,6 +33,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def environment(threads: int) -> dict[str, str]:
+    """What a worker's process needs besides: so many threads, and the modules that this process sees."""
+    return {
+        **dict.fromkeys(_THREADS, str(threads)),
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    }
+
+
 class LocalExecutor:
     """Trains jobs in worker processes. A worker that dies is replaced.
 
@@ -46,12 +54,13 @@ class LocalExecutor:
         workers: processes.
         logs: folder for what workers print, one file each.
         on_report: told of progress; called from several threads, must not block.
+        threads: cores that a worker uses.
 
     Raises:
         StoreError: the folder for logs cannot be written.
     """
 
-    def __init__(self, workers: int, logs: Path, on_report: OnReport) -> None:
+    def __init__(self, workers: int, logs: Path, on_report: OnReport, threads: int = 1) -> None:
         try:
             logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -60,7 +69,7 @@ class LocalExecutor:
         self._ready = threading.Condition()
         self._waiting: list[tuple[Job, Future[list[RunRecord]]]] = []
         self._closed = False
-        self._workers = [_Worker(logs / f"worker-{number}.log") for number in range(workers)]
+        self._workers = [_Worker(logs / f"worker-{n}.log", threads) for n in range(workers)]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers
         ]
@@ -137,9 +146,10 @@ class LocalExecutor:
 class _Worker:
     """A worker's process: started when it is first needed, and again after it died."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, threads: int) -> None:
         self.shape: tuple[int, int] | None = None  # last one compiled here
         self._log = log
+        self._threads = threads
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
         self._starting = threading.Lock()  # so that a kill never misses a process that is about to start
@@ -153,12 +163,12 @@ class _Worker:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(pickle.dumps(job))
+            process.stdin.write(pickle.dumps(pack(job)))
             process.stdin.flush()
             while True:
                 kind, content = pickle.load(process.stdout)
                 if kind != "report":
-                    return _result(kind, content)
+                    return settle((kind, content))
                 on_report(content)
         except (EOFError, OSError, pickle.UnpicklingError):  # also a message cut short by a kill
             raise WorkerDiedError(self._obituary(process)) from None
@@ -186,7 +196,7 @@ class _Worker:
                 raise WorkerDiedError("the executor was ended")
             if self._process is None or self._process.poll() is not None:
                 self.end()
-                self._process = _start(self._log)
+                self._process = _start(self._log, self._threads)
             return self._process
 
     def _obituary(self, process: subprocess.Popen[bytes]) -> str:
@@ -198,27 +208,14 @@ class _Worker:
         return f"worker process {process.pid} ended with {cause}{hint}; its log is {self._log}"
 
 
-def _start(log: Path) -> subprocess.Popen[bytes]:
+def _start(log: Path, threads: int) -> subprocess.Popen[bytes]:
     """A fresh interpreter that sees the same modules, but (unlike multiprocessing) runs no script again."""
-    environment = {
-        **os.environ,
-        **dict.fromkeys(_THREADS, "1"),
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-    }
     with open(log, "ab") as stderr:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "hptransfer.sweep.executors.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env=environment,
+            env={**os.environ, **environment(threads)},
             process_group=0,  # Ctrl-C in a terminal goes to the driver alone
         )
-
-
-def _result(kind: str, content: Any) -> list[RunRecord]:
-    if kind == "refused":
-        raise HPTransferError(content)
-    if kind == "failed":
-        raise JobFailedError(content)
-    return list(content)

@@ -14,9 +14,7 @@ import traceback
 from queue import SimpleQueue
 from typing import IO, Any
 
-from hptransfer.errors import HPTransferError
-from hptransfer.sweep.executors import Job
-from hptransfer.sweep.trial import run_job
+from hptransfer.sweep.executors.wire import attempt
 
 
 def main() -> None:
@@ -24,13 +22,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever training prints goes to the log, not among the messages
-    jobs: SimpleQueue[Job] = SimpleQueue()
+    jobs: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, jobs), daemon=True).start()
     while True:
-        _send(out, *_answer(jobs.get(), out))
+        _send(out, *attempt(jobs.get(), lambda report: _send(out, "report", report)))
 
 
-def _receive(source: IO[bytes], jobs: SimpleQueue[Job]) -> None:
+def _receive(source: IO[bytes], jobs: SimpleQueue[bytes]) -> None:
     """Queue what comes in. In a thread of its own, so that a driver's death ends a worker amid its work."""
     try:
         while True:
@@ -40,16 +38,6 @@ def _receive(source: IO[bytes], jobs: SimpleQueue[Job]) -> None:
     except BaseException:
         traceback.print_exc()
         os._exit(1)
-
-
-def _answer(job: Job, out: IO[bytes]) -> tuple[str, Any]:
-    try:
-        return "records", run_job(job, lambda report: _send(out, "report", report))
-    except HPTransferError as error:
-        return "refused", str(error)
-    except Exception as error:
-        traceback.print_exc()
-        return "failed", " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _send(out: IO[bytes], kind: str, content: Any) -> None:

@@ -1,0 +1,46 @@
+"""Make: the engine that a spec asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hptransfer.sweep.executors import Executor, OnReport
+from hptransfer.sweep.executors.config import ExecutorConfig
+from hptransfer.sweep.executors.local import LocalExecutor, cores
+
+MANY = 1000  # stacks at a time where the cluster decides
+
+
+def make_executor(
+    config: ExecutorConfig, workers: int | None, folder: Path
+) -> Callable[[OnReport], Executor]:
+    """What makes the engine, once it is told where reports go.
+
+    Arguments:
+        config: of the engine.
+        workers: stacks trained at a time; None: as many as the machine or the cluster takes.
+        folder: of the study.
+
+    Raises (when called):
+        MissingExtraError: Ray or submitit is not installed.
+        ExecutorError: there is no cluster, no Slurm.
+    """
+    if config.kind == "ray":
+        from hptransfer.sweep.executors.ray import RayExecutor
+
+        return lambda report: RayExecutor(config, workers, report)
+    if config.kind == "slurm":
+        from hptransfer.sweep.executors.slurm import SlurmExecutor
+
+        return lambda report: SlurmExecutor(config, workers, folder, report)
+    return lambda report: LocalExecutor(at_a_time(config, workers), folder / "logs", report, config.cpus)
+
+
+def at_a_time(config: ExecutorConfig, workers: int | None) -> int:
+    """Stacks trained at the same time, as far as can be told before the engine is made."""
+    if workers is not None:
+        return workers
+    if config.kind == "slurm" or config.address is not None:
+        return MANY
+    return max(1, cores() // config.cpus)

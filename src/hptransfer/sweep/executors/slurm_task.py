@@ -1,0 +1,69 @@
+"""The task of a Slurm array: trains the stack that the spool has for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hptransfer.sweep.executors import StepReport
+from hptransfer.sweep.executors.spool import DONE, write_whole
+from hptransfer.sweep.executors.wire import attempt
+
+_REPORT_S = 2.0  # seconds between two reports, which cost a file each
+
+
+class Task:
+    """One stack's training; submitit carries it to the node and calls it there.
+
+    Arguments:
+        spool: of the study.
+        stack: id.
+        array: that this task belongs to.
+    """
+
+    def __init__(self, spool: str, stack: str, array: str) -> None:
+        self.spool = spool
+        self.stack = stack
+        self.array = array
+
+    def __call__(self) -> str:
+        """Train, and leave the records in the spool; one word on what became of it, for the log."""
+        at = Path(self.spool) / self.stack
+        if at.with_suffix(DONE).exists():
+            return "finished"  # by this task, before it was queued again
+        try:
+            owner, data = at.with_suffix(".owner").read_text(), at.with_suffix(".job").read_bytes()
+        except OSError:
+            return "withdrawn"
+        if owner != self.array:
+            return "withdrawn"  # given to another array since
+        kind, content = attempt(data, _Reporter(at.with_suffix(".progress")))
+        if kind != "records":
+            fault = {"array": self.array, "kind": kind, "content": content}
+            write_whole(at.with_suffix(".fault"), json.dumps(fault).encode())
+        return kind
+
+    def checkpoint(self) -> Any:
+        """What is queued again where the job is preempted or out of time: the same task."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class _Reporter:
+    """Leaves a stack's latest report in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = -_REPORT_S
+
+    def __call__(self, report: StepReport) -> None:
+        now = time.monotonic()
+        if now - self._last >= _REPORT_S:
+            self._last = now
+            with suppress(OSError):  # a full disk costs the view, not the training
+                content = {"step": report.step, "losses": report.losses}
+                write_whole(self._path, json.dumps(content).encode())

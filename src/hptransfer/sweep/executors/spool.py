@@ -1,0 +1,94 @@
+"""Spool: finished stacks as files beside the store, so that a driver that dies loses none of them.
+
+A worker leaves a stack's records here before it tells the driver; the driver takes them into the store and
+removes the file. What a dead driver has not taken in, the next one finds at its start. A file is written
+whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.sweep.executors import Job
+from hptransfer.sweep.identity import run_from
+
+FOLDER = "spool"  # in the study's
+DONE = ".done"
+
+
+def leave(job: Job, records: Sequence[RunRecord]) -> None:
+    """Leave a stack's records for the driver; where the disk refuses, they still go by wire."""
+    if job.folder is None:
+        return
+    content = {
+        "stack_id": job.stack_id,
+        "runs": [run.model_dump(mode="json") for run in job.runs],
+        "records": [dataclasses.asdict(record) for record in records],
+    }
+    with suppress(OSError):
+        write_whole(spool_of(job.folder) / f"{job.stack_id}{DONE}", json.dumps(content).encode())
+
+
+def spool_of(folder: str | Path) -> Path:
+    """The spool of a study's folder."""
+    return Path(folder) / FOLDER
+
+
+def take(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
+    """What a worker left; None where the file is not, or no longer, a stack's records."""
+    try:
+        content = json.loads(path.read_bytes())
+        runs = [run_from(data) for data in content["runs"]]
+        records: list[RunRecord] = _adapter().validate_python(content["records"])
+        return list(zip(runs, records, strict=True))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def waiting(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, RunRecord]]]]:
+    """Finished runs left in a spool; a damaged file is set aside, and its stack is trained again."""
+    for path in sorted(folder.glob(f"*{DONE}")):
+        found = take(path)
+        if found is not None:
+            yield path, [(run, record) for run, record in found if record.status != "failed"]
+        else:
+            with suppress(OSError):
+                path.rename(path.with_suffix(".damaged"))
+
+
+def forget(folder: Path, stack_id: str) -> None:
+    """Remove a stack's files: it is in the store."""
+    for path in (*folder.glob(f"{stack_id}.*"), *folder.glob(f".{stack_id}.*.part")):
+        with suppress(OSError):
+            path.unlink()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, safe on disk, under its name only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Any]:
+    return TypeAdapter(list[RunRecord])

@@ -1,0 +1,35 @@
+"""Identity: runs as plain data and back, those of the user's own code included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from hptransfer.lm.config import Config, RunSpec
+from hptransfer.sweep.executors.config import Pairs
+
+
+class Code(Config):
+    """What is called to train a run of the user's own code; part of the run's identity.
+
+    Edits inside the called file are not seen: give the command a new flag, or the study a new folder.
+    """
+
+    kind: Literal["function", "command"]  # of what is called
+    call: tuple[str, ...]  # the command's words, placeholders and all, or `module:function` alone
+    environment: Pairs = ()  # set for the call
+
+
+class OwnRun(RunSpec):
+    """A run that the user's own code trains; the sections say what the code is told, where it asks."""
+
+    code: Code  # what is called
+
+
+def run_from(data: Mapping[str, Any]) -> RunSpec:
+    """A run from its plain data.
+
+    Raises:
+        pydantic.ValidationError: it is no run of this version.
+    """
+    return OwnRun.model_validate(data) if "code" in data else RunSpec.model_validate(data)

@@ -1,0 +1,1 @@
+"""Own: training code of the user's, called as a command or a function."""

@@ -1,0 +1,270 @@
+"""Command: one call of the user's own training code, and the run's record that it gives."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hptransfer.errors import SpecError
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.sweep.own import call, guard
+from hptransfer.sweep.own.config import TrialConfig, fill, values
+from hptransfer.version import __version__
+
+LOG_CAP = 8 << 20  # bytes of each stream that are kept on disk; what comes after is dropped
+TAIL = 1 << 20  # bytes of each stream's end that are searched for a result
+RESULT_CAP = 64 << 20  # bytes of a result file
+_GRACE = 15.0  # seconds for a guard to end what it guards
+_SHOWN = 200  # characters of a command's last words that are told
+
+
+class Result(BaseModel):
+    """What a call gives as JSON; keys beyond these are kept with the run where they are plain."""
+
+    model_config = ConfigDict(extra="allow")
+
+    loss: float | None = None  # final, nats per token (or whatever is compared); null, NaN: diverged
+    status: Literal["done", "diverged", "failed"] | None = None  # told by the loss where it is missing
+    loss_se: float | None = Field(None, ge=0)  # standard error of the loss
+    initial_loss: float | None = None  # before the first step; a run that ends above it is diverged
+    curve: tuple[tuple[int, float | None], ...] = ()  # (step, training loss)
+    diverged_step: int | None = None  # first step whose loss was not finite
+    tokens: int | None = Field(None, ge=0)  # of training
+    params: int = Field(0, ge=0)  # trainable
+    flops: float | None = Field(None, ge=0)  # of training
+    error: str | None = None  # where failed
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A call that is over."""
+
+    code: int  # exit code
+    late: bool  # whether it was ended for taking too long
+    out: bytes  # end of its stdout
+    err: bytes  # end of its stderr
+    seconds: float  # it took
+
+
+class OwnCodeError(Exception):
+    """A call gave no result; its text says why, in one line."""
+
+
+def own_record(run: RunSpec, trial: TrialConfig, folder: Path) -> RunRecord:
+    """Call the code for one run.
+
+    Arguments:
+        run: what to train.
+        trial: how.
+        folder: for the result and what is printed, emptied of an earlier try's result.
+
+    Returns:
+        The run's record; of status `failed`, with a reason of one line, where the code gave none.
+
+    Raises:
+        SpecError: the program, or the working directory, is not there.
+    """
+    folder = _scratch(folder)
+    started = time.monotonic()
+    try:
+        result = _result(_called(run, trial, folder), trial, folder)
+        return _record(run, result, time.monotonic() - started)
+    except OwnCodeError as error:
+        return RunRecord(
+            run_id=run.run_id,
+            status="failed",
+            loss=math.nan,
+            tokens=run.tokens,
+            wall_s=time.monotonic() - started,
+            error=f"{error}; its output is in {folder}",
+        )
+
+
+def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> _Ended:
+    result = folder / "result.json"
+    result.unlink(missing_ok=True)
+    known = {**values(run), "result": str(result), "folder": str(folder)}
+    if trial.command is not None:
+        words = fill(trial.command, known)
+    else:
+        words = [
+            sys.executable,
+            "-P",
+            str(call.__file__),
+            str(trial.function),
+            str(result),
+            json.dumps(known),
+        ]
+    environment = {**os.environ, **dict(trial.environment)}
+    ended = _run(words, environment, trial, folder)
+    if ended.code == 127 and not ended.out:
+        raise SpecError(f"`trial.command` must start with a program, but {_last(ended.err)}")
+    return ended
+
+
+def _run(words: list[str], environment: dict[str, str], trial: TrialConfig, folder: Path) -> _Ended:
+    """Run a command to its end, or to the end of its time; whatever it prints is drained and capped."""
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(guard.__file__), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=trial.cwd,
+            env=environment,
+            process_group=0,
+        )
+    except OSError as error:
+        raise SpecError(f"`trial.cwd` must be a folder, but {trial.cwd}: {error.strerror}") from None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out = _Drain(process.stdout, folder / "stdout.log")
+    err = _Drain(process.stderr, folder / "stderr.log")
+    late = False
+    try:
+        process.wait(trial.timeout)
+    except subprocess.TimeoutExpired:
+        late = True
+    finally:
+        process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        if process.poll() in (None, -signal.SIGKILL):  # a guard that cannot do its work
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return _Ended(process.wait(), late, out.end(), err.end(), time.monotonic() - started)
+
+
+class _Drain(threading.Thread):
+    """Reads a stream to its end, keeps its start on disk and its end in memory, drops the rest."""
+
+    def __init__(self, stream: IO[bytes], log: Path) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._log = log
+        self._tail = b""
+        self.start()
+
+    def run(self) -> None:
+        """Read."""
+        left = LOG_CAP
+        with suppress(OSError, ValueError), open(self._log, "wb") as log:
+            while chunk := os.read(self._stream.fileno(), 1 << 16):
+                self._tail = (self._tail + chunk)[-TAIL:]
+                if left > 0:
+                    with suppress(OSError):  # a full disk costs the log, not the result
+                        log.write(chunk[:left])
+                        log.flush()
+                    left -= len(chunk)
+
+    def end(self) -> bytes:
+        """The stream's end, once it is over."""
+        self.join(_GRACE)
+        if not self.is_alive():
+            self._stream.close()
+        return self._tail
+
+
+def _result(ended: _Ended, trial: TrialConfig, folder: Path) -> dict[str, Any]:
+    """The JSON object that a call left or printed.
+
+    Raises:
+        OwnCodeError: it took too long, ended with an error, or gave none.
+    """
+    if ended.late:
+        raise OwnCodeError(f"the call must end within {trial.timeout:g} s, but had to be ended")
+    if ended.code:
+        cause = f"signal {ended.code - 128}" if ended.code > 128 else f"exit code {ended.code}"
+        raise OwnCodeError(f"the call must end with exit code 0, but ended with {cause}: {_last(ended.err)}")
+    left = folder / "result.json"
+    if left.exists():
+        if left.stat().st_size > RESULT_CAP:
+            raise OwnCodeError(f"a result may have at most {RESULT_CAP} bytes, but {left} has more")
+        found = _json(left.read_bytes())
+        if found is None:
+            raise OwnCodeError(f"a result file must hold one JSON object with `loss`, but {left} does not")
+        return found
+    for line in reversed(ended.out.splitlines()):
+        if (found := _json(line)) is not None:
+            return found
+    raise OwnCodeError(
+        "the call must leave a JSON object with `loss` in {result} or print one on a line of its own, but "
+        + (f"printed {_last(ended.out)!r} last" if ended.out.strip() else "printed nothing")
+    )
+
+
+def _json(text: bytes) -> dict[str, Any] | None:
+    """A JSON object with a loss or a status; None where it is anything else."""
+    if b"{" not in text:
+        return None
+    try:
+        found = json.loads(text.strip())
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and ("loss" in found or "status" in found) else None
+
+
+def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
+    from hptransfer.lm.flops import run_flops
+
+    try:
+        result = Result.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise OwnCodeError(
+            f"`{path}` of the result: {first['msg']}, but got {first['input']!r:.60}"
+        ) from None
+    if result.status == "failed":
+        raise OwnCodeError(result.error or "the call says that it failed")
+    loss = math.nan if result.loss is None else result.loss
+    above = result.initial_loss is not None and loss > result.initial_loss
+    done = math.isfinite(loss) and not above and result.status != "diverged"
+    more = {k: v for k, v in (result.model_extra or {}).items() if isinstance(v, str | int | float)}
+    return RunRecord(
+        run_id=run.run_id,
+        status="done" if done else "diverged",
+        loss=loss if done else math.nan,
+        loss_se=result.loss_se if done else None,
+        initial_loss=result.initial_loss,
+        curve=tuple((step, math.nan if loss is None else loss) for step, loss in result.curve),
+        diverged_step=result.diverged_step,
+        tokens=run.tokens if result.tokens is None else result.tokens,
+        params=result.params,
+        flops=run_flops(run) if result.flops is None else result.flops,
+        wall_s=seconds,
+        engine={"stack": 1, "machine": platform.node(), **({"result": more} if more else {})},
+        versions={"hptransfer": __version__, "python": platform.python_version()},
+    )
+
+
+def _scratch(folder: Path) -> Path:
+    """The run's folder; a temporary one on a machine that does not see the study's."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="hptransfer-"))
+    return folder
+
+
+def _last(text: bytes) -> str:
+    """The last line that says something, as one line of printable characters."""
+    lines = [line for line in text.decode(errors="replace").splitlines() if line.strip()]
+    shown = " ".join("".join(c if c.isprintable() else "?" for c in (lines or ["nothing"])[-1]).split())
+    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
