@@ -14,6 +14,7 @@ from hptransfer.lm.layout import TensorLayout, tensor_layout
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.model_config import ModelConfig
 from hptransfer.lm.optimizer import Moments, Scalars, moment_count, update_for
+from hptransfer.lm.precision import arithmetic
 from hptransfer.lm.settings import RESIDUAL, Clock, RunSettings
 from hptransfer.lm.train_config import TrainConfig
 
@@ -82,8 +83,9 @@ def run_logits(
         tokens: int64, [sequences, context + 1]; the last of each sequence is not read.
     """
     scales = (settings.attention, settings.logits) if shape.model.tied else (settings.attention,)
-    logits: Tensor = functional_call(model, acting(shape, weights, settings), (tokens[:, :-1], *scales))
-    return logits
+    with arithmetic(shape.train, tokens.device.type):
+        logits: Tensor = functional_call(model, acting(shape, weights, settings), (tokens[:, :-1], *scales))
+    return logits.to(settings.attention.dtype)
 
 
 def acting(shape: Shape, weights: Weights, settings: RunSettings) -> Weights:

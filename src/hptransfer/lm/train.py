@@ -3,61 +3,55 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
-import warnings
-from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import vmap
 
-from hptransfer.lm.config import ModelConfig, RunRecord, RunSpec
+from hptransfer.lm.checkpoint import Progress, read_checkpoint, write_checkpoint
+from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.data import Corpus, batch, load_corpus, validation_sequences
-from hptransfer.lm.flops import run_flops
-from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import parameter_count, tensor_layout
-from hptransfer.lm.model import Decoder
-from hptransfer.lm.settings import RunSettings, multiplied, stack_clock, stack_settings
-from hptransfer.lm.step import (
-    RunState,
-    Shape,
-    Step,
-    initial_moments,
-    run_logits,
-    sequence_losses,
-    stack_step,
-)
-from hptransfer.version import __version__
+from hptransfer.lm.device import chosen_device, fitting, free_bytes, halving, move, static
+from hptransfer.lm.evaluate import CHUNK, FloatArray, Losses, evaluate, evaluation_steps, record
+from hptransfer.lm.probing import Prober
+from hptransfer.lm.settings import RunSettings, stack_clock, stack_settings
+from hptransfer.lm.stack import SHAPES, compiler_found, initial_state, stack_key, step_of, template
+from hptransfer.lm.step import RunState, Step
+
+__all__ = ["OnStep", "compiler_found", "initial_state", "stack_key", "template", "train_stack"]
 
 OnStep = Callable[[int, Sequence[float]], None]
-CURVE_POINTS = 200  # a training curve is thinned to about so many
-_EVALUATION_CHUNK = 16  # sequences evaluated at once; bounds memory
-_SHAPES = 256  # compiled shapes a process may hold; torch's own limit of 8 is fewer than a study's widths
 
 
-def stack_key(run: RunSpec) -> Hashable:
-    """Runs with the same key may be trained in one stack: they differ in numbers alone.
-
-    Those are rule, LR, decay, schedule, moments' rates, initial weights, attention scale, seeds and the like.
-    """
-    return run.model.structure(), run.data, run.train.structure(), run.steps
-
-
-def train_stack(runs: Sequence[RunSpec], *, compiled: bool, on_step: OnStep | None = None) -> list[RunRecord]:
+def train_stack(
+    runs: Sequence[RunSpec],
+    *,
+    compiled: bool,
+    on_step: OnStep | None = None,
+    checkpoint: Path | None = None,
+    every_s: float = 600.0,
+    device: str | None = None,
+) -> list[RunRecord]:
     """Train runs together and say what became of each.
 
     A member's numbers do not depend on the others' LR, rule, decay or seeds; a member that diverges stands
     still and is recorded as diverged. Floating-point rounding may depend on the size of the stack and on
-    `compiled`, so a study fixes both in its plan.
+    `compiled`, so a study fixes both in its plan. On CUDA a stack that the free memory does not hold is
+    trained in several, and one that runs out of memory in halves; `engine` in the record says how.
 
     Args:
         runs: with one `stack_key`.
         compiled: compile the step with `torch.compile`; eager, with a warning, where no compiler is found.
         on_step: called after every step with the step's number and the members' training losses.
+        checkpoint: file to go on from and to write; a stack of the same runs that was killed goes on from it
+            as if nothing had been, bit for bit on the same machine. Whoever has kept the records deletes it.
+        every_s: seconds between two writings; a stack that takes less writes nothing.
+        device: see `hptransfer.lm.device.chosen_device`.
 
     Returns:
         One record a run, in order.
@@ -65,138 +59,165 @@ def train_stack(runs: Sequence[RunSpec], *, compiled: bool, on_step: OnStep | No
     Raises:
         ValueError: the runs do not share a key, or there are none.
         DataError: the text cannot be read or is too short.
+        CheckpointError: the checkpoint cannot be written; the one before is kept.
+        ExecutorError: there is no such device.
+        torch.OutOfMemoryError: a single run does not fit.
     """
     if len({stack_key(run) for run in runs}) != 1:
         raise ValueError("the runs of a stack must share their model, data, optimizer, batch size and steps")
-    compiled = compiled and compiler_found()
-    first, start = runs[0], time.perf_counter()
-    corpus = load_corpus(first.data, first.model)
-    shape, state = initial_state(runs)
-    settings = stack_settings(runs)
-    validation = torch.from_numpy(validation_sequences(corpus, first.data, first.model))
-    before = _evaluate(shape, state, settings, validation[:_EVALUATION_CHUNK])  # no need to know it well
-    losses = _train(runs, _step(shape, compiled), state, settings, corpus, on_step)
-    after = _evaluate(shape, state, settings, validation)
-    engine = {
-        "stack": len(runs),
-        "compiled": compiled,
-        "threads": torch.get_num_threads(),
-        "device": "cpu",
-        "corpus": corpus.sha256[:16],
-    }
-    wall = (time.perf_counter() - start) / len(runs)
-    return [_record(run, before[i], after[i], losses[:, i], engine, wall) for i, run in enumerate(runs)]
+    device = chosen_device(device, runs[0].train.dtype)
+    corpus = load_corpus(runs[0].data, runs[0].model)
+    plan = _Plan(corpus, compiled and compiler_found(device), device, on_step, checkpoint, every_s)
+    groups = fitting(runs, free_bytes(device))
+    return [found for group in groups for found in halving(lambda part: _trained(part, runs, plan), group)]
 
 
-def initial_state(runs: Sequence[RunSpec]) -> tuple[Shape, RunState]:
-    """The shape that the runs of a stack share, and their state before the first step."""
-    shape = Shape(runs[0].model.structure(), runs[0].train.structure(), multiplied(runs))
-    members = [initial_weights(run) for run in runs]
-    weights = {t.name: torch.stack([m[t.name] for m in members]) for t in tensor_layout(shape.model)}
-    alive = torch.ones(len(runs), dtype=torch.bool)
-    return shape, RunState(weights, initial_moments(shape, weights), alive)
+@dataclass(frozen=True)
+class _Plan:
+    """How a stack is trained: what does not change where it is trained in parts."""
+
+    corpus: Corpus
+    compiled: bool
+    device: str
+    on_step: OnStep | None
+    checkpoint: Path | None
+    every_s: float
+
+    def file(self, part: Sequence[RunSpec], whole: Sequence[RunSpec]) -> Path | None:
+        """The checkpoint of a part, beside that of the whole."""
+        if self.checkpoint is None or len(part) == len(whole):
+            return self.checkpoint
+        return self.checkpoint.with_name(f"{self.checkpoint.name}.{part[0].run_id}-{len(part)}")
 
 
-def template(shape: Shape) -> Decoder:
-    """The decoder whose forward pass is called with a run's weights; its own are not used."""
-    return Decoder(shape.model).to(getattr(torch, shape.train.dtype))
+class _Training:
+    """A stack in the middle of its training."""
+
+    def __init__(self, runs: Sequence[RunSpec], plan: _Plan, file: Path | None) -> None:
+        self.runs, self.plan, self.file = runs, plan, file
+        first = runs[0]
+        self.shape, state = initial_state(runs)
+        self.model = template(self.shape, plan.device)
+        self.settings: RunSettings = move(stack_settings(runs), plan.device)
+        held_out = torch.from_numpy(validation_sequences(plan.corpus, first.data, first.model))
+        self.held_out: Tensor = move(held_out, plan.device)
+        self.evaluated = evaluation_steps(first.steps, first.train.evaluations)
+        self.arrays = {
+            "training": np.full((first.steps, len(runs)), np.nan),
+            "held_out": np.full((len(self.evaluated), len(runs), len(held_out)), np.nan),
+            "initial": np.full(len(runs), np.nan),
+        }
+        self.step, self.wall_s, self.resumed_at = 0, 0.0, 0
+        self.prober = (
+            Prober(runs, self.shape, self.settings, self.model, plan.corpus) if first.probes else None
+        )
+        self.state: RunState = self._resumed(state)
+        static(self.state, plan.device)
+        self.since = self.written = time.perf_counter()
+        if self.step == 0:  # no need to know it well
+            self.arrays["initial"] = self._held_out(self.held_out[:CHUNK]).mean(axis=1)
+
+    def train(self) -> None:
+        """Take the steps that are left."""
+        step = step_of(self.shape, self.plan.compiled, self.plan.device)
+        with torch._dynamo.config.patch(recompile_limit=SHAPES):
+            while self.step < self.runs[0].steps:
+                self._take(step)
+                if self.file and time.perf_counter() - self.written >= self.plan.every_s:
+                    self.write()
+                if self.plan.on_step is not None:
+                    self.plan.on_step(self.step - 1, self.arrays["training"][self.step - 1].tolist())
+                if not bool(self.state.alive.any()):
+                    break
+
+    def records(self) -> list[RunRecord]:
+        """One a run."""
+        engine = {
+            "stack": len(self.runs),
+            "compiled": self.plan.compiled,
+            "threads": torch.get_num_threads(),
+            "device": self.plan.device,
+            "corpus": self.plan.corpus.sha256[:16],
+            **({"resumed_at": self.resumed_at} if self.resumed_at else {}),
+            **_floors(self.plan.corpus),
+        }
+        wall = (self.wall_s + time.perf_counter() - self.since) / len(self.runs)
+        found = [record(run, self._losses(i), engine, wall) for i, run in enumerate(self.runs)]
+        if self.prober is None:
+            return found
+        return [replace(one, probes=log) for one, log in zip(found, self.prober.logs(), strict=True)]
+
+    def write(self) -> None:
+        """Put everything on disk."""
+        assert self.file is not None
+        now = time.perf_counter()
+        progress = Progress(
+            self._ids(),
+            self.plan.corpus.sha256,
+            self.step,
+            self.wall_s + now - self.since,
+            None if self.prober is None else self.prober.kept(),
+        )
+        write_checkpoint(self.file, self.state, self.arrays, progress)
+        self.written = time.perf_counter()
+
+    def _take(self, step: Step) -> None:
+        """One step of every member, and an evaluation where one is due."""
+        runs, number = self.runs, self.step
+        tokens: Tensor = move(batches(runs, self.plan.corpus, number), self.plan.device)
+        clock = move(stack_clock(runs, number), self.plan.device)
+        held = self.prober.hold(number, self.state) if self.prober is not None else None
+        self.state, loss = step(self.state, self.settings, clock, tokens)
+        if self.prober is not None and held is not None:
+            self.prober.measure(number, held, self.state, clock, tokens)
+        self.arrays["training"][number] = torch.where(self.state.alive, loss, math.nan).cpu().numpy()
+        self.step = number + 1
+        if self.step in self.evaluated:
+            self.arrays["held_out"][self.evaluated.index(self.step)] = self._held_out(self.held_out)
+
+    def _held_out(self, sequences: Tensor) -> FloatArray:
+        return evaluate(self.model, self.shape, self.state, self.settings, sequences)
+
+    def _losses(self, member: int) -> Losses:
+        a = self.arrays
+        return Losses(
+            a["training"][:, member], float(a["initial"][member]), self.evaluated, a["held_out"][:, member]
+        )
+
+    def _resumed(self, state: RunState) -> RunState:
+        """The state to begin with: that of the checkpoint, where there is one of these runs."""
+        found = None
+        if self.file is not None:
+            found = read_checkpoint(self.file, state, self._ids(), self.plan.corpus.sha256)
+        if found is None:
+            begun: RunState = move(state, self.plan.device)
+            return begun
+        state, self.arrays, progress = found
+        self.step = self.resumed_at = progress.step
+        self.wall_s = progress.wall_s
+        if self.prober is not None and progress.probes is not None:
+            self.prober.go_on(progress.probes)
+        resumed: RunState = move(state, self.plan.device)
+        return resumed
+
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(run.run_id for run in self.runs)
 
 
-def compiler_found() -> bool:
-    """Whether torch.compile can build for this machine; warns once where it cannot."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        warnings.warn("no C++ compiler found: training runs eager, about half as fast", stacklevel=2)
-        return False
-    return True
-
-
-@lru_cache(maxsize=_SHAPES)
-def _step(shape: Shape, compiled: bool) -> Step:
-    """The stack's step for a shape, compiled at most once a process."""
-    if not compiled:
-        return stack_step(template(shape), shape)
-    return stack_step(template(shape), shape, partial(torch.compile, fullgraph=True, dynamic=False))
-
-
-def _train(
-    runs: Sequence[RunSpec],
-    step: Step,
-    state: RunState,
-    settings: RunSettings,
-    corpus: Corpus,
-    on_step: OnStep | None,
-) -> NDArray[np.float64]:
-    """Train the state in place; the members' loss at every step, [steps, runs], NaN once diverged."""
-    steps, model = runs[0].steps, runs[0].model
-    losses = np.full((steps, len(runs)), np.nan)
-    with torch._dynamo.config.patch(recompile_limit=_SHAPES):
-        for number in range(steps):
-            tokens = _tokens(runs, corpus, model, number)
-            state, loss = step(state, settings, stack_clock(runs, number), tokens)
-            losses[number] = torch.where(state.alive, loss, math.nan).numpy()
-            if on_step is not None:
-                on_step(number, losses[number].tolist())
-            if not bool(state.alive.any()):
-                break
-    return losses
-
-
-def _tokens(runs: Sequence[RunSpec], corpus: Corpus, model: ModelConfig, number: int) -> Tensor:
+def batches(runs: Sequence[RunSpec], corpus: Corpus, step: int) -> Tensor:
     """Token ids of a step, [runs, batch, context + 1]; drawn once per data seed."""
-    size = runs[0].train.batch_size
-    drawn = {seed: batch(corpus, model, size, seed, number) for seed in {run.data_seed for run in runs}}
+    size, model = runs[0].train.batch_size, runs[0].model
+    drawn = {seed: batch(corpus, model, size, seed, step) for seed in {run.data_seed for run in runs}}
     return torch.from_numpy(np.stack([drawn[run.data_seed] for run in runs]))
 
 
-def _evaluate(shape: Shape, state: RunState, settings: RunSettings, sequences: Tensor) -> NDArray[np.float64]:
-    """Validation loss of every sequence under every member, nats per token, [runs, sequences]."""
-    model = template(shape)
-
-    def losses(weights: dict[str, Tensor], settings: RunSettings, tokens: Tensor) -> Tensor:
-        return sequence_losses(run_logits(model, shape, weights, settings, tokens), tokens)
-
-    lifted = vmap(losses, in_dims=(0, 0, None))
-    with torch.no_grad():
-        chunks = torch.split(sequences, _EVALUATION_CHUNK)
-        parts = [lifted(state.weights, settings, tokens) for tokens in chunks]
-    return torch.cat(parts, dim=1).double().numpy()
+def _trained(runs: Sequence[RunSpec], whole: Sequence[RunSpec], plan: _Plan) -> list[RunRecord]:
+    training = _Training(runs, plan, plan.file(runs, whole))
+    training.train()
+    return training.records()
 
 
-def _record(
-    run: RunSpec,
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    engine: dict[str, object],
-    wall: float,
-) -> RunRecord:
-    """A run is diverged where a loss was not finite, or where it ends above the loss it began with."""
-    bad = np.flatnonzero(~np.isfinite(losses))
-    final, initial = float(after.mean()), float(before.mean())
-    diverged = bad.size > 0 or not math.isfinite(final) or final > initial
-    stride = max(1, math.ceil(run.steps / CURVE_POINTS))
-    kept = [i for i in range(run.steps) if (i % stride == 0 or i == run.steps - 1)]
-    return RunRecord(
-        run_id=run.run_id,
-        status="diverged" if diverged else "done",
-        loss=math.nan if diverged else final,
-        loss_se=None
-        if diverged
-        else float(after.std(ddof=1) / math.sqrt(after.size))
-        if after.size > 1
-        else None,
-        initial_loss=initial,
-        curve=tuple((i, float(losses[i])) for i in kept if math.isfinite(losses[i])),
-        diverged_step=int(bad[0]) if bad.size else None,
-        tokens=run.tokens,
-        params=parameter_count(run.model),
-        flops=run_flops(run),
-        wall_s=wall,
-        engine=engine,
-        versions={"hptransfer": __version__, "torch": torch.__version__, "python": platform.python_version()},
-    )
+def _floors(corpus: Corpus) -> dict[str, Any]:
+    """What no model can beat, where the source says so."""
+    names: Iterable[str] = ("entropy_rate", "validation_floor")
+    return {name: found for name in names if (found := getattr(corpus, name)) is not None}

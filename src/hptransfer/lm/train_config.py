@@ -57,6 +57,8 @@ class TrainConfig(Config):
     clip: float | None = Field(None, gt=0)  # largest norm of a run's whole gradient
     z_loss: float = Field(0.0, ge=0)  # weight of the mean squared log Z of the readout in what is minimised
     dtype: Literal["float32", "float64"] = "float32"  # of weights and arithmetic
+    autocast: bool = False  # whether matrix products are in bfloat16, all else in dtype
+    evaluations: int = Field(1, ge=1)  # validations, evenly spread over the steps; the last is the final loss
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +86,8 @@ class TrainConfig(Config):
                 "base_batch_size must be given with lr_batch_rule: sqrt or linear and only then, but got "
                 f"lr_batch_rule={self.lr_batch_rule!r}, base_batch_size={self.base_batch_size}"
             )
+        if self.autocast and self.dtype != "float32":
+            raise ValueError(f"autocast must go with dtype: float32, but got dtype={self.dtype!r}")
         self._check_optimizer()
         return self
 
@@ -119,6 +123,6 @@ class TrainConfig(Config):
 
         Runs of one structure and one number of steps train in one stack and share a compiled step.
         """
-        kept = ("batch_size", "accumulation", "optimizer", "muon_adjust", "dtype")
+        kept = ("batch_size", "accumulation", "optimizer", "muon_adjust", "dtype", "autocast")
         on = {"clip": 1.0 if self.clip else None, "z_loss": 1.0 if self.z_loss else 0.0}
         return TrainConfig(steps=1, **{name: getattr(self, name) for name in kept}, **on)

@@ -1,0 +1,126 @@
+"""Evaluation: the held-out loss of a stack, when a run counts as diverged, and the record of a run."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import vmap
+
+from hptransfer.dynamics.spikes import find_spikes, pack_spikes
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.lm.flops import run_flops
+from hptransfer.lm.layout import parameter_count
+from hptransfer.lm.model import Decoder
+from hptransfer.lm.settings import RunSettings
+from hptransfer.lm.step import RunState, Shape, run_logits, sequence_losses
+from hptransfer.version import __version__
+
+FloatArray = NDArray[np.float64]
+CURVE_POINTS = 200  # a training curve is thinned to about so many
+CHUNK = 16  # sequences evaluated at once; bounds memory
+SPAN = 0.1  # share of the steps, at the end; a run whose loss is above its first throughout is diverged
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What was seen of a run's loss, nats per token.
+
+    Attributes:
+        training: of each step's batch, [steps]; NaN from the step on at which it was not finite.
+        initial: held-out loss before the first step, on the first `CHUNK` sequences.
+        steps: after which the held-out loss was measured, ascending; the last is all of them.
+        held_out: of every sequence at each of these, [evaluations, sequences].
+    """
+
+    training: FloatArray
+    initial: float
+    steps: tuple[int, ...]
+    held_out: FloatArray
+
+
+def evaluate(
+    model: Decoder, shape: Shape, state: RunState, settings: RunSettings, sequences: Tensor
+) -> FloatArray:
+    """Held-out loss of every sequence under every member, nats per token, [runs, sequences]."""
+
+    def losses(weights: dict[str, Tensor], settings: RunSettings, tokens: Tensor) -> Tensor:
+        return sequence_losses(run_logits(model, shape, weights, settings, tokens), tokens)
+
+    lifted = vmap(losses, in_dims=(0, 0, None))
+    with torch.no_grad():
+        chunks = torch.split(sequences, CHUNK)
+        parts = [lifted(state.weights, settings, tokens).cpu() for tokens in chunks]
+    return torch.cat(parts, dim=1).double().numpy()
+
+
+def evaluation_steps(steps: int, evaluations: int) -> tuple[int, ...]:
+    """Numbers of steps after which the held-out loss is measured: evenly spread, the last after all."""
+    wanted = (math.ceil(steps * (i + 1) / evaluations) for i in range(evaluations))
+    return tuple(sorted(set(wanted)))
+
+
+def diverged_step(training: FloatArray) -> int | None:
+    """The step from which on a run counts as diverged; None where its training losses give no cause.
+
+    Either the first whose loss is not finite; or, where the loss of every one of the last tenth of the steps
+    is above that of the first step, the step after the last that was not above it.
+    """
+    bad = np.flatnonzero(~np.isfinite(training))
+    if bad.size:
+        return int(bad[0])
+    calm = np.flatnonzero(training <= training[0])  # never empty: the first step is one of them
+    span = max(1, math.ceil(SPAN * len(training)))
+    return int(calm[-1]) + 1 if len(training) - 1 - calm[-1] >= span else None
+
+
+def record(run: RunSpec, losses: Losses, engine: Mapping[str, Any], wall_s: float) -> RunRecord:
+    """The record of a run that was trained to its end.
+
+    It is diverged where `diverged_step` finds a step, or the final held-out loss is not finite or above the
+    initial one.
+    """
+    final = float(losses.held_out[-1].mean())
+    at = diverged_step(losses.training)
+    diverged = at is not None or not math.isfinite(final) or final > losses.initial
+    means = losses.held_out.mean(axis=1)
+    validation = [(s, float(m)) for s, m in zip(losses.steps, means, strict=True) if math.isfinite(m)]
+    best = min(validation, key=lambda point: point[1], default=None)
+    return RunRecord(
+        run_id=run.run_id,
+        status="diverged" if diverged else "done",
+        loss=math.nan if diverged else final,
+        loss_se=None if diverged else standard_error(losses.held_out[-1]),
+        initial_loss=losses.initial,
+        curve=_thinned(losses.training),
+        validation=tuple(validation),
+        best_loss=None if best is None else best[1],
+        best_step=None if best is None else best[0],
+        spikes=pack_spikes(find_spikes(losses.training)),
+        diverged_step=at,
+        tokens=run.tokens,
+        params=parameter_count(run.model),
+        flops=run_flops(run),
+        wall_s=wall_s,
+        engine=engine,
+        versions={"hptransfer": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    )
+
+
+def standard_error(losses: FloatArray) -> float | None:
+    """Of the mean of sequences' losses; None of a single one."""
+    return float(losses.std(ddof=1) / math.sqrt(losses.size)) if losses.size > 1 else None
+
+
+def _thinned(training: FloatArray) -> tuple[tuple[int, float], ...]:
+    steps = len(training)
+    stride = max(1, math.ceil(steps / CURVE_POINTS))
+    kept = (i for i in range(steps) if i % stride == 0 or i == steps - 1)
+    return tuple((i, float(training[i])) for i in kept if math.isfinite(training[i]))

@@ -1,0 +1,86 @@
+"""Stack: runs trained together; which may be, the state they start from, and their compiled step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+
+from hptransfer.lm.config import RunSpec
+from hptransfer.lm.device import move
+from hptransfer.lm.init import initial_weights
+from hptransfer.lm.layout import tensor_layout
+from hptransfer.lm.model import Decoder
+from hptransfer.lm.settings import multiplied
+from hptransfer.lm.step import RunState, Shape, Step, initial_moments, stack_step
+
+SHAPES = 256  # compiled shapes a process may hold; torch's own limit of 8 is fewer than a study's widths
+
+
+def stack_key(run: RunSpec) -> Hashable:
+    """Runs with the same key may be trained in one stack: they differ in numbers alone.
+
+    Those are rule, LR, decay, schedule, moments' rates, initial weights, attention scale, seeds and the like.
+    """
+    train = run.train.structure()
+    return run.model.structure(), run.data, train, run.steps, run.train.evaluations, run.probes
+
+
+def initial_state(runs: Sequence[RunSpec]) -> tuple[Shape, RunState]:
+    """The shape that the runs of a stack share, and their state before the first step."""
+    shape = Shape(runs[0].model.structure(), runs[0].train.structure(), multiplied(runs))
+    members = [initial_weights(run) for run in runs]
+    weights = {t.name: torch.stack([m[t.name] for m in members]) for t in tensor_layout(shape.model)}
+    alive = torch.ones(len(runs), dtype=torch.bool)
+    return shape, RunState(weights, initial_moments(shape, weights), alive)
+
+
+def template(shape: Shape, device: str = "cpu") -> Decoder:
+    """The decoder whose forward pass is called with a run's weights; its own are not used."""
+    return Decoder(shape.model).to(device, getattr(torch, shape.train.dtype))
+
+
+@lru_cache(maxsize=SHAPES)
+def step_of(shape: Shape, compiled: bool, device: str) -> Step:
+    """The stack's step for a shape, compiled at most once a process."""
+    if not compiled:
+        return stack_step(template(shape, device), shape)
+    return stack_step(template(shape, device), shape, compiler(device))
+
+
+def compiler(device: str) -> Callable[[Any], Any]:
+    """torch.compile as a stack wants it: one graph, of fixed shapes; on CUDA replayed as a CUDA graph."""
+    mode = "reduce-overhead" if device.startswith("cuda") else None
+    return partial(torch.compile, fullgraph=True, dynamic=False, mode=mode)
+
+
+def compiler_found(device: str = "cpu") -> bool:
+    """Whether torch.compile can build for this machine; warns once where it cannot."""
+    if device == "mps":
+        return False
+    if device != "cpu":
+        return True
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        warnings.warn("no C++ compiler found: training runs eager, about half as fast", stacklevel=2)
+        return False
+    return True
+
+
+__all__ = [
+    "SHAPES",
+    "compiler",
+    "compiler_found",
+    "initial_state",
+    "move",
+    "stack_key",
+    "step_of",
+    "template",
+]
