@@ -15,7 +15,7 @@ from hptransfer.lm.train_config import TrainConfig
 Changes = Mapping[str, Any]
 _Made = TypeVar("_Made", ModelConfig, TrainConfig)
 
-# arXiv:2605.21486. The number of heads is our choice: the paper's rule for the head dimension was not at hand.
+# arXiv:2605.21486. The number of heads is our choice: the paper's rule for head dimension was not at hand.
 KALRA_MODEL: Changes = {"depth": 12, "heads": 8, "context": 1024, "vocab": 50_304}
 KALRA_TRAIN: Changes = {
     "steps": 10_000,

@@ -1,0 +1,180 @@
+"""Run specs: defaults, alternatives, what is refused, and the ids that must not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hptransfer.errors import SpecError
+from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.lm.layout import counted_parameters, parameter_count
+from hptransfer.lm.presets import ABLATIONS, BASE_WIDTHS, preset_model, preset_train
+
+# Ids of stored runs: a default that changes, or a field whose data changes, would lose them.
+GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "default": ("6a534c7b501499ae", {}),
+    "seeds": ("24c4c02967ed13cf", {"seed": 1, "data_seed": 2, "rule": "mup"}),
+    "model": (
+        "6ba3f4d37a15acf8",
+        {"model": {"width": 64, "head_dim": 16, "norm": "rmsnorm", "biases": ["hidden"]}},
+    ),
+    "train": (
+        "74007687acd4c031",
+        {"train": {"tokens_per_param": 20, "schedule": "cosine", "optimizer": "lion"}},
+    ),
+    "text": ("5512bcb5eb410ab2", {"data": {"source": "text", "files": "*.txt"}, "base_depth": 4}),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_ids_do_not_change(name: str) -> None:
+    wanted, fields = GOLDEN[name]
+    assert RunSpec.model_validate({"base_width": 32, "lr": 0.01} | fields).run_id == wanted
+
+
+def test_an_id_is_of_the_meaning_not_of_the_spelling() -> None:
+    run = RunSpec(base_width=32, lr=0.01)
+    said = RunSpec(
+        model=ModelConfig(heads=4, norm="layernorm", mlp_ratio=4.0, biases=()),
+        train=TrainConfig(steps=300, warmup=0.1, decay=0.2, optimizer="adamw", weight_decay=0),
+        base_width=32,
+        lr=0.01,
+    )
+    assert said == run
+    assert said.run_id == run.run_id
+    assert RunSpec.model_validate_json(run.model_dump_json()).run_id == run.run_id
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"tokens_per_param": 3.0},
+        {"schedule": "cosine", "warmup_steps": 5},
+        {"optimizer": "muon"},
+        {"clip": 1.0},
+    ],
+)
+@pytest.mark.parametrize("model", [{"head_dim": 16}, {"biases": ("hidden",), "attention_scale": 0.5}, {}])
+def test_a_spec_survives_json(model: dict[str, Any], train: dict[str, Any]) -> None:
+    run = RunSpec(model=ModelConfig(**model), train=TrainConfig(**train), base_width=32, lr=0.01)
+    again = RunSpec.model_validate_json(run.model_dump_json())
+    assert again == run
+    assert again.run_id == run.run_id
+    assert run.run_id != RunSpec(base_width=32, lr=0.01).run_id
+
+
+MODEL_REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"width": 96, "heads": 5}, r"heads must divide width, but got width=96, heads=5; valid: 1, 2, 3, 4, 6"),
+    (
+        {"width": 96, "head_dim": 64},
+        r"head_dim must divide width, but got .* head_dim=64; valid: 1, 2",
+    ),
+    (
+        {"heads": 4, "head_dim": 32},
+        r"only one of heads and head_dim may be given, but got heads=4",
+    ),
+    ({"heads": 4, "kv_heads": 3}, r"kv_heads must divide the number of heads, .* heads=4; valid: 1, 2, 4"),
+    ({"width": 12, "heads": 4, "positions": "rope"}, r"head dimension must be even .* but it is 3"),
+    ({"norm": "rmsnorm", "biases": ("norm",)}, r"biases of norms must go with norm: layernorm"),
+    ({"biases": ("norm", "norm")}, r"every place of biases must be given once"),
+    ({"tied": True, "readout_init": "zero"}, r"readout_init must be 'rule' where tied is true"),
+    ({"attention_scale": -1.0}, r"attention_scale must be a positive number where it is one, but got -1"),
+    ({"readout_init": 0.0}, r"readout_init must be a positive number where it is one, but got 0"),
+    ({"width": 8, "heads": 2, "mlp_ratio": 0.1}, r"mlp_ratio x width >= 1 must hold"),
+    ({"activation": "swish"}, r"'gelu', 'relu', 'relu2' or 'swiglu'"),
+    ({"norm": "batchnorm"}, r"'layernorm' or 'rmsnorm'"),
+    ({"biases": ("readout", "mlp")}, r"'hidden', 'norm' or 'readout'"),
+]
+TRAIN_REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"steps": 0}, r"greater than 0"),
+    ({"steps": 5, "tokens_per_param": 1.0}, r"only one of steps and tokens_per_param may be given"),
+    ({"warmup": 0.1, "warmup_steps": 3}, r"only one of warmup and warmup_steps may be given"),
+    ({"batch_size": 8, "accumulation": 3}, r"accumulation must divide batch_size"),
+    ({"schedule": "cosine", "decay": 0.2}, r"decay must go with schedule: wsd, but got schedule='cosine'"),
+    ({"schedule": "step"}, r"'wsd', 'cosine', 'linear' or 'constant'"),
+    ({"optimizer": "adagrad"}, r"'adamw', 'adam', 'sgd', 'lion' or 'muon'"),
+    ({"optimizer": "sgd", "decay_kind": "mup"}, r"decay_kind must be 'coupled' with sgd"),
+    ({"optimizer": "adam", "decay_kind": "independent"}, r"optimizers with every kind: adamw, lion, muon"),
+    ({"momentum": 0.9}, r"momentum must go with sgd or muon, but got optimizer='adamw'"),
+    ({"betas": (0.9, 1.0)}, r"0 <= beta < 1 must hold for both betas"),
+    ({"lr_batch_rule": "sqrt"}, r"base_batch_size must be given with lr_batch_rule"),
+    ({"base_batch_size": 4}, r"base_batch_size must be given with lr_batch_rule"),
+    ({"clip": 0.0}, r"greater than 0"),
+]
+
+
+@pytest.mark.parametrize(("fields", "text"), MODEL_REFUSALS)
+def test_an_impossible_model_is_refused_with_what_is_valid(fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        ModelConfig(**fields)
+
+
+@pytest.mark.parametrize(("fields", "text"), TRAIN_REFUSALS)
+def test_impossible_training_is_refused_with_what_is_valid(fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        TrainConfig(**fields)
+
+
+def test_heads_or_head_dimension_stay_as_width_grows() -> None:
+    counts = [ModelConfig(width=width, heads=4) for width in (64, 128)]
+    assert [(m.query_heads, m.d_head) for m in counts] == [(4, 16), (4, 32)]
+    dimensions = [ModelConfig(width=width, head_dim=16, kv_heads=2) for width in (64, 128)]
+    assert [(m.query_heads, m.d_head, m.key_heads) for m in dimensions] == [(4, 16, 2), (8, 16, 2)]
+
+
+@pytest.mark.parametrize("width", [128, 256, 2048])
+def test_kalra2026_has_its_parameters(width: int) -> None:
+    model, train = preset_model("kalra2026", width), preset_train("kalra2026")
+    n, vocab, context, depth = width, 50_304, 1024, 12
+    by_hand = vocab * n + context * n + depth * (12 * n * n + 2 * n) + n + vocab * n
+    assert parameter_count(model) == by_hand
+    run = RunSpec(model=model, train=train, base_width=BASE_WIDTHS["kalra2026"], lr=1e-3)
+    assert (run.steps, run.tokens) == (10_000, 10_000 * 16 * 16 * 1024)
+    per_param = preset_train(
+        "kalra2026", steps=None, warmup_steps=None, decay_steps=None, tokens_per_param=20, warmup=0.2
+    )
+    assert RunSpec(model=model, train=per_param, base_width=128, lr=1e-3).tokens >= 20 * by_hand
+
+
+@pytest.mark.parametrize("width", [128, 512, 2048])
+def test_lingle2024_has_its_parameters(width: int) -> None:
+    model, train = preset_model("lingle2024", width), preset_train("lingle2024")
+    n, vocab, depth = width, 32_100, 24
+    assert parameter_count(model) == 2 * vocab * n + depth * 12 * n * n
+    assert counted_parameters(model, "without_embeddings") == depth * 12 * n * n
+    assert (model.d_head, model.query_heads) == (128, n // 128)
+    run = RunSpec(model=model, train=train, base_width=BASE_WIDTHS["lingle2024"], lr=1e-3)
+    assert run.train.batch_size * model.context == 2**18
+    assert (run.steps, run.train.clip, run.train.final_lr) == (125_000, 1.0, 1e-4)
+
+
+def test_lingle2024_ablations_have_their_parameters() -> None:
+    n, depth, vocab = 256, 24, 32_100
+    baseline = parameter_count(preset_model("lingle2024", n))
+    more = {
+        "biases": depth * (3 * n + n + 4 * n + n) + vocab,
+        "gains-vector": (2 * depth + 1) * n,
+        "gains-scalar": 2 * depth + 1,
+        # One head of keys and of values instead of two each; an MLP of 5 n.
+        "multi-query": depth * (-2 * 128 * n + 2 * n * n),
+        "swiglu": depth * (3 * n * int(2.67 * n) - 8 * n * n),
+        "sp-gpt": depth * 9 * n + vocab + (2 * depth + 1) * n,
+        "large-scale": -12 * 12 * n * n,
+    }
+    for name in ABLATIONS["lingle2024"]:
+        found = parameter_count(preset_model("lingle2024", n, ablation=name)) - baseline
+        assert found == more.get(name, 0), name
+        assert preset_train("lingle2024", ablation=name).batch_size in (256, 1024, 4096, 8192)
+
+
+def test_an_unknown_preset_is_refused_in_one_line() -> None:
+    with pytest.raises(SpecError, match="a preset must be one of kalra2026, lingle2024, but got 'gpt5'"):
+        preset_model("gpt5", 128)
+    with pytest.raises(SpecError, match="an ablation of lingle2024 must be one of baseline, biases, "):
+        preset_train("lingle2024", ablation="bias")
+    with pytest.raises(SpecError, match="preset lingle2024: head_dim must divide width"):
+        preset_model("lingle2024", 200)
+    with pytest.raises(SpecError, match="preset kalra2026: stepz: Extra inputs are not permitted"):
+        preset_train("kalra2026", stepz=1)
