@@ -1,0 +1,134 @@
+"""Devices without the device: the logic of sizes, halves and choices, on the CPU."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hptransfer.errors import ExecutorError
+from hptransfer.lm import train as train_module
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.lm.device import SHARE, chosen_device, fitting, halving, member_bytes
+from hptransfer.lm.stack import step_of
+from hptransfer.lm.train import train_stack
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=40), st.integers(1, 40))
+def test_out_of_memory_halves_and_goes_on(members: list[int], room: int) -> None:
+    sizes: list[int] = []
+
+    def train(part: list[int]) -> list[int]:
+        sizes.append(len(part))
+        if len(part) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [2 * member for member in part]
+
+    assert halving(train, members) == [2 * member for member in members]
+    assert sizes[0] == len(members)
+    assert max(size for size in sizes if size <= room) * 2 >= min(len(members), room)
+
+
+def test_one_member_that_does_not_fit_is_an_error() -> None:
+    def train(part: list[int]) -> list[int]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(train, [1, 2])
+
+
+def stack_of(tiny: RunSpec, count: int) -> list[RunSpec]:
+    train = tiny.train.model_copy(update={"steps": 3})
+    return [tiny.model_copy(update={"seed": i, "train": train}) for i in range(count)]
+
+
+def test_a_stack_that_runs_out_of_memory_is_trained_in_halves(
+    tiny: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = stack_of(tiny, 5)
+    whole = train_stack(runs, compiled=False)
+    train = train_module._trained
+
+    def small_machine(part: list[RunSpec], *rest: object) -> list[RunRecord]:
+        if len(part) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return train(part, *rest)
+
+    monkeypatch.setattr(train_module, "_trained", small_machine)
+    halves = train_stack(runs, compiled=False)
+    assert [r.run_id for r in halves] == [r.run_id for r in whole]
+    assert [r.loss for r in halves] == pytest.approx([r.loss for r in whole], abs=1e-12)
+    assert [r.engine["stack"] for r in halves] == [2, 2, 1, 2, 2]
+
+
+def test_stacks_are_sized_to_the_free_memory(tiny: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = stack_of(tiny, 5)
+    one = member_bytes(tiny.model, tiny.train)
+    assert [len(part) for part in fitting(runs, math.inf)] == [5]
+    assert [len(part) for part in fitting(runs, 2.01 * one / SHARE)] == [1, 2, 2]
+    assert [len(part) for part in fitting(runs, 0.0)] == [1] * 5
+    monkeypatch.setattr(train_module, "free_bytes", lambda device: 2.01 * one / SHARE)
+    assert [r.engine["stack"] for r in train_stack(runs, compiled=False)] == [1, 2, 2, 2, 2]
+
+
+def test_memory_of_a_member_grows_with_what_it_holds(tiny: RunSpec) -> None:
+    base = member_bytes(tiny.model, tiny.train)
+    for model, train in (
+        ({"width": 32}, {}),
+        ({"depth": 3}, {}),
+        ({"vocab": 600}, {}),
+        ({}, {"batch_size": 6}),
+    ):
+        bigger = member_bytes(tiny.model.model_copy(update=model), tiny.train.model_copy(update=train))
+        assert bigger > base
+    halved = tiny.train.model_copy(update={"dtype": "float32"})
+    assert member_bytes(tiny.model, halved) == base / 2
+    parts = tiny.train.model_copy(update={"accumulation": 3})
+    assert member_bytes(tiny.model, parts) < base
+
+
+def test_a_device_that_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HPTRANSFER_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert chosen_device() == "cpu"
+    with pytest.raises(ExecutorError, match="but got 'cuda'; valid: cpu"):
+        chosen_device("cuda")
+    with pytest.raises(ExecutorError, match="but got 'tpu'"):
+        chosen_device("tpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert chosen_device() == "mps"
+    assert chosen_device(dtype="float64") == "cpu"  # MPS has none
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert chosen_device() == "cuda"
+    assert chosen_device("cuda:1") == "cuda:1"
+    monkeypatch.setenv("HPTRANSFER_DEVICE", "cpu")
+    assert chosen_device() == "cpu"
+
+
+def test_autocast_changes_the_arithmetic_and_little_else(tiny: RunSpec) -> None:
+    single = tiny.train.model_copy(update={"dtype": "float32"})
+    exact = tiny.model_copy(update={"train": single})
+    cast = tiny.model_copy(update={"train": single.model_copy(update={"autocast": True})})
+    (a,), (b,) = (train_stack([run], compiled=False) for run in (exact, cast))
+    assert a.run_id != b.run_id
+    assert a.loss != b.loss
+    assert b.loss == pytest.approx(a.loss, abs=0.02)
+    assert (
+        exact.run_id
+        == exact.model_copy(update={"train": single.model_copy(update={"autocast": False})}).run_id
+    )
+
+
+def test_autocast_keeps_state_in_float32(tiny: RunSpec) -> None:
+    from hptransfer.lm.settings import stack_clock, stack_settings
+    from hptransfer.lm.stack import initial_state
+
+    train = tiny.train.model_copy(update={"dtype": "float32", "autocast": True})
+    runs = [tiny.model_copy(update={"train": train})]
+    shape, state = initial_state(runs)
+    tokens = torch.randint(0, 280, (1, 3, 13), generator=torch.Generator().manual_seed(0))
+    state, loss = step_of(shape, False, "cpu")(state, stack_settings(runs), stack_clock(runs, 0), tokens)
+    kept = [*state.weights.values(), *(m for ms in state.moments.values() for m in ms), loss]
+    assert {tensor.dtype for tensor in kept} == {torch.float32}
