@@ -25,9 +25,11 @@ FAMILIES = (
     "edges",
     "missing",
     "varying",
+    "scattered",
 )
 HELD_OUT = ("morse", "two_slopes", "plateau", "ragged")
 TIED = ("tied_wells",)
+SCATTER = 0.03  # octaves by which optima of the family `scattered` lie off their law
 GAP = 0.05  # L_inf of variant b above that of variant a, nats
 
 
@@ -68,7 +70,7 @@ class Study:
 
 def _shape(family: str, rng: np.random.Generator) -> tuple[Shape, float]:
     """A basin in octaves from some origin, and where right of its optimum runs diverge (octaves)."""
-    h = float(np.exp(rng.uniform(np.log(0.05), np.log(0.3))))
+    h = float(np.exp(rng.uniform(np.log(0.06), np.log(0.32))))
     wall = float(rng.uniform(2.0, 4.5))
     skew = float(rng.uniform(0.2, 0.9))
     if family == "logcosh":
@@ -143,7 +145,13 @@ def simulate(family: str, seed: int, spare: int = 0) -> Study:
     rng = np.random.default_rng([seed, sum(map(ord, family))])
     if family == "ragged":
         return _study(family, "skewed", rng, spare)
-    base = {"heavy_tails": "skewed", "edges": "skewed", "missing": "skewed", "varying": "skewed"}
+    base = {
+        "scattered": "skewed",
+        "heavy_tails": "skewed",
+        "edges": "skewed",
+        "missing": "skewed",
+        "varying": "skewed",
+    }
     return _study(family, base.get(family, family), rng, spare)
 
 
@@ -158,6 +166,8 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
     bend = float(rng.uniform(-0.4, 0.3))
     alpha, level, gain = rng.uniform(0.3, 1.0), rng.uniform(1.5, 3.2), rng.uniform(0.4, 1.5)
     x = rng.uniform(-9.5, -6.5) + drift * t
+    law, apart = float(x[0]), SCATTER if family == "scattered" else 0.0
+    x = x + apart * rng.standard_normal(scales) if apart else x
     loss = level + gain * (n / n[0]) ** -alpha
     step = float(rng.choice([0.5, 1.0]))
     sigma = float(np.exp(rng.uniform(np.log(0.001), np.log(0.012))))
@@ -190,7 +200,9 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
         for variant, gap in (("a", 0.0), ("b", GAP)):
             for s in range(seeds + spare):
                 draw, table = (rng, rows) if s < seeds else (other, more)
-                noise = draw.standard_t(3, len(u)) if family == "heavy_tails" else draw.standard_normal(len(u))
+                noise = (
+                    draw.standard_t(3, len(u)) if family == "heavy_tails" else draw.standard_normal(len(u))
+                )
                 value = np.where(alive, loss[k] + gap + rise + sd * noise, np.nan)
                 table += [(variant, n[k], 2.0**g, str(s), y) for g, y in zip(grid, value, strict=True)]
     truth = Truth(
@@ -204,7 +216,7 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
         kappa=float(alpha) + bend,
         r_inf=GAP,
         target=4 * float(n[-1]),
-        x_target=float(x[0] + drift * np.log2(4 * n[-1] / n[0])),
+        x_target=float(law + drift * (t[-1] + 2.0) + (apart * rng.standard_normal() if apart else 0.0)),
     )
     return Study(family, _landscape(rows), truth, _landscape(more) if spare else None)
 

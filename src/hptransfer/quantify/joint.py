@@ -77,7 +77,10 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
-    families = {name: fit_line(t, x, x_draws, basins.own[inside, 1, 1], prior, name, rng) for name in ("const", "power")}
+    families = {
+        name: fit_line(t, x, x_draws, basins.own[inside, 1, 1], prior, name, rng)
+        for name in ("const", "power")
+    }
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"])
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))

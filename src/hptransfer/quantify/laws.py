@@ -60,8 +60,11 @@ class LineFit:
         """The same law with its draws resampled; the point estimate moves to their mean."""
         chosen = self.draws[index]
         return replace(
-            self, parameters=chosen.mean(axis=0), draws=chosen,
-            scatter_draws=self.scatter_draws[index], off=self.off[index]
+            self,
+            parameters=chosen.mean(axis=0),
+            draws=chosen,
+            scatter_draws=self.scatter_draws[index],
+            off=self.off[index],
         )
 
 

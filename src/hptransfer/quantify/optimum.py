@@ -42,6 +42,8 @@ class Basins:
         low, high: range the optimum must lie in, octaves; infinite where nothing bounds it, shape [K].
         first, last: log2 eta of the outermost cells that were fitted, shape [K]; NaN where there is no fit.
         x: log2 eta*, shape [K]; NaN where there is no fit. loss, log_h: likewise.
+        by_law: log2 eta* where the lowest cell is at an edge and the other scales' law says what lies within
+            its bounds, shape [K]; else NaN.
         x_draws: shape [B, K]; and loss_draws, log_h_draws likewise.
         own: covariance of (loss, log2 eta*, log h) of each scale given the shape, shape [K, 3, 3]; what is
             left of the draws' covariance is error of the shared shape, which moves all scales together.
@@ -61,6 +63,7 @@ class Basins:
     x: FloatArray
     loss: FloatArray
     log_h: FloatArray
+    by_law: FloatArray
     own: FloatArray
     shape: FloatArray
     x_draws: FloatArray
@@ -246,6 +249,7 @@ def _empty(cells: Cells, found: list[ScaleSurvey], draws: int) -> Basins:
         x=point,
         loss=point,
         log_h=point,
+        by_law=point,
         own=np.full((scales, 3, 3), np.nan),
         shape=np.zeros(FEATURES),
         x_draws=drawn,

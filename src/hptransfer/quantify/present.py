@@ -47,14 +47,17 @@ def optimum(basins: Basins, k: int, level: float) -> Optimum:
 
 
 def _bounded(basins: Basins, k: int) -> tuple[Estimate, Estimate]:
-    """An optimum on the edge of the grid: the best run, with the one bound there is."""
+    """An optimum on the edge of the grid, with the bounds there are: by the law, else the best run."""
     cells, flags = basins.cells, basins.flags[k]
     if not basins.edge[k]:
         return missing(*flags), missing(*flags)
     best = int(np.nanargmin(cells.loss[k]))
     low, high = (float(np.exp2(b)) if np.isfinite(b) else None for b in (basins.low[k], basins.high[k]))
     loss = float(cells.loss[k, best])
-    return Estimate(float(np.exp2(cells.x[k, best])), low, high, flags), Estimate(loss, None, loss, flags)
+    known = np.isfinite(basins.by_law[k])
+    x = float(basins.by_law[k] if known else cells.x[k, best])
+    hp = Estimate(float(np.exp2(x)), low, high, (*flags, "by_law") if known else flags)
+    return hp, Estimate(loss, None, loss, flags)
 
 
 def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:

@@ -1,0 +1,93 @@
+"""Partial pooling: each scale's optimum drawn towards the law, as far as the scatter between scales allows.
+
+A scale with few or noisy runs says little about its own optimum; the other scales say where the law puts it,
+and how far scales lie from the law. The posterior of the optima under the power law with random scatter
+(a random effect, its size averaged over) weighs the two. Laws, E_hp, the bend test and hold-outs use the
+optima before pooling: they ask whether the law holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hptransfer.landscape import FloatArray
+from hptransfer.quantify.joint import HpLaws
+from hptransfer.quantify.laws import OFF_SD, LineFit
+from hptransfer.quantify.optimum import Basins
+from hptransfer.quantify.predict import optimum_draws
+
+LEAST_INSIDE = 0.2  # of the law's draws within an edge's bounds, or the law is not believed there
+LEAST_SCATTER = 1e-3  # octaves
+
+
+def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Basins:
+    """The basins with optima pooled, and all that goes with a shift of an optimum shifted along."""
+    inside = basins.fitted
+    if laws is None:
+        return basins
+    t = np.log2(basins.cells.scale[inside])
+    own, before = basins.own[inside], basins.x_draws[:, inside].astype(np.float64)
+    point, draws = _towards(laws.families["power"], t, basins.x[inside], before, own[:, 1, 1], rng)
+    low, high = basins.low[inside], basins.high[inside]
+    point, draws = np.clip(point, low, high), np.clip(draws, low, high)
+    shift, shifts = point - basins.x[inside], draws - before
+    # What a scale's own error does to its loss and curvature when its optimum is moved.
+    loss_slope, curvature_slope = own[:, 0, 1] / own[:, 1, 1], own[:, 2, 1] / own[:, 1, 1]
+
+    def moved(old: FloatArray, by: FloatArray) -> FloatArray:
+        out = np.array(old, dtype=np.float64)
+        out[..., inside] += by
+        return out
+
+    return replace(
+        basins,
+        x=moved(basins.x, shift),
+        x_draws=moved(basins.x_draws, shifts),
+        loss=moved(basins.loss, loss_slope * shift),
+        loss_draws=moved(basins.loss_draws, loss_slope * shifts),
+        log_h=moved(basins.log_h, curvature_slope * shift),
+        log_h_draws=moved(basins.log_h_draws, curvature_slope * shifts),
+        by_law=_edges(basins, laws, rng),
+    )
+
+
+def _edges(basins: Basins, laws: HpLaws, rng: np.random.Generator) -> FloatArray:
+    """Median of what the law says of each scale with its lowest cell at an edge, within its bounds, [K]."""
+    out = np.full(len(basins.edge), np.nan)
+    for k in np.flatnonzero((basins.edge != 0) & ~basins.fitted):
+        draws = optimum_draws(laws, float(basins.cells.scale[k]), rng)
+        inside = draws[(basins.low[k] < draws) & (draws < basins.high[k])]
+        if len(inside) > LEAST_INSIDE * len(draws):
+            out[k] = np.median(inside)
+    return out
+
+
+def _towards(
+    law: LineFit, t: FloatArray, x: FloatArray, draws: FloatArray, own: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Posterior mean [K] and draws [B, K] of the optima under a line with scatter; `own` as in `fit_line`.
+
+    A draw solves the least-squares problem with both its data and its prior perturbed, which samples a
+    normal posterior exactly and keeps draw b of one variant with draw b of another.
+    """
+    basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
+    precision = np.diag(1 / own)
+    out, mean = np.empty_like(draws), np.zeros_like(x)
+    settings = np.stack([np.maximum(law.scatter_draws, LEAST_SCATTER), law.off], axis=1)
+    for scatter, off in np.unique(settings, axis=0):
+        rows = np.flatnonzero((settings == (scatter, off)).all(axis=1))
+        sd = np.hypot(scatter, OFF_SD * (np.arange(len(t)) == off))
+        prior = _off_line(basis, sd)
+        solve = np.linalg.inv(precision + prior)
+        noise = sd * rng.standard_normal((len(rows), len(t)))
+        out[rows] = (draws[rows] @ precision + noise @ prior) @ solve
+        mean += len(rows) / len(draws) * (solve @ (precision @ x))
+    return mean, out
+
+
+def _off_line(basis: FloatArray, sd: FloatArray) -> FloatArray:
+    """Precision [K, K] of optima that scatter by `sd` [K] about a line nothing else is known of."""
+    weight = np.diag(1 / sd**2)
+    return np.asarray(weight - weight @ basis @ np.linalg.inv(basis.T @ weight @ basis) @ basis.T @ weight)
