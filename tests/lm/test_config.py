@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,3 +180,10 @@ def test_an_unknown_preset_is_refused_in_one_line() -> None:
         preset_model("lingle2024", 200)
     with pytest.raises(SpecError, match="preset kalra2026: stepz: Extra inputs are not permitted"):
         preset_train("kalra2026", stepz=1)
+
+
+def test_every_option_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "options.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    fields = (set(ModelConfig.model_fields) | set(TrainConfig.model_fields)) - {"width"}
+    assert rows - {"coupled", "independent", "mup"} == fields
