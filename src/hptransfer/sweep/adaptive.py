@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +106,7 @@ def best(
     opened: set[str] = set()
     out: list[Ask] = []
     while len(out) < batch:
-        found = [pick for v in variants if (pick := _best_move(space, known[v], state[v], goal, v in opened))]
+        found = [pick for v in variants if (pick := best_move(space, known[v], state[v], goal, v in opened))]
         if not found:
             break
         _, variant, keys = max(found, key=lambda pick: pick[0])
@@ -120,22 +121,22 @@ def best(
 Move = tuple[float, str, list[tuple[int, int]]]
 
 
-def _best_move(space: Space, info: Information, state: Brackets, goal: Goal, opened: bool) -> Move | None:
+def best_move(space: Space, info: Information, state: Brackets, goal: Goal, opened: bool) -> Move | None:
     """Relative gain per FLOP and places of a variant's best next run, or of the next scale's first runs."""
-    contrasts = _contrasts(space, info, goal)
+    asked = contrasts(space, info, goal)
     covariance = np.linalg.inv(info.matrix)
-    total = float(np.einsum("ci,ij,cj->", contrasts, covariance, contrasts))
+    total = float(np.einsum("ci,ij,cj->", asked, covariance, asked))
     overhead = OVERHEAD * space.cost.max()
     moves: list[Move] = []
     for key, runs in info.count.items():
         if runs < space.seeds and info.informative(key) and key[0] in state.done:
-            gain = info.gains(contrasts, covariance, key) / total
+            gain = info.gains(asked, covariance, key) / total
             moves.append((gain / float(space.cost[key[0]] + overhead), info.variant, [key]))
     if state.next is not None and not opened:
         keys = [(state.next[1], place) for place in state.first]
         scales = len(state.done)
-        after = info.with_runs(keys).variance(contrasts) * _student(scales + 1) ** 2
-        gain = 1.0 - after / (total * _student(scales) ** 2)
+        after = info.with_runs(keys).variance(asked) * student(scales + 1) ** 2
+        gain = 1.0 - after / (total * student(scales) ** 2)
         if _too_far(space, state, goal):
             gain = 1.0
         moves.append((gain / (len(keys) * float(space.cost[state.next[1]] + overhead)), info.variant, keys))
@@ -143,14 +144,19 @@ def _best_move(space: Space, info: Information, state: Brackets, goal: Goal, ope
     return max(moves, key=lambda move: move[0], default=None)
 
 
-def _student(scales: int) -> float:
-    """How wide an interval of a line through so many optima is, in standard errors."""
+@cache
+def student(scales: int) -> float:
+    """How wide an interval of a line through so many optima is, in standard errors.
+
+    The scatter's own degrees of freedom count what was expected of it, too (`SCATTER`).
+    """
     from scipy.stats import t
 
-    return float(t.ppf(0.975, max(scales - 2, 1)))
+    return float(t.ppf(0.975, max(scales - 2, 0) + SCATTER[1]))
 
 
-def _contrasts(space: Space, info: Information, goal: Goal) -> FloatArray:
+def contrasts(space: Space, info: Information, goal: Goal) -> FloatArray:
+    """What is asked of one variant, as combinations of its unknowns, shape [contrasts, unknowns]."""
     last = len(space.scales) - 1
     if goal == "optimum":
         return info.optima(list(range(last + 1)))

@@ -85,7 +85,7 @@ class Driver:
         engine = make(self._reports.put)
         try:
             self._begin(engine, stacks)
-            with show(self.progress, console) as view:
+            with show(self.progress, console, self._folder) as view:
                 while self._pending or self._later:
                     self._look(engine, view)
         except BaseException:

@@ -3,8 +3,9 @@
 The landscape is linearised around the current estimates. Its unknowns are, for each variant: the line of the
 optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its
 drift with each scale's departure, and one skew for all scales. A run at distance u octaves from its optimum
-measures  L + f(u),  f(u) = h / s^2 (exp(s u) - s u - 1), with variance  sigma^2 / runs + (MISFIT f(u))^2:
-seeds average noise away, but not the fact that a basin is only nearly of this shape.
+measures  L + f(u),  f(u) = h / s^2 (exp(s u) - s u - 1). The variance of a place's mean is
+sigma^2 (OWN + (1 - OWN) / runs) + (MISFIT f(u))^2: seeds average noise away, but not the fact that a basin is
+only nearly of this shape. So a new place is worth more than another seed, which tells nothing of the shape.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hptransfer.landscape import FloatArray
 from hptransfer.sweep.space import Seen, Space
 
 MISFIT = 0.1  # share of a rise above the optimum that the shape gets wrong
+OWN = 0.5  # share of a run's variance that more seeds at its place do not average away
 SKEW = (0.3, 0.3)  # s: mean and sd before any run, per octave
 CURVATURE_SD = 0.3  # of ln h around its law
 DRIFT_SD = 0.5  # of ln h, per octave of scale
@@ -50,7 +52,7 @@ class Information:
     """
 
     def __init__(self, space: Space, variant: str, guess: Guess, seen: Seen) -> None:
-        self.variant, self._space, self._guess = variant, space, guess
+        self.variant, self._space, self.guess = variant, space, guess
         self._t = np.log2(space.scales) - np.log2(space.scales).mean()
         size = len(self._t)
         self.size = 3 * size + 5
@@ -97,7 +99,11 @@ class Information:
 
     def variance(self, contrasts: FloatArray) -> float:
         """Summed variance of the contrasts [C, size]."""
-        return float(np.einsum("ci,ij,cj->", contrasts, np.linalg.inv(self.matrix), contrasts))
+        return float(self.variances(contrasts).sum())
+
+    def variances(self, contrasts: FloatArray) -> FloatArray:
+        """Variance of each contrast, shape [C]."""
+        return np.asarray(np.einsum("ci,ij,cj->c", contrasts, np.linalg.inv(self.matrix), contrasts))
 
     def run(self, key: tuple[int, int]) -> None:
         """Count a run at a place as made."""
@@ -136,12 +142,12 @@ class Information:
         return abs(u) <= FAR and self._rows[key][1] <= TALL
 
     def _distance(self, k: int, place: int) -> float:
-        return float(self._space.x[self.variant, k][place] - self._guess.x[k])
+        return float(self._space.x[self.variant, k][place] - self.guess.x[k])
 
     def _row(self, k: int, place: int) -> tuple[FloatArray, float]:
         """Derivatives of a run's loss by every unknown, and its rise above the optimum."""
         size, u, s = len(self._t), float(np.clip(self._distance(k, place), -8, 8)), SKEW[0]
-        h = float(np.exp(self._guess.log_h[k]))
+        h = float(np.exp(self.guess.log_h[k]))
         rise = h / s**2 * (np.exp(s * u) - s * u - 1.0)
         by_x = -h / s * (np.exp(s * u) - 1.0)
         by_s = h / s**2 * (u * np.exp(s * u) - u) - 2.0 * rise / s
@@ -157,7 +163,8 @@ class Information:
     def _weight(self, key: tuple[int, int], runs: int) -> float:
         if not runs:
             return 0.0
-        return 1.0 / (self._guess.noise**2 / runs + (MISFIT * self._rows[key][1]) ** 2)
+        spread = self.guess.noise**2 * (OWN + (1.0 - OWN) / runs)
+        return 1.0 / (spread + (MISFIT * self._rows[key][1]) ** 2)
 
     def _add(self, key: tuple[int, int], before: int, after: int) -> None:
         row = self._rows[key][0]

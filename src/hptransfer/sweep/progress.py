@@ -27,6 +27,16 @@ class Cell:
     best_lr: float = math.nan  # where, in the grid's coordinates
 
 
+@dataclass(frozen=True)
+class Flying:
+    """How far a stack is that is being trained."""
+
+    width: int  # of its runs
+    runs: int  # in number
+    step: int  # done
+    steps: int  # of a run
+
+
 @dataclass
 class _Flight:
     """A stack that a worker is training."""
@@ -68,6 +78,19 @@ class Progress:
         cell = self._cell(run)
         cell.planned += 1
         self._count(cell, run, loss)
+
+    def expect(self, run: PlannedRun, *, failed: bool) -> None:
+        """A run that is planned and not finished."""
+        cell = self._cell(run)
+        cell.planned += 1
+        cell.failed += failed
+
+    def flying(self) -> list[Flying]:
+        """Stacks that have reported since they were begun."""
+        return [
+            Flying(flight.stack.width, len(flight.stack.runs), flight.step, flight.stack.steps)
+            for flight in list(self._flights.values())
+        ]
 
     def open(self, stack: Stack) -> None:
         """A stack that is to be trained."""

@@ -78,6 +78,11 @@ class Seen:
         """Runs at a place."""
         return len(self.losses.get(basin, {}).get(place, {}))
 
+    @property
+    def runs(self) -> int:
+        """Finished runs."""
+        return sum(len(cell) for places in self.losses.values() for cell in places.values())
+
     def landscape(self, space: Space) -> Landscape | None:
         """As `quantify` takes it; None where no run is finished."""
         rows = [

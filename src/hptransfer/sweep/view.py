@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hptransfer.sweep.planner import Stack
 from hptransfer.sweep.progress import Cell, Progress
+from hptransfer.sweep.snapshot import Beacon, Snapshot
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,15 +27,23 @@ class View:
         live: the running display; None for plain lines.
     """
 
-    def __init__(self, progress: Progress, console: Console, live: Live | None) -> None:
+    def __init__(
+        self, progress: Progress, console: Console, live: Live | None, folder: Path | None = None
+    ) -> None:
         self._progress = progress
         self._console = console
         self._live = live
+        self._beacon = Beacon(progress, folder)
 
     def tick(self) -> None:
-        """Draw what has changed since."""
+        """Draw what has changed since, and leave it for who watches from elsewhere."""
+        self._beacon.tick()
         if self._live is not None:
             self._live.update(table(self._progress), refresh=True)
+
+    def end(self) -> None:
+        """Tell who watches that this session has ended."""
+        self._beacon.tick("ended")
 
     def stack_closed(self, stack: Stack) -> None:
         """Without a live display: one line for each variant of the stack."""
@@ -53,21 +63,31 @@ class View:
 
 
 @contextmanager
-def show(progress: Progress, console: Console) -> Iterator[View]:
-    """A view of a study for as long as it runs."""
+def show(progress: Progress, console: Console, folder: Path | None = None) -> Iterator[View]:
+    """A view of a study for as long as it runs; snapshots of it go into the folder, if one is given."""
+    with _live(progress, console) as live:
+        view = View(progress, console, live, folder)
+        try:
+            yield view
+        finally:
+            view.end()
+
+
+@contextmanager
+def _live(progress: Progress, console: Console) -> Iterator[Live | None]:
     if not console.is_terminal:
         console.print(
             f"study {progress.spec.name}: {summary(progress)}", highlight=False, markup=False, soft_wrap=True
         )
-        yield View(progress, console, None)
+        yield None
         return
     from rich.live import Live
 
     with Live(table(progress), console=console, auto_refresh=False) as live:
-        yield View(progress, console, live)
+        yield live
 
 
-def table(progress: Progress) -> Table:
+def table(progress: Progress | Snapshot) -> Table:
     """Variants by widths: finished of planned runs, best loss, how many diverged or failed."""
     from rich.table import Table
 
@@ -93,15 +113,23 @@ def cell_text(cell: Cell) -> str:
     return ", ".join(parts)
 
 
-def summary(progress: Progress) -> str:
+def summary(progress: Progress | Snapshot) -> str:
     """`33/135 runs, 2 diverged, 1:02 elapsed, about 3:10 left`."""
     parts = [f"{progress.total('done')}/{progress.total('planned')} runs"]
     parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := progress.total(name))]
-    parts.append(f"{clock(progress.elapsed)} elapsed")
+    if progress.elapsed is not None:
+        parts.append(f"{clock(progress.elapsed)} elapsed")
     eta = progress.eta()
     if eta:
-        parts.append(f"about {clock(eta)} left")
+        parts.append(f"about {clock(eta)} left" + (" of this round" if progress.spec.adaptive else ""))
     return ", ".join(parts)
+
+
+def flying(progress: Progress | Snapshot) -> str:
+    """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is under way."""
+    flights = progress.flying() if isinstance(progress, Progress) else progress.flying
+    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in flights]
+    return f"training: {'; '.join(parts)}" if parts else ""
 
 
 def clock(seconds: float) -> str:

@@ -1,0 +1,43 @@
+"""`hptransfer serve`: the report of a running study, in a browser of this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from hptransfer.cli.watch import Folder
+from hptransfer.errors import HPTransferError, MissingExtraError
+
+PORT = 8765
+
+
+def serve(
+    folder: Folder,
+    port: Annotated[
+        int, typer.Option(metavar="N", help="To listen on; 0: a free one.", min=0, max=65535)
+    ] = PORT,
+) -> None:
+    """Show a study's progress and report in a browser, and keep both fresh while it runs.
+
+    Listens on 127.0.0.1 alone, for GET of its own pages alone; reads the study and writes nothing. Ctrl-C
+    ends it. From another machine: ssh -L 8765:127.0.0.1:8765 HOST.
+
+    Example: hptransfer serve runs/demo
+    """
+    if importlib.util.find_spec("plotly") is None:
+        raise MissingExtraError("report", "serving a report")
+    from hptransfer.sweep.serve import HOST, StudyServer
+
+    try:
+        server = StudyServer(folder, port)
+    except OSError as error:
+        raise HPTransferError(f"--port must be free, but {HOST}:{port}: {error.strerror}") from None
+    typer.echo(f"serving {folder} on {server.url} (Ctrl-C ends it)")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo("ended")
+    finally:
+        server.server_close()

@@ -1,0 +1,86 @@
+"""`hptransfer watch`: a study's progress, from a second terminal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from hptransfer.sweep.snapshot import Snapshot, Watcher
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")]
+ENDS = {
+    "ended": "the session has ended; the same `hptransfer run` goes on where runs are left",
+    "not running": "no driver is running the study; `hptransfer run` goes on with it",
+}
+
+
+def watch(
+    folder: Folder,
+    once: Annotated[bool, typer.Option("--once", help="Say how it stands, and end.")] = False,
+    every: Annotated[float, typer.Option(metavar="S", help="Seconds between two looks.", min=0.1)] = 1.0,
+) -> None:
+    """Show how far a study is, from a second terminal, until its driver ends.
+
+    Reads the study's store and what the driver leaves beside it; writes nothing. Where the output is no
+    terminal, prints a line whenever something has changed.
+
+    Example: hptransfer watch runs/demo
+    """
+    from hptransfer.sweep.snapshot import Watcher
+
+    watcher, console = Watcher(folder), Console()
+    if console.is_terminal and not once:
+        last = _live(watcher, console, every)
+    else:
+        last = _lines(watcher, console, every, once)
+    if last.state != "running":
+        typer.echo(ENDS[last.state])
+
+
+def _live(watcher: Watcher, console: Console, every: float) -> Snapshot:
+    from rich.live import Live
+
+    seen = watcher.look()
+    with Live(_drawn(seen), console=console, auto_refresh=False) as live:
+        while seen.state == "running":
+            time.sleep(every)
+            seen = watcher.look()
+            live.update(_drawn(seen), refresh=True)
+    return seen
+
+
+def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snapshot:
+    from hptransfer.sweep.view import cell_text, flying, summary
+
+    told: dict[tuple[str, int], str] = {}
+    while True:
+        seen = watcher.look()
+        changed = {key: cell_text(cell) for key, cell in seen.cells.items()}
+        for (variant, width), text in changed.items():
+            if told.get((variant, width)) != text:
+                _print(console, f"width {width} {variant}: {text}")
+        if changed != told or once:
+            rest = flying(seen)
+            _print(console, f"{seen.spec.name}: {summary(seen)}" + (f"; {rest}" if rest else ""))
+        told = changed
+        if once or seen.state != "running":
+            return seen
+        time.sleep(every)
+
+
+def _drawn(seen: Snapshot) -> RenderableType:
+    from hptransfer.sweep.view import flying, table
+
+    return Group(table(seen), Text(flying(seen)))
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,191 @@
+"""Serve: the report of a running study, on this machine alone, in a browser.
+
+Three fixed pages, by GET: `/` (progress, with the report in a frame), `/report`, `/state` (JSON). The server
+listens on 127.0.0.1. A request that names another host is refused, so that a web page elsewhere cannot reach
+it by a name of its own that resolves here (DNS rebinding). Everything from the study is escaped, and scripts
+run only if their hash stands in the page's Content-Security-Policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable
+from html import escape
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from hptransfer.errors import HPTransferError
+from hptransfer.sweep.quantified import quantified
+from hptransfer.sweep.run import load_result
+from hptransfer.sweep.snapshot import Snapshot, Watcher
+from hptransfer.sweep.view import cell_text, flying, summary
+
+HOST = "127.0.0.1"  # and no other: the study is nobody else's
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_COMMON = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class StudyServer(ThreadingHTTPServer):
+    """Serves one study's pages.
+
+    Arguments:
+        folder: of the study.
+        port: to listen on; 0 takes a free one.
+
+    Raises:
+        StoreError: there is no study in the folder.
+        OSError: the port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.pages = Pages(folder)
+        super().__init__((HOST, port), Handler)
+
+    @property
+    def url(self) -> str:
+        """Where the pages are."""
+        return f"http://{HOST}:{self.server_address[1]}/"
+
+
+class Pages:
+    """Makes the pages of a study; the report anew where runs have finished since it was made."""
+
+    def __init__(self, folder: Path) -> None:
+        self._watcher = Watcher(folder)
+        self._folder = folder
+        self._lock = threading.Lock()  # one fit at a time
+        self._report = ("", "")  # what it was made of, and its HTML
+
+    def state(self) -> dict[str, Any]:
+        """Progress as text, and what the report would be made of."""
+        with self._lock:
+            seen = self._watcher.look()
+        return {
+            "name": seen.spec.name,
+            "state": seen.state,
+            "summary": summary(seen),
+            "flying": flying(seen),
+            "variants": list(seen.spec.families()),
+            "widths": list(seen.spec.widths),
+            "cells": [
+                [cell_text(seen.cells[variant, width]) for width in seen.spec.widths]
+                for variant in seen.spec.families()
+            ],
+            "version": _version(seen),
+        }
+
+    def front(self) -> str:
+        """The page with progress and the report's frame."""
+        state = self.state()
+        data = json.dumps(state).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        return Template(_asset("serve.html")).substitute(name=escape(state["name"]), state=data)
+
+    def report(self) -> str:
+        """The study's report, or a line that says why there is none yet."""
+        from hptransfer.report.html import page
+
+        with self._lock:
+            version = _version(self._watcher.look())
+            if self._report[0] != version:
+                try:
+                    result = load_result(self._folder)
+                    html = page(quantified(result), title=f"Study {result.spec.name}")
+                except HPTransferError as error:
+                    html = f"<!DOCTYPE html><title>No report yet</title><p>{escape(str(error))}</p>"
+                self._report = (version, html)
+            return self._report[1]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET of the fixed paths, and nothing else."""
+
+    server: StudyServer
+    server_version = "hptransfer"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_GET(self) -> None:
+        """One of the pages."""
+        if not self._own_host():
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", "localhost only\n")
+            return
+        pages = self.server.pages
+        makers: dict[str, tuple[str, Callable[[], str]]] = {
+            "/": ("text/html", pages.front),
+            "/report": ("text/html", pages.report),
+            "/state": ("application/json", lambda: json.dumps(pages.state())),
+        }
+        kind, make = makers.get(self.path, ("", None))
+        if make is None:
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain", "no such page\n")
+            return
+        try:
+            text = make()
+        except HPTransferError as error:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{error}\n")
+            return
+        self._answer(HTTPStatus.OK, kind, text)
+
+    def send_error(self, code: int, *_: object, **__: object) -> None:
+        """Refuse a request without repeating anything of it."""
+        self.close_connection = True
+        self._answer(HTTPStatus(code), "text/plain", f"{HTTPStatus(code).phrase}\n")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: requests are no news."""
+
+    def _own_host(self) -> bool:
+        port = self.server.server_address[1]
+        return self.headers.get_all("Host") in [[f"{name}:{port}"] for name in (HOST, "localhost")]
+
+    def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Content-Security-Policy": policy(text if kind == "text/html" else ""),
+            **_COMMON,
+        }
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def policy(html: str) -> str:
+    """Content-Security-Policy of a page: nothing from elsewhere, and the page's own scripts by their hash."""
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in _SCRIPT.findall(html)
+    ]
+    scripts = " ".join(hashes) if hashes else "'none'"
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _version(seen: Snapshot) -> str:
+    return f"{seen.total('done')}"
+
+
+def _asset(name: str) -> str:
+    return files("hptransfer.sweep").joinpath("assets", name).read_text(encoding="utf-8")

@@ -1,0 +1,178 @@
+"""Snapshot: a study's progress as the driver leaves it for other processes, and as they read it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hptransfer.sweep.planner import plan
+from hptransfer.sweep.progress import Cell, Flying, Progress
+from hptransfer.sweep.store import Store
+from hptransfer.sweep.study import StudySpec, parse_study
+
+FILE = "progress.json"
+EVERY = 1.0  # seconds between two snapshots
+STALE = 15.0  # seconds without a new one after which a driver counts as gone
+State = Literal["running", "ended", "not running"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study's progress at one moment; what a view needs of a `Progress`.
+
+    Attributes:
+        spec: of the study.
+        cells: by variant and width.
+        elapsed: seconds since the session's start; None where no session runs.
+        left: seconds to the end of what is planned, as the driver has learned; None where unknown.
+        flying: stacks that are being trained.
+        state: of the driver.
+    """
+
+    spec: StudySpec
+    cells: Mapping[tuple[str, int], Cell]
+    elapsed: float | None
+    left: float | None
+    flying: tuple[Flying, ...] = ()
+    state: State = "not running"
+
+    def total(self, name: str) -> int:
+        """A count (`planned`, `done`, `diverged`, `failed`) over the whole study."""
+        return sum(int(getattr(cell, name)) for cell in self.cells.values())
+
+    def eta(self) -> float | None:
+        """Seconds to the end of what is planned."""
+        return self.left
+
+
+class Beacon:
+    """Leaves snapshots in a study's folder, now and then.
+
+    Arguments:
+        progress: of the study.
+        folder: where; None leaves none.
+    """
+
+    def __init__(self, progress: Progress, folder: Path | None) -> None:
+        self._progress = progress
+        self._path = None if folder is None else folder / FILE
+        self._last = -math.inf
+        self._beat = 0
+
+    def tick(self, state: State = "running") -> None:
+        """A new snapshot, if the last is old or the study ends. A disk that refuses it stops nothing."""
+        now = time.monotonic()
+        if self._path is None or (state == "running" and now - self._last < EVERY):
+            return
+        self._last, self._beat = now, self._beat + 1
+        draft = self._path.with_suffix(".json.part")
+        with suppress(OSError):
+            draft.write_text(json.dumps(self._content(state)), encoding="utf-8")
+            os.replace(draft, self._path)
+
+    def _content(self, state: State) -> dict[str, Any]:
+        progress = self._progress
+        return {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "beat": self._beat,
+            "state": state,
+            "elapsed": progress.elapsed,
+            "left": progress.eta(),
+            "cells": [[*key, _plain(cell)] for key, cell in progress.cells.items()],
+            "flying": [asdict(flight) for flight in progress.flying()],
+        }
+
+
+@dataclass
+class Watcher:
+    """Reads a study's folder again and again, without a right to write, from any process.
+
+    What the driver leaves is taken for the truth as long as it moves on; else the store is asked. Time is
+    measured by this process's monotonic clock alone, so that clocks that jump or differ mean nothing.
+    """
+
+    folder: Path
+    spec: StudySpec = field(init=False)
+    _beat: tuple[int, int] | None = None  # of the driver: process and number
+    _since: float = -math.inf  # when that was first seen
+
+    def __post_init__(self) -> None:
+        with Store(self.folder, read_only=True) as store:
+            self.spec = parse_study(store.spec(), where=f"the spec in {store.path}")
+
+    def look(self) -> Snapshot:
+        """The study as it is now.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        content = self._read()
+        now = time.monotonic()
+        beat = (int(content.get("pid", 0)), int(content.get("beat", 0)))
+        if content and beat != self._beat:
+            self._beat, self._since = beat, now
+        if (
+            content.get("state") == "running"
+            and now - self._since < STALE
+            and not _gone(str(content.get("host")), beat[0])
+        ):
+            return _from(self.spec, content)
+        state: State = "ended" if content.get("state") == "ended" else "not running"
+        return stored(self.folder, self.spec, state)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def stored(folder: Path, spec: StudySpec, state: State) -> Snapshot:
+    """What a study's store tells: finished runs of those that are planned so far, and what failed."""
+    with Store(folder, read_only=True) as store:
+        losses, failures = store.losses(), store.failures()
+    progress = Progress(spec, workers=1)
+    for stack in plan(spec, losses):
+        for run in stack.runs:
+            if run.run_id in losses:
+                progress.keep(run, losses[run.run_id])
+            else:
+                progress.expect(run, failed=run.run_id in failures)
+    return Snapshot(spec, progress.cells, None, None, (), state)
+
+
+def _from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
+    cells = {(v, w): Cell() for v in spec.families() for w in spec.widths}
+    for variant, width, cell in content["cells"]:
+        best = math.inf if cell["best"] is None else cell["best"]
+        best_lr = math.nan if cell["best_lr"] is None else cell["best_lr"]
+        cells[variant, width] = Cell(**{**cell, "best": best, "best_lr": best_lr})
+    flying = tuple(Flying(**flight) for flight in content["flying"])
+    return Snapshot(spec, cells, content["elapsed"], content["left"], flying, "running")
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    return {k: v if math.isfinite(v) else None for k, v in asdict(cell).items()}
+
+
+def _gone(host: str, pid: int) -> bool:
+    """Whether a process of this machine has ended; a driver elsewhere is judged by its silence alone."""
+    if host != platform.node():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
