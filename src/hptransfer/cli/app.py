@@ -10,8 +10,11 @@ import typer
 from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import guarded
 from hptransfer.cli.fit import fit
+from hptransfer.cli.plan import plan
+from hptransfer.cli.serve import serve
 from hptransfer.cli.study import demo, report, run
 from hptransfer.cli.table import table
+from hptransfer.cli.watch import watch
 from hptransfer.version import __version__
 
 app = typer.Typer(
@@ -23,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (demo, run, fit, report, table, coord_check):
+for command in (demo, plan, run, watch, serve, fit, report, table, coord_check):
     app.command(name=command.__name__.replace("_", "-"))(guarded(command))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -12,26 +11,40 @@ import typer
 from rich.console import Console
 
 from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
 
 if TYPE_CHECKING:
-    from hptransfer.quantify.result import TransferFit
     from hptransfer.sweep.run import StudyResult
-
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study.  [default: runs/NAME]")]
+    from hptransfer.sweep.study import StudySpec
 
 
 def run(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="Study in YAML: variants, widths, lr, ...")],
+    spec: Spec,
+    scale: Scale = None,
+    ablation: Ablation = None,
     out: Out = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Where to train: local, ray or slurm.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a running Ray cluster, or `auto`.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Stacks trained at a time.  [default: as many as fit]")
+    ] = None,
+    set_: Set = None,
 ) -> None:
     """Train what is missing of a study, then fit and report it.
 
     Finished runs are kept in the study's folder and never run again: after Ctrl-C or a crash, the same
     command goes on. Writes runs.csv, fit.json and report.html there.
 
-    Example: hptransfer run study.yaml
+    Examples: hptransfer run kalra2026-step --scale tiny;
+    hptransfer run study.yaml --executor ray --address auto --set executor.cpus=2
     """
-    _run(spec, out)
+    given = {"executor.kind": executor, "executor.address": address, "workers": workers}
+    changes = [*(f"{key}={value}" for key, value in given.items() if value is not None), *(set_ or ())]
+    _run(read_spec(spec, scale, ablation, changes), out)
 
 
 def demo(out: Out = None) -> None:
@@ -40,8 +53,11 @@ def demo(out: Out = None) -> None:
     Small decoders on this Python's own source files, at five widths, a grid of learning rates at each: some
     minutes on two cores. A second call answers from the store.
     """
-    with as_file(files("hptransfer.sweep") / "demo.yaml") as spec:
-        _run(spec, out)
+    from hptransfer.sweep.study import load_study
+
+    with as_file(files("hptransfer.sweep") / "demo.yaml") as path:
+        spec = load_study(path)
+    _run(spec, out)
 
 
 def report(
@@ -58,11 +74,9 @@ def report(
     _conclude(load_result(folder))
 
 
-def _run(path: Path, out: Path | None) -> None:
+def _run(spec: StudySpec, out: Path | None) -> None:
     from hptransfer.sweep.run import default_folder, run_study
-    from hptransfer.sweep.study import load_study
 
-    spec = load_study(path)
     folder = default_folder(spec) if out is None else out
     console = Console()
     result = run_study(spec, folder, console=console)
@@ -74,12 +88,13 @@ def _run(path: Path, out: Path | None) -> None:
 def _conclude(result: StudyResult) -> None:
     """Quantify, print, and write fit.json and, where plotly is installed, report.html."""
     from hptransfer.report.tables import print_summary
+    from hptransfer.sweep.quantified import quantified
 
     pages = ["fit.json"]
     if importlib.util.find_spec("plotly") is not None:
         pages.append("report.html")
     check_outputs([result.folder / page for page in pages])
-    fit = _quantified(result)
+    fit = quantified(result)
     print_summary(fit)
     fit.to_json(result.folder / "fit.json")
     if "report.html" in pages:
@@ -91,13 +106,3 @@ def _conclude(result: StudyResult) -> None:
     typer.echo(f"runs:   {result.csv}")
     for page in pages:
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")
-
-
-def _quantified(result: StudyResult) -> TransferFit:
-    """The fit of a study, which knows more of itself than a table does: coordinates and provenance."""
-    from hptransfer.quantify import quantify
-
-    fit = quantify(
-        result.landscape, targets=result.spec.targets, coordinates="sp", base_scale=result.spec.base
-    )
-    return dataclasses.replace(fit, provenance=result.provenance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
@@ -17,6 +17,7 @@ from hptransfer.lm.rule import decoder_rule
 from hptransfer.lm.train_config import OptimizerName
 from hptransfer.parametrization.rules import Coordinates
 from hptransfer.sweep.aim import AdaptiveConfig, CostConfig
+from hptransfer.sweep.changes import changed
 from hptransfer.sweep.complaints import complaint
 from hptransfer.sweep.executors.config import ExecutorConfig
 from hptransfer.sweep.identity import OwnRun
@@ -261,8 +262,12 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
     return spec
 
 
-def load_study(path: str | Path) -> StudySpec:
+def load_study(path: str | Path, changes: Iterable[str] = ()) -> StudySpec:
     """A study from a YAML file; reading one never runs code and reads no other file.
+
+    Arguments:
+        path: of the file.
+        changes: `KEY=VALUE`, keys given anew (see `hptransfer.sweep.changes`).
 
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).
@@ -282,4 +287,4 @@ def load_study(path: str | Path) -> StudySpec:
         raise SpecError(f"{path} must be YAML, but: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold `key: value` lines, but got {' '.join(repr(data).split()):.60}")
-    return parse_study({str(k): v for k, v in data.items()}, where=str(path))
+    return parse_study(changed({str(k): v for k, v in data.items()}, changes), where=str(path))

@@ -1,0 +1,46 @@
+"""Changes: single keys of a spec given anew, `train.steps=100`, as on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hptransfer.errors import SpecError
+
+
+def changed(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
+    """A spec's plain data with some keys given anew; the spec's own checks see to the rest.
+
+    Arguments:
+        data: of the spec.
+        changes: `KEY=VALUE`; a dot leads into a section, the value is read as YAML.
+
+    Raises:
+        SpecError: a change is no `KEY=VALUE`, leads into what is no section, or has a value that is no YAML.
+    """
+    import yaml
+
+    found = dict(data)
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals or not path.strip():
+            raise SpecError(f"a change must be KEY=VALUE, such as train.steps=100, but got {change!r}")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise SpecError(
+                f"{change!r}: its value must be YAML, but: {' '.join(str(error).split())}"
+            ) from None
+        _put(found, path.strip().split("."), value, change)
+    return found
+
+
+def _put(data: dict[str, Any], path: list[str], value: Any, change: str) -> None:
+    """Set a key in place; sections on the way are copied, so that nobody else's change."""
+    for name in path[:-1]:
+        section = data.get(name)
+        if section is not None and not isinstance(section, Mapping):
+            raise SpecError(f"{change!r} must lead into a section, but `{name}` is {section!r:.60}")
+        data[name] = dict(section or {})
+        data = data[name]
+    data[path[-1]] = value
