@@ -52,6 +52,8 @@ GOLDEN = {
     ),
     ("u-mup", "adam"): ((1, 1, 1 / 2), (1, 1 / 2, 1 / 2), (1, 1 / 4, 1), ONE, -1, -1),
     ("completep", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1, 1 / 4, 1), ONE, -1, -1),
+    ("depth-mup", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1 / 4, 1, 1 / 4), ONE, -1, -1),
+    ("depth-mup", "sgd"): ((1, 1, 4), SP_HIDDEN, (1 / 4, 1, 1 / 4), (1, 1, 4), -1, -1),
     ("sp", "sgd"): (ONE, SP_HIDDEN, (1 / 2, 1, 1), ONE, -0.5, None),
     ("mup", "sgd"): ((1, 1, 4), SP_HIDDEN, (1 / 4, 1, 1 / 4), (1, 1, 4), -1, -1),
     ("mup-tp5-table3", "sgd"): ((1, 1, 4), SP_HIDDEN, (1 / 4, 1, 1 / 4), (1, 1, 4), -1, -1),
@@ -87,11 +89,15 @@ def test_golden_factors(name: str, family: str) -> None:
 
 
 def test_depth_rules() -> None:
-    assert {name for name, rule in RULES.items() if rule.depths} == {"u-mup", "completep"}
+    assert {name for name, rule in RULES.items() if rule.depths} == {"u-mup", "completep", "depth-mup"}
     complete, unit = get_rule("completep"), get_rule("u-mup")
     assert (complete.residual, unit.residual) == (-1, -0.5)
     assert (complete.depth["hidden"].lr, complete.depth["hidden"].eps) == (0, -1)
     assert (unit.depth["hidden"].lr, unit.depth["vector"].lr) == (-0.5, -0.5)
+    for family, lr in (("adam", -0.5), ("sgd", 0)):
+        deep = get_rule("depth-mup", family)
+        assert (deep.residual, deep.depth["hidden"].lr, deep.depth["vector"].lr) == (-0.5, lr, lr)
+        assert deep.roles == get_rule("mup-tp5-table3", family).roles
 
 
 @pytest.mark.parametrize(("name", "family"), CATALOGUE)

@@ -19,6 +19,7 @@ EVERETT = "Everett et al., arXiv:2407.05872, Table 1"
 NTK = "Jacot et al., arXiv:1806.07572"
 HAYOU = "Hayou & Liu, arXiv:2506.15025"
 UMUP = "Blake et al., u-muP, arXiv:2407.17465, Table 2"
+DEPTH = "Yang et al., Tensor Programs VI, arXiv:2310.02244, Table 1"
 COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
 
 SWITCHES = ("embd", "ln", "attn", "last")
@@ -162,6 +163,20 @@ def _completep() -> Rule:
     )
 
 
+def _depth_mup(optimizer: Family) -> Rule:
+    """MuP in the form of table 3, branches divided by sqrt(depth); under Adam their LR falls likewise."""
+    like = next(r for r in _tp5() if r.name == "mup-tp5-table3" and r.optimizer == optimizer)
+    branch = E(lr=-0.5) if optimizer == "adam" else E()
+    return replace(
+        like,
+        name="depth-mup",
+        source=DEPTH,
+        residual=-0.5,
+        depth=MappingProxyType({"hidden": branch, "vector": branch}),
+        depths=True,
+    )
+
+
 def _sgd_twins() -> list[Rule]:
     """SP and muP for SGD in the study's names; hidden LR is eta, so both coordinates are the same."""
     sp = Rule("sp", STANDARD, -0.5, "sp", KALRA, "sgd", native=True)
@@ -183,6 +198,8 @@ def _all() -> dict[tuple[str, Family], Rule]:
         *_everett(),
         _umup(),
         _completep(),
+        _depth_mup("adam"),
+        _depth_mup("sgd"),
         *_sgd_twins(),
     ]
     return {(rule.name, rule.optimizer): rule for rule in rules}

@@ -289,7 +289,8 @@ def _check_depth(rule: Rule, pairing: Pairing) -> None:
     if pairing.depth_ratio != 1.0 and not rule.depths:
         raise RuleError(
             f"model and base must have the same depth under {rule.name}, which says nothing about depth, but "
-            f"the model has {pairing.depth_ratio:g} times the base's blocks; completep and u-mup scale depth"
+            f"the model has {pairing.depth_ratio:g} times the base's blocks; "
+            "completep, depth-mup and u-mup scale depth"
         )
 
 
