@@ -36,7 +36,7 @@ def test_optima_lie_where_the_lowest_runs_are() -> None:
         y = losses[(b := int(np.argmin(losses))) - 1 : b + 2]
         parabola = start + b + 0.5 * (y[0] - y[2]) / (y[0] - 2 * y[1] + y[2])
         assert optimum.hp.value is not None
-        assert np.log2(optimum.hp.value) == pytest.approx(parabola, abs=0.35)
+        assert np.log2(optimum.hp.value) == pytest.approx(parabola, abs=0.5)  # pooled over widths
         assert optimum.loss.value == pytest.approx(min(losses), abs=0.02)
 
 

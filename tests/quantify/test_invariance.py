@@ -99,7 +99,9 @@ def test_other_variants_do_not_move_an_optimum(base):
     landscape, one = base
     both = quantify(join(landscape, make(variant="w", drift=0.0, **NOISY)), targets=(2048.0,)).variants["v"]
     for a, b in zip(one.optima, both.optima, strict=True):
-        assert b.hp.value == pytest.approx(a.hp.value, rel=1e-6)
+        assert b.hp.value == pytest.approx(
+            a.hp.value, rel=1e-3
+        )  # pooling weighs by the draws, which pairing redraws
 
 
 def test_more_seeds_do_not_widen_intervals():

@@ -16,10 +16,16 @@ from hptransfer.quantify.result import HoldOut
 from hptransfer.quantify.settings import Settings
 
 
-def without_largest(all_basins: list[Basins], k: int, settings: Settings) -> list[Basins | None]:
-    """Basins of every variant refitted without its k largest scales; None where nothing would be left."""
+def without_largest(
+    all_basins: list[Basins], k: int, settings: Settings, first: int, total: int
+) -> list[Basins | None]:
+    """Basins of every variant refitted without its k largest scales; None where nothing would be left.
+
+    `first` and `total` as in `fit_basins`.
+    """
     left = [b for b in all_basins if len(b.cells.scale) > k]
-    refitted = iter(fit_basins([_cut(b.cells, k) for b in left], settings.resamples, settings.seed))
+    cut = [_cut(b.cells, k) for b in left]
+    refitted = iter(fit_basins(cut, settings.resamples, settings.seed, first=first, total=total))
     return [next(refitted) if len(b.cells.scale) > k else None for b in all_basins]
 
 

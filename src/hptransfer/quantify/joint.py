@@ -82,7 +82,7 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
         for name in ("const", "power")
     }
     if len(t) > MIN_SCALES or family == "offset":
-        families["offset"] = fit_offset(t, x, x_draws, families["power"])
+        families["offset"] = fit_offset(t, x, x_draws, families["power"], prior)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
     sharp = float(families["power"].draws[:, 1].std()) < SHARP_SLOPE
     chosen = family or _choose(aicc, len(t), sharp)

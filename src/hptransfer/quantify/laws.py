@@ -18,7 +18,7 @@ CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.01
 OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
 OFF_CHANCE = 0.03  # prior chance of each scale to do so
-RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 9))  # beta of the offset family
+RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))  # beta of the offset family
 SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
 
 
@@ -79,7 +79,7 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
 
 def _scatter_grid(prior: float) -> tuple[FloatArray, FloatArray]:
     """Scatters and their log prior weights: half-Cauchy on a geometric grid, zero included."""
-    grid = prior * np.concatenate([[0.0], np.geomspace(0.1, 30.0, 19)])
+    grid = prior * np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
     width = np.gradient(grid)
     return grid, np.log(width) - 1.5 * np.log1p((grid / prior) ** 2)
 
@@ -146,41 +146,60 @@ def _settings(prior: float, scales: int) -> tuple[FloatArray, IntArray, FloatArr
     return np.repeat(grid, len(off)), np.tile(off, len(grid)), log.ravel()
 
 
-def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit) -> LineFit:
+def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: float) -> LineFit:
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B's share of eta_inf.
 
-    The scatter is taken over from the power law's fit: with one parameter more there is less left of it.
+    `line` is the power law's fit and `prior` its prior on the scatter. The scatter is the likeliest about a
+    first fit, and never more than about the line: with one parameter more there is less left of it.
     """
     origin = float(t[0])
     rate, share = (a.ravel() for a in np.meshgrid(RATES, SHARES, indexing="ij"))
     shape = np.log2(1.0 + share[:, None] * np.exp2(-rate[:, None] * (t - origin)))
-    covariance = np.atleast_2d(np.cov(y_draws.T)) + (1e-6 + line.scatter**2) * np.eye(len(t))
-    inverse = np.linalg.inv(covariance)
-    total = inverse.sum()
-    # The level eta_inf enters linearly: project it out once, for the point estimate and every draw alike.
-    reduced = inverse - np.outer(inverse.sum(1), inverse.sum(0)) / total
-    everything = np.vstack([y, y_draws])
-    bent = shape @ reduced
-    fixed = np.einsum("gk,gk->g", bent, shape)
-    # chi2 less its part that is the same for every setting; single precision is enough to rank them.
-    score = (everything - y.mean()).astype(np.float32) @ (-2 * bent.T).astype(np.float32)
-    score += (fixed + 0.5 * np.log(rate) ** 2).astype(np.float32)
-    best = np.argmin(score, axis=1)
-    chi2 = float(fixed[best[0]] - 2 * y @ bent[best[0]] + y @ reduced @ y)
-    level = ((everything - shape[best]) @ inverse.sum(0)) / total
+    errors = np.atleast_2d(np.cov(y_draws.T)) + 1e-6 * np.eye(len(t))
+    first, *_ = _nearest(errors + prior**2 * np.eye(len(t)), y[None], shape, rate)
+    residual = y - shape[first[0]]
+    scatter = min(_likeliest(residual - residual.mean(), errors, prior), line.scatter)
+    covariance = errors + scatter**2 * np.eye(len(t))
+    best, level, chi2 = _nearest(covariance, np.vstack([y, y_draws]), shape, rate)
     parameters = np.stack([level, rate[best], share[best]], axis=1)
     log_det = np.linalg.slogdet(covariance)[1]
     return LineFit(
         family="offset",
         parameters=parameters[0],
         draws=parameters[1:],
-        scatter=line.scatter,
-        scatter_draws=line.scatter_draws,
+        scatter=scatter,
+        scatter_draws=np.minimum(line.scatter_draws, scatter),
         off=line.off,
         log_likelihood=float(-0.5 * (chi2 + log_det)),
         origin=origin,
         at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in SHARES[[0, -1]]),
     )
+
+
+def _nearest(
+    covariance: FloatArray, y: FloatArray, shape: FloatArray, rate: FloatArray
+) -> tuple[IntArray, FloatArray, float]:
+    """Best setting of the offset's grid for each row of y [R, K], its level, and the first row's chi2."""
+    inverse = np.linalg.inv(covariance)
+    total = inverse.sum()
+    # The level eta_inf enters linearly: project it out once, for the point estimate and every draw alike.
+    reduced = inverse - np.outer(inverse.sum(1), inverse.sum(0)) / total
+    bent = shape @ reduced
+    fixed = np.einsum("gk,gk->g", bent, shape)
+    # chi2 less its part that is the same for every setting; single precision is enough to rank them.
+    score = (y - y[0].mean()).astype(np.float32) @ (-2 * bent.T).astype(np.float32)
+    score += (fixed + 0.5 * np.log(rate) ** 2).astype(np.float32)
+    best = np.argmin(score, axis=1)
+    chi2 = float(fixed[best[0]] - 2 * y[0] @ bent[best[0]] + y[0] @ reduced @ y[0])
+    return best, ((y - shape[best]) @ inverse.sum(0)) / total, chi2
+
+
+def _likeliest(residual: FloatArray, errors: FloatArray, prior: float) -> float:
+    """The scatter of highest posterior density given residuals [K] and their errors' covariance."""
+    grid, log_prior = _scatter_grid(prior)
+    total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))
+    chi2 = np.einsum("k,tkl,l->t", residual, np.linalg.inv(total), residual)
+    return float(grid[np.argmax(log_prior - 0.5 * (chi2 + np.linalg.slogdet(total)[1]))])
 
 
 def fit_bend(

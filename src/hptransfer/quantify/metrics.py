@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,17 +106,17 @@ class Reference:
 
     Attributes:
         scale: n, shape [K]. loss: best loss there, shape [K]. draws: shape [B, K].
-        law: the loss law through them; None with fewer than 3 scales.
+        law: the loss law through them; None with fewer than 3 scales, or before references are merged.
     """
 
     scale: FloatArray
     loss: FloatArray
     draws: FloatArray
-    law: LossFit | None
+    law: LossFit | None = None
 
 
 def reference(all_basins: list[Basins]) -> Reference | None:
-    """At each scale the best loss of any of these variants, and the law of that; None where none has any."""
+    """At each scale the best loss of any of these variants, no law yet; None where none has any."""
     known = [b for b in all_basins if b.fitted.any()]
     if not known:
         return None
@@ -126,8 +127,24 @@ def reference(all_basins: list[Basins]) -> Reference | None:
         at = np.searchsorted(scales, basins.cells.scale[basins.fitted])
         best[at] = np.minimum(best[at], basins.loss[basins.fitted])
         draws[:, at] = np.minimum(draws[:, at], basins.loss_draws[:, basins.fitted])
-    law = fit_loss(scales, best, draws) if len(scales) >= MIN_SCALES else None
-    return Reference(scales, best, draws, law)
+    return Reference(scales, best, draws)
+
+
+def merged(parts: Sequence[Reference | None]) -> Reference | None:
+    """The best of several references, with the law through it."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    scales = np.unique(np.concatenate([part.scale for part in known]))
+    best = np.full(len(scales), np.inf)
+    draws = np.full((len(known[0].draws), len(scales)), np.inf)
+    for part in known:
+        at = np.searchsorted(scales, part.scale)
+        best[at] = np.minimum(best[at], part.loss)
+        draws[:, at] = np.minimum(draws[:, at], part.draws)
+    return Reference(
+        scales, best, draws, fit_loss(scales, best, draws) if len(scales) >= MIN_SCALES else None
+    )
 
 
 def penalties(basins: Basins, laws: Laws | None, against: Reference | None, level: float) -> dict[str, Part]:

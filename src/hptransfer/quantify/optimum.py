@@ -117,7 +117,9 @@ class _Part:
     posterior: Posterior | None
 
 
-def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins]:
+def fit_basins(
+    all_cells: Sequence[Cells], draws: int, seed: int, *, first: int = 0, total: int | None = None
+) -> list[Basins]:
     """Fits every scale of every variant.
 
     Arguments:
@@ -125,11 +127,14 @@ def fit_basins(all_cells: Sequence[Cells], draws: int, seed: int) -> list[Basins
         draws: B, the number of bootstrap draws. Draw b of one variant belongs to draw b of every other:
             noise that variants share (the same seeds and batches) is shared by their draws too.
         seed: of the draws.
+        first: place of these variants among all, which their draws depend on.
+        total: of all variants; above `PAIRED_MOST` noise is not shared. None: these are all.
     """
-    size = min(max(-(-len(all_cells) // THREADS), 4), CHUNK)
+    many = (len(all_cells) if total is None else total) > PAIRED_MOST
+    size = CHUNK if many else min(max(-(-len(all_cells) // THREADS), 4), CHUNK)
     pieces = [all_cells[i : i + size] for i in range(0, len(all_cells), size)]
-    starts = list(range(0, len(all_cells), size))
-    if len(all_cells) > PAIRED_MOST:
+    starts = [first + i for i in range(0, len(all_cells), size)]
+    if many:
 
         def whole(start: int, piece: Sequence[Cells]) -> list[Basins]:
             return [_lean(b) for b in _drawn(_fit_part(piece), draws, seed, start, 0.0)]

@@ -73,21 +73,21 @@ def _towards(
     normal posterior exactly and keeps draw b of one variant with draw b of another.
     """
     basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
-    precision = np.diag(1 / own)
-    out, mean = np.empty_like(draws), np.zeros_like(x)
-    settings = np.stack([np.maximum(law.scatter_draws, LEAST_SCATTER), law.off], axis=1)
-    for scatter, off in np.unique(settings, axis=0):
-        rows = np.flatnonzero((settings == (scatter, off)).all(axis=1))
-        sd = np.hypot(scatter, OFF_SD * (np.arange(len(t)) == off))
-        prior = _off_line(basis, sd)
-        solve = np.linalg.inv(precision + prior)
-        noise = sd * rng.standard_normal((len(rows), len(t)))
-        out[rows] = (draws[rows] @ precision + noise @ prior) @ solve
-        mean += len(rows) / len(draws) * (solve @ (precision @ x))
-    return mean, out
+    drawn = np.stack([np.maximum(law.scatter_draws, LEAST_SCATTER), law.off], axis=1)
+    settings, which, count = np.unique(drawn, axis=0, return_inverse=True, return_counts=True)
+    which = which.ravel()  # numpy 2.0 gives it another shape
+    sd = np.hypot(settings[:, :1], OFF_SD * (np.arange(len(t)) == settings[:, 1:]))
+    prior = _off_line(basis, sd)
+    solve = np.linalg.inv(np.diag(1 / own) + prior)
+    gain = solve / own  # solve @ diag(1 / own), [S, K, K]
+    noise = sd[which] * rng.standard_normal(draws.shape)
+    out = np.einsum("bkl,bl->bk", gain[which], draws) + np.einsum("bkl,bl->bk", (solve @ prior)[which], noise)
+    return np.asarray(count @ (gain @ x)) / len(draws), out
 
 
 def _off_line(basis: FloatArray, sd: FloatArray) -> FloatArray:
-    """Precision [K, K] of optima that scatter by `sd` [K] about a line nothing else is known of."""
-    weight = np.diag(1 / sd**2)
-    return np.asarray(weight - weight @ basis @ np.linalg.inv(basis.T @ weight @ basis) @ basis.T @ weight)
+    """Precision [S, K, K] of optima that scatter by `sd` [S, K] about a line nothing else is known of."""
+    weight = 1 / sd[..., None] ** 2
+    weighted = weight * basis
+    onto = weighted @ np.linalg.inv(basis.T @ weighted) @ np.swapaxes(weighted, -1, -2)
+    return np.asarray(weight * np.eye(len(basis)) - onto)

@@ -102,15 +102,23 @@ def _promising(
     anchor: FloatArray,
     reach: FloatArray,
 ) -> tuple[Hypers, _Kept]:
-    """The settings with most of the weight, judged by one step from the pilot fit."""
+    """The settings with most of the weight, judged by one step from the pilot fit.
+
+    Noise settings first, under the pilot's shape prior; the best of them then under every prior.
+    """
     weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
+    normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
+    log = normal.log_evidence + hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
+    best = np.argsort(-log, axis=1)[:, :KEEP]
+    hypers = Hypers(*(np.take_along_axis(a, best, axis=1) for a in _columns(hypers)))
+    weight = np.take_along_axis(weight, best[..., None, None, None], axis=1)
     priors = len(SHAPE_PRIORS)
-    tiled = np.tile(PRECISIONS, (hypers.sigma.shape[1], 1, 1))[None]
+    tiled = np.tile(PRECISIONS, (KEEP, 1, 1))[None]
     normal = normal_equations(batch, state, weight, anchor, reach, tiled, priors)
     log = normal.log_evidence + np.repeat(
         hypers.log_prior + _seed_evidence(batch, u, rise, hypers), priors, axis=1
     )
-    log += np.tile(LOG_SHAPE_PRIOR, hypers.sigma.shape[1])
+    log += np.tile(LOG_SHAPE_PRIOR, KEEP)
     best = np.argsort(-log, axis=1)[:, :KEEP]
     setting, prior = best // priors, best % priors
     chosen = (np.take_along_axis(a, setting, axis=1) for a in _columns(hypers))

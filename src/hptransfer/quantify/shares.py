@@ -1,0 +1,151 @@
+"""Shares: the variants of a landscape dealt out to processes, where there are many.
+
+Most of a small landscape's time goes into many calls on small arrays, which threads cannot do at once. A
+share is fitted in two halves, since R is measured from the best of all variants: basins first, then, with
+every share's best losses merged, the rest. The numbers do not depend on how many processes there are.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hptransfer.landscape import Landscape
+from hptransfer.quantify.cells import cells_of
+from hptransfer.quantify.holdout import without_largest
+from hptransfer.quantify.metrics import Reference, merged, reference
+from hptransfer.quantify.optimum import CHUNK, Basins, fit_basins
+from hptransfer.quantify.result import VariantFit
+from hptransfer.quantify.settings import Settings
+from hptransfer.quantify.variant import measure
+
+ALONE = 256  # variants that one process fits by itself
+BLOCK = 256  # variants whose hold-out refits are held in memory at once
+MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
+SERVE = "from hptransfer.quantify.shares import serve; serve()"
+
+Fits = dict[str, VariantFit]
+StrArray = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some variants of a landscape, next to each other.
+
+    Attributes:
+        landscape: the rows of these variants.
+        settings: of the fit.
+        first: place of the first of them among all variants; the seeds of their draws follow from it.
+        total: variants of the whole landscape.
+    """
+
+    landscape: Landscape
+    settings: Settings
+    first: int
+    total: int
+
+    def basins(self) -> list[Basins]:
+        """The fitted basins of every variant."""
+        cells, s = list(cells_of(self.landscape)), self.settings
+        return fit_basins(cells, s.resamples, s.seed, first=self.first, total=self.total)
+
+    def best(self, basins: list[Basins]) -> Reference | None:
+        """What this share knows of the best losses."""
+        name = self.settings.reference
+        return reference([b for b in basins if name in (None, b.cells.variant)])
+
+    def finish(self, all_basins: list[Basins], against: Reference | None) -> Fits:
+        """Everything else, by variant."""
+        s, keep, out = self.settings, MOST_DRAWS // (20 * self.total), {}
+        initial = _initial_losses(self.landscape)
+        for start in range(0, len(all_basins), BLOCK):
+            block = all_basins[start : start + BLOCK]
+            place = self.first + start
+            refits = [without_largest(block, k, s, place, self.total) for k in range(s.holdout, 0, -1)]
+            for i, basins in enumerate(block):
+                learned, name = [refit[i] for refit in refits], basins.cells.variant
+                loss = initial.get(name)
+                out[name] = measure(basins, learned, against, s, place + i, keep, loss, self.landscape)
+        return out
+
+
+def fit_variants(landscape: Landscape, settings: Settings) -> Fits:
+    """Everything measured, by variant in order of first appearance."""
+    _, first = np.unique(landscape.variant, return_index=True)
+    names = landscape.variant[np.sort(first)]
+    workers = min(os.cpu_count() or 1, len(names) // (ALONE // 2))
+    if len(names) > ALONE and workers > 1:
+        try:
+            return _in_processes(list(_dealt(landscape, settings, names, workers)))
+        except (OSError, EOFError):
+            pass  # a process could not be started or was killed: this one does all of it
+    share = Share(landscape, settings, 0, len(names))
+    basins = share.basins()
+    return share.finish(basins, merged([share.best(basins)]))
+
+
+def _dealt(landscape: Landscape, settings: Settings, names: StrArray, workers: int) -> Iterator[Share]:
+    # Whole chunks, so that every variant is fitted beside the same others, to the last bit.
+    chunks = np.array_split(np.arange(-(-len(names) // CHUNK)), workers)
+    for chunk in chunks:
+        first = int(chunk[0]) * CHUNK
+        rows = np.isin(landscape.variant, names[first : (int(chunk[-1]) + 1) * CHUNK])
+        yield Share(landscape.take(rows), settings, first, len(names))
+
+
+def _in_processes(shares: list[Share]) -> Fits:
+    """Fits every share in a process of its own: basins out, the reference in, the fits out."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-c", SERVE]
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        for _ in shares
+    ]
+    try:
+        for worker, share in zip(workers, shares, strict=True):
+            _send(worker.stdin, share)
+        against = merged([_receive(worker.stdout) for worker in workers])
+        for worker in workers:
+            _send(worker.stdin, against)
+        return {name: fit for worker in workers for name, fit in _receive(worker.stdout).items()}
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+
+def _send(stream: IO[bytes] | None, thing: object) -> None:
+    assert stream is not None  # every worker is started with pipes
+    pickle.dump(thing, stream, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes] | None) -> Any:
+    assert stream is not None
+    return pickle.load(stream)
+
+
+def _initial_losses(landscape: Landscape) -> dict[str, float]:
+    """Median loss at initialisation of each variant, where the landscape has that column."""
+    if "initial_loss" not in landscape.extra:
+        return {}
+    column = np.asarray(landscape.extra["initial_loss"], dtype=np.float64)
+    known = np.isfinite(column)
+    names = np.unique(landscape.variant[known])
+    return {str(n): float(np.median(column[known & (landscape.variant == n)])) for n in names}
+
+
+def serve() -> None:
+    """A worker's life, spoken in pickles over its standard streams with the process that started it."""
+    share: Share = pickle.load(sys.stdin.buffer)
+    basins = share.basins()
+    _send(sys.stdout.buffer, share.best(basins))
+    _send(sys.stdout.buffer, share.finish(basins, pickle.load(sys.stdin.buffer)))
