@@ -46,6 +46,11 @@ def test_flops_golden() -> None:
     assert run_flops(run) == 3 * per_token * 300 * 8 * 64
 
 
+def test_a_tied_readout_is_a_product_all_the_same() -> None:
+    tied = ModelConfig(width=128, tied=True)
+    assert forward_flops(tied) == forward_flops(ModelConfig(width=128))
+
+
 def run_of(rule: str, width: int = 64) -> RunSpec:
     return RunSpec(model=ModelConfig(width=width, vocab=257), rule=rule, base_width=16, lr=0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -168,3 +169,21 @@ def test_members_of_a_stack_may_differ_in_schedule_and_rates() -> None:
     together, _ = trained(runs, 8)
     for index, run in enumerate(runs):
         torch.testing.assert_close(together[:, index], trained([run], 8)[0][:, 0], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+def test_a_step_is_one_graph(optimizer: str) -> None:
+    """What torch.compile is to compile holds no break, whatever the optimizer; and gives the same numbers."""
+    model = {"positions": "rope", "activation": "swiglu", "kv_heads": 1, "norm": "rmsnorm", "tied": True}
+    runs = [
+        run_of(rule=rule, model=model, optimizer=optimizer, clip=0.5, z_loss=0.01)
+        for rule in ("sp", "mup-tp5-table9")
+    ]
+    shape, state = initial_state(runs)
+    one_graph = partial(torch.compile, fullgraph=True, dynamic=False, backend="eager")
+    step, settings = stack_step(template(shape), shape, one_graph), stack_settings(runs)
+    losses = []
+    for number in range(2):
+        tokens = random_tokens(runs[0].model, 4, number).expand(2, -1, -1)
+        losses.append(step(state, settings, stack_clock(runs, number), tokens)[1].clone())
+    torch.testing.assert_close(torch.stack(losses), trained(runs, 2)[0], rtol=0, atol=1e-12)

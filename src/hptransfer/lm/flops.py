@@ -15,6 +15,8 @@ def forward_flops(model: ModelConfig) -> float:
     (not halved for the causal mask: the explicit product computes the masked half too).
     """
     matrices = sum(math.prod(t.shape) for t in tensor_layout(model) if t.role in ("hidden", "readout"))
+    if model.tied:  # the readout is a product all the same
+        matrices += model.vocab * model.width
     attention = 2 * model.depth * model.context * model.width
     return 2.0 * (matrices + attention)
 
