@@ -5,11 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hptransfer.lm.fused import fused_attention
+
 # Shapes in names: B sequences, T tokens, H heads, G key-value heads, K head dimension.
 
 
 def causal_attention(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, mask_TT: Tensor, scale: Tensor
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    mask_TT: Tensor,
+    scale: Tensor,
+    fused: bool = False,
 ) -> Tensor:
     """softmax(scale x q k + mask) v, [B, H, T, K].
 
@@ -19,11 +26,13 @@ def causal_attention(
         v_BGTK: values.
         mask_TT: 0 where a token may look, -inf where not.
         scale: factor on the logits, zero-dimensional.
+        fused: in one kernel that never holds [T, T]; else spelled out, faster on a CPU at short contexts.
     """
     shared = q_BHTK.shape[-3] // k_BGTK.shape[-3]
     if shared > 1:
         k_BGTK, v_BGTK = (x.repeat_interleave(shared, dim=-3) for x in (k_BGTK, v_BGTK))
-    # Spelled out because vmap has no rule for CPU flash attention and would fall back to a slow loop.
+    if fused:
+        return fused_attention(q_BHTK, k_BGTK, v_BGTK, scale)
     logits_BHTT = (q_BHTK * scale) @ k_BGTK.transpose(-2, -1) + mask_TT
     return torch.softmax(logits_BHTT, dim=-1) @ v_BGTK
 

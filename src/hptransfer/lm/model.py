@@ -21,8 +21,9 @@ class Block(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, fused: bool = False) -> None:
         super().__init__()
+        self.fused = fused
         width, hidden, biases = config.width, config.hidden, "hidden" in config.biases
         self.activation: Activation = config.activation
         self.heads, self.key_heads = config.query_heads, config.key_heads
@@ -55,24 +56,29 @@ class Block(nn.Module):
             q, k = self.query_norm(q), self.key_norm(k)
         if self.rope:
             q, k = rotate(q, self.cos, self.sin), rotate(k, self.cos, self.sin)
-        out_BHTK = causal_attention(q, k, v, mask_TT, scale)
+        out_BHTK = causal_attention(q, k, v, mask_TT, scale, self.fused)
         projected_BTD: Tensor = self.projection(out_BHTK.transpose(-3, -2).flatten(-2))
         return projected_BTD
 
 
 class Decoder(nn.Module):
-    """Decoder language model; its initial weights come from `init.initial_weights`, not from here."""
+    """Decoder language model; its initial weights come from `init.initial_weights`, not from here.
+
+    Arguments:
+        config: its shape and options.
+        fused: whether attention is one kernel, see `hptransfer.lm.fused`; not seen by probes.
+    """
 
     mask_TT: Tensor
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, fused: bool = False) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(config.vocab, config.width)
         self.position_embedding = (
             nn.Embedding(config.context, config.width) if config.positions == "learned" else None
         )
         self.embedding_norm = Norm(config, config.width) if config.embedding_norm else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(Block(config, fused) for _ in range(config.depth))
         self.norm = Norm(config, config.width)
         self.readout = nn.Linear(config.width, config.vocab, bias="readout" in config.biases)
         if config.tied:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from hptransfer.lm.config import RunSpec
-from hptransfer.lm.device import move
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.model import Decoder
@@ -38,9 +37,17 @@ def initial_state(runs: Sequence[RunSpec]) -> tuple[Shape, RunState]:
     return shape, RunState(weights, initial_moments(shape, weights), alive)
 
 
-def template(shape: Shape, device: str = "cpu") -> Decoder:
-    """The decoder whose forward pass is called with a run's weights; its own are not used."""
-    return Decoder(shape.model).to(device, getattr(torch, shape.train.dtype))
+def template(shape: Shape, device: str = "cpu", fused: bool | None = None) -> Decoder:
+    """The decoder whose forward pass is called with a run's weights; its own are not used.
+
+    Args:
+        shape: of the runs.
+        device: of its tables (mask, rotations).
+        fused: whether attention is one kernel; default: on CUDA, but for float64, which has none there.
+    """
+    if fused is None:
+        fused = device.startswith("cuda") and shape.train.dtype != "float64"
+    return Decoder(shape.model, fused).to(device, getattr(torch, shape.train.dtype))
 
 
 @lru_cache(maxsize=SHAPES)
@@ -72,15 +79,3 @@ def compiler_found(device: str = "cpu") -> bool:
         warnings.warn("no C++ compiler found: training runs eager, about half as fast", stacklevel=2)
         return False
     return True
-
-
-__all__ = [
-    "SHAPES",
-    "compiler",
-    "compiler_found",
-    "initial_state",
-    "move",
-    "stack_key",
-    "step_of",
-    "template",
-]

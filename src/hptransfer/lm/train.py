@@ -108,9 +108,8 @@ class _Training:
             "initial": np.full(len(runs), np.nan),
         }
         self.step, self.wall_s, self.resumed_at = 0, 0.0, 0
-        self.prober = (
-            Prober(runs, self.shape, self.settings, self.model, plan.corpus) if first.probes else None
-        )
+        seen = template(self.shape, plan.device, fused=False)  # probes look at attention spelled out
+        self.prober = Prober(runs, self.shape, self.settings, seen, plan.corpus) if first.probes else None
         self.state: RunState = self._resumed(state)
         static(self.state, plan.device)
         self.since = self.written = time.perf_counter()
