@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hptransfer.lm.plain import Config, filled
 
@@ -15,6 +16,19 @@ Positions = Literal["learned", "rope"]
 Activation = Literal["gelu", "relu", "relu2", "swiglu"]
 
 _ALTERNATIVES = {"heads": (4, "head_dim")}
+
+
+def _named_or_positive(*names: str) -> BeforeValidator:
+    """A check that a value is one of some names or a positive number."""
+
+    def check(value: object) -> str | float:
+        if isinstance(value, str) and value in names:
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+            return float(value)
+        raise ValueError(f"it must be {', '.join(names)} or a positive number, but got {value!r}")
+
+    return BeforeValidator(check)
 
 
 class ModelConfig(Config):
@@ -39,13 +53,13 @@ class ModelConfig(Config):
     embedding_norm: bool = False  # norm of the embedding, before the first block
     tied: bool = False  # whether the readout is the token embedding
     # Factor on attention logits: the rule's; 1/sqrt(d), 1/d whatever the rule (d: head dimension); a number.
-    attention_scale: Literal["rule", "sqrt_d", "d"] | float = "rule"
+    attention_scale: Annotated[str | float, _named_or_positive("rule", "sqrt_d", "d")] = "rule"
     embedding_std: float = Field(1.0, gt=0)  # init std of token and position embeddings, at the base width
     residual_init: Literal["depth", "plain"] = "depth"  # residual projections' std / sqrt(2 depth), or not
     zero_query_init: bool = False  # whether queries start at zero
     # Init std of the readout, a rule's multiplier included: the rule's; 1/sqrt(n), 1/n whatever the rule (n:
     # width); zero; a number.
-    readout_init: Literal["rule", "sqrt_n", "n", "zero"] | float = "rule"
+    readout_init: Annotated[str | float, _named_or_positive("rule", "sqrt_n", "n", "zero")] = "rule"
 
     @model_validator(mode="before")
     @classmethod
@@ -66,10 +80,6 @@ class ModelConfig(Config):
                 f"readout_init must be 'rule' where tied is true (embedding_std counts), but got "
                 f"{self.readout_init!r}"
             )
-        for name in ("attention_scale", "readout_init"):
-            value = getattr(self, name)
-            if isinstance(value, float) and not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be a positive number where it is one, but got {value:g}")
         return self
 
     def _check_heads(self) -> None:
