@@ -11,6 +11,7 @@ from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import guarded
 from hptransfer.cli.fit import fit
 from hptransfer.cli.plan import plan
+from hptransfer.cli.runs import app as runs_app
 from hptransfer.cli.serve import serve
 from hptransfer.cli.study import demo, report, run
 from hptransfer.cli.table import table
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (demo, plan, run, watch, serve, fit, report, table, coord_check):
     app.command(name=command.__name__.replace("_", "-"))(guarded(command))
+app.add_typer(runs_app, name="runs")
 
 
 def _print_version(wanted: bool) -> None:

@@ -128,10 +128,10 @@ def best_move(space: Space, info: Information, state: Brackets, goal: Goal, open
     total = float(np.einsum("ci,ij,cj->", asked, covariance, asked))
     overhead = OVERHEAD * space.cost.max()
     moves: list[Move] = []
-    for key, runs in info.count.items():
-        if runs < space.seeds and info.informative(key) and key[0] in state.done:
-            gain = info.gains(asked, covariance, key) / total
-            moves.append((gain / float(space.cost[key[0]] + overhead), info.variant, [key]))
+    free = [key for key, runs in info.count.items() if runs < space.seeds and key[0] in state.done]
+    for key in [key for key in free if info.informative(key)] or free:
+        gain = info.gains(asked, covariance, key) / total
+        moves.append((gain / float(space.cost[key[0]] + overhead), info.variant, [key]))
     if state.next is not None and not opened:
         keys = [(state.next[1], place) for place in state.first]
         scales = len(state.done)

@@ -1,0 +1,149 @@
+"""`hptransfer runs`: studies that were run, listed, exported, merged, compared, logged elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hptransfer.cli.errors import guarded
+from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.plan import table
+
+if TYPE_CHECKING:
+    from hptransfer.quantify.result import TransferFit
+
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
+app = typer.Typer(help="Studies that were run: list, export, merge, compare, log.", no_args_is_help=True)
+
+
+def list_(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that studies lie in.")] = Path("runs"),
+) -> None:
+    """List the studies in a folder and below it.
+
+    Example: hptransfer runs list
+    """
+    from hptransfer.sweep.export import studies
+
+    found = studies(root)
+    if not found:
+        typer.echo(f"no study in {root}")
+        return
+    head = ("folder", "study", "done", "diverged", "failed", "FLOPs", "last session (UTC)")
+    rows = [
+        (
+            str(s.folder), s.name, f"{s.done}", f"{s.diverged}", f"{s.failed}",
+            f"{s.flops:.3g}", (s.last or "").replace("T", " ").removesuffix("+00:00"),
+        )
+        for s in found
+        if s.trouble is None
+    ]  # fmt: skip
+    if rows:
+        table(head, rows)
+    for s in found:
+        if s.trouble is not None:
+            typer.echo(f"{s.folder}: {s.trouble}", err=True)
+
+
+def export(
+    folders: Folders,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .csv or .parquet file.")],
+) -> None:
+    """Write the runs of one or several studies as one table.
+
+    Example: hptransfer runs export runs/demo --to demo.parquet
+    """
+    from hptransfer.sweep.export import export as write
+
+    check_outputs([to])
+    typer.echo(f"wrote {write(folders, to)} runs to {to}")
+
+
+def merge(
+    folders: Folders,
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the merged study.")],
+) -> None:
+    """Put the runs of several studies into one, where they differ only in what they swept.
+
+    Example: hptransfer runs merge runs/first runs/second --into runs/both
+    """
+    from hptransfer.sweep.merge import merge as put_together
+
+    count = put_together(folders, into)
+    typer.echo(f"merged {count} runs into {into}; `hptransfer report {into}` reports them")
+
+
+def compare(
+    folders: Folders,
+    target: Annotated[
+        list[float] | None, typer.Option(metavar="N", help="Scale to predict at; may be repeated.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Write the report of all as a page.")
+    ] = None,
+) -> None:
+    """Fit several studies side by side: every variant of each, and the differences that are settled.
+
+    Example: hptransfer runs compare runs/step runs/tpp --target 4096
+    """
+    from hptransfer.quantify import quantify
+    from hptransfer.report.tables import print_summary
+    from hptransfer.sweep.export import together
+
+    check_outputs([html])
+    fit = quantify(together(folders), targets=target or (), coordinates="sp")
+    print_summary(fit)
+    _differences(fit)
+    if html is not None:
+        fit.to_html(html)
+        typer.echo(f"wrote {html}")
+
+
+def _differences(fit: TransferFit) -> None:
+    """Paired differences of what every variant has, to the first variant."""
+    from hptransfer.quantify import compare as pair
+
+    first, *rest = fit.variants
+    rows = []
+    for name in rest:
+        for metric, found in pair(fit, name, first).items():
+            if metric in ("drift", "kappa", "R_n", "E_hp") and found.value is not None:
+                limits = (
+                    "" if found.low is None or found.high is None else f"{found.low:.3g} to {found.high:.3g}"
+                )
+                rows.append((name, metric, f"{found.value:.3g}", limits))
+    if rows:
+        typer.echo(f"\nDifferences from {first}, with 95% intervals from paired draws")
+        table(("variant", "metric", "difference", "interval"), rows)
+
+
+def log(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
+    to: Annotated[str, typer.Option("--to", metavar="tensorboard|wandb|mlflow", help="Where to.")],
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="PATH", help="Where its client keeps files.")
+    ] = None,
+) -> None:
+    """Log the loss curves of a study's runs through the client of TensorBoard, W&B or MLflow.
+
+    Runs that were logged there are not logged again; also while the study runs.
+
+    Example: hptransfer runs log runs/demo --to tensorboard
+    """
+    from hptransfer.sweep.curves import log_curves
+
+    typer.echo(f"logged {log_curves(folder, to, into)} runs to {to}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "export": export,
+    "merge": merge,
+    "compare": compare,
+    "log": log,
+}
+for name, command in COMMANDS.items():
+    app.command(name=name)(guarded(command))

@@ -1,0 +1,181 @@
+"""Curves: the loss curves of a study in TensorBoard, W&B or MLflow, through their own clients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.sweep.schema import MEMBERS
+from hptransfer.sweep.store import Store
+
+# One run: its name, its settings, its (step, training loss), its results.
+Log = Callable[[str, Mapping[str, Any], list[tuple[int, float]], Mapping[str, float]], None]
+
+
+def log_curves(folder: Path, to: str, into: Path | None = None) -> int:
+    """Log every finished run of a study that was not logged there before.
+
+    What was logged is noted in the study's folder (`logged-TO.txt`), a line a run, so that the same call
+    after more runs have finished logs those alone.
+
+    Arguments:
+        folder: of the study.
+        to: `tensorboard`, `wandb` or `mlflow`.
+        into: where the client keeps its files: TensorBoard's log folder (default: FOLDER/tensorboard), W&B's
+            (default: its own), MLflow's database (default: the tracking server that MLFLOW_TRACKING_URI
+            names, else FOLDER/mlflow.db).
+
+    Returns:
+        Runs logged now.
+
+    Raises:
+        StoreError: the study cannot be read; MissingExtraError: the client is not installed.
+        HPTransferError: there is no such client, or it refuses.
+    """
+    if to not in CLIENTS:
+        raise HPTransferError(f"curves can be logged to {', '.join(CLIENTS)}, but got {to!r}")
+    note = folder / f"logged-{to}.txt"
+    logged = set(note.read_text().split()) if note.exists() else set()
+    runs = [run for run in _runs(folder) if run[2].run_id not in logged]
+    log = CLIENTS[to](folder, into)
+    for name, run, record in runs:
+        results = {"loss": record.loss, "initial_loss": record.initial_loss or math.nan}
+        log(name, settings(run), list(record.curve), {k: v for k, v in results.items() if math.isfinite(v)})
+        _note(note, record.run_id)
+    return len(runs)
+
+
+def settings(run: RunSpec) -> dict[str, Any]:
+    """A run's spec, flat: `model.width`, `train.steps`, ..."""
+    out: dict[str, Any] = {}
+    for key, value in run.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            out |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            out[key] = value
+    return out
+
+
+def _runs(folder: Path) -> Iterator[tuple[str, RunSpec, RunRecord]]:
+    """Name, spec and record of every finished run that is the study's, smallest width and LR first."""
+    with Store(folder, read_only=True) as store:
+        places = {row[0]: dict(zip(MEMBERS, row, strict=False)) for row in store.rows()}
+        runs = [pair for pair in store.runs() if pair[1].run_id in places and pair[1].status != "failed"]
+    for run, record in sorted(runs, key=lambda pair: (pair[0].model.width, pair[0].lr, pair[0].seed)):
+        place = places[record.run_id]
+        name = f"{place['variant']} width={place['width']} lr={place['lr_mup']:.4g} seed={place['seed']}"
+        yield name, run, record
+
+
+def _note(path: Path, run_id: str) -> None:
+    try:
+        with path.open("a") as file:
+            file.write(f"{run_id}\n")
+    except OSError as error:
+        raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from None
+
+
+def _tensorboard(folder: Path, into: Path | None) -> Log:
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ImportError:
+        raise MissingExtraError("log", "logging to TensorBoard") from None
+
+    root = into or folder / "tensorboard"
+
+    def log(
+        name: str, config: Mapping[str, Any], curve: list[tuple[int, float]], results: Mapping[str, float]
+    ) -> None:
+        writer = EventFileWriter(str(root / name.replace(" ", "_")))
+        last = max((step for step, _ in curve), default=0)
+        points = [("train/loss", step, loss) for step, loss in curve]
+        points += [(f"final/{key}", last, value) for key, value in results.items()]
+        text = "\n".join(f"    {key}: {value}" for key, value in config.items())
+        for tag, step, value in points:
+            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+            writer.add_event(Event(step=step, summary=summary))
+        tensor = TensorProto(dtype="DT_STRING", string_val=[text.encode()])
+        kind = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+        spec = Summary.Value(tag="spec", tensor=tensor, metadata=kind)
+        writer.add_event(Event(summary=Summary(value=[spec])))
+        writer.close()
+
+    return log
+
+
+def _wandb(folder: Path, into: Path | None) -> Log:
+    try:
+        import wandb
+    except ImportError:
+        raise MissingExtraError("log", "logging to W&B") from None
+
+    def log(
+        name: str, config: Mapping[str, Any], curve: list[tuple[int, float]], results: Mapping[str, float]
+    ) -> None:
+        try:
+            run = wandb.init(
+                project=folder.resolve().name,
+                name=name,
+                config=dict(config),
+                dir=None if into is None else str(into),
+                settings=wandb.Settings(silent=True),
+            )
+        except wandb.errors.Error as error:
+            raise HPTransferError(f"W&B refused: {' '.join(str(error).split())}") from None
+        for step, loss in curve:
+            run.log({"train/loss": loss}, step=step)
+        run.summary.update(dict(results))
+        run.finish()
+
+    return log
+
+
+def _mlflow(folder: Path, into: Path | None) -> Log:
+    import os
+
+    try:
+        from mlflow.entities import Metric, Param
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError:
+        raise MissingExtraError("log", "logging to MLflow") from None
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if into is not None or uri is None:
+        uri = f"sqlite:///{(into or folder / 'mlflow.db').absolute()}"
+    client = MlflowClient(tracking_uri=uri)
+    experiment = folder.resolve().name
+    with suppress(MlflowException):
+        client.create_experiment(experiment)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise HPTransferError(f"MLflow must give an experiment, but has none named {experiment!r}")
+
+    def log(
+        name: str, config: Mapping[str, Any], curve: list[tuple[int, float]], results: Mapping[str, float]
+    ) -> None:
+        run = client.create_run(found.experiment_id, run_name=name).info.run_id
+        last = max((step for step, _ in curve), default=0)
+        metrics = [Metric("train/loss", loss, 0, step) for step, loss in curve if math.isfinite(loss)]
+        metrics += [Metric(key, value, 0, last) for key, value in results.items()]
+        params = [Param(key, str(value)) for key, value in config.items()]
+        for start in range(0, max(len(metrics), len(params)), 90):  # MLflow takes 100 parameters at a time
+            part = slice(start, start + 90)
+            client.log_batch(run, metrics=metrics[part], params=params[part])
+        client.set_terminated(run)
+
+    return log
+
+
+CLIENTS: Mapping[str, Callable[[Path, Path | None], Log]] = {
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+}

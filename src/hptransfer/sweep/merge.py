@@ -1,0 +1,133 @@
+"""Merge: the runs of several studies in one, without training any again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hptransfer.errors import SpecError
+from hptransfer.sweep.planner import plan
+from hptransfer.sweep.provenance import provenance
+from hptransfer.sweep.runs import member
+from hptransfer.sweep.store import Store
+from hptransfer.sweep.study import StudySpec, parse_study
+
+UNITED = ("variants", "widths", "seeds", "weight_decays", "targets")  # lists: the merged study has all
+_APART = ("name", "workers", "executor", "stack", "compile", "lr", "base_width", *UNITED)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        spec: of the merged study.
+        taken: finished runs that came in.
+        known: finished runs that were there already, or in an earlier source.
+        planned: runs of the merged study that nobody has trained; they are at the next start.
+    """
+
+    spec: StudySpec
+    taken: int
+    known: int
+    planned: int
+
+
+def merge(target: Path, sources: Sequence[Path]) -> Merged:
+    """Take the runs of other studies into one.
+
+    The merged study has every variant, width, seed and weight decay of all; their grids must lie on one
+    lattice, and all else must agree. A finished run that is there already stays as it is.
+
+    Arguments:
+        target: folder of a study, or of none yet.
+        sources: folders of studies; they are only read.
+
+    Raises:
+        SpecError: the studies do not fit together. StoreError: a store cannot be read or written.
+    """
+    stores = [Store(folder, read_only=True) for folder in sources]
+    try:
+        with Store(target) as store:
+            specs = [parse_study(s.spec(), where=f"the spec in {s.path}") for s in (*_begun(store), *stores)]
+            spec = united(specs)
+            store.begin(spec.model_dump(mode="json"), provenance(spec))
+            taken = known = 0
+            for source in stores:
+                have = store.losses()
+                pairs = [(run, r) for run, r in source.runs() if r.status != "failed"]
+                new = [(run, r) for run, r in pairs if r.run_id not in have]
+                store.add(f"merged from {source.path.parent.name}", new)
+                taken, known = taken + len(new), known + len(pairs) - len(new)
+            return Merged(spec, taken, known, _place(store, spec))
+    finally:
+        for source in stores:
+            source.close()
+
+
+def united(specs: Sequence[StudySpec]) -> StudySpec:
+    """One spec that asks for the runs of all.
+
+    Raises:
+        SpecError: they do not fit together.
+    """
+    first, *others = (spec.model_dump(mode="json") for spec in specs)
+    bases = [spec.base for spec in specs]
+    for number, other in enumerate(others, 1):
+        for key in first:
+            if key not in _APART and first[key] != other[key]:
+                raise SpecError(
+                    f"studies that are merged must agree in `{key}`, but {specs[0].name} has "
+                    f"{_short(first[key])} and {specs[number].name} has {_short(other[key])}"
+                )
+        if bases[number] != bases[0]:
+            raise SpecError(
+                f"studies that are merged must have one base width, but {specs[0].name} has {bases[0]} and "
+                f"{specs[number].name} has {bases[number]}"
+            )
+        if (first["weight_decays"] is None) != (other["weight_decays"] is None):
+            raise SpecError("studies that are merged must all list `weight_decays`, or none of them")
+    plain = {**first, "base_width": bases[0], "lr": _grid(specs)}
+    for key in UNITED:
+        lists = [list(plain[key] or ()), *(list(other[key] or ()) for other in others)]
+        plain[key] = list(dict.fromkeys(value for values in lists for value in values)) or first[key]
+    return parse_study(plain, where="the merged spec")
+
+
+def _grid(specs: Sequence[StudySpec]) -> dict[str, Any]:
+    """The grid from the lowest to the highest LR of all, where they lie on one lattice."""
+    low = min(spec.lr.low for spec in specs)
+    high = max(spec.lr.high for spec in specs)
+    lowest = next(spec for spec in specs if spec.lr.low == low)
+    for spec in specs:
+        same = (spec.lr.factor, spec.lr.coordinates) == (lowest.lr.factor, lowest.lr.coordinates)
+        base = spec.base
+        on = {
+            lowest.lr_at(k, base, lowest.lr.coordinates) for k in range(lowest.lr.count + spec.lr.count + 200)
+        }
+        if not same or spec.lr.low not in on:
+            raise SpecError(
+                f"the grids of studies that are merged must lie on one lattice, but {lowest.name} has "
+                f"{low:g} x {lowest.lr.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
+            )
+    return {**lowest.lr.model_dump(mode="json"), "low": low, "high": high}
+
+
+def _begun(store: Store) -> list[Store]:
+    """The target, where it holds a study already."""
+    return [store] if store.sessions() else []
+
+
+def _place(store: Store, spec: StudySpec) -> int:
+    """Give every run its place in the merged study; how many are yet to be trained."""
+    losses = store.losses()
+    stacks = plan(spec, losses)
+    store.place(member(spec, stack.round, run) for stack in stacks for run in stack.runs)
+    return sum(run.run_id not in losses for stack in stacks for run in stack.runs)
+
+
+def _short(value: object) -> str:
+    text = repr(dict(value) if isinstance(value, Mapping) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
