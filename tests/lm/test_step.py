@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.rule import forward_scales, group_settings
 from hptransfer.lm.settings import stack_clock, stack_settings
 from hptransfer.lm.step import RunSettings, Weights, run_gradient, run_logits, sequence_losses, stack_step
-from hptransfer.lm.train import initial_state, stack_key, template
+from hptransfer.lm.train import initial_state, stack_key, template, train_stack
 
 
 def run_of(
@@ -187,3 +188,28 @@ def test_a_step_is_one_graph(optimizer: str) -> None:
         tokens = random_tokens(runs[0].model, 4, number).expand(2, -1, -1)
         losses.append(step(state, settings, stack_clock(runs, number), tokens)[1].clone())
     torch.testing.assert_close(torch.stack(losses), trained(runs, 2)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr"), [("adamw", 0.01), ("adam", 0.01), ("sgd", 0.5), ("lion", 0.002), ("muon", 0.01)]
+)
+def test_a_run_on_text_takes_its_budget_and_learns(tiny: RunSpec, optimizer: str, lr: float) -> None:
+    train = TrainConfig(
+        optimizer=optimizer,
+        schedule="cosine",
+        tokens_per_param=0.08,
+        batch_size=4,
+        accumulation=2,
+        clip=1.0,
+        dtype="float64",
+    )
+    model = ModelConfig(
+        width=16, depth=1, head_dim=8, context=12, vocab=280, positions="rope", norm="rmsnorm"
+    )
+    run = tiny.model_copy(update={"train": train, "model": model, "lr": lr, "rule": "mup"})
+    (record,) = train_stack([run], compiled=False)
+    assert len(record.curve) == run.steps == math.ceil(0.08 * record.params / 48)
+    assert record.tokens == run.steps * 48
+    assert record.status == "done"
+    assert record.initial_loss is not None
+    assert record.loss < record.initial_loss - 0.3
