@@ -122,7 +122,7 @@ class SlurmExecutor:
                 with suppress(OSError):
                     (self._spool / "arrays" / name).unlink()
             for index, state in tasks.items():
-                if state.alive and self._owner(stacks[index]) == name:
+                if state.alive and self._owner(stacks[index]) == name and not self._at_fault(stacks[index]):
                     found[stacks[index]] = (name, index)
         return found
 
@@ -131,6 +131,11 @@ class SlurmExecutor:
             return (self._spool / f"{stack_id}.owner").read_text()
         except OSError:
             return ""
+
+    def _at_fault(self, stack_id: str) -> bool:
+        """Whether its task has given up, though Slurm may not know yet that it is over."""
+        fault = _read(self._spool / f"{stack_id}.fault")
+        return fault is not None and fault.get("array") == self._owner(stack_id)
 
     def _watch(self) -> None:
         """Submit what is new, pass on what has arrived, and now and then ask Slurm for the rest."""
