@@ -27,7 +27,7 @@ def decide(
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
     # The law is judged on one scale held out, the largest, whatever more was held out.
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
-    where = f"at scale {scale[-1]:g}"
+    where = f"at {landscape.columns.scale} {scale[-1]:g}"
     keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings)}"
     text = f"{keeping}; extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:

@@ -21,6 +21,9 @@ FLAGS: dict[str, str] = {
     "below_observed": "the fitted minimum lies below every run by more than the noise allows: rejected",
     "bend": "the optimum's law bends in log-log by more than the intervals allow: a straight extrapolation "
     "is not safe",
+    "by_law": "the value shown is what the other scales' law says within the bounds found here",
+    "const": "the law is a constant, so its exponent is 0 by choice of the family",
+    "diverged": "the value lies where runs diverged",
     "duplicates": "identical rows were found and kept once",
     "edge_censored": "an optimum beyond the edge of its grid entered the law as a bound, not as a point",
     "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
@@ -43,7 +46,7 @@ FLAGS: dict[str, str] = {
     "own_shape": "the basin at this scale does not have the shape of the others and is fitted more freely",
     "thin": "too few finished runs near the optimum to fit a basin",
     "too_few_scales": "too few scales to leave one out",
-    "two_minima": "the loss has two separate minima; the deeper one is taken",
+    "two_minima": "the loss has two separate minima; the one by the other scales' line is taken, or the deeper",
     "wider_than_grid": "the near-optimal band reaches beyond what was looked at",
 }
 
