@@ -46,7 +46,7 @@ FLAGS: dict[str, str] = {
     "own_shape": "the basin at this scale does not have the shape of the others and is fitted more freely",
     "thin": "too few finished runs near the optimum to fit a basin",
     "too_few_scales": "too few scales to leave one out",
-    "two_minima": "the loss has two separate minima; the one by the other scales' line is taken, or the deeper",
+    "two_minima": "the loss has two minima; the one by the other scales' law is taken, else the deeper",
     "wider_than_grid": "the near-optimal band reaches beyond what was looked at",
 }
 
