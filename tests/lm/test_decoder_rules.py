@@ -107,6 +107,13 @@ def test_every_rule_trains_as_hpt_scale_has_it(rule: str, family: str) -> None:
     torch.testing.assert_close(losses[:, 0].tolist(), scaled_loop(run), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("rule", ["u-mup", "completep", "depth-mup"])
+def test_decay_in_mup_convention_under_depth_rules(rule: str) -> None:
+    run = run_of(rule, deep=True, weight_decay=0.1, decay_kind="mup")
+    losses, _ = trained([run], STEPS)
+    torch.testing.assert_close(losses[:, 0].tolist(), scaled_loop(run), rtol=0, atol=1e-9)
+
+
 VARIETIES: dict[str, dict[str, Any]] = {
     "tied": {"model": {"tied": True, "embedding_std": 0.2}},
     "biases": {"model": {"biases": ("hidden", "norm", "readout"), "gains": "scalar"}},
@@ -189,9 +196,12 @@ def test_muon_takes_the_hidden_matrices_and_no_exponents_of_theirs() -> None:
 
 
 def test_muon_groups_agree_with_hpt_scale() -> None:
-    run = run_of("mup", optimizer="muon", weight_decay=0.1)
+    run = run_of("depth-mup", optimizer="muon", weight_decay=0.1, deep=True)
     model, base = built(run)
-    scaling = hpt.scale(model, base=base, rule="mup", coordinates="mup", attention={"": "scaling"})
+    residual = ["blocks.*.projection", "blocks.*.mlp_out"]
+    scaling = hpt.scale(
+        model, base=base, rule="depth-mup", coordinates="mup", attention={"": "scaling"}, residual=residual
+    )
     eta = run.lr * 2
     muon = scaling.muon_groups(model, lr=eta, weight_decay=0.1, adjust="match_rms_adamw")
     rest = scaling.param_groups(model, lr=eta, weight_decay=0.1, matrices=False)

@@ -87,8 +87,9 @@ def group_settings(run: RunSpec) -> dict[str, GroupSettings]:
 
 def _group(run: RunSpec, rule: Rule, group: str) -> GroupSettings:
     role: Role = group.removeprefix("blocks.")  # type: ignore[assignment]
-    factors = _factors(run, rule, role, group != role)
-    lr = _peak_lr(run, role, factors.lr)
+    deep = rule.depth.get(role, Exponents()) if group != role else Exponents()
+    factors = _factors(run, rule, role, deep)
+    lr = _peak_lr(run, role, factors.lr, run.depth_ratio**deep.lr)
     return GroupSettings(
         init=factors.init,
         multiplier=factors.multiplier,
@@ -98,10 +99,9 @@ def _group(run: RunSpec, rule: Rule, group: str) -> GroupSettings:
     )
 
 
-def _factors(run: RunSpec, rule: Rule, role: Role, in_block: bool) -> RoleSettings:
-    """The rule's factors for the width ratio and, in a block, for the depth ratio."""
+def _factors(run: RunSpec, rule: Rule, role: Role, deep: Exponents) -> RoleSettings:
+    """The rule's factors for the width ratio times those for the depth ratio."""
     width = role_settings(rule, role, run.width_ratio)
-    deep = rule.depth.get(role, Exponents()) if in_block else Exponents()
     d = run.depth_ratio
     return RoleSettings(
         init=width.init * d**deep.init,
@@ -112,11 +112,12 @@ def _factors(run: RunSpec, rule: Rule, role: Role, in_block: bool) -> RoleSettin
     )
 
 
-def _peak_lr(run: RunSpec, role: Role, factor: float) -> float:
+def _peak_lr(run: RunSpec, role: Role, factor: float, by_depth: float) -> float:
     """Of a role: eta x the rule's factor; of Muon's matrices: eta in muP coordinates x Muon's own width rule.
 
     An orthogonalised update's spectral norm is free of width under `original`, so its LR stays; under
-    `match_rms_adamw` it grows like sqrt(width), so its LR falls like m**-1/2.
+    `match_rms_adamw` it grows like sqrt(width), so its LR falls like m**-1/2. The rule's factor for depth
+    counts, because an update of fixed length adds up over blocks as Adam's does.
     """
     train = run.train
     eta = run.lr * train.lr_batch_factor
@@ -125,7 +126,7 @@ def _peak_lr(run: RunSpec, role: Role, factor: float) -> float:
     if role != _MATRICES:
         return eta * factor * train.adamw_lr
     power = 1.0 if train.muon_adjust == "original" else 0.5
-    return eta * math.pow(run.width_ratio, power)
+    return eta * math.pow(run.width_ratio, power) * by_depth
 
 
 def _decay(run: RunSpec, role: Role, factor: float, lr: float) -> float:

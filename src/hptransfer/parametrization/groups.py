@@ -101,7 +101,7 @@ def muon_groups(
                 "hpt.without_multipliers(rule)"
             )
         longest = max(plan.tensor.shape) / max(plan.tensor.base_shape)
-        factor = longest**-0.5 if adjust == "match_rms_adamw" else 1.0
+        factor = (longest**-0.5 if adjust == "match_rms_adamw" else 1.0) * _depth_lr(scaling, plan)
         wanted[plan.name] = Expected("muon", lr * factor, weight_decay, None)
     if not wanted:
         raise RuleError("Muon must have hidden matrices to train, but the model has none of two dimensions")
@@ -138,7 +138,13 @@ def _decay_factor(scaling: Scaling, plan: TensorPlan, decay: Decay, lr: float) -
     if decay == "independent":
         return 1 / lr
     mup = in_coordinates(scaling.rule, "mup")
-    return 1 / role_settings(mup, plan.role, plan.tensor.ratio, scaling.ratio).lr
+    return 1 / (role_settings(mup, plan.role, plan.tensor.ratio, scaling.ratio).lr * _depth_lr(scaling, plan))
+
+
+def _depth_lr(scaling: Scaling, plan: TensorPlan) -> float:
+    """The factor that the model's depth puts on a tensor's LR, whatever its optimizer."""
+    deep = scaling.rule.depth.get(plan.role) if plan.tensor.block else None
+    return 1.0 if deep is None else float(scaling.depth_ratio**deep.lr)
 
 
 def _eps_factor(scaling: Scaling, plan: TensorPlan, eps_rule: Eps) -> float:
