@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.dynamics.studies import simulated
 
+from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.quantify.result import TransferFit
 from hptransfer.report.html import write_html
 
@@ -52,9 +54,9 @@ def browser() -> Iterator[Any]:
 def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
     pages = []
 
-    def open_page(fit: TransferFit, width: int = 1280) -> Visit:
+    def open_page(fit: TransferFit, width: int = 1280, study: StudyDynamics | None = None) -> Visit:
         path = tmp_path / "report.html"
-        write_html(fit, path)
+        write_html(fit, path, study=study)
         page = browser.new_page(viewport={"width": width, "height": 900})
         pages.append(page)
         seen = Visit(page)
@@ -89,8 +91,8 @@ def test_opens_offline_and_draws_every_figure(
 ) -> None:
     seen = visit(fit)
     marks = _drawn(seen.page)
-    assert len(marks) == 9
-    assert min(marks) > 5
+    assert len(marks) == 10  # the phase diagram, and three figures of three panels
+    assert min(marks) >= 3
     seen.page.screenshot(path=tmp_path / "report.png", full_page=True, timeout=PATIENCE)
     assert (tmp_path / "report.png").stat().st_size > 50_000
     assert len(seen.requests) <= 2  # the file itself, and its empty icon
@@ -101,7 +103,7 @@ def test_hovering_a_run_shows_it_and_zooming_moves_all_panels(
     visit: Callable[..., Visit], fit: TransferFit
 ) -> None:
     page = (seen := visit(fit)).page
-    plot = page.locator(".plot").first
+    plot = page.locator(".plot[data-figure=basins]").first
     plot.scroll_into_view_if_needed()
     dot = plot.locator(".scatterlayer .points path").nth(4).bounding_box()
     page.mouse.move(dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
@@ -113,7 +115,9 @@ def test_hovering_a_run_shows_it_and_zooming_moves_all_panels(
         "[...document.querySelectorAll('.plot[data-figure=basins]')].map(p => p.layout.xaxis.range.join())"
     )
     before = page.evaluate(ranges)
-    page.evaluate("Plotly.relayout(document.querySelector('.plot'), {'xaxis.range': [-9, -5]})")
+    page.evaluate(
+        "Plotly.relayout(document.querySelector('.plot[data-figure=basins]'), {'xaxis.range': [-9, -5]})"
+    )
     page.wait_for_function(f"new Set({ranges}).size === 1 && ({ranges})[2] === '-9,-5'", timeout=PATIENCE)
     assert before != page.evaluate(ranges)
     _assert_clean(seen)
@@ -136,7 +140,7 @@ def test_paper_gets_panels_that_fit_it(visit: Callable[..., Visit], fit: Transfe
     screen = page.evaluate(widths)
     page.evaluate(f"addEventListener('beforeprint', () => {{ window.paper = {widths}; }})")
     assert len(page.pdf(format="A4")) > 50_000
-    assert set(page.evaluate("window.paper")) == {330}
+    assert set(page.evaluate("window.paper")) == {330, 640}  # panels side by side, and one alone
     page.wait_for_function(f"({widths})[0] === {screen[0]}", timeout=PATIENCE)
     _assert_clean(seen)
 
@@ -156,4 +160,31 @@ def test_poor_data_is_no_error(
 ) -> None:
     seen = visit(request.getfixturevalue(name))
     assert min(_drawn(seen.page)) >= 0
+    _assert_clean(seen)
+
+
+def test_the_dynamics_section_filters_chooses_and_hovers(
+    visit: Callable[..., Visit], make_fit: Callable[..., TransferFit]
+) -> None:
+    names = ("sp wd=0", "sp wd=0.01", "mup wd=0", "mup wd=0.01")
+    study = simulated(variants=dict.fromkeys(names, 0.0))
+    page = (seen := visit(make_fit(names), study=study)).page
+    shown = "document.querySelector('.plot[data-figure=phase]').data.filter(t => t.visible !== false).length"
+    panels = "[...document.querySelectorAll('.panel[data-variant]')].filter(p => !p.hidden).length"
+    every = page.evaluate(panels)
+    assert page.evaluate(shown) == 4
+    page.select_option("form[data-filters=phase] select[name=decay]", "0.01")
+    page.wait_for_function(f"{shown} === 2", timeout=PATIENCE)
+    assert page.evaluate(panels) == every // 2
+    page.select_option("form[data-filters=phase] select[name=decay]", "")
+    page.wait_for_function(f"{shown} === 4", timeout=PATIENCE)
+    dot = page.locator(".plot[data-figure=phase] .scatterlayer .points path").first.bounding_box()
+    page.mouse.move(dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
+    label = page.locator(".plot[data-figure=phase] .hoverlayer .hovertext").first
+    label.wait_for(timeout=PATIENCE)
+    assert "wd=" in label.text_content()
+    heat = "document.querySelector('.plot[data-figure=heat]').data[0].customdata[0][0]"
+    before = page.evaluate(heat)
+    page.select_option("form[data-for=heat] select[name=probe]", label="attention logit max")
+    page.wait_for_function(f"{heat} !== {before}", timeout=PATIENCE)
     _assert_clean(seen)

@@ -225,7 +225,7 @@ def test_many_variants_are_cut_and_counted(make_fit: Callable[..., TransferFit])
     variants = {f"v{i}": replace(fit.variants["a"], name=f"v{i}") for i in range(300)}
     land = replace(fit.landscape, variant=[f"v{i % 300}" for i in range(len(fit.landscape))])
     reader = _read(html.page(replace(fit, variants=variants, landscape=land)))
-    assert sum("data-figure" in attrs for _, attrs in reader.tags) == 3 * 24
+    assert sum("data-figure" in attrs for _, attrs in reader.tags) == 1 + 3 * 24
     assert "The first 24 of 300 variants are drawn" in reader.text
     assert "The first 200 of 300 variants are listed" in reader.text
 

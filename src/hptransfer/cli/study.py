@@ -99,8 +99,10 @@ def _conclude(result: StudyResult) -> None:
     fit.to_json(result.folder / "fit.json")
     if "report.html" in pages:
         from hptransfer.report.html import write_html
+        from hptransfer.sweep.inside import study_dynamics
 
-        write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}")
+        inside = study_dynamics(result.folder)
+        write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
     else:
         typer.echo("report.html needs the `report` extra: pip install 'hptransfer[report]'", err=True)
     typer.echo(f"runs:   {result.csv}")

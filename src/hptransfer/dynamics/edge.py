@@ -213,16 +213,19 @@ class _Surface:
         return Crossing(scale, *(float(2.0**x) for x in (middle, low, high)))
 
     def _root(self, coefficients: FloatArray, shared: FloatArray, n: float, limit: float) -> FloatArray:
-        """log2 eta of the crossing by draw, on a fine grid; -inf or inf where there is none."""
-        grid = np.linspace(*self.reach, 1500)
-        design = _design(
-            np.column_stack([grid, np.full(len(grid), n)]), self.centre, coefficients.shape[1] == 4
-        )
-        above = coefficients @ design.T + shared[:, None] > limit
-        rising = above[:, 1:] & ~above[:, :-1]
-        first = grid[np.argmax(rising, axis=1)]
-        none = np.where(above[:, -1], -np.inf, np.inf)
-        return np.where(rising.any(axis=1), first, none)
+        """log2 eta of the rising crossing by draw; inf: none in reach, -inf: all is beyond."""
+        scale = n - self.centre[1]
+        a = coefficients[:, 0] + coefficients[:, 2] * scale + shared - limit
+        b = coefficients[:, 1]
+        d = coefficients[:, 3] if coefficients.shape[1] == 4 else np.zeros_like(b)
+        inside = b**2 - 4 * d * a
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bent = (-b + np.sqrt(inside)) / (2 * d)  # of the two roots the one where the surface rises
+            root = self.centre[0] + np.where(d == 0, np.where(b > 0, -a / b, np.nan), bent)
+        # Where it does not cross, the value in the middle says on which side it stays.
+        root = np.where(np.isnan(root), np.where(a > 0, -np.inf, np.inf), root)
+        low, high = self.reach
+        return np.where(root > high, np.inf, np.where(root < low, -np.inf, root))
 
 
 def _design(points: FloatArray, centre: FloatArray, square: bool) -> FloatArray:

@@ -10,15 +10,15 @@ from hptransfer.report import format as fmt
 from hptransfer.report import glossary, markup, palette, view, words
 
 
-def opening(fit: TransferFit, heading: str, variants: Sequence[VariantFit]) -> str:
-    """The heading and the answer: verdict, value to use and reason of every variant."""
+def opening(fit: TransferFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
+    """The heading, what comes first, and the answer: verdict, value to use and reason of every variant."""
     items = "\n".join(_answer(fit, v) for v in variants)
     crowd = " crowd" if len(variants) > 6 else ""
     notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.landscape.notes)
     return (
         f'<header>\n<h1 class="user">{escape(heading)}</h1>\n'
         f'<p class="lead user">{escape(words.headline(fit))}</p>\n'
-        f'<p class="extent">{escape(words.extent(fit))}.</p>{notes}\n</header>\n'
+        f'<p class="extent">{escape(words.extent(fit))}.</p>{notes}\n</header>\n{first}'
         f'<section aria-label="The answer">\n<ul class="answer{crowd}">\n{items}\n</ul>\n'
         f"{markup.left_out(fit, variants, 'listed')}</section>"
     )
@@ -101,7 +101,8 @@ def _panels(figure: str, variants: Sequence[VariantFit], quantity: str) -> str:
             why = f'<p class="no-law">No law: {escape(words.no_law(variant))}.</p>'
         label = escape(f"{variant.name}: {_spoken(variant, quantity)}", quote=True)
         items.append(
-            f'<div class="panel"><h3>{escape(variant.name)}</h3>{why}'
+            f'<div class="panel" data-variant="{escape(variant.name, quote=True)}">'
+            f"<h3>{escape(variant.name)}</h3>{why}"
             f'<div class="plot" role="img" data-figure="{figure}" data-panel="{i}" aria-label="{label}">'
             "</div></div>"
         )

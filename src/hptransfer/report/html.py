@@ -10,9 +10,10 @@ from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
+from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.errors import HPTransferError, MissingExtraError
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report import figures, front, sections
+from hptransfer.report import dynamics, figures, front, phase, sections
 
 _MOST_PANELS = 24  # variants drawn; more would make a page nobody reads
 _MOST_ROWS = 200  # variants in the tables
@@ -20,19 +21,26 @@ _MOST_ROWS = 200  # variants in the tables
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def write_html(fit: TransferFit, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def write_html(
+    fit: TransferFit,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    study: StudyDynamics | None = None,
+) -> None:
     """Write the report of a fit as one page that needs no network.
 
     Arguments:
         fit: the result of `quantify`.
         path: the file to write.
         title: heading of the page; the question it answers by default.
+        study: curves and probes of the runs, for the section on dynamics; None leaves it out.
 
     Raises:
         MissingExtraError: plotly is not installed.
         HPTransferError: the file cannot be written.
     """
-    text = page(fit, title=title)
+    text = page(fit, title=title, study=study)
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -40,22 +48,26 @@ def write_html(fit: TransferFit, path: str | os.PathLike[str], *, title: str | N
         raise HPTransferError(f"the report must go to a writable file, but {path}: {reason}") from None
 
 
-def page(fit: TransferFit, *, title: str | None = None) -> str:
+def page(fit: TransferFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
     """The report as a string of HTML; arguments and errors as for `write_html`."""
     columns = fit.landscape.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
     script = _plotly()
     drawn = list(islice(fit.variants.values(), _MOST_PANELS))
     listed = list(islice(fit.variants.values(), _MOST_ROWS))
-    panels = {
+    inside, moving = dynamics.section(study, fit.settings.get("targets") or ()) if study else ("", {})
+    panels: dict[str, object] = {
+        "phase": phase.diagram(listed),
         "basins": figures.basins(fit, drawn),
         "hp": figures.optimum_laws(fit, drawn),
         "loss": figures.loss_laws(fit, drawn),
+        **moving,
     }
     body = "\n".join(
         (
-            front.opening(fit, heading, listed),
+            front.opening(fit, heading, listed, phase.section(listed)),
             front.figures(fit, drawn),
+            inside,
             sections.tables(fit, listed),
             sections.flags(fit, listed),
             sections.definitions(fit),

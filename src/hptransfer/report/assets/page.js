@@ -8,10 +8,43 @@
   const plots = [...document.querySelectorAll(".plot")];
 
   for (const plot of plots) {
-    const panel = figures[plot.dataset.figure][Number(plot.dataset.panel)];
+    const panel = chosen(plot);
     if (touch) panel.layout.dragmode = false; // a finger scrolls the page
     Plotly.newPlot(plot, panel.data, panel.layout, config);
     plot.on("plotly_relayout", (change) => follow(plot, change));
+  }
+
+  // A figure with choices has a panel for each; a panel's key is its own number and what is chosen.
+  function chosen(plot) {
+    const { figure, panel } = plot.dataset;
+    const all = figures[figure];
+    if (Array.isArray(all)) return all[Number(panel)];
+    const form = document.querySelector(`.controls[data-for="${figure}"]`);
+    const key = [panel, ...(form ? [...form.elements].map((choice) => choice.value) : [])];
+    return all[key.filter((part) => part !== undefined).join("|")] || { data: [], layout: {} };
+  }
+  for (const form of document.querySelectorAll(".controls[data-for]")) {
+    form.addEventListener("change", () => {
+      for (const plot of plots.filter((plot) => plot.dataset.figure === form.dataset.for)) {
+        const { data, layout } = chosen(plot);
+        Plotly.react(plot, data, { ...layout, dragmode: touch ? false : undefined }, config);
+      }
+    });
+  }
+
+  // A filter hides what it does not name: traces of the diagram, and panels of such variants elsewhere.
+  for (const form of document.querySelectorAll(".controls[data-filters]")) {
+    form.addEventListener("change", () => {
+      const wanted = [...form.elements].filter((choice) => choice.value);
+      const plot = document.querySelector(`.plot[data-figure="${form.dataset.filters}"]`);
+      const shown = plot.data.map((trace) => wanted.every((c) => trace.meta[c.name] === c.value));
+      Plotly.restyle(plot, { visible: shown });
+      const hidden = new Set(plot.data.filter((_, i) => !shown[i]).map((trace) => trace.meta.name));
+      for (const panel of document.querySelectorAll(".panel[data-variant]")) {
+        panel.hidden = hidden.has(panel.dataset.variant);
+        if (!panel.hidden) panel.querySelectorAll(".js-plotly-plot").forEach((p) => Plotly.Plots.resize(p));
+      }
+    });
   }
 
   // Zooming one panel zooms its figure; the panels that follow do not lead in turn.

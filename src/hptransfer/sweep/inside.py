@@ -1,0 +1,65 @@
+"""Inside: the curves and probes of a study's runs, for its dynamics."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from hptransfer.dynamics.spikes import unpack_spikes
+from hptransfer.dynamics.study import RunDynamics, StudyDynamics
+from hptransfer.dynamics.table import ProbeLog
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.runs import Row, table
+from hptransfer.sweep.store import Store
+from hptransfer.sweep.study import StudySpec, parse_study
+
+MOST_RUNS = 5000  # whose curves and probes are taken in; a larger study's page is without them
+
+
+def study_dynamics(folder: str | Path) -> StudyDynamics | None:
+    """The dynamics of a study from its folder, as far as it is finished, also while it runs.
+
+    `hp` is in the coordinates of the study's grid, in which one learning rate is meant to serve all widths.
+
+    Returns:
+        None for a study of more runs than a page can show.
+
+    Raises:
+        StoreError: there is no study in the folder, or its store cannot be read.
+    """
+    with Store(Path(folder), read_only=True) as store:
+        spec = parse_study(store.spec(), where=f"the spec in {store.path}")
+        rows = [row for row in table(store, spec.families()) if row["status"] != "failed"]
+        if len(rows) > MOST_RUNS:
+            return None
+        records = store.records()
+    return of_rows(spec, [(row, records[str(row["run_id"])]) for row in rows])
+
+
+def of_rows(spec: StudySpec, pairs: list[tuple[Row, RunRecord]]) -> StudyDynamics:
+    """The same from rows of runs.csv with their records."""
+    column = "lr_mup" if spec.lr.coordinates == "mup" else "lr"
+    label = "lr (muP coordinates)" if column == "lr_mup" else "lr (SP coordinates)"
+    decays = {name: decay for name, (_, decay) in spec.families().items()}
+    return StudyDynamics(tuple(_run(row, column, record) for row, record in pairs), "width", label, decays)
+
+
+def _run(row: Row, column: str, record: RunRecord) -> RunDynamics:
+    return RunDynamics(
+        run=record.run_id,
+        variant=str(row["variant"]),
+        scale=_number(row["width"]),
+        hp=_number(row[column]),
+        seed=str(row["seed"]),
+        status=record.status,
+        loss=record.loss if record.status == "done" else math.nan,
+        steps=tuple(step for step, _ in record.curve),
+        curve=tuple(loss for _, loss in record.curve),
+        initial_loss=math.nan if record.initial_loss is None else record.initial_loss,
+        probes=None if record.probes is None else ProbeLog.from_data(record.probes),
+        known_spikes=None if record.spikes is None else unpack_spikes(record.spikes),
+    )
+
+
+def _number(value: str | int | float | None) -> float:
+    return math.nan if value is None else float(value)
