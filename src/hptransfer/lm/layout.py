@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from hptransfer.lm.model_config import ModelConfig
@@ -126,6 +127,7 @@ def parameter_count(model: ModelConfig) -> int:
     return sum(math.prod(t.shape) for t in tensor_layout(model))
 
 
+@lru_cache(maxsize=1024)  # a run asks for its number of steps at every step
 def counted_parameters(model: ModelConfig, counted: Literal["all", "without_embeddings"]) -> int:
     """Parameters as a budget counts them.
 
