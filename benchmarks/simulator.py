@@ -29,7 +29,7 @@ FAMILIES = (
 )
 HELD_OUT = ("morse", "two_slopes", "plateau", "ragged")
 TIED = ("tied_wells",)
-SCATTER = 0.03  # octaves by which optima of the family `scattered` lie off their law
+SCATTER = 0.02  # octaves by which optima of the family `scattered` lie off their law
 GAP = 0.05  # L_inf of variant b above that of variant a, nats
 
 
@@ -141,7 +141,7 @@ def _centred(shape: Shape) -> tuple[Shape, float]:
 
 
 def simulate(family: str, seed: int, spare: int = 0) -> Study:
-    """One study of a family; the same seed gives the same study, with `spare` seeds beside those of the grid."""
+    """One study of a family, the same for the same seed; `spare` seeds stand beside those of the grid."""
     rng = np.random.default_rng([seed, sum(map(ord, family))])
     if family == "ragged":
         return _study(family, "skewed", rng, spare)
@@ -200,9 +200,8 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
         for variant, gap in (("a", 0.0), ("b", GAP)):
             for s in range(seeds + spare):
                 draw, table = (rng, rows) if s < seeds else (other, more)
-                noise = (
-                    draw.standard_t(3, len(u)) if family == "heavy_tails" else draw.standard_normal(len(u))
-                )
+                tails = family == "heavy_tails"  # with the same sd as the normal noise of the others
+                noise = draw.standard_t(3, len(u)) / np.sqrt(3.0) if tails else draw.standard_normal(len(u))
                 value = np.where(alive, loss[k] + gap + rise + sd * noise, np.nan)
                 table += [(variant, n[k], 2.0**g, str(s), y) for g, y in zip(grid, value, strict=True)]
     truth = Truth(
