@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from small_study import study
+
+from hptransfer.lm.config import RunRecord
+from hptransfer.lm.flops import run_flops
+from hptransfer.sweep.budget import bought
+from hptransfer.sweep.cost import Rate, calibrated, calibrates, given, lines, measured
+from hptransfer.sweep.planner import plan
+
+
+def test_lines_count_runs_flops_and_the_time_that_is_left() -> None:
+    spec = study()
+    stacks = plan(spec, {})
+    done = {run.run_id: 3.0 for run in stacks[0].runs}  # sp at width 32
+    small, large = lines(stacks, done, given(1e9))
+    assert (small.width, small.runs, small.finished) == (32, 12, 6)
+    assert (large.width, large.runs, large.finished) == (64, 12, 0)
+    assert large.flops == run_flops(spec.run("sp", 64, 0, 0))
+    assert small.seconds == pytest.approx(6 * small.flops / 1e9)
+    assert small.left == 6 * small.flops
+    assert lines(stacks, done, None)[0].seconds is None
+
+
+def test_a_rate_is_the_median_of_finished_runs_and_goes_between_widths() -> None:
+    spec = study()
+    runs = []
+    for width, seconds in ((32, (1.0, 1.0, 50.0)), (64, (2.0, 2.0, 2.0))):
+        for index, wall in enumerate(seconds):
+            run = spec.run("sp", width, index, 0)
+            runs.append((run, RunRecord(run.run_id, "done", 3.0, wall_s=wall)))
+    runs.append((spec.run("sp", 32, 5, 0), RunRecord("x", "failed", math.nan, wall_s=1e-6)))
+    rate = measured(runs, "runs/small")
+    assert rate is not None
+    assert rate.source == "measured on 6 finished runs in runs/small"
+    flops = {width: run_flops(spec.run("sp", width, 0, 0)) for width in (32, 64)}
+    assert rate.of(32) == pytest.approx(flops[32] / 1.0)
+    assert rate.of(64) == pytest.approx(flops[64] / 2.0)
+    assert rate.of(512) == rate.of(64)
+    middle = rate.of(48)
+    assert min(rate.of(32), rate.of(64)) <= middle <= max(rate.of(32), rate.of(64))
+    assert measured([], "here") is None
+
+
+def test_a_few_steps_calibrate_without_any_text() -> None:
+    pytest.importorskip("torch")
+    spec = study(
+        model={"depth": 1, "heads": 2, "context": 16, "vocab": 300},
+        data={"source": "text", "files": "/there/is/no/such/file"},
+        train={"tokens_per_param": 1},
+    )
+    rate = calibrated(spec)
+    assert sorted(rate.at) == [32, 64]
+    assert all(value > 1e5 for value in rate.at.values())
+    assert rate.source.startswith("calibrated: 5 eager steps")
+    assert calibrates(spec)
+    large = study(
+        model={"context": 1024, "vocab": 50_000, "depth": 48}, widths=[4096], train={"batch_size": 512}
+    )
+    assert not calibrates(large)
+
+
+def test_more_flops_buy_a_narrower_interval_and_the_grid_comes_last() -> None:
+    spec = study(widths=[32, 64, 128, 256], seeds=[0, 1], targets=[1024], lr={"low": "2^-12", "high": "2^-2"})
+    options, known = bought(spec, {})
+    assert not known
+    assert options[-1].plan == "full grid"
+    assert options[-1].runs == 2 * 4 * 11 * 2
+    assert options[-1].flops == pytest.approx(sum(s.flops for s in plan(spec, {})))
+    widths = [option.width for option in options[:-1]]
+    assert widths == sorted(widths, reverse=True)
+    assert [o.flops for o in options] == sorted(o.flops for o in options)
+    assert math.isfinite(widths[-1])
+    assert options[-1].width < 2.0
+
+
+def test_finished_runs_are_what_a_budget_is_judged_by() -> None:
+    spec = study(widths=[32, 64, 128], seeds=[0, 1], targets=[512], lr={"low": "2^-10", "high": "2^-3"})
+    noisy, quiet = {}, {}
+    for stack in plan(spec, {}):
+        for run in stack.runs:
+            x = math.log2(run.spec.lr * run.spec.model.width / 32) + 6.3
+            sign = 1.0 if (run.index + run.spec.seed + run.spec.model.width // 32) % 2 else -1.0
+            quiet[run.run_id] = 3.0 + 0.06 * x * x
+            noisy[run.run_id] = quiet[run.run_id] + 0.03 * sign
+    calm, known = bought(spec, quiet)
+    rough, _ = bought(spec, noisy)
+    assert known
+    assert calm[-1].width < 0.8 * rough[-1].width
+
+
+def test_a_stated_rate_holds_at_every_width() -> None:
+    rate = given(2e12)
+    assert rate.seconds(32, 4e12) == rate.seconds(4096, 4e12) == pytest.approx(2.0)
+    assert isinstance(rate, Rate)
