@@ -126,11 +126,13 @@ def _record(run: RunSpec, variant: int, index: int, seed: int) -> RunRecord:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of a run's training")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of a run's training; 0 leaves this part out"
+    )
     parser.add_argument("--count", type=int, default=8, help="runs timed, beyond two that are taken off")
     parser.add_argument("--report", action="store_true", help="also the whole of `hptransfer report`")
     options = parser.parse_args()
-    for kind, command in (("built-in", False), ("command", True)):
+    for kind, command in (("built-in", False), ("command", True)) if options.seconds else ():
         share = cost_of_a_run(options.seconds, options.count + 2, command)
         print(f"cost beside training, {kind:8}: {share:6.2%} of a run of {options.seconds:g} s", flush=True)
     with tempfile.TemporaryDirectory() as name:

@@ -18,6 +18,7 @@ from small_study import study, without_wall_times
 from hptransfer.sweep.run import StudyResult, load_result, run_study
 
 KILL_STUDY = Path(__file__).parents[2] / "benchmarks" / "kill_study.py"
+KILL_LOOP = Path(__file__).parents[2] / "benchmarks" / "kill_loop.py"
 SPEC = """
 name: small
 variants: [sp, mup]
@@ -89,6 +90,14 @@ def test_killed_at_random_moments_it_ends_with_the_same_table(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "agrees byte for byte, 0 faults" in done.stdout
     assert done.stdout.count(": killed ") >= 3
+
+
+def test_two_hundred_kills_at_random_instants_end_with_the_undisturbed_table() -> None:
+    done = subprocess.run([sys.executable, str(KILL_LOOP)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "agrees byte for byte" in done.stdout
+    assert "0 finished runs lost, changed or begun again" in done.stdout
+    assert int(done.stdout.split()[0]) >= 100  # the rest came when all was done, or before it began
 
 
 def test_a_kill_repeats_at_most_the_stacks_in_flight(

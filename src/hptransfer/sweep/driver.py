@@ -17,7 +17,7 @@ from rich.console import Console
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.lm.config import RunRecord
 from hptransfer.sweep.executors import Executor, Job, OnReport, StepReport
-from hptransfer.sweep.executors.spool import forget, spool_of
+from hptransfer.sweep.executors.spool import forget, spool_of, withdraw
 from hptransfer.sweep.planner import PlannedRun, Stack, entangled, plan
 from hptransfer.sweep.progress import Progress
 from hptransfer.sweep.runs import level, member
@@ -161,7 +161,7 @@ class Driver:
             finished = [(run, record) for run, record in pairs if record.status != "failed"]
             rest = dataclasses.replace(stack, runs=tuple(run for run, _ in failed))
             self._keep(stack, finished)
-            forget(spool, stack.stack_id)
+            withdraw(spool, stack.stack_id)
             self.progress.again(stack, rest)
             self._later.append((time.monotonic() + self._wait(tries), rest))
             self._tell(view, f"failed, to be tried again: {failed[0][1].error}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from hptransfer.lm.config import RunRecord
 from hptransfer.sweep.executors import Job, OnReport, StepReport
+from hptransfer.sweep.executors.spool import checkpoint_of
 
 TRAIN = "hptransfer.lm.train:train_stack"
 REPORT_EVERY = 0.5  # seconds between two reports of a job
@@ -28,7 +29,10 @@ def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
     if job.trial is not None and job.trial.kind != "builtin":
         return _own(job)
     train = resolve(job.train)
-    records = list(train(job.runs, compiled=job.compiled, on_step=_throttled(job.stack_id, on_report)))
+    resumes = job.train == TRAIN and job.folder is not None
+    more = {"checkpoint": checkpoint_of(str(job.folder), job.stack_id)} if resumes else {}
+    tell = _throttled(job.stack_id, on_report)
+    records = list(train(job.runs, compiled=job.compiled, on_step=tell, **more))
     if [record.run_id for record in records] != [run.run_id for run in job.runs]:
         raise ValueError(f"{job.train} must return one record a run, in order, but gave {len(records)}")
     return records

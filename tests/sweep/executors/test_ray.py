@@ -22,6 +22,7 @@ from hptransfer.sweep.executors.ray import RayExecutor
 from hptransfer.sweep.run import StudyResult, run_study
 
 pytestmark = [
+    pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -27,7 +27,7 @@ from hptransfer.sweep.executors.slurm_queue import Queue
 from hptransfer.sweep.run import StudyResult, run_study
 from hptransfer.sweep.study import StudySpec
 
-pytestmark = pytest.mark.usefixtures("slurm")
+pytestmark = [pytest.mark.usefixtures("slurm"), pytest.mark.xdist_group("slurm")]
 
 GRID = {"low": "2^-8", "high": "2^-5", "extend": 0}
 DRIVE = """

@@ -41,7 +41,9 @@ def main() -> None:
     fault, lr, width, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     done = {"loss": loss(lr, width, seed), "curve": [[1, 5.0], [2, 4.0]]}
     if fault == "hang":
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(600)", *sys.argv[5:]], start_new_session=True
+        )
         time.sleep(600)
     if fault == "flood":
         for _ in range(12):

@@ -66,6 +66,17 @@ def waiting(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, RunRecord]
                 path.rename(path.with_suffix(".damaged"))
 
 
+def checkpoint_of(folder: str | Path, stack_id: str) -> Path:
+    """Where a stack that takes long leaves what it needs to go on after a death."""
+    return spool_of(folder) / f"{stack_id}.checkpoint"
+
+
+def withdraw(folder: Path, stack_id: str) -> None:
+    """Remove what a stack gave, since it is to be trained again; it may go on from its checkpoint."""
+    with suppress(OSError):
+        (folder / f"{stack_id}{DONE}").unlink(missing_ok=True)
+
+
 def forget(folder: Path, stack_id: str) -> None:
     """Remove a stack's files: it is in the store."""
     for path in (*folder.glob(f"{stack_id}.*"), *folder.glob(f".{stack_id}.*.part")):

@@ -1,0 +1,165 @@
+"""Kill a study's driver at random instants, 200 times, and compare its end with an undisturbed run.
+
+    python benchmarks/kill_loop.py [--kills 200] [--seed 0]
+
+Drivers are forked from this process, so that a life begins at once and kills fall into every part of it:
+planning, training, leaving a stack in the spool, committing it, forgetting it. Training is a formula that
+takes some milliseconds, in a thread of the driver. Exit code 0: both tables agree byte for byte (wall times
+apart), and no run that was finished when a driver died was lost, changed or trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from hptransfer.errors import StoreError
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.sweep import provenance
+from hptransfer.sweep.executors import Job
+from hptransfer.sweep.executors.spool import spool_of, waiting
+from hptransfer.sweep.executors.wire import attempt, pack, settle
+from hptransfer.sweep.run import run_study
+from hptransfer.sweep.store import Store
+from hptransfer.sweep.study import parse_study
+
+SPEC = parse_study(
+    {
+        "name": "killed",
+        "variants": ["sp", "mup"],
+        "widths": [32, 64, 96, 128],
+        "lr": {"low": "2^-10", "high": "2^-4", "extend": 1},
+        "seeds": [0, 1, 2, 3],
+        "stack": 2,
+    }
+)
+STEP_S = 0.004  # seconds that a stack takes, at most
+BEGUN = "begun.log"  # in the study's folder: every run, each time that its training is begun
+
+
+def train(runs: Sequence[RunSpec], **_: object) -> list[RunRecord]:
+    """A basin by formula; what is begun is written down first."""
+    with open(os.environ["KILL_LOG"], "a") as file:
+        file.write("".join(f"{run.run_id}\n" for run in runs))
+    time.sleep(random.uniform(0, STEP_S))
+    return [RunRecord(run.run_id, "done", _loss(run), curve=((0, 7.0), (1, 3.0))) for run in runs]
+
+
+def _loss(run: RunSpec) -> float:
+    x = math.log2(run.lr * run.model.width / 32) + 7
+    return 3 + 10 / run.model.width + 0.02 * x * x + 0.001 * run.seed
+
+
+class InThread:
+    """An engine within the driver: dies with it, and leaves stacks in the spool as every engine does."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+
+    def submit(self, job: Job, /) -> Future[list[RunRecord]]:
+        """Queue a job."""
+        return self._pool.submit(lambda: settle(attempt(pack(job), lambda _: None)))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Finish."""
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def abort(self) -> None:
+        """Stop."""
+        self.shutdown(cancel_futures=True)
+
+
+def drive(folder: Path) -> None:
+    """Run the study to its end, or to this process's."""
+    run_study(SPEC, folder, train="kill_loop:train", executor=lambda _: InThread())
+
+
+def forked(work: Callable[[], None]) -> int:
+    """A child that does some work and ends; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def finished(folder: Path) -> dict[str, str]:
+    """Every finished run, in the store or waiting in the spool, with all that its record says."""
+    found = {run.run_id: repr(record) for _, pairs in waiting(spool_of(folder)) for run, record in pairs}
+    try:
+        with Store(folder, read_only=True) as store:
+            return found | {record.run_id: repr(record) for _, record in store.runs()}
+    except StoreError:  # killed before the store was made
+        return found
+
+
+def begun(folder: Path) -> Counter[str]:
+    """How often each run's training was begun."""
+    log = folder / BEGUN
+    return Counter(log.read_text().split()) if log.exists() else Counter()
+
+
+def kill_often(folder: Path, kills: int, draw: random.Random) -> tuple[int, int]:
+    """Kill drivers; how many met one alive, and how many finished runs were lost, changed or repeated."""
+    hit = faults = 0
+    life = 0.1  # seconds; grows with what a start takes here
+    for _ in range(kills):
+        before, calls = finished(folder), begun(folder)
+        pid = forked(lambda: drive(folder))
+        time.sleep(draw.uniform(0, life))
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        hit += os.WIFSIGNALED(status)
+        after, more = finished(folder), begun(folder)
+        faults += sum(after.get(run) != record for run, record in before.items())
+        faults += sum(more[run] != calls[run] for run in before)
+        life = min(life * 1.1, 5.0) if len(after) == len(before) else max(life * 0.9, 0.05)
+    return hit, faults
+
+
+def table(folder: Path) -> list[str]:
+    """runs.csv without its last column, wall_s."""
+    return [line.rpartition(",")[0] for line in (folder / "runs.csv").read_text().splitlines()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    commit = provenance.commit()
+    provenance.commit = lambda: commit  # asked once, not at every start
+    with tempfile.TemporaryDirectory() as name:
+        calm, killed = Path(name) / "calm", Path(name) / "killed"
+        killed.mkdir()
+        for folder in (calm, killed):
+            os.environ["KILL_LOG"] = str(folder / BEGUN)
+            if folder is killed:
+                hit, faults = kill_often(folder, options.kills, random.Random(options.seed))
+                print(f"{hit} of {options.kills} kills met a driver alive; {len(finished(folder))} runs kept")
+            else:
+                calm.mkdir()
+            drive(folder)
+        same = table(calm) == table(killed)
+        runs = len(table(calm)) - 1
+        spare = sum(begun(killed).values()) - sum(begun(calm).values())
+    print(f"runs.csv of {runs} runs {'agrees byte for byte' if same else 'DIFFERS'}")
+    print(f"{faults} finished runs lost, changed or begun again; {spare} unfinished ones begun again")
+    return 0 if same and not faults else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
