@@ -68,12 +68,16 @@ def merge(
 ) -> None:
     """Put the runs of several studies into one, where they differ only in what they swept.
 
+    The merged study, new or one that grows, has every variant, width, seed and weight decay of all.
+
     Example: hptransfer runs merge runs/first runs/second --into runs/both
     """
     from hptransfer.sweep.merge import merge as put_together
 
-    count = put_together(folders, into)
-    typer.echo(f"merged {count} runs into {into}; `hptransfer report {into}` reports them")
+    done = put_together(into, folders)
+    there = f", {done.known} were there already" if done.known else ""
+    left = f"; {done.planned} runs of their common grid are left to `hptransfer run`" if done.planned else ""
+    typer.echo(f"merged {done.taken} finished runs into {into}{there}{left}")
 
 
 def compare(
