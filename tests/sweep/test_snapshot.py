@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from small_study import study
+
+from hptransfer.errors import StoreError
+from hptransfer.sweep import snapshot
+from hptransfer.sweep.planner import plan
+from hptransfer.sweep.progress import Progress
+from hptransfer.sweep.run import StudyResult
+from hptransfer.sweep.snapshot import FILE, Beacon, Watcher
+from hptransfer.sweep.view import summary
+
+
+@pytest.fixture
+def folder(undisturbed: StudyResult, tmp_path: Path) -> Path:
+    """A finished study's folder, without its last word on progress."""
+    (tmp_path / "study.sqlite").write_bytes((undisturbed.folder / "study.sqlite").read_bytes())
+    return tmp_path
+
+
+def test_a_driver_leaves_its_last_word(undisturbed: StudyResult) -> None:
+    content = json.loads((undisturbed.folder / FILE).read_text())
+    assert content["state"] == "ended"
+    assert not (undisturbed.folder / "progress.json.part").exists()
+    assert Watcher(undisturbed.folder).look().state == "ended"
+
+
+def test_without_a_driver_the_store_is_asked(folder: Path, undisturbed: StudyResult) -> None:
+    seen = Watcher(folder).look()
+    assert seen.state == "not running"
+    assert seen.total("done") == seen.total("planned") == len(undisturbed.rows)
+    assert summary(seen).endswith("diverged") or summary(seen).endswith("runs")
+
+
+def test_a_running_drivers_word_is_taken_with_its_eta(folder: Path) -> None:
+    progress = Progress(study(), workers=2)
+    stacks = plan(study(), {})
+    for stack in stacks:
+        progress.open(stack)
+    Beacon(progress, folder).tick()
+    seen = Watcher(folder).look()
+    assert seen.state == "running"
+    assert (seen.total("planned"), seen.total("done")) == (24, 0)
+    assert seen.eta() is None
+    assert seen.elapsed is not None
+
+
+def test_a_driver_that_is_gone_or_silent_is_not_believed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beacon = Beacon(Progress(study(), workers=2), folder)
+    beacon.tick()
+    watcher = Watcher(folder)
+    assert watcher.look().state == "running"
+    monkeypatch.setattr(snapshot, "STALE", -1.0)
+    assert watcher.look().state == "not running"
+    monkeypatch.undo()
+    content = json.loads((folder / FILE).read_text())
+    content["pid"] = _ended_process()
+    (folder / FILE).write_text(json.dumps(content))
+    assert Watcher(folder).look().state == "not running"
+
+
+def test_snapshots_come_now_and_then_and_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+    beacon = Beacon(Progress(study(), workers=1), tmp_path)
+    beacon.tick()
+    first = (tmp_path / FILE).read_text()
+    beacon.tick()
+    assert (tmp_path / FILE).read_text() == first
+    Beacon(Progress(study(), workers=1), tmp_path / "not there").tick()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"state": "running"}'])
+def test_half_a_snapshot_is_none(folder: Path, text: str) -> None:
+    (folder / FILE).write_text(text)
+    assert Watcher(folder).look().state in ("not running", "ended")
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="must hold"):
+        Watcher(tmp_path)
+
+
+def _ended_process() -> int:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
