@@ -1,1 +1,1 @@
-"""What happens inside a run: the coordinate check."""
+"""What happens inside a run: the coordinate check, probes, spikes, the critical learning rate."""

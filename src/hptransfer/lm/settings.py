@@ -10,8 +10,9 @@ from torch import Tensor
 
 from hptransfer.lm.config import RunSpec
 from hptransfer.lm.layout import GROUPS
-from hptransfer.lm.rule import forward_scales, group_settings
+from hptransfer.lm.rule import decoder_rule, forward_scales, group_settings
 from hptransfer.lm.schedule import schedule_factor
+from hptransfer.parametrization.exponents import ROLES, Ramp, Role
 
 Grouped = dict[str, Tensor]  # by `TensorLayout.group`
 RESIDUAL = "residual"  # in `multiplied`: whether some run scales its residual branches
@@ -40,6 +41,8 @@ class Clock(NamedTuple):
     schedule: Tensor  # factor on the peak LR
     correction1: Tensor  # 1 - beta1**t
     correction2: Tensor  # 1 - beta2**t
+    ramp: Grouped  # factor on the LR of the groups that have one
+    decay_ramp: Grouped  # the same on what a step takes off the weights, where that goes with the LR
 
 
 def stack_settings(runs: Sequence[RunSpec]) -> RunSettings:
@@ -95,4 +98,33 @@ def stack_clock(runs: Sequence[RunSpec], step: int) -> Clock:
         )
         for run in runs
     ]
-    return Clock(*torch.tensor(rows, dtype=getattr(torch, runs[0].train.dtype)).unbind(dim=1))
+    dtype = getattr(torch, runs[0].train.dtype)
+    factors = [ramp_factors(run, step) for run in runs]
+    groups = sorted({group for found in factors for group in found})
+    lr = {group: [found.get(group, 1.0) for found in factors] for group in groups}
+    coupled = [run.train.decay_kind == "coupled" for run in runs]
+    decay = {group: [f if c else 1.0 for f, c in zip(lr[group], coupled, strict=True)] for group in groups}
+    schedule, correction1, correction2 = torch.tensor(rows, dtype=dtype).unbind(dim=1)
+    return Clock(
+        schedule,
+        correction1,
+        correction2,
+        {group: torch.tensor(values, dtype=dtype) for group, values in lr.items()},
+        {group: torch.tensor(values, dtype=dtype) for group, values in decay.items()},
+    )
+
+
+def ramp_factors(run: RunSpec, step: int) -> dict[str, float]:
+    """Factor on the LR at a step, of every group of a run that has a ramp: the spec's, else the rule's."""
+    ramps = run_ramps(run)
+    share = step / max(run.steps - 1, 1)
+    factors: dict[str, float] = {role: ramp.factor(run.width_ratio, share) for role, ramp in ramps.items()}
+    return {group: factors[role] for group in GROUPS if (role := group.removeprefix("blocks.")) in factors}
+
+
+def run_ramps(run: RunSpec) -> dict[Role, Ramp]:
+    """The ramps of a run by role."""
+    said = run.train.lr_ramps
+    given = {} if said is None else {role: getattr(said, role) for role in ROLES}
+    own = {role: Ramp(**config.model_dump()) for role, config in given.items() if config is not None}
+    return {**decoder_rule(run.rule, run.train.optimizer).ramps, **own}

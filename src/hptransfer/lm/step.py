@@ -141,8 +141,11 @@ def tensor_scalars(tensor: TensorLayout, train: TrainConfig, settings: RunSettin
         "sgd",
     ):  # theirs is part of the gradient, so the LR's schedule is on it
         decay = decay * clock.schedule
+        if tensor.group in clock.decay_ramp:
+            decay = decay * clock.decay_ramp[tensor.group]
+    lr = settings.lr[tensor.group] * clock.schedule
     return Scalars(
-        lr=settings.lr[tensor.group] * clock.schedule,
+        lr=lr * clock.ramp[tensor.group] if tensor.group in clock.ramp else lr,
         decay=decay,
         beta1=settings.beta1,
         beta2=settings.beta2,

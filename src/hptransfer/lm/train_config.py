@@ -21,6 +21,30 @@ _ALTERNATIVES = {
 _MOMENTUM = {"sgd": 0.9, "muon": 0.95}  # default momentum of those that have it
 
 
+class RampConfig(Config):
+    """How a role's learning rate leaves the rule's in the course of training: x m**(exponent x progress)."""
+
+    exponent: float = Field(allow_inf_nan=False)  # of m at the end; -1: an embedding from LR x m to LR x 1
+    begin: float = Field(0.0, ge=0, lt=1)  # share of the steps at which it sets out
+    end: float = Field(1.0, gt=0, le=1)  # share at which it has arrived
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RampConfig:
+        if not self.begin < self.end:
+            raise ValueError(f"begin < end must hold, but got begin={self.begin}, end={self.end}")
+        return self
+
+
+class RampsConfig(Config):
+    """Ramps by role."""
+
+    embedding: RampConfig | None = None
+    hidden: RampConfig | None = None
+    readout: RampConfig | None = None
+    vector: RampConfig | None = None
+    scalar: RampConfig | None = None
+
+
 class TrainConfig(Config):
     """How a run is trained, all but its learning rate.
 
@@ -41,6 +65,9 @@ class TrainConfig(Config):
     warmup_steps: int | None = Field(None, ge=0)  # the same in steps, instead
     decay: float | None = Field(None, ge=0, le=1)  # wsd: share of the steps, at the end, with falling LR; 0.2
     decay_steps: int | None = Field(None, ge=0)  # the same in steps, instead
+    lr_ramps: RampsConfig | None = (
+        None  # LRs that move away from the rule's in the course of training, by role
+    )
     final_lr: float = Field(0.0, ge=0, le=1)  # share of the peak LR that the schedule falls towards
     optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
     weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.exponents import FAMILIES, ROLES, Exponents, Family, Role, Rule
+from hptransfer.parametrization.exponents import FAMILIES, ROLES, Exponents, Family, Ramp, Role, Rule
 from hptransfer.parametrization.rules import get_rule, in_coordinates
 
 SETTINGS = tuple(field.name for field in fields(Exponents))
@@ -26,6 +26,7 @@ KEYS = (
     "tied",
     "residual",
     "depth",
+    "ramps",
 )
 COORDINATES = ("sp", "mup")
 
@@ -76,7 +77,8 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
         data: keys `name`; `roles`, a mapping role -> {init, multiplier, lr, weight_decay, eps}, exponents of
             m, zero where not given; `like`, a catalogue rule to start from (then only what differs need be
             given); `optimizer` (adam, sgd), `coordinates` (sp, mup), `attention`, `tied`, `residual`,
-            `depth` (as `roles`, exponents of the depth ratio), `source`.
+            `depth` (as `roles`, exponents of the depth ratio), `source`; `ramps`, a mapping role ->
+            {exponent, begin, end}: LR x m**exponent at the end of training, see `Ramp`.
 
     Raises:
         RuleError: a key, role or value is not valid.
@@ -108,6 +110,7 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
         tied=None if tied is None else _number(tied, "tied"),
         residual=residual,
         depth=MappingProxyType(depth),
+        ramps=MappingProxyType({**(base.ramps if base else {}), **_ramps(data.get("ramps", {}))}),
         depths=bool(base and base.depths) or "depth" in data or "residual" in data,
     )
 
@@ -126,6 +129,24 @@ def _roles(data: Any, place: str, before: Mapping[Role, Exponents]) -> dict[Role
         found[role] = Exponents(
             **(values | {s: _number(v, f"{place}.{role}.{s}") for s, v in settings.items()})
         )
+    return found
+
+
+def _ramps(data: Any) -> dict[Role, Ramp]:
+    if not isinstance(data, Mapping):
+        raise RuleError(f"ramps must be a mapping of roles, but got {data!r}")
+    _known(data, ROLES, "ramps")
+    found: dict[Role, Ramp] = {}
+    for role, settings in data.items():
+        if not isinstance(settings, Mapping) or "exponent" not in settings:
+            raise RuleError(f"ramps.{role} must be a mapping with `exponent`, but got {settings!r}")
+        _known(settings, ("exponent", "begin", "end"), f"ramps.{role}")
+        ramp = Ramp(**{key: _number(value, f"ramps.{role}.{key}") for key, value in settings.items()})
+        if not 0 <= ramp.begin < ramp.end <= 1:
+            raise RuleError(
+                f"0 <= begin < end <= 1 must hold, but ramps.{role} has {ramp.begin:g} and {ramp.end:g}"
+            )
+        found[role] = ramp
     return found
 
 

@@ -27,6 +27,20 @@ class Exponents:
 
 
 @dataclass(frozen=True)
+class Ramp:
+    """How a role's learning rate leaves the rule's in the course of training: x m**(exponent x progress)."""
+
+    exponent: float  # of m at the end; -1 takes an embedding from LR x m to LR x 1
+    begin: float = 0.0  # share of the training at which it sets out
+    end: float = 1.0  # share at which it has arrived
+
+    def factor(self, ratio: float, share: float) -> float:
+        """The factor on the LR at m = `ratio`, after `share` of the training; log-linear between the ends."""
+        progress = (share - self.begin) / (self.end - self.begin)
+        return float(ratio ** (self.exponent * min(max(progress, 0.0), 1.0)))
+
+
+@dataclass(frozen=True)
 class Rule:
     """A parametrization for one family of optimizers.
 
@@ -45,6 +59,7 @@ class Rule:
         residual: exponent of the depth ratio in the factor on every residual branch.
         depth: exponents of the depth ratio, by role, for tensors inside the repeated blocks.
         depths: whether the rule says anything about depth; else a model of another depth is refused.
+        ramps: how the LR of a role moves in the course of training; none in the catalogue.
     """
 
     name: str
@@ -59,13 +74,14 @@ class Rule:
     residual: float = 0.0
     depth: Mapping[Role, Exponents] = field(default_factory=lambda: MappingProxyType({}))
     depths: bool = False
+    ramps: Mapping[Role, Ramp] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "roles": dict(self.roles), "depth": dict(self.depth)}
+        return {**vars(self), "roles": dict(self.roles), "depth": dict(self.depth), "ramps": dict(self.ramps)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A read-only view of a mapping cannot be copied or pickled, what it shows can.
-        proxied = {name: MappingProxyType(state[name]) for name in ("roles", "depth")}
+        proxied = {name: MappingProxyType(state[name]) for name in ("roles", "depth", "ramps")}
         for name, value in (state | proxied).items():
             object.__setattr__(self, name, value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -81,7 +81,7 @@ def optimizer_groups(
     scaling.expected = {
         n: e for n, e in scaling.expected.items() if e.kind == "muon" and not matrices
     } | wanted
-    return _merged(wanted, live)
+    return _merged(wanted, live, scaling.ramp)
 
 
 def muon_groups(
@@ -106,7 +106,7 @@ def muon_groups(
     if not wanted:
         raise RuleError("Muon must have hidden matrices to train, but the model has none of two dimensions")
     scaling.expected = {n: e for n, e in scaling.expected.items() if n not in wanted} | wanted
-    return _merged(wanted, live)
+    return _merged(wanted, live, scaling.ramp)
 
 
 def is_matrix(plan: TensorPlan) -> bool:
@@ -114,12 +114,14 @@ def is_matrix(plan: TensorPlan) -> bool:
     return plan.role == "hidden" and len(plan.tensor.shape) == 2
 
 
-def _merged(wanted: dict[str, Expected], live: dict[str, Owned]) -> list[dict[str, Any]]:
-    by_settings: dict[Expected, list[str]] = {}
+def _merged(
+    wanted: dict[str, Expected], live: dict[str, Owned], ramp: Callable[[str, float], float]
+) -> list[dict[str, Any]]:
+    by_settings: dict[tuple[Expected, float], list[str]] = {}
     for name, expected in wanted.items():
-        by_settings.setdefault(expected, []).append(name)
+        by_settings.setdefault((expected, ramp(name, 1.0)), []).append(name)
     groups = []
-    for expected, names in by_settings.items():
+    for (expected, _), names in by_settings.items():
         group: dict[str, Any] = {
             "params": [live[name].parameter for name in names],
             "lr": expected.lr,

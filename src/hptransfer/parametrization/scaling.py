@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -152,10 +152,54 @@ class Scaling:
         return muon_groups(self, model, lr, weight_decay, adjust)
 
     def verify(
-        self, model: nn.Module, optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer]
+        self,
+        model: nn.Module,
+        optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer],
+        *,
+        share: float = 0.0,
     ) -> Verification:
-        """Checks the live optimizer and model against the rule; see `hptransfer.parametrization.verify`."""
-        return verify(self, model, optimizers)
+        """Checks the live optimizer and model against the rule; see `hptransfer.parametrization.verify`.
+
+        Args:
+            model: live.
+            optimizers: live.
+            share: of the training that is done; counts where the rule has ramps alone.
+        """
+        if not self.rule.ramps:
+            return verify(self, model, optimizers)
+        now = {name: replace(e, lr=e.lr * self.ramp(name, share)) for name, e in self.expected.items()}
+        return verify(replace(self, expected=now), model, optimizers)
+
+    def ramp(self, name: str, share: float) -> float:
+        """The factor on the LR of a tensor, by its name, after `share` of the training; 1 without a ramp."""
+        plan = next(plan for plan in self.tensors if plan.name == name)
+        ramp = self.rule.ramps.get(plan.role)
+        return 1.0 if ramp is None else ramp.factor(plan.tensor.ratio, share)
+
+    def lr_lambdas(
+        self,
+        optimizer: torch.optim.Optimizer,
+        steps: int,
+        schedule: Callable[[int], float] = lambda _step: 1.0,
+    ) -> list[Callable[[int], float]]:
+        """For `torch.optim.lr_scheduler.LambdaLR`: the schedule times the rule's ramps, one a group.
+
+        Args:
+            optimizer: of the groups that `param_groups` gave.
+            steps: of the whole training.
+            schedule: factor on every LR at a step.
+
+        Raises:
+            RuleError: a group has no `names`, or its tensors have different ramps.
+        """
+
+        def factors(group: dict[str, Any]) -> Callable[[int], float]:
+            names = group.get("names", ())
+            if not names or len({self.ramp(name, 1.0) for name in names}) != 1:
+                raise RuleError(f"a group must hold tensors with one ramp, by name, but got {list(names)}")
+            return lambda step: schedule(step) * self.ramp(names[0], step / max(steps - 1, 1))
+
+        return [factors(group) for group in optimizer.param_groups]
 
     def table(self) -> list[TensorSettings]:
         """What every tensor gets, in units of eta, lambda and the base's eps."""
