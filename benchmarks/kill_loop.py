@@ -111,22 +111,28 @@ def begun(folder: Path) -> Counter[str]:
     return Counter(log.read_text().split()) if log.exists() else Counter()
 
 
-def kill_often(folder: Path, kills: int, draw: random.Random) -> tuple[int, int]:
-    """Kill drivers; how many met one alive, and how many finished runs were lost, changed or repeated."""
-    hit = faults = 0
-    life = 0.1  # seconds; grows with what a start takes here
-    for _ in range(kills):
+def kill_often(folder: Path, kills: int, draw: random.Random, life: float) -> tuple[int, int, float]:
+    """Kill a study's drivers until one comes to its end, or so many were killed.
+
+    Returns:
+        Kills, finished runs that were lost, changed or begun again, and a fit life in seconds: longer where
+        a driver is killed before it gets anywhere.
+    """
+    killed = faults = 0
+    while killed < kills:
         before, calls = finished(folder), begun(folder)
         pid = forked(lambda: drive(folder))
         time.sleep(draw.uniform(0, life))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-        hit += os.WIFSIGNALED(status)
         after, more = finished(folder), begun(folder)
         faults += sum(after.get(run) != record for run, record in before.items())
         faults += sum(more[run] != calls[run] for run in before)
-        life = min(life * 1.1, 5.0) if len(after) == len(before) else max(life * 0.9, 0.05)
-    return hit, faults
+        if not os.WIFSIGNALED(status):
+            break
+        killed += 1
+        life = life * 1.2 if len(after) == len(before) else max(life * 0.9, 0.02)
+    return killed, faults, life
 
 
 def table(folder: Path) -> list[str]:
@@ -142,23 +148,31 @@ def main() -> int:
     sys.path.insert(0, str(Path(__file__).parent))
     commit = provenance.commit()
     provenance.commit = lambda: commit  # asked once, not at every start
+    draw, left, life = random.Random(options.seed), options.kills, 0.1
+    faults = differ = studies = spare = 0
     with tempfile.TemporaryDirectory() as name:
-        calm, killed = Path(name) / "calm", Path(name) / "killed"
-        killed.mkdir()
-        for folder in (calm, killed):
-            os.environ["KILL_LOG"] = str(folder / BEGUN)
-            if folder is killed:
-                hit, faults = kill_often(folder, options.kills, random.Random(options.seed))
-                print(f"{hit} of {options.kills} kills met a driver alive; {len(finished(folder))} runs kept")
-            else:
-                calm.mkdir()
-            drive(folder)
-        same = table(calm) == table(killed)
+        calm = study(Path(name) / "calm")
+        drive(calm)
         runs = len(table(calm)) - 1
-        spare = sum(begun(killed).values()) - sum(begun(calm).values())
-    print(f"runs.csv of {runs} runs {'agrees byte for byte' if same else 'DIFFERS'}")
+        while left:
+            studies += 1
+            folder = study(Path(name) / f"killed-{studies}")
+            killed, wrong, life = kill_often(folder, left, draw, life)
+            left, faults = left - killed, faults + wrong
+            drive(folder)
+            differ += table(folder) != table(calm)
+            spare += sum(begun(folder).values()) - runs
+    print(f"{options.kills} drivers killed, {studies} studies of {runs} runs brought to their end")
+    print(f"runs.csv {'agrees byte for byte' if not differ else f'DIFFERS in {differ}'}")
     print(f"{faults} finished runs lost, changed or begun again; {spare} unfinished ones begun again")
-    return 0 if same and not faults else 1
+    return 0 if not differ and not faults else 1
+
+
+def study(folder: Path) -> Path:
+    """A folder for a study, and the place where it writes down what it begins."""
+    folder.mkdir()
+    os.environ["KILL_LOG"] = str(folder / BEGUN)
+    return folder
 
 
 if __name__ == "__main__":

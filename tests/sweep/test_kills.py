@@ -92,12 +92,14 @@ def test_killed_at_random_moments_it_ends_with_the_same_table(
     assert done.stdout.count(": killed ") >= 3
 
 
-def test_two_hundred_kills_at_random_instants_end_with_the_undisturbed_table() -> None:
-    done = subprocess.run([sys.executable, str(KILL_LOOP)], capture_output=True, text=True, timeout=300)
+def test_kills_at_random_instants_end_with_the_undisturbed_table() -> None:
+    """40 of them; 200 are the benchmark's."""
+    command = [sys.executable, str(KILL_LOOP), "--kills", "40"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "agrees byte for byte" in done.stdout
     assert "0 finished runs lost, changed or begun again" in done.stdout
-    assert int(done.stdout.split()[0]) >= 100  # the rest came when all was done, or before it began
+    assert done.stdout.startswith("40 drivers killed")
 
 
 def test_a_kill_repeats_at_most_the_stacks_in_flight(

@@ -58,6 +58,7 @@ class Driver:
         self._begun: set[str] = set()  # runs handed out in this session
         self._tries: Counter[str] = Counter()  # of a run, in this session
         self._members: dict[str, Member] = {}  # places of runs in the study, as far as they are planned
+        self._load: Counter[int] = Counter()  # stacks that are to come, by width
         self._pending: dict[Future[Results], Stack] = {}
         self._later: list[tuple[float, Stack]] = []  # when, by the monotonic clock, to try again
         self._done: SimpleQueue[Future[Results]] = SimpleQueue()
@@ -105,6 +106,7 @@ class Driver:
 
     def _begin(self, engine: Executor, stacks: Iterable[Stack]) -> None:
         for stack in stacks:
+            self._load[stack.width] += 1
             self._begun.update(run.run_id for run in stack.runs)
             self.progress.open(stack)
             self._submit(engine, stack)
@@ -132,6 +134,7 @@ class Driver:
             stack = self._pending[future]
             records = _records(stack, future)
             del self._pending[future]
+            self._load[stack.width] -= 1
             self._take_in(stack, records, view)
             if not self._busy(widths := entangled(self._spec, stack.width)):
                 self._begin(engine, self.missing(widths))
@@ -139,10 +142,9 @@ class Driver:
             self._submit(engine, stack)
         view.tick()
 
-    def _busy(self, widths: Sequence[int]) -> bool:
+    def _busy(self, widths: Iterable[int]) -> bool:
         """Whether results of these widths are still to come; until then their plan stays as it is."""
-        stacks = (*self._pending.values(), *(stack for _, stack in self._later))
-        return any(stack.width in widths for stack in stacks)
+        return any(self._load[width] for width in widths)
 
     def _due(self) -> list[Stack]:
         now = time.monotonic()
@@ -163,6 +165,7 @@ class Driver:
             self._keep(stack, finished)
             withdraw(spool, stack.stack_id)
             self.progress.again(stack, rest)
+            self._load[rest.width] += 1
             self._later.append((time.monotonic() + self._wait(tries), rest))
             self._tell(view, f"failed, to be tried again: {failed[0][1].error}")
             return

@@ -1,11 +1,14 @@
-"""Identity: runs as plain data and back, those of the user's own code included."""
+"""Identity: runs and their records from plain data, those of the user's own code included."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
-from hptransfer.lm.config import Config, RunSpec
+from pydantic import TypeAdapter
+
+from hptransfer.lm.config import Config, RunRecord, RunSpec
 from hptransfer.sweep.executors.config import Pairs
 
 
@@ -33,3 +36,18 @@ def run_from(data: Mapping[str, Any]) -> RunSpec:
         pydantic.ValidationError: it is no run of this version.
     """
     return OwnRun.model_validate(data) if "code" in data else RunSpec.model_validate(data)
+
+
+def record_from(data: Mapping[str, Any]) -> RunRecord:
+    """A record from its plain data, with tuples where JSON has lists.
+
+    Raises:
+        pydantic.ValidationError: it is no record of this version.
+    """
+    record: RunRecord = _records().validate_python(data)
+    return record
+
+
+@lru_cache(maxsize=1)
+def _records() -> TypeAdapter[RunRecord]:
+    return TypeAdapter(RunRecord)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from hptransfer.lm.config import RunSpec, spec_hash
@@ -42,12 +42,12 @@ class Stack:
     compiled: bool  # whether the training step is compiled
     runs: tuple[PlannedRun, ...]  # members
 
-    @property
+    @cached_property
     def stack_id(self) -> str:
         """Hash of the members and of how they are trained."""
         return spec_hash({"runs": [run.run_id for run in self.runs], "compiled": self.compiled})
 
-    @property
+    @cached_property
     def flops(self) -> float:
         """Of all members."""
         return run_flops(self.runs[0].spec) * len(self.runs)

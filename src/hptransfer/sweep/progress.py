@@ -14,6 +14,8 @@ from hptransfer.sweep.planner import PlannedRun, Stack
 from hptransfer.sweep.runs import level
 from hptransfer.sweep.study import StudySpec
 
+_MANY = 200  # open stacks from which the ETA is reckoned at most once a second
+
 
 @dataclass
 class Cell:
@@ -72,6 +74,7 @@ class Progress:
         self._open: dict[str, Stack] = {}
         self._flights: dict[str, _Flight] = {}
         self._seconds: dict[int, list[float]] = {}  # of finished runs, by width
+        self._told: tuple[float, float | None] = (-math.inf, None)  # when the ETA was reckoned, and the ETA
 
     def keep(self, run: PlannedRun, loss: float) -> None:
         """A run that is in the store already."""
@@ -140,6 +143,12 @@ class Progress:
         Learned from this session's finished stacks and from the pace of those under way; a width that
         nothing is known of yet goes by the FLOPs of the nearest one that is known.
         """
+        if len(self._open) > _MANY and self._clock() - self._told[0] < 1.0:
+            return self._told[1]
+        self._told = self._clock(), self._eta()
+        return self._told[1]
+
+    def _eta(self) -> float | None:
         paces = self._paces()
         if not paces:
             return 0.0 if not self._open else None

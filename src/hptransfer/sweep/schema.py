@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.identity import run_from
+from hptransfer.sweep.identity import record_from, run_from
 
 SCHEMA = 2  # raise when a table changes meaning, and say in MIGRATIONS how to get there
 APPLICATION = 0x68707473  # marks the file as a study of ours
@@ -106,7 +106,7 @@ def record_of(row: tuple[Any, ...], content: bytes) -> RunRecord:
     rest["curve"] = tuple((step, math.nan if loss is None else loss) for step, loss in rest["curve"])
     known = dict(zip(("run_id", "status", *NARROW), row, strict=True))
     known["loss"] = math.nan if known["loss"] is None else known["loss"]
-    return RunRecord(**known, **rest)
+    return record_from({**known, **rest})
 
 
 def spec_of(content: bytes) -> RunSpec:

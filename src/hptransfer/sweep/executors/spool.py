@@ -12,18 +12,16 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.sweep.executors import Job
-from hptransfer.sweep.identity import run_from
+from hptransfer.sweep.identity import record_from, run_from
 
 FOLDER = "spool"  # in the study's
 DONE = ".done"
+CHECKPOINTS = "checkpoints"  # in the spool
+_KINDS = (DONE, ".damaged", ".job", ".owner", ".progress", ".fault")
 
 
 def leave(job: Job, records: Sequence[RunRecord]) -> None:
@@ -49,7 +47,7 @@ def take(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
     try:
         content = json.loads(path.read_bytes())
         runs = [run_from(data) for data in content["runs"]]
-        records: list[RunRecord] = _adapter().validate_python(content["records"])
+        records = [record_from(data) for data in content["records"]]
         return list(zip(runs, records, strict=True))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -68,7 +66,7 @@ def waiting(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, RunRecord]
 
 def checkpoint_of(folder: str | Path, stack_id: str) -> Path:
     """Where a stack that takes long leaves what it needs to go on after a death."""
-    return spool_of(folder) / f"{stack_id}.checkpoint"
+    return spool_of(folder) / CHECKPOINTS / stack_id
 
 
 def withdraw(folder: Path, stack_id: str) -> None:
@@ -79,7 +77,11 @@ def withdraw(folder: Path, stack_id: str) -> None:
 
 def forget(folder: Path, stack_id: str) -> None:
     """Remove a stack's files: it is in the store."""
-    for path in (*folder.glob(f"{stack_id}.*"), *folder.glob(f".{stack_id}.*.part")):
+    named = [folder / f"{stack_id}{kind}" for kind in _KINDS]
+    for path in (
+        *named,
+        *(folder / CHECKPOINTS).glob(f"{stack_id}*"),
+    ):  # a folder that is nearly always empty
         with suppress(OSError):
             path.unlink()
 
@@ -98,8 +100,3 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
-
-
-@lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[Any]:
-    return TypeAdapter(list[RunRecord])
