@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,12 @@ def bought(spec: StudySpec, losses: Mapping[str, float]) -> tuple[list[Bought], 
     space, goal = space_of(spec), "prediction" if spec.adaptive is None else spec.adaptive.goal
     seen = _seen(spec, losses)
     known = any(seen.losses.values())
-    path = _path(space, seen, goal, known)
-    grid = _grid(space, seen, goal, known)
+    alike = 1
+    if not known:  # one variant stands for all: they are told apart by their runs alone
+        alike = len(space.variants)
+        space = _first_variant(space)
+    path = [_times(step, alike) for step in _path(space, seen, goal, known)]
+    grid = _times(_grid(space, seen, goal, known), alike)
     out: list[Bought] = []
     for share in SHARES:
         within = [step for step in path if step.flops <= share * grid.flops]
@@ -66,9 +71,21 @@ def bought(spec: StudySpec, losses: Mapping[str, float]) -> tuple[list[Bought], 
     return [*out, grid], known
 
 
+def _first_variant(space: Space) -> Space:
+    first = space.variants[0]
+    x = {basin: places for basin, places in space.x.items() if basin[0] == first}
+    return dataclasses.replace(space, x=x, start={basin: space.start[basin] for basin in x})
+
+
+def _times(step: Bought, count: int) -> Bought:
+    return Bought(step.flops * count, step.runs * count, step.width, step.plan)
+
+
 def _seen(spec: StudySpec, losses: Mapping[str, float]) -> Seen:
     """Every finished run that lies on the study's grid, whoever asked for it."""
     seen, space = Seen(), space_of(spec)
+    if not losses:
+        return seen
     if spec.adaptive is not None:
         for done in rounds(spec, losses):
             for ask, run in zip(done.asks, done.runs, strict=True):
