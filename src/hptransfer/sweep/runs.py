@@ -8,8 +8,8 @@ import io
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +53,11 @@ _EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 def table(store: Store, variants: Iterable[str]) -> list[Row]:
     """One row a run of the study that has a record, by variant in this order, width, LR and seed."""
     names = (*MEMBERS, "status", *NARROW)
-    found = [_row(dict(zip(names, values, strict=True))) for values in store.rows()]
+    pick = itemgetter(*(names.index(name) for name in COLUMNS))
+    found: list[Row] = [dict(zip(COLUMNS, pick(values), strict=True)) for values in store.rows()]
+    for row in found:
+        if row["status"] != "done":
+            row["loss"] = math.nan
     order = {variant: place for place, variant in enumerate(variants)}
     return sorted(
         found, key=lambda row: (order.get(str(row["variant"]), -1), row["width"], row["lr"], row["seed"])
@@ -129,10 +133,3 @@ def landscape(rows: Sequence[Row], source: Source) -> Landscape:
         extra={name: np.array(column(name)) for name in _EXTRA},
         source=source,
     )
-
-
-def _row(known: Mapping[str, Any]) -> Row:
-    row: Row = {name: known[name] for name in COLUMNS}
-    if known["status"] != "done":
-        row["loss"] = math.nan
-    return row
