@@ -117,15 +117,13 @@ class Watcher:
         """
         content = self._read()
         now = time.monotonic()
-        beat = (int(content.get("pid", 0)), int(content.get("beat", 0)))
+        beat = (_whole(content.get("pid")), _whole(content.get("beat")))
         if content and beat != self._beat:
             self._beat, self._since = beat, now
-        if (
-            content.get("state") == "running"
-            and now - self._since < STALE
-            and not _gone(str(content.get("host")), beat[0])
-        ):
-            return _from(self.spec, content)
+        alive = now - self._since < STALE and not _gone(str(content.get("host")), beat[0])
+        if content.get("state") == "running" and alive:
+            with suppress(KeyError, TypeError, ValueError):  # another version's, or not whole
+                return _from(self.spec, content)
         state: State = "ended" if content.get("state") == "ended" else "not running"
         return stored(self.folder, self.spec, state)
 
@@ -163,6 +161,10 @@ def _from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
 
 def _plain(cell: Cell) -> dict[str, Any]:
     return {k: v if math.isfinite(v) else None for k, v in asdict(cell).items()}
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _gone(host: str, pid: int) -> bool:
