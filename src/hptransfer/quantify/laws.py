@@ -12,7 +12,7 @@ from hptransfer.quantify.cells import IntArray
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
 # differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit.
-SCATTER_OCTAVES = 0.015
+SCATTER_OCTAVES = 0.02
 SCATTER_PER_MISFIT = 0.15  # octaves
 CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.01
