@@ -16,7 +16,7 @@ from baselines import METHODS, baseline
 from hptransfer.quantify import quantify
 from hptransfer.quantify.cells import cells_of
 from hptransfer.quantify.result import Estimate
-from simulator import FAMILIES, HELD_OUT, Study, simulate
+from simulator import FAMILIES, HELD_OUT, TIED, Study, simulate
 
 QUANTITIES = ("optimum", "drift", "predict 4x", "alpha", "gamma", "kappa", "R_inf")
 Row = tuple[float, float, float, float]  # truth, value, low, high
@@ -98,7 +98,9 @@ def main() -> None:
     parser.add_argument("--families", default="", help="comma-separated; overrides the default list")
     parser.add_argument("--ours-only", action="store_true")
     args = parser.parse_args()
-    families = args.families.split(",") if args.families else (HELD_OUT if args.held_out else FAMILIES)
+    families = (
+        args.families.split(",") if args.families else ((*HELD_OUT, *TIED) if args.held_out else FAMILIES)
+    )
     methods = ("ours",) if args.ours_only else ("ours", *METHODS)
     table: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     started = time.perf_counter()
