@@ -99,6 +99,7 @@ class GPT2(nn.Module):
                 vocab_size=model.vocab, n_positions=model.context, n_embd=model.width, n_layer=model.depth,
                 n_head=model.query_heads, n_inner=model.hidden, activation_function="gelu", resid_pdrop=0.0,
                 embd_pdrop=0.0, attn_pdrop=0.0, tie_word_embeddings=False, use_cache=False,
+                bos_token_id=None, eos_token_id=None,
             )
         )  # fmt: skip
         names = {

@@ -1,8 +1,12 @@
 """Token files, Hugging Face datasets and the synthetic source: each against what it must hold."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -266,3 +270,36 @@ def test_fields_of_another_source_are_refused() -> None:
         DataConfig(source="text")
     with pytest.raises(ValidationError, match=r"classes \*\* order <= 1048576"):
         synthetic(order=4, classes=64)
+
+
+FULL = """
+    import resource, signal, sys
+    from hptransfer.errors import DataError
+    from hptransfer.lm.config import DataConfig, ModelConfig
+    from hptransfer.lm.data import load_corpus
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # what a full disk does, half way
+    try:
+        load_corpus(DataConfig.model_validate_json(sys.argv[1]), ModelConfig(vocab=300))
+    except DataError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no limit on the size of files")
+def test_a_full_disk_is_told_and_leaves_nothing_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPTRANSFER_CACHE", str(tmp_path))
+    data = synthetic()  # 114 kB of training tokens
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(FULL), data.model_dump_json()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"the token cache at {tmp_path} must be writable, but: File too large" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    assert len(load_corpus(data, MODEL).train) == 57_000

@@ -90,6 +90,14 @@ def open_entry(entry: Path, digest: str) -> Corpus | None:
         return None
 
 
+def append(tokens: TokenArray, path: Path) -> None:
+    """Put tokens at the end of a file, and that on the disk; numpy's `tofile` loses a full disk's error."""
+    with path.open("ab") as file:
+        file.write(tokens.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def seal(folder: Path, digest: str, known: Mapping[str, Any]) -> None:
     """Write beside an entry's token files what `open_entry` checks them by."""
     meta = {"sha256": digest, "text_bytes": 0, **known, "files": _fingerprints(folder)}

@@ -20,6 +20,7 @@ from hptransfer.lm.data.cache import (
     NAMES,
     Corpus,
     TokenArray,
+    append,
     cache_directory,
     entry_of,
     fingerprint,
@@ -144,10 +145,7 @@ def _add(
     for name in NAMES:
         chosen = [text for text, out in zip(texts, held, strict=True) if out == (name == "validation")]
         tokens = _ended(tokenizer, chosen, end)
-        with (folder / f"{name}.bin").open("ab") as file:
-            tokens.tofile(file)
-            file.flush()
-            os.fsync(file.fileno())
+        append(tokens, folder / f"{name}.bin")
         setattr(progress, name, getattr(progress, name) + len(tokens))
     progress.documents += len(texts)
     progress.text_bytes += sum(len(text.encode(errors="replace")) for text in texts)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.lm.config import DataConfig, ModelConfig
-from hptransfer.lm.data.cache import Corpus, TokenArray, cached
+from hptransfer.lm.data.cache import Corpus, TokenArray, append, cached
 
 _FORMAT = 1  # raise when the same spec comes to mean other tokens
 DEFAULT_TOKENS = 1 << 22
@@ -54,8 +54,8 @@ def _generate(data: DataConfig, vocab: int, folder: Path) -> dict[str, Any]:
     ranks = np.searchsorted(cumulated / cumulated[-1], rng.random(_count(data)), side="right")
     tokens = _chain(ranks, factors, offsets, data, vocab)
     cut = len(tokens) - round(len(tokens) * data.validation_fraction)
-    tokens[:cut].tofile(folder / "train.bin")
-    tokens[cut:].tofile(folder / "validation.bin")
+    append(tokens[:cut], folder / "train.bin")
+    append(tokens[cut:], folder / "validation.bin")
     return {
         "entropy_rate": entropy_rate(vocab, data.zipf),
         "validation_floor": -float(logs[ranks[cut:]].mean()),

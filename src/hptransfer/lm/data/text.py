@@ -14,7 +14,7 @@ from typing import Any
 
 from hptransfer.errors import DataError
 from hptransfer.lm.config import DataConfig, ModelConfig
-from hptransfer.lm.data.cache import Corpus, cached
+from hptransfer.lm.data.cache import Corpus, append, cached
 from hptransfer.lm.data.tokenizer import Tokenizer, encoded, named, saved, trained
 
 CACHE_FORMAT = 2  # raise when the cached files change meaning
@@ -96,7 +96,7 @@ def _tokenise(
     tokenizer = tokenizer or trained(_decoded(train), vocab)
     saved(tokenizer, folder)
     for name, part in (("train", train), ("validation", validation)):
-        encoded(tokenizer, _decoded(part)).tofile(folder / f"{name}.bin")
+        append(encoded(tokenizer, _decoded(part)), folder / f"{name}.bin")
     return {"text_bytes": sum(map(len, texts))}
 
 
