@@ -4,7 +4,7 @@
 
 One stack is trained; a plain step and a probed one take turns, in both orders, and each is timed in processor
 seconds of this process, which other work on the machine disturbs least. Printed: what a probed step costs
-beyond a plain one, in plain steps (median over pairs), and that over the default interval of 25 steps: the
+beyond a plain one, in plain steps (median over pairs), and that over the default interval of 30 steps: the
 cost of the default probes. Then what is held of the state from before a probed step. Targets: at most 5% at
 width 128, 2% at 512. Without probes the training loop is the same code with one comparison more.
 """

@@ -233,7 +233,7 @@ def test_a_member_that_diverged_is_unknown_and_disturbs_nobody(tiny_module: RunS
 
 
 def test_how_often_goes_with_the_length_of_a_run() -> None:
-    assert ProbeConfig().interval(300) == 25
+    assert ProbeConfig().interval(300) == 30
     assert ProbeConfig().interval(10_000) == 250
     assert ProbeConfig(every=7).interval(10_000) == 7
 

@@ -30,15 +30,11 @@ def tensor_probes(
         before: the update.
         after: it.
         grad: of the loss; None where it has none.
-        second: Adam's second moment after the step, corrected for its start at zero.
+        second: Adam's second moment after the step, corrected for its start at zero; or its mean.
         eps: Adam's.
     """
-    delta = after - before
-    found = {
-        "weight_rms": rms(before),
-        "update_rms": rms(delta),
-        "relative_update": norm(delta) / norm(before),
-    }
+    size, moved = rms(before), rms(after - before)
+    found = {"weight_rms": size, "update_rms": moved, "relative_update": moved / size}
     if grad is not None:
         found["grad_rms"] = rms(grad)
     if second is not None and eps is not None:
@@ -46,15 +42,17 @@ def tensor_probes(
     return found
 
 
-def linear_probes(weight: Tensor, delta: Tensor, inputs: Tensor) -> Values:
+def linear_probes(weight: Tensor, delta: Tensor, inputs: Tensor, outputs: Tensor | None = None) -> Values:
     """How the update of a linear layer changes its output on its own inputs.
 
     Args:
         weight: before the update, [out, in].
         delta: the update.
         inputs: [..., in].
+        outputs: inputs x weight, where that is at hand (a layer without bias), which spares the product.
     """
-    kept, changed = F.linear(inputs, weight), F.linear(inputs, delta)
+    kept = F.linear(inputs, weight) if outputs is None else outputs
+    changed = F.linear(inputs, delta)
     aligned = rms(changed) / (rms(delta) * rms(inputs))
     return _change(norm(kept), norm(changed), norm(weight), norm(delta), norm(inputs)) | {
         "log_alignment": aligned.log() / math.log(weight.shape[1])
@@ -132,14 +130,15 @@ def readout_probes(logits: Tensor) -> Values:
 
 def grad_norm(grads: Mapping[str, Tensor]) -> Tensor:
     """Norm of the whole gradient."""
-    return torch.stack([g.square().sum() for g in grads.values()]).sum().sqrt()
+    return torch.stack([norm(grad) for grad in grads.values()]).square().sum().sqrt()
 
 
 def rms(value: Tensor) -> Tensor:
     """Root mean square."""
-    return value.square().mean().sqrt()
+    return norm(value) / math.sqrt(value.numel())
 
 
 def norm(value: Tensor) -> Tensor:
-    """Frobenius norm."""
-    return value.square().sum().sqrt()
+    """Frobenius norm, in one pass over the tensor."""
+    size: Tensor = torch.linalg.vector_norm(value)
+    return size

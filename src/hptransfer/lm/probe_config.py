@@ -9,13 +9,13 @@ from hptransfer.errors import DynamicsError
 from hptransfer.lm.plain import Config
 
 MOST_PROBED = 40  # steps of a run that are probed where it is not said how often
-LEAST_EVERY = 25  # steps from one probed to the next, at the least, then
+LEAST_EVERY = 30  # steps from one probed to the next, at the least, then
 
 
 class ProbeConfig(Config):
     """What is measured inside a run, and when; it changes no number of the run, and so not its id."""
 
-    every: int | None = Field(None, gt=0)  # steps from one probed to the next; default: 25, or steps / 40
+    every: int | None = Field(None, gt=0)  # steps from one probed to the next; default: 30, or steps / 40
     names: tuple[str, ...] | None = None  # of the probes; default: all but critical LR; [all]: every one
     sequences: int = Field(2, gt=0)  # of each batch, on which layers and attention are looked at
 

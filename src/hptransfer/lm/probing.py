@@ -37,7 +37,7 @@ class Held(NamedTuple):
     """A stack's state before a probed step."""
 
     weights: Weights
-    moments: dict[str, Moments]
+    moments: dict[str, Moments]  # the first alone
 
 
 class Prober:
@@ -76,7 +76,7 @@ class Prober:
         if number % self._every:
             return None
         weights = {name: weight.clone() for name, weight in state.weights.items()}
-        moments = {name: tuple(m.clone() for m in kept) for name, kept in state.moments.items()}
+        moments = {name: (kept[0].clone(),) for name, kept in state.moments.items()}
         return Held(weights, moments)
 
     @torch.no_grad()
@@ -151,7 +151,7 @@ class Prober:
         for name, tensor in self._tensors.items():
             grads[name] = taken_gradient(train, tensor, held[name], moments[name], settings)
             if len(moments[name]) == 2:
-                second[name] = moments[name][1] / clock.correction2
+                second[name] = moments[name][1].mean() / clock.correction2
         eps = {name: settings.eps[self._tensors[name].group] for name in second}
         some = tokens[: self._sequences, :-1]
         scales = (settings.attention, settings.logits) if self._shape.model.tied else (settings.attention,)
@@ -211,14 +211,15 @@ def taken_gradient(
 
     It is the one after clipping, and with Adam and SGD it holds the decay that they add to it.
     """
-    moved = after[0] - before[0]
     if train.optimizer == "sgd":
         return after[0] - s.momentum * before[0]
+    rate = s.beta1
     if train.optimizer == "lion":
-        return before[0] + moved / (1 - s.beta2)
-    if train.optimizer == "muon" and tensor.role == "hidden":
-        return before[0] + moved / (1 - s.momentum)
-    return before[0] + moved / (1 - s.beta1)
+        rate = s.beta2
+    elif train.optimizer == "muon" and tensor.role == "hidden":
+        rate = s.momentum
+    # The moment moved by 1 - rate of the way to it.
+    return torch.lerp(before[0], after[0], torch.reciprocal(1 - rate))
 
 
 def _beside(share: Tensor, weight: Tensor) -> Tensor:
