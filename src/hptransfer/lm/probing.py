@@ -76,7 +76,7 @@ class Prober:
         if number % self._every:
             return None
         weights = {name: weight.clone() for name, weight in state.weights.items()}
-        moments = {name: (kept[0].clone(),) for name, kept in state.moments.items()}
+        moments: dict[str, Moments] = {name: (kept[0].clone(),) for name, kept in state.moments.items()}
         return Held(weights, moments)
 
     @torch.no_grad()
