@@ -64,6 +64,9 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
         page.goto(path.as_uri(), timeout=PATIENCE)
+        every = "[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('svg.main-svg'))"
+        while not page.evaluate(every):  # drawn a little at a time; pytest's own patience is the limit
+            page.wait_for_timeout(100)
         return seen
 
     yield open_page

@@ -7,12 +7,22 @@
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset", showTips: false };
   const plots = [...document.querySelectorAll(".plot")];
 
-  for (const plot of plots) {
-    const panel = chosen(plot);
-    if (touch) panel.layout.dragmode = false; // a finger scrolls the page
-    Plotly.newPlot(plot, panel.data, panel.layout, config);
-    plot.on("plotly_relayout", (change) => follow(plot, change));
+  // Drawn from the top, a little at a time, so that a page of a hundred panels can be read at once.
+  const waiting = [...plots];
+  const drawn = (plot) => !waiting.includes(plot);
+  function draw(milliseconds) {
+    const start = performance.now();
+    while (waiting.length && performance.now() - start < milliseconds) {
+      const plot = waiting[0];
+      const panel = chosen(plot);
+      if (touch) panel.layout.dragmode = false; // a finger scrolls the page
+      Plotly.newPlot(plot, panel.data, panel.layout, config);
+      plot.on("plotly_relayout", (change) => follow(plot, change));
+      waiting.shift();
+    }
+    if (waiting.length) setTimeout(draw, 0, milliseconds);
   }
+  setTimeout(draw, 0, 60);
 
   // A figure with choices has a panel for each; a panel's key is its own number and what is chosen.
   function chosen(plot) {
@@ -25,7 +35,7 @@
   }
   for (const form of document.querySelectorAll(".controls[data-for]")) {
     form.addEventListener("change", () => {
-      for (const plot of plots.filter((plot) => plot.dataset.figure === form.dataset.for)) {
+      for (const plot of plots.filter((plot) => drawn(plot) && plot.dataset.figure === form.dataset.for)) {
         const { data, layout } = chosen(plot);
         Plotly.react(plot, data, { ...layout, dragmode: touch ? false : undefined }, config);
       }
@@ -55,7 +65,7 @@
     following = true;
     const { xaxis, yaxis } = leader.layout;
     const update = { "xaxis.range": [...xaxis.range], "yaxis.range": [...yaxis.range] };
-    const group = plots.filter((plot) => plot !== leader && plot.dataset.figure === leader.dataset.figure);
+    const group = plots.filter((plot) => drawn(plot) && plot !== leader && plot.dataset.figure === leader.dataset.figure);
     Promise.all(group.map((plot) => Plotly.relayout(plot, update))).finally(() => { following = false; });
   }
 
@@ -64,6 +74,7 @@
   function toPaper(on) {
     if (on === printing) return;
     printing = on;
+    draw(Infinity);
     for (const plot of plots) {
       const alone = plot.closest(".panels").classList.contains("one");
       const size = alone ? { width: 640, height: 340 } : { width: 330, height: 250 };
