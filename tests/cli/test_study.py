@@ -120,7 +120,8 @@ def test_a_store_of_another_version_is_refused(study: tuple[Path, Path, str], tm
     connection.close()
     result = CliRunner().invoke(app, ["report", str(other)])
     assert result.exit_code == 2
-    assert "has schema 999" in result.output
+    assert "schema of 1 to 2" in result.output
+    assert "has 999" in result.output
 
 
 def test_the_demo_is_what_it_says() -> None:

@@ -25,13 +25,14 @@ def test_diverged_step_golden() -> None:
     assert diverged_step(np.array([5.0, 4.0, 3.0])) is None
     assert diverged_step(np.array([5.0, nan, nan])) == 1
     assert diverged_step(np.array([5.0, math.inf, 4.0])) == 1
-    up = np.full(20, 5.5)
+    up = np.full(60, 5.5)
     up[0] = 5.0
     assert diverged_step(up) == 1
-    up[17] = 4.9  # two steps above since then, a tenth of twenty
-    assert diverged_step(up) == 18
-    up[18] = 5.0  # as high as the first is not above it
+    up[53] = 4.9  # six steps above since then, a tenth of sixty
+    assert diverged_step(up) == 54
+    up[54] = 5.0  # as high as the first is not above it
     assert diverged_step(up) is None
+    assert diverged_step(np.array([5.0, 5.5, 5.5, 5.5, 5.5])) is None  # four steps are too few to tell
     assert diverged_step(np.array([5.0])) is None
 
 

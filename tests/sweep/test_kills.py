@@ -121,7 +121,8 @@ def test_a_kill_repeats_at_most_the_stacks_in_flight(
 def test_ctrl_c_says_what_is_kept_and_a_second_start_goes_on(
     undisturbed: StudyResult, spec: Path, tmp_path: Path, faults: Path, environment: dict[str, str]
 ) -> None:
-    with drive(spec, tmp_path / "out", environment) as driver:
+    slowly = {**environment, "FAKE_STEP_S": "0.2"}  # so that it is not at its end when the signal arrives
+    with drive(spec, tmp_path / "out", slowly) as driver:
         wait_for_runs(tmp_path / "out", 6)
         workers = psutil.Process(driver.pid).children()
         driver.send_signal(signal.SIGINT)

@@ -27,6 +27,7 @@ FloatArray = NDArray[np.float64]
 CURVE_POINTS = 200  # a training curve is thinned to about so many
 CHUNK = 16  # sequences evaluated at once; bounds memory
 SPAN = 0.1  # share of the steps, at the end; a run whose loss is above its first throughout is diverged
+LEAST_SPAN = 5  # steps at least: a batch or two above the first is noise
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ def diverged_step(training: FloatArray) -> int | None:
     """The step from which on a run counts as diverged; None where its training losses give no cause.
 
     Either the first whose loss is not finite; or, where the loss of every one of the last tenth of the steps
-    is above that of the first step, the step after the last that was not above it.
+    (at least 5) is above that of the first step, the step after the last that was not above it.
     """
     bad = np.flatnonzero(~np.isfinite(training))
     if bad.size:
         return int(bad[0])
     calm = np.flatnonzero(training <= training[0])  # never empty: the first step is one of them
-    span = max(1, math.ceil(SPAN * len(training)))
+    span = max(LEAST_SPAN, math.ceil(SPAN * len(training)))
     return int(calm[-1]) + 1 if len(training) - 1 - calm[-1] >= span else None
 
 
