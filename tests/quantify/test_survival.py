@@ -1,6 +1,5 @@
 """QUANTIFY section 7: what the estimator must survive, each with its defined answer."""
 
-
 import numpy as np
 import pytest
 from known_landscapes import from_rows, join, make
