@@ -19,8 +19,8 @@ CURVE_OCTAVES = 3.0  # either side of the optimum
 LAW_POINTS = 17
 
 
-def optimum(basins: Basins, k: int, level: float) -> Optimum:
-    """The basin at scale k."""
+def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -> Optimum:
+    """The basin at scale k; `alone` are the basins before pooling, where they were pooled."""
     cells, flags = basins.cells, basins.flags[k]
     scale, runs, diverged = float(cells.scale[k]), int(cells.runs[k]), int(cells.diverged[k])
     if not basins.fitted[k]:
@@ -43,6 +43,7 @@ def optimum(basins: Basins, k: int, level: float) -> Optimum:
         flags,
         np.exp2(grid),
         basins.loss[k] + basins.excess_at(k, grid),
+        estimate(float(np.exp2(alone.x[k])), np.exp2(alone.x_draws[:, k]), level) if alone else None,
     )
 
 

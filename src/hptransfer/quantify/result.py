@@ -53,6 +53,8 @@ class Optimum:
         flags: per-scale warnings.
         curve_hp: hp grid over the fitted window, shape [points]; empty where there is no fit.
         curve_loss: fitted loss on that grid, shape [points].
+        own: eta* before it was pooled with the other scales' towards their law; None where it was not. What
+            figures show beside a law: pooled optima would seem to follow any.
     """
 
     scale: float
@@ -65,6 +67,7 @@ class Optimum:
     flags: tuple[str, ...] = ()
     curve_hp: FloatArray | None = None
     curve_loss: FloatArray | None = None
+    own: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def measure(
     }
     return VariantFit(
         name=basins.cells.variant,
-        optima=tuple(optimum(basins, k, s.level) for k in range(len(basins.cells.scale))),
+        optima=tuple(optimum(basins, k, s.level, own if laws else None) for k in range(len(own.fitted))),
         laws=laws_of(basins, laws, s.targets, s.level, rng) if laws else {},
         metrics={name: part[0] for name, part in parts.items()},
         regret=regrets,

@@ -188,7 +188,9 @@ def _items(
     variant: VariantFit, quantity: str
 ) -> tuple[list[tuple[float, Estimate]], list[tuple[float, Estimate]]]:
     if quantity == "hp":
-        return [(o.scale, o.hp) for o in variant.optima], [(p.scale, p.hp) for p in variant.predictions]
+        return [(o.scale, o.own or o.hp) for o in variant.optima], [
+            (p.scale, p.hp) for p in variant.predictions
+        ]
     return [(o.scale, o.loss) for o in variant.optima], [(p.scale, p.loss) for p in variant.predictions]
 
 

@@ -97,7 +97,7 @@ def plot_optimum(fit: TransferFit, variants: Sequence[str] | None = None) -> Fig
 def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: view.Limits | None = None) -> Axes:
     """One variant's optimum against scale on `axes`, with law, band and predictions."""
     (chosen,) = _chosen(fit, (variant,))
-    items = [(o.scale, o.hp) for o in chosen.optima]
+    items = [(o.scale, o.own or o.hp) for o in chosen.optima]
     guesses = [(p.scale, p.hp) for p in chosen.predictions]
     _draw_law(axes, chosen, "hp", items, guesses, limits)
     box = limits or view.law_limits([chosen], "hp")
