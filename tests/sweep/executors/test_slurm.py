@@ -29,7 +29,6 @@ from hptransfer.sweep.study import StudySpec
 
 pytestmark = [
     pytest.mark.usefixtures("slurm"),
-    pytest.mark.xdist_group("slurm"),
     pytest.mark.flaky(reruns=2, reruns_delay=2),  # a real cluster on a machine that is short of time
 ]
 
