@@ -22,7 +22,6 @@ from hptransfer.sweep.executors.ray import RayExecutor
 from hptransfer.sweep.run import StudyResult, run_study
 
 pytestmark = [
-    pytest.mark.flaky(reruns=2, reruns_delay=2),  # a real cluster on a machine that is short of time
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -27,10 +27,7 @@ from hptransfer.sweep.executors.slurm_queue import Queue
 from hptransfer.sweep.run import StudyResult, run_study
 from hptransfer.sweep.study import StudySpec
 
-pytestmark = [
-    pytest.mark.usefixtures("slurm"),
-    pytest.mark.flaky(reruns=2, reruns_delay=2),  # a real cluster on a machine that is short of time
-]
+pytestmark = pytest.mark.usefixtures("slurm")
 
 GRID = {"low": "2^-8", "high": "2^-5", "extend": 0}
 DRIVE = """
