@@ -20,11 +20,11 @@ $(BIN)/python:
 
 # One stamp a set of extras: what is installed is not installed again until the metadata change.
 $(VENV)/.demo: $(METADATA) | $(BIN)/python
-	$(PIP_INSTALL) -e '.[lm,report]'
+	$(PIP_INSTALL) -e '.[lm]'
 	@touch $@
 
 $(VENV)/.dev: $(METADATA) | $(BIN)/python
-	$(PIP_INSTALL) -e '.[lm,report,dev]'
+	$(PIP_INSTALL) -e '.[lm,dev]'
 	$(PIP_INSTALL) --no-deps mup==1.0.0 # a test compares with it; its torchvision and seaborn are not wanted
 	@touch $@ $(VENV)/.demo
 

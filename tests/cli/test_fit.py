@@ -64,13 +64,6 @@ def test_fit_writes_the_report(run, csv, tmp_path):
     assert (code, errors) == (2, f"error: cannot write {out}: it is named for two outputs\n")
 
 
-def test_the_report_needs_its_extra(run, csv, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "plotly", None)
-    code, printed, errors = run("fit", csv(table()), "--html", tmp_path / "report.html")
-    assert (code, printed) == (2, "")
-    assert "pip install 'hptransfer[report]'" in errors
-
-
 def test_columns_by_flag_and_without_variant_and_seed(run, csv, tmp_path):
     text = table(variants=["sp"]).replace("variant,width,lr,seed,loss", "x,params,eta,y,val")
     out = tmp_path / "fit.json"

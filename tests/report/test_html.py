@@ -1,6 +1,5 @@
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from hptransfer.errors import HPTransferError, MissingExtraError
+from hptransfer.errors import HPTransferError
 from hptransfer.landscape import Columns, Source
 from hptransfer.quantify.result import TransferFit
 from hptransfer.report import figures, html, markup, words
 from hptransfer.report import format as fmt
-
-pytest.importorskip("plotly")
 
 EVIL = ("<script>alert(1)</script>", "a\" onload='x", "</script><img src=x>", "&amp;<b>")
 
@@ -53,7 +50,7 @@ class _Reader(HTMLParser):
 
 @pytest.fixture(autouse=True)
 def _without_plotlyjs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five megabytes of plotly.js are read where a browser runs them, and nowhere else."""
+    """A megabyte and a half of plotly.js are read where a browser runs them, and nowhere else."""
     if "browser" not in request.keywords:
         monkeypatch.setattr(html, "_plotly", lambda: "/* plotly.js */")
 
@@ -230,15 +227,14 @@ def test_many_variants_are_cut_and_counted(make_fit: Callable[..., TransferFit])
     assert "The first 200 of 300 variants are listed" in reader.text
 
 
-def test_missing_plotly_names_the_extra(
-    fit: TransferFit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_carries_plotly_with_its_licence(fit: TransferFit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    html._plotly.cache_clear()
-    monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(MissingExtraError, match=r"the HTML report needs .*hptransfer\[report\]"):
-        html.write_html(fit, tmp_path / "report.html")
-    assert not list(tmp_path.iterdir())
+    text = html.page(fit)
+    script = html._plotly()
+    assert script in text
+    assert "Plotly, Inc." in script[:200]
+    assert "MIT license" in script[:200]
+    assert "</script" not in script
 
 
 def test_unwritable_file_is_one_line(fit: TransferFit, tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ import pytest
 from hptransfer.sweep.run import StudyResult
 from hptransfer.sweep.serve import HOST, StudyServer, policy
 
-pytest.importorskip("plotly")
-
 
 @pytest.fixture(scope="module")
 def server(undisturbed: StudyResult) -> Iterator[StudyServer]:

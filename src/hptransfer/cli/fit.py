@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import typer
 
 from hptransfer.cli import options as opt
 from hptransfer.cli.outputs import check_outputs
-from hptransfer.errors import LandscapeError, MissingExtraError
+from hptransfer.errors import LandscapeError
 from hptransfer.quantify import quantify
 from hptransfer.readers import read
 
@@ -46,8 +44,6 @@ def fit(
     from hptransfer.report.tables import print_summary  # rich is not needed for --help
 
     check_outputs([json, html], files)
-    if html is not None and importlib.util.find_spec("plotly") is None:
-        raise MissingExtraError("report", "--html")
     columns = {"scale": scale, "hp": hp, "loss": loss, "variant": by, "seed": seed}
     landscape = read(files, **columns, where=where, profile=profile)
     if landscape.diverged.all():

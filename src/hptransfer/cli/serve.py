@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Annotated
 
 import typer
 
 from hptransfer.cli.watch import Folder
-from hptransfer.errors import HPTransferError, MissingExtraError
+from hptransfer.errors import HPTransferError
 
 PORT = 8765
 
@@ -26,8 +25,6 @@ def serve(
 
     Example: hptransfer serve runs/demo
     """
-    if importlib.util.find_spec("plotly") is None:
-        raise MissingExtraError("report", "serving a report")
     from hptransfer.sweep.serve import HOST, StudyServer
 
     try:

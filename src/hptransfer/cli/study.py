@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,25 +85,18 @@ def _run(spec: StudySpec, out: Path | None) -> None:
 
 
 def _conclude(result: StudyResult) -> None:
-    """Quantify, print, and write fit.json and, where plotly is installed, report.html."""
+    """Quantify, print, and write fit.json and report.html."""
+    from hptransfer.report.html import write_html
     from hptransfer.report.tables import print_summary
+    from hptransfer.sweep.inside import study_dynamics
     from hptransfer.sweep.quantified import quantified
 
-    pages = ["fit.json"]
-    if importlib.util.find_spec("plotly") is not None:
-        pages.append("report.html")
-    check_outputs([result.folder / page for page in pages])
+    check_outputs([result.folder / page for page in ("fit.json", "report.html")])
     fit = quantified(result)
     print_summary(fit)
     fit.to_json(result.folder / "fit.json")
-    if "report.html" in pages:
-        from hptransfer.report.html import write_html
-        from hptransfer.sweep.inside import study_dynamics
-
-        inside = study_dynamics(result.folder)
-        write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
-    else:
-        typer.echo("report.html needs the `report` extra: pip install 'hptransfer[report]'", err=True)
+    inside = study_dynamics(result.folder)
+    write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
     typer.echo(f"runs:   {result.csv}")
-    for page in pages:
+    for page in ("fit.json", "report.html"):
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")

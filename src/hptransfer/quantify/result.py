@@ -320,11 +320,7 @@ class TransferFit:
         return text
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The report as one self-contained page, written to `path` where one is given.
-
-        Raises:
-            MissingExtraError: plotly is not installed.
-        """
+        """The report as one self-contained page, written to `path` where one is given."""
         from hptransfer.report.html import page
 
         text = page(self)
