@@ -28,7 +28,8 @@ train: {steps: 10}
 workers: 2
 """
 DRIVE = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in a shell's background
 from hptransfer.errors import HPTransferError
 from hptransfer.sweep.run import StudyInterrupted, run_study
 from hptransfer.sweep.study import load_study
