@@ -29,7 +29,7 @@ workers: 2
 """
 DRIVE = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in a shell's background
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from hptransfer.errors import HPTransferError
 from hptransfer.sweep.run import StudyInterrupted, run_study
 from hptransfer.sweep.study import load_study
