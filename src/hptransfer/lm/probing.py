@@ -167,7 +167,7 @@ class Prober:
             eps,
             taps,
             tokens[:, :-1],
-            self._quarter,
+            self._quarter.to(tokens.device),
         )
         self._rows = tuple(found)
         return torch.stack([value.to(settings.beta1.dtype) for value in found.values()])
@@ -183,7 +183,7 @@ class Prober:
         lifted = vmap(loss)
 
         def loss_at(rate: Tensor) -> Tensor:
-            share = (rate / eta).to(tokens.device)
+            share = (rate / eta).to(self._settings.beta1.dtype).to(tokens.device)  # no float64 on MPS
             moved = {
                 name: torch.lerp(weight, state.weights[name], _beside(share, weight))
                 for name, weight in held.weights.items()
