@@ -3,9 +3,11 @@
 Contenders, each on the same model, initial weights, batches and schedule:
 
     ours           the grid in stacks, one process of one thread a core (float32)
-    ours bf16      the same with `autocast`
+    ours eager     the same, not compiled
+    ours bf16      compiled, with `autocast`
     plain          a nanoGPT-style loop, eager, fused AdamW, every core's thread (float32)
-    plain bf16     the same under bfloat16 autocast
+    plain a core   the same loop in as many processes of one thread as there are cores, a run each
+    plain bf16     plain under bfloat16 autocast
     compiled       plain, with torch.compile
     gpt2           transformers' GPT2LMHeadModel of the same shape, its biases held at zero, in the same loop
 
@@ -49,7 +51,7 @@ from hptransfer.lm.train import batches
 Steps = Callable[[int], None]
 Loss = Callable[[], float]
 TOLERANCE = 0.02  # nats; bfloat16 products move a loss by less
-NAMES = ("ours", "ours bf16", "plain", "plain bf16", "compiled", "gpt2")
+NAMES = ("ours", "ours eager", "ours bf16", "plain", "plain a core", "plain bf16", "compiled", "gpt2")
 
 
 def grid(width: int, runs: int, steps: int, device: str, autocast: bool) -> list[RunSpec]:
@@ -172,12 +174,12 @@ def one_by_one(name: str, runs: Sequence[RunSpec], device: str) -> tuple[Steps, 
     return steps, held_out
 
 
-def stacked(runs: Sequence[RunSpec], middle: int | None, device: str) -> tuple[Steps, Loss]:
-    """Runs in one compiled stack; `middle` is where among them the grid's middle run is, if it is there."""
+def stacked(runs: Sequence[RunSpec], middle: int | None, compiled: bool, device: str) -> tuple[Steps, Loss]:
+    """Runs in one stack; `middle` is where among them the grid's middle run is, if it is there."""
     shape, state = initial_state(runs)
     state, settings = move(state, device), move(stack_settings(runs), device)
     corpus = load_corpus(runs[0].data, runs[0].model)
-    step, done = step_of(shape, True, device), 0
+    step, done = step_of(shape, compiled, device), 0
 
     def steps(count: int) -> None:
         nonlocal done, state
@@ -203,7 +205,7 @@ def contender(
     """The process of a contender: blocks of steps on demand, then the loss and the peak memory."""
     torch.set_num_threads(threads)
     if name.startswith("ours"):
-        steps, held_out = stacked(runs, middle, device)
+        steps, held_out = stacked(runs, middle, name != "ours eager", device)
     else:
         steps, held_out = one_by_one(name, runs, device)
     while (count := pipe.recv()) is not None:
@@ -247,7 +249,7 @@ class Contender:
 
 
 def started(name: str, width: int, options: argparse.Namespace) -> Contender:
-    """Start a contender's processes: as many as there are cores for ours, one for the others."""
+    """Start a contender's processes: one a core for ours and for `plain a core`, one for the others."""
     total = 2 + options.blocks * options.steps
     runs = grid(width, options.runs, total, options.device, autocast=name.endswith("bf16"))
     parts, threads, middle = [runs], options.cores, len(runs) // 2
@@ -255,6 +257,8 @@ def started(name: str, width: int, options: argparse.Namespace) -> Contender:
         count = options.cores if options.device == "cpu" else 1
         cuts = [len(runs) * i // count for i in range(count + 1)]
         parts, threads = [runs[a:b] for a, b in pairwise(cuts)], 1
+    elif name == "plain a core":
+        parts, threads = [runs] * options.cores, 1
     pipes, processes, before = [], [], 0
     for part in parts:
         here, there = mp.get_context("spawn").Pipe()
@@ -267,7 +271,7 @@ def started(name: str, width: int, options: argparse.Namespace) -> Contender:
         process.start()
         pipes.append(here)
         processes.append(process)
-    return Contender(name, pipes, processes, len(runs) if name.startswith("ours") else 1)
+    return Contender(name, pipes, processes, len(runs) if name.startswith("ours") else len(parts))
 
 
 def gemm_rate(dtype: torch.dtype, threads: int, device: str) -> float:
