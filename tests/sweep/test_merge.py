@@ -50,6 +50,17 @@ def test_runs_that_are_there_already_stay_and_what_nobody_has_trained_is_planned
     assert merge(first, [second]).taken == 0
 
 
+def test_a_merge_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    folders = [finished(tmp_path / str(steps), grid(train={"steps": steps})) for steps in (10, 11)]
+    with pytest.raises(SpecError, match="agree in `train`"):
+        merge(tmp_path / "both", folders)
+    assert not (tmp_path / "both").exists()
+
+
+def test_a_price_may_differ() -> None:
+    assert united([grid(), grid(cost={"price": 2})]).cost == grid().cost
+
+
 def test_grids_on_one_lattice_are_joined() -> None:
     low, high = (
         grid(lr={"low": a, "high": b, "extend": 0}) for a, b in (("2^-12", "2^-9"), ("2^-8", "2^-5"))

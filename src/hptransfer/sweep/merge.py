@@ -11,11 +11,11 @@ from hptransfer.errors import SpecError
 from hptransfer.sweep.planner import plan
 from hptransfer.sweep.provenance import provenance
 from hptransfer.sweep.runs import member
-from hptransfer.sweep.store import Store
+from hptransfer.sweep.store import FILE, Store
 from hptransfer.sweep.study import StudySpec, parse_study
 
 UNITED = ("variants", "widths", "seeds", "weight_decays", "targets")  # lists: the merged study has all
-_APART = ("name", "workers", "executor", "stack", "compile", "lr", "base_width", *UNITED)
+_APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base_width", *UNITED)
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,11 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
     """
     stores = [Store(folder, read_only=True) for folder in sources]
     try:
+        others = [_spec(store) for store in stores]
+        if not (target / FILE).exists():
+            united(others)  # what does not fit is refused before anything is made
         with Store(target) as store:
-            specs = [parse_study(s.spec(), where=f"the spec in {s.path}") for s in (*_begun(store), *stores)]
-            spec = united(specs)
+            spec = united([*map(_spec, _begun(store)), *others])
             store.begin(spec.model_dump(mode="json"), provenance(spec))
             taken = known = 0
             for source in stores:
@@ -113,6 +115,10 @@ def _grid(specs: Sequence[StudySpec]) -> dict[str, Any]:
                 f"{low:g} x {lowest.lr.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
             )
     return {**lowest.lr.model_dump(mode="json"), "low": low, "high": high}
+
+
+def _spec(store: Store) -> StudySpec:
+    return parse_study(store.spec(), where=f"the spec in {store.path}")
 
 
 def _begun(store: Store) -> list[Store]:
