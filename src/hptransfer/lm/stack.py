@@ -61,7 +61,27 @@ def step_of(shape: Shape, compiled: bool, device: str) -> Step:
 def compiler(device: str) -> Callable[[Any], Any]:
     """torch.compile as a stack wants it: one graph, of fixed shapes; on CUDA replayed as a CUDA graph."""
     mode = "reduce-overhead" if device.startswith("cuda") else None
-    return partial(torch.compile, fullgraph=True, dynamic=False, mode=mode)
+    return partial(or_eager, partial(torch.compile, fullgraph=True, dynamic=False, mode=mode))
+
+
+def or_eager(compile_: Callable[[Any], Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled; from the first call on as it is, with a warning, where the backend fails at it.
+
+    torch 2.13's inductor stops at one of our graphs: SGD's update with clipping, apart from the gradient.
+    """
+    chosen = compile_(function)
+
+    def call(*arguments: Any) -> Any:
+        nonlocal chosen
+        try:
+            return chosen(*arguments)
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            text = str(error).partition("\n")[0]
+            warnings.warn(f"torch.compile failed ({text}): this part of a step runs eager", stacklevel=2)
+            chosen = function
+            return function(*arguments)
+
+    return call
 
 
 def compiler_found(device: str = "cpu") -> bool:

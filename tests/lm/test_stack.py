@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hptransfer.lm.config import RunSpec
+from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.stack import initial_state, or_eager, template
+from hptransfer.lm.step import stack_step
+
+
+def refuse(graph: Any, inputs: Any) -> Any:
+    raise KeyError("buf23")
+
+
+def losses(run: RunSpec, compiler: Any) -> Tensor:
+    shape, state = initial_state([run])
+    step = stack_step(template(shape), shape, compiler)
+    tokens = torch.arange(run.model.context + 1).expand(1, run.train.batch_size, -1) % run.model.vocab
+    settings = stack_settings([run])
+    out = []
+    for number in range(3):
+        state, loss = step(state, settings, stack_clock([run], number), tokens)
+        out.append(loss.clone())
+    return torch.stack(out)
+
+
+def test_a_compiler_that_fails_leaves_the_step_as_it_is(tiny: RunSpec) -> None:
+    broken = partial(or_eager, partial(torch.compile, fullgraph=True, dynamic=False, backend=refuse))
+    with pytest.warns(UserWarning, match=r"torch.compile failed .*: this part of a step runs eager") as told:
+        found = losses(tiny, broken)
+    assert len(told) == 1
+    torch.testing.assert_close(found, losses(tiny, lambda function: function), rtol=0, atol=0)
+
+
+def test_other_faults_are_not_the_compilers() -> None:
+    def fault() -> None:
+        raise ValueError("not a compiler's")
+
+    with pytest.raises(ValueError, match="not a compiler's"):
+        or_eager(lambda function: function, fault)()
