@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.flops import run_flops
@@ -122,23 +123,33 @@ def calibrates(spec: StudySpec) -> bool:
 def calibrated(spec: StudySpec) -> Rate:
     """The rate of a few steps on this machine, at the smallest and the largest width, on synthetic tokens.
 
-    One run a stack and nothing compiled, so a study trains at this rate or faster. The data's
-    own speed is not in it.
+    One run a stack, one thread, as a local worker has, and nothing compiled, so a study trains at this rate
+    or faster. The data's own speed is not in it.
 
     Raises:
         ImportError: torch is not installed.
     """
-    from hptransfer.lm.train import train_stack
+    import torch
 
-    at = {}
-    for width in sorted({min(spec.widths), max(spec.widths)}):
-        run = _short(spec.run(next(iter(spec.families())), width, 0, spec.seeds[0]))
-        times: list[float] = []
-        train_stack([run], compiled=False, on_step=lambda *_, to=times: to.append(time.perf_counter()))
-        step = (times[-1] - times[0]) / (len(times) - 1)
-        at[width] = run_flops(run) / CALIBRATION_STEPS / step
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        at = {width: _rate(spec, width) for width in sorted({min(spec.widths), max(spec.widths)})}
+    finally:
+        torch.set_num_threads(threads)
     widths = " and ".join(str(width) for width in at)
     return Rate(at, f"calibrated: {CALIBRATION_STEPS - 1} eager steps of one run at width {widths}, here")
+
+
+def _rate(spec: StudySpec, width: int) -> float:
+    """FLOPs a second of the median of a few steps."""
+    from hptransfer.lm.train import train_stack
+
+    run = _short(spec.run(next(iter(spec.families())), width, 0, spec.seeds[0]))
+    times: list[float] = []
+    train_stack([run], compiled=False, on_step=lambda *_: times.append(time.perf_counter()))
+    step = statistics.median(b - a for a, b in pairwise(times))
+    return run_flops(run) / CALIBRATION_STEPS / step
 
 
 def _short(run: RunSpec) -> RunSpec:
