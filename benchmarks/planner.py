@@ -241,10 +241,10 @@ def summary(method: str, rows: list[Reached]) -> str:
     rmse = float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan
     there = sum(r.there for r in rows)
     low, middle, high = (float(np.quantile(share, q, method="lower")) for q in (0.25, 0.5, 0.75))
-    flops = "" if "budget" in method else f"FLOPs {middle:.2f} of the grid's ({low:.2f} to {high:.2f})"
+    flops = f"FLOPs {middle:.2f} of the grid's ({low:.2f} to {high:.2f})  as narrow {there:3d}/{len(rows)}"
     width = np.median([r.width for r in rows])
     return (
-        f"{method:22s} {flops:38s} as narrow {there:3d}/{len(rows)}  width {width:.3f}  "
+        f"{method:22s} {'' if 'budget' in method else flops:58s}  width {width:.3f}  "
         f"median |error| {np.median(abs(error[known])):.3f}  rmse {rmse:.3f}  "
         f"holds {np.mean([r.holds for r in rows]):.2f}"
     )

@@ -4,7 +4,7 @@
 
 Ray: a small study of the reference model, trained with one and with two workers of one core each; starting
 Ray is part of it. Simulated: the real driver, planner and store; only the workers are
-timers. A stack takes a random time (log-normal, mean one second); 2% of the stacks lose their worker
+timers. A stack takes a random time (log-normal, mean ten seconds); 2% of the stacks lose their worker
 half-way, 1% straggle four times as long. Finished work over ideal: the sum of the useful worker seconds over
 workers x wall time; the best that any scheduler could do is printed beside it, from the same draws.
 """

@@ -29,9 +29,9 @@ def study_dynamics(folder: str | Path) -> StudyDynamics | None:
     """
     with Store(Path(folder), read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        rows = [row for row in table(store, spec.families()) if row["status"] != "failed"]
-        if len(rows) > MOST_RUNS:
+        if store.finished() > MOST_RUNS:
             return None
+        rows = [row for row in table(store, spec.families()) if row["status"] != "failed"]
         records = store.records()
     return of_rows(spec, [(row, records[str(row["run_id"])]) for row in rows])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.errors import StoreError
-from hptransfer.landscape import Landscape, Source
+from hptransfer.landscape import FloatArray, Landscape, Source
 from hptransfer.lm.config import RunRecord
 from hptransfer.sweep.planner import PlannedRun
 from hptransfer.sweep.schema import MEMBERS, NARROW, Member
@@ -120,16 +120,15 @@ def landscape(rows: Sequence[Row], source: Source) -> Landscape:
     """
     finished = [row for row in rows if row["status"] != "failed"]
 
-    def column(name: str) -> list[float]:
-        values = (row[name] for row in finished)
-        return [math.nan if value is None else float(value) for value in values]
+    def column(name: str) -> FloatArray:  # where a value is None: nan
+        return np.array([row[name] for row in finished], dtype=np.float64)
 
     return Landscape(
         variant=np.array([row["variant"] for row in finished], dtype=np.str_),
-        scale=np.array(column("width")),
-        hp=np.array(column("lr")),
+        scale=column("width"),
+        hp=column("lr"),
         seed=np.array([str(row["seed"]) for row in finished], dtype=np.str_),
-        loss=np.array(column("loss")),
-        extra={name: np.array(column(name)) for name in _EXTRA},
+        loss=column("loss"),
+        extra={name: column(name) for name in _EXTRA},
         source=source,
     )

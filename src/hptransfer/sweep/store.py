@@ -144,6 +144,12 @@ class Store:
         with self._told():
             return self._db.execute(f"SELECT {columns} FROM members m JOIN runs r USING (run_id)").fetchall()
 
+    def finished(self) -> int:
+        """How many runs that have a place in the study are finished."""
+        query = "SELECT count(*) FROM members JOIN runs USING (run_id) WHERE status != 'failed'"
+        with self._told():
+            return int(self._db.execute(query).fetchone()[0])
+
     def spec(self) -> dict[str, Any]:
         """The study's spec, as of the last session."""
         with self._told():
