@@ -68,12 +68,13 @@ def test_a_second_run_trains_nothing_and_says_the_same(
 
 def test_report_makes_the_files_anew(study: tuple[Path, Path, str]) -> None:
     _, folder, _ = study
-    before = (folder / "fit.json").read_text()
-    for name in ("fit.json", "report.html"):
+    before, runs = (folder / "fit.json").read_text(), (folder / "runs.csv").read_bytes()
+    for name in ("runs.csv", "fit.json", "report.html"):
         (folder / name).unlink()
     result = CliRunner().invoke(app, ["report", str(folder)])
     assert result.exit_code == 0
     assert (folder / "fit.json").read_text() == before
+    assert (folder / "runs.csv").read_bytes() == runs
     assert (folder / "report.html").exists()
 
 

@@ -69,8 +69,11 @@ def report(
     Example: hptransfer report runs/demo
     """
     from hptransfer.sweep.run import load_result
+    from hptransfer.sweep.runs import renew_csv
 
-    _conclude(load_result(folder))
+    result = load_result(folder)
+    renew_csv(result.rows, result.csv, result.landscape.source.sha256)
+    _conclude(result)
 
 
 def _run(spec: StudySpec, out: Path | None) -> None:

@@ -112,6 +112,12 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
 
 
+def renew_csv(rows: Sequence[Row], path: Path, sha256: str | None) -> None:
+    """Write runs.csv where it is missing or is not what `sha256` says of it; errors as for `write_csv`."""
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        write_csv(rows, path)
+
+
 def landscape(rows: Sequence[Row], source: Source) -> Landscape:
     """The finished runs, with eta in SP coordinates; failed ones are left out.
 
