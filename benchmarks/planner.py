@@ -5,11 +5,11 @@
 
 Every study is a recorded grid (simulated ones hold further seeds of every run, too, which all methods may
 use). The full grid's interval for the optimum at four times its largest scale is the goal; each method asks
-for runs until its own interval is as narrow to 5%, or its FLOPs are twice the grid's. (A width has a standard
-deviation of 3% over the seeds of its bootstrap, so two that differ by 5% are not told apart.) The adaptive
-planner ends by itself, as in a study. A run's FLOPs are the table's, else scale^2 (fixed steps). All
-intervals are `quantify`'s, on the runs that the method asked for. Random search and Optuna's samplers look
-for the lowest loss, one run at every scale in turn, as one tunes a model.
+for runs until its own interval is as narrow, or its FLOPs are twice the grid's. The adaptive planner ends by
+itself, as in a study. A run's FLOPs are the table's, else scale^2 (fixed steps). All intervals are
+`quantify`'s, on the runs that the method asked for. Random search and Optuna's samplers look for the lowest
+loss, one run at every scale in turn, as one tunes a model. `--within 0.05` calls an interval as narrow that
+is up to 5% wider: a width has a standard deviation of 3% over the seeds of its bootstrap.
 `holds`: the interval at the end holds the true optimum (simulated), or the full grid's (recorded).
 """
 
@@ -32,7 +32,6 @@ from hptransfer.sweep.adaptive import next_asks
 from hptransfer.sweep.space import Ask, Basin, Seen, Space
 from simulator import FAMILIES, simulate
 
-SAME = 1.05  # widths that differ by less are as narrow
 MOST = 2.0  # times the full grid's FLOPs at which a method is ended
 METHODS = ("adaptive", "random", "tpe", "gp")
 Asks = Iterator[list[Ask]]
@@ -208,13 +207,13 @@ def replay(
     return Reached(spent / study.flops, high - low, value - aim, low <= aim <= high, high - low <= goal)
 
 
-def run(study: Recorded, methods: tuple[str, ...], batch: int) -> dict[str, Reached] | None:
+def run(study: Recorded, methods: tuple[str, ...], batch: int, within: float) -> dict[str, Reached] | None:
     """Every method on one study; None where the full grid itself predicts nothing."""
     value, low, high = predict(study.grid, study.space.target)
     if not math.isfinite(high - low):
         return None
     aim = value if study.truth is None else study.truth
-    goal = SAME * (high - low)
+    goal = (1.0 + within) * (high - low)
     out = {"grid": Reached(1.0, high - low, value - aim, low <= aim <= high, True)}
     makers: dict[str, Callable[[Seen], Asks]] = {
         "adaptive": lambda seen: adaptive(study, seen, goal, batch),
@@ -261,6 +260,7 @@ def main() -> None:
     parser.add_argument("--study", type=Path, action="append", default=[], help="runs.csv of a study")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--batch", type=int, default=3, help="runs a round of the adaptive planner")
+    parser.add_argument("--within", type=float, default=0.0, help="share by which a width may be wider")
     args = parser.parse_args()
     methods = tuple(args.methods.split(","))
     groups = {
@@ -271,7 +271,7 @@ def main() -> None:
     for group, studies in groups.items():
         found: dict[str, list[Reached]] = {}
         for study in studies:
-            reached = run(study, methods, args.batch)
+            reached = run(study, methods, args.batch, args.within)
             if reached is None:
                 print(f"{study.name:44s} the full grid predicts nothing", flush=True)
                 continue
