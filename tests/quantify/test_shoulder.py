@@ -16,14 +16,14 @@ def slots(losses: list[float], noise: float = 0.001) -> list[int]:
 
 def test_a_side_that_flattens_is_cut_where_it_does() -> None:
     parabola = [0.1 * (i - 3) ** 2 + 3 for i in range(7)]
-    assert slots(parabola) == [1, 2, 3, 4, 5]  # the window alone
-    assert slots([*parabola[:5], 3.13, 3.15]) == [1, 2, 3, 4]  # the right side climbs by 0.1 and then hardly
-    assert slots([3.15, 3.13, *parabola[2:]]) == [2, 3, 4, 5]
+    assert slots([4.6, *parabola, 4.6]) == [1, 2, 3, 4, 5, 6, 7]  # the window alone
+    assert slots([*parabola[:5], 3.13, 3.15]) == [0, 1, 2, 3, 4]  # the right side climbs, then hardly
+    assert slots([3.15, 3.13, *parabola[2:]]) == [2, 3, 4, 5, 6]
 
 
 def test_noise_does_not_make_a_shoulder() -> None:
     parabola = [0.1 * (i - 3) ** 2 + 3 for i in range(7)]
-    assert slots([*parabola[:5], 3.37, 3.9], noise=0.03) == [1, 2, 3, 4, 5]
+    assert slots([*parabola[:5], 3.37, 3.9], noise=0.03) == [0, 1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("lone", [-6.0, -14.0])

@@ -10,14 +10,12 @@ import numpy as np
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, IntArray
 from hptransfer.quantify.laws import (
-    CURVATURE_PER_MISFIT,
-    SCATTER_LOG_CURVATURE,
-    SCATTER_OCTAVES,
-    SCATTER_PER_MISFIT,
     LineFit,
+    curvature_scatter,
     fit_bend,
     fit_line,
     fit_offset,
+    hp_scatter,
 )
 from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
@@ -76,11 +74,8 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
         return None
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
-    prior = SCATTER_OCTAVES + SCATTER_PER_MISFIT * basins.misfit
-    families = {
-        name: fit_line(t, x, x_draws, basins.own[inside, 1, 1], prior, name, rng)
-        for name in ("const", "power")
-    }
+    prior = hp_scatter(basins.misfit)
+    families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"], prior)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
@@ -101,9 +96,8 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     inside = basins.fitted
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
-    curved = SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * basins.misfit
-    own = basins.own[inside, 2, 2]
-    log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], own, curved, "power", rng)
+    curved = curvature_scatter(basins.misfit)
+    log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], curved, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)

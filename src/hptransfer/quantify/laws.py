@@ -11,15 +11,52 @@ from hptransfer.quantify.cells import IntArray
 
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
-# differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit.
+# differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit; where they
+# share one shape they may well lie on the law exactly.
 SCATTER_OCTAVES = 0.02
-SCATTER_PER_MISFIT = 0.15  # octaves
+SCATTER_PER_MISFIT = 0.4  # octaves
 CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.01
+EXACT = 20.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
+EXACT_MISFIT = 0.04  # misfit over which that falls by e
 OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
 OFF_CHANCE = 0.03  # prior chance of each scale to do so
 RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))  # beta of the offset family
 SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
+
+
+@dataclass(frozen=True)
+class ScatterPrior:
+    """Prior on the rms scatter of single scales about a law.
+
+    Attributes:
+        typical: scale of its half-t density (2 degrees of freedom), units of the quantity.
+        exact: factor on the weight of no scatter at all.
+    """
+
+    typical: float
+    exact: float = 1.0
+
+    def grid(self) -> tuple[FloatArray, FloatArray]:
+        """Scatters, zero and a geometric series, and their log prior weights."""
+        grid = self.typical * np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
+        width = np.gradient(grid)
+        width[0] *= self.exact
+        return grid, np.log(width) - 1.5 * np.log1p((grid / self.typical) ** 2)
+
+
+def hp_scatter(misfit: float) -> ScatterPrior:
+    """Of log2 eta*, octaves; `misfit` is the sd of the shape's relative error at single scales."""
+    return ScatterPrior(SCATTER_OCTAVES + SCATTER_PER_MISFIT * misfit, _exact(misfit))
+
+
+def curvature_scatter(misfit: float) -> ScatterPrior:
+    """Of the log curvature; `misfit` as in `hp_scatter`."""
+    return ScatterPrior(SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * misfit, _exact(misfit))
+
+
+def _exact(misfit: float) -> float:
+    return 1.0 + (EXACT - 1.0) * float(np.exp(-misfit / EXACT_MISFIT))
 
 
 @dataclass(frozen=True)
@@ -77,19 +114,11 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
     return np.asarray(level + np.log2(np.maximum(1.0 + share * np.exp2(-rate * t), 1e-6)))
 
 
-def _scatter_grid(prior: float) -> tuple[FloatArray, FloatArray]:
-    """Scatters and their log prior weights: half-Cauchy on a geometric grid, zero included."""
-    grid = prior * np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
-    width = np.gradient(grid)
-    return grid, np.log(width) - 1.5 * np.log1p((grid / prior) ** 2)
-
-
 def fit_line(
     t: FloatArray,
     y: FloatArray,
     y_draws: FloatArray,
-    own: FloatArray,
-    prior: float,
+    prior: ScatterPrior,
     family: str,
     rng: np.random.Generator,
 ) -> LineFit:
@@ -99,10 +128,7 @@ def fit_line(
         t: log2 scale, shape [K].
         y: the quantity, in log units, shape [K].
         y_draws: its bootstrap draws, shape [B, K].
-        own: variance of each scale's own error, shape [K]. Scales are weighed by it and by the scatter, not
-            by errors they share: those move the whole law, and weights that tried to cancel them would make
-            more of the small differences in how each scale is moved than is known about them.
-        prior: scale of the half-Cauchy prior on the scatter, units of y.
+        prior: on the scatter.
         family: `const` or `power`.
         rng: source of the scatter draws.
     """
@@ -114,9 +140,8 @@ def fit_line(
     total = covariance + extra[:, None, :] * np.eye(len(t))
     inverse = np.linalg.inv(total)
     normal = basis.T @ inverse @ basis
-    residual = y - (basis @ np.linalg.solve(normal, basis.T @ (inverse @ y)[..., None]))[..., 0]
-    weighted = basis.T[None] / (own + extra)[:, None, :]
-    project = np.linalg.solve(weighted @ basis, weighted)
+    project = np.linalg.solve(normal, basis.T @ inverse)
+    residual = y - project @ y @ basis.T
     chi2 = np.einsum("tk,tkl,tl->t", residual, inverse, residual)
     log_det = np.linalg.slogdet(total)[1]
     restricted = -0.5 * (chi2 + log_det + np.linalg.slogdet(normal)[1])
@@ -137,16 +162,18 @@ def fit_line(
     )
 
 
-def _settings(prior: float, scales: int) -> tuple[FloatArray, IntArray, FloatArray]:
+def _settings(prior: ScatterPrior, scales: int) -> tuple[FloatArray, IntArray, FloatArray]:
     """Scatter, scale that lies off the law (-1: none) and log prior of every combination, shape [S]."""
-    grid, log_prior = _scatter_grid(prior)
+    grid, log_prior = prior.grid()
     off = np.arange(-1, scales)
     chance = np.where(off < 0, 1.0 - scales * OFF_CHANCE, OFF_CHANCE)
     log = log_prior[:, None] + np.log(chance)
     return np.repeat(grid, len(off)), np.tile(off, len(grid)), log.ravel()
 
 
-def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: float) -> LineFit:
+def fit_offset(
+    t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: ScatterPrior
+) -> LineFit:
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B's share of eta_inf.
 
     `line` is the power law's fit and `prior` its prior on the scatter. The scatter is the likeliest about a
@@ -156,7 +183,7 @@ def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit,
     rate, share = (a.ravel() for a in np.meshgrid(RATES, SHARES, indexing="ij"))
     shape = np.log2(1.0 + share[:, None] * np.exp2(-rate[:, None] * (t - origin)))
     errors = np.atleast_2d(np.cov(y_draws.T)) + 1e-6 * np.eye(len(t))
-    first, *_ = _nearest(errors + prior**2 * np.eye(len(t)), y[None], shape, rate)
+    first, *_ = _nearest(errors + prior.typical**2 * np.eye(len(t)), y[None], shape, rate)
     residual = y - shape[first[0]]
     scatter = min(_likeliest(residual - residual.mean(), errors, prior), line.scatter)
     covariance = errors + scatter**2 * np.eye(len(t))
@@ -194,9 +221,9 @@ def _nearest(
     return best, ((y - shape[best]) @ inverse.sum(0)) / total, chi2
 
 
-def _likeliest(residual: FloatArray, errors: FloatArray, prior: float) -> float:
+def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) -> float:
     """The scatter of highest posterior density given residuals [K] and their errors' covariance."""
-    grid, log_prior = _scatter_grid(prior)
+    grid, log_prior = prior.grid()
     total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))
     chi2 = np.einsum("k,tkl,l->t", residual, np.linalg.inv(total), residual)
     return float(grid[np.argmax(log_prior - 0.5 * (chi2 + np.linalg.slogdet(total)[1]))])

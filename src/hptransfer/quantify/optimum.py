@@ -24,7 +24,7 @@ CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enou
 PAIRED_MOST = 128  # more variants than this are drawn chunk by chunk, without common noise
 BELOW_SHARE = 0.5  # of the rise to the next cell that a minimum may lie below the lowest loss seen
 CLEAR_DOUBT = 2.0  # factor on the misfit from which a scale is flagged as having a shape of its own
-CLEAR_OUTLIER = 2.6  # factor on a cell's variance from which it is told: 3 sd off all others
+CLEAR_OUTLIER = 3.0  # factor on a cell's variance from which it is told: 3 sd off all others
 FLAT_SHARE = 0.8  # of the grid that an optimum's draws may span before the basin is called flat
 
 

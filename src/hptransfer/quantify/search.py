@@ -23,9 +23,9 @@ from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
 
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
-LOG_SHAPE_PRIOR = np.log([0.55, 0.3, 0.15])  # smooth shapes are likelier than ragged ones
+LOG_SHAPE_PRIOR = np.log([0.62, 0.26, 0.12])  # smooth shapes are likelier than ragged ones
 KEEP = 12  # settings that get a fit of their own
-TAIL = 4.0  # degrees of freedom of the t that weighs outlying cells down
+TAIL = 3.0  # degrees of freedom of the t that weighs outlying cells down
 DOUBT_CHI2 = 2.5  # chi2 per degree of freedom from which a scale's shape is doubted
 
 
@@ -59,7 +59,7 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 7) -> Po
     inflate, doubt = np.ones(batch.x.shape), np.ones(batch.x.shape[:2])
     state = start
     for i in range(iterations):
-        u, rise = _place(batch, state)
+        u, rise = _place(batch, state, as_seen=True)
         weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
         normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
         if i in (1, 2, 3):
@@ -135,15 +135,17 @@ def _one_setting(sigma: FloatArray) -> Hypers:
     return Hypers(column, np.full_like(column, PILOT_MISFIT), np.full_like(column, PILOT_GROWTH), 0 * column)
 
 
-def _place(batch: Batch, state: State) -> tuple[FloatArray, FloatArray]:
+def _place(batch: Batch, state: State, *, as_seen: bool = False) -> tuple[FloatArray, FloatArray]:
     """Distance of each cell from the optimum, octaves, and its loss above the optimum's, [V, K, N].
 
-    The loss is the larger of what the model says and what was seen.
+    The loss is the model's. `as_seen`: what was seen where that is more, which keeps the pilot's first steps
+    from cells it does not reach yet; but a variance that follows a cell's own error is no likelihood, and
+    favours small noise with a shape that errs by much.
     """
     u = batch.x - state.local[:, 0, :, 1:2]
     model = excess(u, state.log_h(batch.t)[:, 0, :, None], state.shared[:, 0, None, None, 2:])
-    seen = batch.y - state.local[:, 0, :, 0:1]
-    return u, np.where(batch.count > 0, np.minimum(np.maximum(model, seen), 50.0), 0.0)
+    rise = np.maximum(model, batch.y - state.local[:, 0, :, 0:1]) if as_seen else model
+    return u, np.where(batch.count > 0, np.minimum(rise, 50.0), 0.0)
 
 
 def _pilot_noise(batch: Batch) -> tuple[FloatArray, FloatArray]:
@@ -164,7 +166,7 @@ def _rescaled(hypers: Hypers, normal: Normal, real: BoolArray) -> Hypers:
 
 
 def _outliers(normal: Normal, inflate: FloatArray) -> FloatArray:
-    """Variance factors that pull cells more than 3 sd off (each seen from all others) back to 3."""
+    """Variance factors of a t with `TAIL` degrees of freedom, each cell seen from all others; at least 1."""
     square = normal.weighted[:, 0] ** 2 / normal.precision[:, 0] * inflate
     return np.asarray(np.clip((TAIL + square) / (TAIL + 1.0), 1.0, 1e4))
 

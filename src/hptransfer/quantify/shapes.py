@@ -11,6 +11,7 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 
+TILT = 3.0  # octaves up to which the tilt is a straight line, as in linear-exponential basins
 CORE = 0.5  # octaves; local corrections are even in asinh(u / CORE): finest at the optimum
 CENTRES = np.linspace(-2.4, 2.4, 9)  # of the local corrections, in asinh(u / CORE)
 BUMP = 0.6  # their width, likewise
@@ -20,7 +21,7 @@ FEATURES = 2 + len(CENTRES)
 def features(u: FloatArray) -> FloatArray:
     """Features of the log shape at distances u, all zero at u = 0 but the bumps; shape [..., FEATURES]."""
     z = (np.arcsinh(u / CORE)[..., None] - CENTRES) / BUMP
-    smooth = np.stack([np.arcsinh(u), 0.5 * np.log1p(u * u)], axis=-1)
+    smooth = np.stack([TILT * np.arcsinh(u / TILT), 0.5 * np.log1p(u * u)], axis=-1)
     return np.concatenate([smooth, np.exp(-0.5 * z * z) - AT_ZERO], axis=-1)
 
 
@@ -29,7 +30,7 @@ def feature_slopes(u: FloatArray) -> FloatArray:
     z = (np.arcsinh(u / CORE)[..., None] - CENTRES) / BUMP
     inner = 1.0 / np.sqrt(CORE**2 + u * u)[..., None]
     root = 1.0 + u * u
-    smooth = np.stack([1.0 / np.sqrt(root), u / root], axis=-1)
+    smooth = np.stack([1.0 / np.sqrt(1.0 + (u / TILT) ** 2), u / root], axis=-1)
     return np.concatenate([smooth, -z / BUMP * inner * np.exp(-0.5 * z * z)], axis=-1)
 
 

@@ -10,7 +10,7 @@ from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, Cells, IntArray
 
 MIN_SPARE = 5  # more runs than cells, from which seeds tell the noise
-WINDOW = 2.5  # octaves either side of the lowest cell that a fit looks at
+WINDOW = 3.2  # octaves either side of the lowest cell that a fit looks at
 NEAREST = 2  # cells either side that it looks at however far they are
 # A fall back by this share of the climb, and by this much, is another minimum and not noise.
 WELL_SHARE = 0.2
