@@ -23,7 +23,7 @@ from hptransfer.quantify.shapes import (
     features,
 )
 
-CURVATURE_SD = 0.03  # of a scale's log curvature about its line
+CURVATURE_SD = 0.02  # of a scale's log curvature about its line
 # Shared parameters: log h at the mean scale, its slope per octave of n, then the shape's coefficients.
 SHARED = 2 + FEATURES
 PRIOR_MEAN = np.array([-2.5, 0.0, 0.2, 0.0] + [0.0] * (FEATURES - 2))

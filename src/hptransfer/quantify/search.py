@@ -23,7 +23,7 @@ from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
 
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
-LOG_SHAPE_PRIOR = np.log([0.62, 0.26, 0.12])  # smooth shapes are likelier than ragged ones
+LOG_SHAPE_PRIOR = np.log([0.68, 0.22, 0.1])  # smooth shapes are likelier than ragged ones
 KEEP = 12  # settings that get a fit of their own
 TAIL = 3.0  # degrees of freedom of the t that weighs outlying cells down
 DOUBT_CHI2 = 2.5  # chi2 per degree of freedom from which a scale's shape is doubted
