@@ -27,7 +27,7 @@ CURVATURE_SD = 0.02  # of a scale's log curvature about its line
 # Shared parameters: log h at the mean scale, its slope per octave of n, then the shape's coefficients.
 SHARED = 2 + FEATURES
 PRIOR_MEAN = np.array([-2.5, 0.0, 0.2, 0.0] + [0.0] * (FEATURES - 2))
-PRIOR_SD = np.array([2.5, 0.25, 0.3, 0.6])
+PRIOR_SD = np.array([2.5, 0.2, 0.2, 0.5])
 MAX_STEP = np.array([0.7, 0.3, 0.3, 0.4] + [0.3] * (FEATURES - 2))
 
 

@@ -47,7 +47,7 @@ class Posterior:
     inflate: FloatArray
 
 
-def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 7) -> Posterior:
+def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 6) -> Posterior:
     """Fits a batch: a pilot at one noise setting, robust weights from it, then the likely settings.
 
     `start` is the initial state, G = 1; `room` how far apart cells are at the lowest one, octaves [V, K].
