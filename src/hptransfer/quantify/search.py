@@ -26,6 +26,7 @@ PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
 LOG_SHAPE_PRIOR = np.log([0.68, 0.22, 0.1])  # smooth shapes are likelier than ragged ones
 KEEP = 12  # settings that get a fit of their own
 TAIL = 3.0  # degrees of freedom of the t that weighs outlying cells down
+CLEARLY_ABOVE = 3.0  # sd of noise by which a cell lies above the model when the shape misses a cliff
 DOUBT_CHI2 = 2.5  # chi2 per degree of freedom from which a scale's shape is doubted
 
 
@@ -59,7 +60,7 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 6) -> Po
     inflate, doubt = np.ones(batch.x.shape), np.ones(batch.x.shape[:2])
     state = start
     for i in range(iterations):
-        u, rise = _place(batch, state, as_seen=True)
+        u, rise = _place(batch, state)
         weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
         normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
         if i in (1, 2, 3):
@@ -68,7 +69,7 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 6) -> Po
             inflate = _outliers(normal, inflate)
             doubt = _doubt(normal, real, doubt)
         state = stepped(state, normal.step, 0.5 * room)
-    u, rise = _place(batch, state)
+    u, rise = _place(batch, state, hypers)
     hypers, kept = _promising(batch, state, u, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
     prior = PRECISIONS[kept.prior]
     state = State(np.repeat(state.local, KEEP, axis=1), np.repeat(state.shared, KEEP, axis=1))
@@ -135,17 +136,21 @@ def _one_setting(sigma: FloatArray) -> Hypers:
     return Hypers(column, np.full_like(column, PILOT_MISFIT), np.full_like(column, PILOT_GROWTH), 0 * column)
 
 
-def _place(batch: Batch, state: State, *, as_seen: bool = False) -> tuple[FloatArray, FloatArray]:
+def _place(batch: Batch, state: State, hypers: Hypers | None = None) -> tuple[FloatArray, FloatArray]:
     """Distance of each cell from the optimum, octaves, and its loss above the optimum's, [V, K, N].
 
-    The loss is the model's. `as_seen`: what was seen where that is more, which keeps the pilot's first steps
-    from cells it does not reach yet; but a variance that follows a cell's own error is no likelihood, and
-    favours small noise with a shape that errs by much.
+    The loss is the model's, or what was seen where that is more: a cell up a cliff that the shape does not
+    follow says little. With the noise `hypers` (one setting) a cell must lie `CLEARLY_ABOVE` sd above the
+    model to count as seen: a variance that follows the cell's own noise is no likelihood, and favours small
+    noise with a shape that errs by much.
     """
     u = batch.x - state.local[:, 0, :, 1:2]
     model = excess(u, state.log_h(batch.t)[:, 0, :, None], state.shared[:, 0, None, None, 2:])
-    rise = np.maximum(model, batch.y - state.local[:, 0, :, 0:1]) if as_seen else model
-    return u, np.where(batch.count > 0, np.minimum(rise, 50.0), 0.0)
+    seen = batch.y - state.local[:, 0, :, 0:1]
+    if hypers is not None:
+        variance = noise.run_variance(u, model, hypers)[:, 0] / np.maximum(batch.count, 1)
+        seen = np.where(seen - model > CLEARLY_ABOVE * np.sqrt(variance), seen, model)
+    return u, np.where(batch.count > 0, np.minimum(np.maximum(model, seen), 50.0), 0.0)
 
 
 def _pilot_noise(batch: Batch) -> tuple[FloatArray, FloatArray]:
