@@ -23,7 +23,7 @@ from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
 
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
-LOG_SHAPE_PRIOR = np.log([0.68, 0.22, 0.1])  # smooth shapes are likelier than ragged ones
+LOG_SHAPE_PRIOR = np.log([0.72, 0.19, 0.09])  # smooth shapes are likelier than ragged ones
 KEEP = 12  # settings that get a fit of their own
 TAIL = 3.0  # degrees of freedom of the t that weighs outlying cells down
 CLEARLY_ABOVE = 3.0  # sd of noise by which a cell lies above the model when the shape misses a cliff
