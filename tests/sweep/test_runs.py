@@ -13,9 +13,10 @@ from small_study import study
 from hptransfer.errors import StoreError
 from hptransfer.landscape import Source
 from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.inside import result_dynamics, study_dynamics
 from hptransfer.sweep.planner import plan
 from hptransfer.sweep.run import StudyResult
-from hptransfer.sweep.runs import COLUMNS, landscape, member, table, write_csv
+from hptransfer.sweep.runs import COLUMNS, as_rows, landscape, lines, member, write_csv
 from hptransfer.sweep.store import Store
 
 
@@ -53,6 +54,13 @@ def test_the_landscape_is_the_table(undisturbed: StudyResult) -> None:
     assert landscape.source.sha256 == hashlib.sha256(undisturbed.csv.read_bytes()).hexdigest()
 
 
+def test_the_dynamics_of_a_result_are_those_of_its_folder(undisturbed: StudyResult) -> None:
+    one, other = result_dynamics(undisturbed), study_dynamics(undisturbed.folder)
+    assert one is not None
+    assert len(one.runs) == len(undisturbed.landscape)
+    assert repr(one) == repr(other)
+
+
 def test_failed_runs_are_in_the_table_and_not_in_the_landscape(tmp_path: Path) -> None:
     spec = study()
     stack = plan(spec, {})[0]
@@ -62,9 +70,9 @@ def test_failed_runs_are_in_the_table_and_not_in_the_landscape(tmp_path: Path) -
     with Store(tmp_path) as store:
         results = [(run.spec, record) for run, record in zip(stack.runs, (good, bad, stray), strict=False)]
         store.add(stack.stack_id, results, [member(spec, 0, run) for run in stack.runs[:2]])
-        rows = table(store, spec.families())
-    assert [(row["status"], row["error"]) for row in rows] == [("done", None), ("failed", "why")]
-    assert len(landscape(rows, Source())) == 1
+        found = lines(store, spec.families())
+    assert [(row["status"], row["error"]) for row in as_rows(found)] == [("done", None), ("failed", "why")]
+    assert len(landscape(found, Source())) == 1
 
 
 def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(
@@ -73,5 +81,5 @@ def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(
     (tmp_path / "runs.csv.part").mkdir()
     (tmp_path / "runs.csv").write_text("old")
     with pytest.raises(StoreError, match=r"writable.*runs\.csv"):
-        write_csv(undisturbed.rows, tmp_path / "runs.csv")
+        write_csv(undisturbed.content, tmp_path / "runs.csv")
     assert (tmp_path / "runs.csv").read_text() == "old"

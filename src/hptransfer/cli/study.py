@@ -72,7 +72,7 @@ def report(
     from hptransfer.sweep.runs import renew_csv
 
     result = load_result(folder)
-    renew_csv(result.rows, result.csv, result.landscape.source.sha256)
+    renew_csv(result.content, result.csv)
     _conclude(result)
 
 
@@ -91,14 +91,14 @@ def _conclude(result: StudyResult) -> None:
     """Quantify, print, and write fit.json and report.html."""
     from hptransfer.report.html import write_html
     from hptransfer.report.tables import print_summary
-    from hptransfer.sweep.inside import study_dynamics
+    from hptransfer.sweep.inside import result_dynamics
     from hptransfer.sweep.quantified import quantified
 
     check_outputs([result.folder / page for page in ("fit.json", "report.html")])
     fit = quantified(result)
     print_summary(fit)
     fit.to_json(result.folder / "fit.json")
-    inside = study_dynamics(result.folder)
+    inside = result_dynamics(result)
     write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
     typer.echo(f"runs:   {result.csv}")
     for page in ("fit.json", "report.html"):

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 FloatArray = NDArray[np.float64]
 LayerVerdict = Literal["stable", "grows", "shrinks", "undecided"]
@@ -70,6 +69,8 @@ def width_slopes(sizes: FloatArray, widths: Sequence[int], level: float, first: 
         level: of the intervals.
         first: the first entry's step.
     """
+    from scipy.special import stdtrit  # slow to import, and a report without probes has no use for it
+
     count, seeds, steps = sizes.shape
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.log2(sizes).reshape(count * seeds, steps)

@@ -64,7 +64,7 @@ def settings(run: RunSpec) -> dict[str, Any]:
 def _runs(folder: Path) -> Iterator[tuple[str, RunSpec, RunRecord]]:
     """Name, spec and record of every finished run that is the study's, smallest width and LR first."""
     with Store(folder, read_only=True) as store:
-        places = {row[0]: dict(zip(MEMBERS, row, strict=False)) for row in store.rows()}
+        places = {row[0]: dict(zip(MEMBERS, row, strict=True)) for row in store.rows(MEMBERS)}
         runs = [pair for pair in store.runs() if pair[1].run_id in places and pair[1].status != "failed"]
     for run, record in sorted(runs, key=lambda pair: (pair[0].model.width, pair[0].lr, pair[0].seed)):
         place = places[record.run_id]

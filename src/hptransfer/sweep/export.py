@@ -9,7 +9,7 @@ from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.landscape import Landscape, Source
-from hptransfer.sweep.runs import COLUMNS, Row, csv_bytes, landscape, table
+from hptransfer.sweep.runs import COLUMNS, Line, as_rows, csv_bytes, landscape, lines
 from hptransfer.sweep.store import FILE, Store
 from hptransfer.sweep.study import parse_study
 
@@ -52,9 +52,10 @@ def studies(root: Path) -> list[Listed]:
 
 def _listed(folder: Path) -> Listed:
     try:
-        spec, rows, sessions = _read(folder)
+        spec, found, sessions = _read(folder)
     except HPTransferError as error:
         return Listed(folder, folder.name, trouble=str(error))
+    rows = as_rows(found)
     status = [row["status"] for row in rows]
     return Listed(
         folder=folder,
@@ -67,17 +68,17 @@ def _listed(folder: Path) -> Listed:
     )
 
 
-def _read(folder: Path) -> tuple[Any, list[Row], list[dict[str, Any]]]:
+def _read(folder: Path) -> tuple[Any, list[Line], list[dict[str, Any]]]:
     with Store(folder, read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        return spec, table(store, spec.families()), store.sessions()
+        return spec, lines(store, spec.families()), store.sessions()
 
 
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """The rows of several studies under each other, with the study's folder name in front."""
     out: list[dict[str, Any]] = []
     for folder in folders:
-        out += [{"study": folder.resolve().name, **row} for row in _read(folder)[1]]
+        out += [{"study": folder.resolve().name, **row} for row in as_rows(_read(folder)[1])]
     return out
 
 
@@ -98,10 +99,11 @@ def export(folders: Sequence[Path], path: Path) -> int:
     if path.suffix not in FORMATS:
         raise HPTransferError(f"a table must end in {' or '.join(FORMATS)}, but got {path}")
     several = len(folders) > 1
-    rows: list[Any] = rows_of(folders) if several else _read(folders[0])[1]
+    found = [] if several else _read(folders[0])[1]
+    rows: list[Any] = rows_of(folders) if several else as_rows(found)
     try:
         if path.suffix == ".csv" and not several:
-            path.write_bytes(csv_bytes(rows))
+            path.write_bytes(csv_bytes(found))
         else:
             _frame(rows, several, path)
     except OSError as error:
@@ -131,7 +133,7 @@ def together(folders: Sequence[Path]) -> Landscape:
     names = [folder.resolve().name for folder in folders]
     if twice := [name for name in names if names.count(name) > 1]:
         raise StoreError(f"studies that are compared must have names of their own, but two are {twice[0]!r}")
-    rows: list[Row] = []
+    found: list[Line] = []
     for folder, name in zip(folders, names, strict=True):
-        rows += [{**row, "variant": f"{name}: {row['variant']}"} for row in _read(folder)[1]]
-    return landscape(rows, Source(path=", ".join(str(folder) for folder in folders)))
+        found += [(f"{name}: {variant}", *rest) for variant, *rest in _read(folder)[1]]
+    return landscape(found, Source(path=", ".join(str(folder) for folder in folders)))

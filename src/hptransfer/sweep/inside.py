@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hptransfer.dynamics.spikes import unpack_spikes
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
@@ -12,6 +13,9 @@ from hptransfer.lm.config import RunRecord
 from hptransfer.sweep.runs import Row, table
 from hptransfer.sweep.store import Store
 from hptransfer.sweep.study import StudySpec, parse_study
+
+if TYPE_CHECKING:
+    from hptransfer.sweep.run import StudyResult
 
 MOST_RUNS = 5000  # whose curves and probes are taken in; a larger study's page is without them
 
@@ -34,6 +38,16 @@ def study_dynamics(folder: str | Path) -> StudyDynamics | None:
         rows = [row for row in table(store, spec.families()) if row["status"] != "failed"]
         records = store.records()
     return of_rows(spec, [(row, records[str(row["run_id"])]) for row in rows])
+
+
+def result_dynamics(result: StudyResult) -> StudyDynamics | None:
+    """`study_dynamics` of a study that was read before, without reading its table again."""
+    if len(result.landscape) > MOST_RUNS:
+        return None
+    with Store(result.folder, read_only=True) as store:
+        records = store.records()
+    rows = [row for row in result.rows if row["status"] != "failed"]
+    return of_rows(result.spec, [(row, records[str(row["run_id"])]) for row in rows])
 
 
 def of_rows(spec: StudySpec, pairs: list[tuple[Row, RunRecord]]) -> StudyDynamics:

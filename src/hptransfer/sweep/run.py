@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from hptransfer.sweep.executors.make import at_a_time, make_executor
 from hptransfer.sweep.executors.spool import forget, spool_of, waiting
 from hptransfer.sweep.provenance import provenance
 from hptransfer.sweep.runs import FILE as CSV
-from hptransfer.sweep.runs import Row, csv_sha256, landscape, table, write_csv
+from hptransfer.sweep.runs import Line, Row, as_rows, csv_bytes, failed, landscape, lines, table, write_csv
 from hptransfer.sweep.store import Store
 from hptransfer.sweep.study import StudySpec, parse_study
 from hptransfer.sweep.trial import TRAIN
@@ -38,7 +40,8 @@ class StudyResult:
         spec: of the study.
         folder: that holds the store, runs.csv and logs.
         landscape: the finished runs, eta in SP coordinates.
-        rows: of runs.csv, failed runs included.
+        lines: of runs.csv, failed runs included.
+        content: of runs.csv.
         trained: runs that this session finished; 0 where everything was in the store.
         failures: why runs failed, each reason once; they are run again at the next start.
         provenance: of the runs, for `TransferFit.provenance`.
@@ -47,10 +50,16 @@ class StudyResult:
     spec: StudySpec
     folder: Path
     landscape: Landscape
-    rows: Sequence[Row]
+    lines: Sequence[Line] = field(repr=False)
+    content: bytes = field(repr=False)
     trained: int
     failures: tuple[str, ...]
     provenance: Mapping[str, Any]
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """The lines of runs.csv, by name of column."""
+        return as_rows(self.lines)
 
     @property
     def csv(self) -> Path:
@@ -100,12 +109,14 @@ def run_study(
                 driver.run(make, console or Console(file=io.StringIO()), stacks)
         except BaseException as error:
             with suppress(StoreError):  # the fault that ended the session is the one to tell
-                write_csv(table(store, spec.families()), folder / CSV)
+                write_csv(csv_bytes(lines(store, spec.families())), folder / CSV)
             if isinstance(error, KeyboardInterrupt):
                 raise StudyInterrupted(_kept(driver, folder)) from None
             raise
-        write_csv(table(store, spec.families()), folder / CSV)
-        return _result(spec, folder, store, driver.trained)
+        found = lines(store, spec.families())
+        content = csv_bytes(found)
+        write_csv(content, folder / CSV)
+        return _result(spec, folder, store.sessions(), found, content, driver.trained)
 
 
 def load_result(folder: str | Path) -> StudyResult:
@@ -117,7 +128,8 @@ def load_result(folder: str | Path) -> StudyResult:
     """
     with Store(Path(folder), read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        return _result(spec, Path(folder), store, trained=0)
+        found = lines(store, spec.families())
+        return _result(spec, Path(folder), store.sessions(), found, csv_bytes(found), trained=0)
 
 
 def default_folder(spec: StudySpec) -> Path:
@@ -152,28 +164,30 @@ def _prepare(spec: StudySpec, store: Store) -> None:
         )
 
 
-def _result(spec: StudySpec, folder: Path, store: Store, trained: int) -> StudyResult:
-    rows = table(store, spec.families())
-    failures = _failures(rows)
-    if all(row["status"] == "failed" for row in rows):
+def _result(
+    spec: StudySpec,
+    folder: Path,
+    sessions: Sequence[Mapping[str, Any]],
+    found: Sequence[Line],
+    content: bytes,
+    trained: int,
+) -> StudyResult:
+    broken = failed(found)
+    failures = tuple(dict.fromkeys(str(row["error"] or "unknown") for row in broken))
+    if len(broken) == len(found):
         reason = f": {failures[0]}" if failures else ""
         raise HPTransferError(f"at least one run must be finished, but none in {folder} is{reason}")
-    source = Source(path=str(folder / CSV), sha256=csv_sha256(rows))
-    sessions = store.sessions()
+    source = Source(path=str(folder / CSV), sha256=hashlib.sha256(content).hexdigest())
     return StudyResult(
         spec=spec,
         folder=folder,
-        landscape=landscape(rows, source),
-        rows=rows,
+        landscape=landscape(found, source),
+        lines=found,
+        content=content,
         trained=trained,
         failures=failures,
         provenance={**sessions[-1], "sessions": len(sessions)},
     )
-
-
-def _failures(rows: Sequence[Row]) -> tuple[str, ...]:
-    failed = [str(row["error"] or "unknown") for row in rows if row["status"] == "failed"]
-    return tuple(dict.fromkeys(failed))
 
 
 def _kept(driver: Driver, folder: Path) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +15,14 @@ from hptransfer.errors import StoreError
 from hptransfer.landscape import FloatArray, Landscape, Source
 from hptransfer.lm.config import RunRecord
 from hptransfer.sweep.planner import PlannedRun
-from hptransfer.sweep.schema import MEMBERS, NARROW, Member
+from hptransfer.sweep.schema import Member
 from hptransfer.sweep.store import Store
 from hptransfer.sweep.study import StudySpec
 
 FILE = "runs.csv"
-Row = dict[str, str | int | float | None]
+Value = str | int | float | None
+Row = dict[str, Value]
+Line = tuple[Value, ...]  # a row's values, in the order of COLUMNS: a tenth of a dict's time, of many runs
 
 # What each column of runs.csv holds, in order; wall_s, the only one that differs between two runs of the
 # same study, comes last.
@@ -47,21 +47,36 @@ COLUMNS: Mapping[str, str] = {
     "error": "why it failed, in one line",
     "wall_s": "the run's share of its stack's wall time, seconds",
 }
+_PLACE = {name: place for place, name in enumerate(COLUMNS)}
+_STATUS = _PLACE["status"]
 _EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 
 
+def lines(store: Store, variants: Iterable[str]) -> list[Line]:
+    """One line a run of the study that has a record, by variant in this order, width, LR and seed."""
+    variant, loss = _PLACE["variant"], _PLACE["loss"]
+    found: list[Line] = [
+        line if line[_STATUS] == "done" else (*line[:loss], math.nan, *line[loss + 1 :])
+        for line in store.rows(COLUMNS)
+    ]
+    order: dict[Value, int] = {name: place for place, name in enumerate(variants)}
+    found.sort(key=lambda line: order.get(line[variant], -1))  # stable: the rest is the store's order
+    return found
+
+
+def as_rows(lines: Iterable[Line]) -> list[Row]:
+    """The lines by name of column."""
+    return [dict(zip(COLUMNS, line, strict=True)) for line in lines]
+
+
 def table(store: Store, variants: Iterable[str]) -> list[Row]:
-    """One row a run of the study that has a record, by variant in this order, width, LR and seed."""
-    names = (*MEMBERS, "status", *NARROW)
-    pick = itemgetter(*(names.index(name) for name in COLUMNS))
-    found: list[Row] = [dict(zip(COLUMNS, pick(values), strict=True)) for values in store.rows()]
-    for row in found:
-        if row["status"] != "done":
-            row["loss"] = math.nan
-    order = {variant: place for place, variant in enumerate(variants)}
-    return sorted(
-        found, key=lambda row: (order.get(str(row["variant"]), -1), row["width"], row["lr"], row["seed"])
-    )
+    """`lines`, by name of column."""
+    return as_rows(lines(store, variants))
+
+
+def failed(lines: Iterable[Line]) -> list[Row]:
+    """Those of failed runs, by name of column."""
+    return as_rows(line for line in lines if line[_STATUS] == "failed")
 
 
 def member(spec: StudySpec, round_: int, run: PlannedRun) -> Member:
@@ -84,21 +99,16 @@ def level(record: RunRecord) -> float:
     return record.loss if record.status == "done" and math.isfinite(record.loss) else math.inf
 
 
-def csv_bytes(rows: Sequence[Row]) -> bytes:
+def csv_bytes(lines: Sequence[Line]) -> bytes:
     """The text of runs.csv: floats in full (`repr`), nothing for what is not known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([row[name] for name in COLUMNS] for row in rows)
+    writer.writerows(lines)
     return text.getvalue().encode()
 
 
-def csv_sha256(rows: Sequence[Row]) -> str:
-    """sha256 of runs.csv, hex."""
-    return hashlib.sha256(csv_bytes(rows)).hexdigest()
-
-
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def write_csv(content: bytes, path: Path) -> None:
     """Write runs.csv, whole or not at all.
 
     Raises:
@@ -106,34 +116,38 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     """
     draft = path.with_suffix(".csv.part")
     try:
-        draft.write_bytes(csv_bytes(rows))
+        draft.write_bytes(content)
         os.replace(draft, path)
     except OSError as error:
         raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
 
 
-def renew_csv(rows: Sequence[Row], path: Path, sha256: str | None) -> None:
-    """Write runs.csv where it is missing or is not what `sha256` says of it; errors as for `write_csv`."""
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        write_csv(rows, path)
+def renew_csv(content: bytes, path: Path) -> None:
+    """Write runs.csv where it is missing or holds something else; errors as for `write_csv`."""
+    if not path.is_file() or path.read_bytes() != content:
+        write_csv(content, path)
 
 
-def landscape(rows: Sequence[Row], source: Source) -> Landscape:
+def landscape(lines: Sequence[Line], source: Source) -> Landscape:
     """The finished runs, with eta in SP coordinates; failed ones are left out.
 
     Raises:
         LandscapeError: no run is finished.
     """
-    finished = [row for row in rows if row["status"] != "failed"]
+    finished = [line for line in lines if line[_STATUS] != "failed"]
+
+    def values(name: str) -> list[Value]:
+        place = _PLACE[name]
+        return [line[place] for line in finished]
 
     def column(name: str) -> FloatArray:  # where a value is None: nan
-        return np.array([row[name] for row in finished], dtype=np.float64)
+        return np.array(values(name), dtype=np.float64)
 
     return Landscape(
-        variant=np.array([row["variant"] for row in finished], dtype=np.str_),
+        variant=np.array(values("variant"), dtype=np.str_),
         scale=column("width"),
         hp=column("lr"),
-        seed=np.array([str(row["seed"]) for row in finished], dtype=np.str_),
+        seed=np.array([str(seed) for seed in values("seed")], dtype=np.str_),
         loss=column("loss"),
         extra={name: column(name) for name in _EXTRA},
         source=source,

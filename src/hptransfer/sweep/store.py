@@ -138,11 +138,15 @@ class Store:
         with self._told():
             return [(schema.spec_of(content), record) for content, record in self._both()]
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Of every run that has a place in the study: (*MEMBERS, status, *NARROW), in no order."""
-        columns = ", ".join((*(f"m.{n}" for n in MEMBERS), "r.status", *(f"r.{n}" for n in NARROW)))
+    def rows(self, names: Iterable[str]) -> list[tuple[Any, ...]]:
+        """These columns of every run that has a place in the study, by width, LR and seed."""
+        columns = ", ".join(f"m.{name}" if name in MEMBERS else f"r.{name}" for name in names)
+        query = (
+            f"SELECT {columns} FROM members m JOIN runs r USING (run_id) "
+            "ORDER BY m.width, m.lr, m.seed, m.run_id"
+        )
         with self._told():
-            return self._db.execute(f"SELECT {columns} FROM members m JOIN runs r USING (run_id)").fetchall()
+            return self._db.execute(query).fetchall()
 
     def finished(self) -> int:
         """How many runs that have a place in the study are finished."""
