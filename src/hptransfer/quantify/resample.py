@@ -22,8 +22,8 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
 
 
 def _between(a: float, b: float, share: float) -> float:
-    """Linear interpolation that leaves infinite draws alone."""
-    return float(a) if a == b or share == 0.0 else float(a + (b - a) * share)
+    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated."""
+    return float(a) if a == b or share == 0.0 or not np.isfinite(a) else float(a + (b - a) * share)
 
 
 def bands(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
