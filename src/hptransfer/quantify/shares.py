@@ -30,6 +30,8 @@ from hptransfer.quantify.variant import measure
 ALONE = 256  # variants that one process fits by itself
 BLOCK = 256  # variants whose hold-out refits are held in memory at once
 MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
+# A share keeps its core busy by itself: threads of the linear algebra would only wait for each other.
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 SERVE = "from hptransfer.quantify.shares import serve; serve()"
 
 Fits = dict[str, VariantFit]
@@ -103,7 +105,7 @@ def _dealt(landscape: Landscape, settings: Settings, names: StrArray, workers: i
 
 def _in_processes(shares: list[Share]) -> Fits:
     """Fits every share in a process of its own: basins out, the reference in, the fits out."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", SERVE]
     workers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
