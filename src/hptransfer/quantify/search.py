@@ -180,7 +180,7 @@ def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:
     """Factors on the shape's error for scales that the shared shape misses by more than the others."""
     chi2 = np.einsum("vki,vki->vk", normal.residual[:, 0], normal.weighted[:, 0])
     freedom = np.maximum(real.sum(axis=-1) - 3.0, 1.0)
-    return np.asarray(np.clip(doubt * np.sqrt(np.maximum(chi2 / freedom / 2.5, 1.0)), 1.0, 10.0))
+    return np.asarray(np.clip(doubt * np.sqrt(np.maximum(chi2 / freedom / DOUBT_CHI2, 1.0)), 1.0, 10.0))
 
 
 def _seed_evidence(batch: Batch, u: FloatArray, rise: FloatArray, hypers: Hypers) -> FloatArray:
