@@ -68,7 +68,7 @@ def test_one_scale_far_off_does_not_turn_the_law() -> None:
     assert np.mean(law.off == 4) > 0.9
 
 
-def test_errors_that_scales_share_do_not_weigh_them() -> None:
+def test_an_error_that_scales_share_widens_the_law_and_does_not_move_it() -> None:
     rng = np.random.default_rng(0)
     y = np.array([0.0, -0.52, -0.98, -1.51, -2.0])
     common = rng.standard_normal((4000, 1)) * np.linspace(0.25, 0.35, 5)

@@ -22,7 +22,7 @@ from hptransfer.sweep.study import StudySpec
 FILE = "runs.csv"
 Value = str | int | float | None
 Row = dict[str, Value]
-Line = tuple[Value, ...]  # a row's values, in the order of COLUMNS: a tenth of a dict's time, of many runs
+Line = tuple[Value, ...]  # a row's values, in the order of COLUMNS: of many runs, dicts take long to make
 
 # What each column of runs.csv holds, in order; wall_s, the only one that differs between two runs of the
 # same study, comes last.
