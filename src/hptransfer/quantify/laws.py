@@ -13,12 +13,12 @@ from hptransfer.quantify.cells import IntArray
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
 # differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit; where they
 # share one shape they may well lie on the law exactly.
-SCATTER_OCTAVES = 0.025
-SCATTER_PER_MISFIT = 0.13  # octaves
+SCATTER_OCTAVES = 0.03
+SCATTER_PER_MISFIT = 0.35  # octaves
 CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.006
-EXACT = 36.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
-EXACT_MISFIT = 0.04  # misfit over which that falls by e
+EXACT = 20.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
+EXACT_MISFIT = 0.08  # misfit over which that falls by e
 OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
 OFF_CHANCE = 0.01  # prior chance of each scale to do so
 RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))  # beta of the offset family

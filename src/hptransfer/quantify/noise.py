@@ -11,7 +11,7 @@ from hptransfer.landscape import FloatArray
 SIGMAS = np.geomspace(4e-4, 0.05, 10)  # sd of one run near the optimum, nats
 MISFITS = np.array([0.008, 0.03, 0.12, 0.45])  # sd of the shape's relative error
 LOG_SIGMA_PRIOR = (np.log(0.004), 1.3)  # centre and sd of log sigma: losses in nats
-LOG_MISFIT_PRIOR = (np.log(0.03), 1.3)
+LOG_MISFIT_PRIOR = (np.log(0.01), 1.8)
 LENGTH = 2.1  # octaves over which the shape's relative error is correlated
 NOISE_SHARE = 0.2  # noise of a run grows with its excess by this share of the misfit
 GROWTHS = np.array([0.0, 0.5, 1.2])  # and right of the optimum by this share of sigma an octave

@@ -50,7 +50,7 @@ class Basins:
             left of the draws' covariance is error of the shared shape, which moves all scales together.
         shape: coefficients of the shared shape, [FEATURES]. shape_draws: [B, FEATURES].
         noise: sd of one run's loss near the optimum, nats.
-        misfit: sd of the shared shape's relative error at single scales.
+        misfit: sd of the shared shape's relative error at single scales, rms over them.
         flags: of each scale.
     """
 
@@ -337,9 +337,13 @@ def _basins(
         log_h_draws=log_h_draws,
         shape_draws=shared[:, 2:],
         noise=float(np.exp(weight @ np.log(posterior.hypers.sigma[i]))),
-        misfit=float(np.exp(weight @ np.log(posterior.hypers.misfit[i]))),
+        misfit=float(np.exp(weight @ np.log(posterior.hypers.misfit[i])) * _rms(posterior.doubt[i, :k])),
     )
     return _checked(basins, posterior.doubt[i], posterior.inflate[i])
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _checked(basins: Basins, doubt: FloatArray, inflate: FloatArray) -> Basins:
