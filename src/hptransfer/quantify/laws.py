@@ -21,6 +21,8 @@ EXACT = 20.0  # how much more weight no scatter gets than the smooth prior gives
 EXACT_MISFIT = 0.08  # misfit over which that falls by e
 OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
 OFF_CHANCE = 0.01  # prior chance of each scale to do so
+UNIT_SCATTERS = np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
+UNIT_PRIOR = np.log(np.gradient(UNIT_SCATTERS)) - 1.5 * np.log1p(UNIT_SCATTERS**2)  # half-t, log weights
 RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))  # beta of the offset family
 SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
 
@@ -39,10 +41,9 @@ class ScatterPrior:
 
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Scatters, zero and a geometric series, and their log prior weights."""
-        grid = self.typical * np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
-        width = np.gradient(grid)
-        width[0] *= self.exact
-        return grid, np.log(width) - 1.5 * np.log1p((grid / self.typical) ** 2)
+        log_prior = UNIT_PRIOR.copy()
+        log_prior[0] += np.log(self.exact)
+        return self.typical * UNIT_SCATTERS, log_prior
 
 
 def hp_scatter(misfit: float) -> ScatterPrior:
@@ -147,7 +148,7 @@ def fit_line(
     restricted = -0.5 * (chi2 + log_det + np.linalg.slogdet(normal)[1])
     weight = np.exp(restricted + log_prior - (restricted + log_prior).max())
     weight /= weight.sum()
-    pick = rng.choice(len(weight), size=len(y_draws), p=weight)
+    pick = np.minimum(np.searchsorted(np.cumsum(weight), rng.random(len(y_draws))), len(weight) - 1)
     noisy = y_draws + np.sqrt(extra[pick]) * rng.standard_normal(y_draws.shape)
     draws = np.einsum("bpk,bk->bp", project[pick], noisy)
     return LineFit(

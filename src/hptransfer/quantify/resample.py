@@ -15,10 +15,9 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     at = (len(known) - 1) * 0.5 * (1.0 - level)
     low, last = int(at), len(known) - 1
-    # Four order statistics; np.percentile takes several times as long for the same.
-    ends = [low, min(low + 1, last), max(last - low - 1, 0), last - low]
-    part = np.partition(known, sorted(set(ends)))
-    return _between(part[ends[0]], part[ends[1]], at - low), _between(part[ends[3]], part[ends[2]], at - low)
+    order = np.sort(known)  # vectorised: quicker than a partition, and far quicker than np.percentile
+    inner = min(low + 1, last), max(last - low - 1, 0)
+    return _between(order[low], order[inner[0]], at - low), _between(order[last - low], order[inner[1]], at - low)
 
 
 def _between(a: float, b: float, share: float) -> float:
@@ -30,8 +29,8 @@ def bands(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     """Equal-tailed limits of each row of draws [P, B], without NaN: low [P], high [P]."""
     last = draws.shape[1] - 1
     at = round(last * 0.5 * (1.0 - level))
-    part = np.partition(draws, [at, last - at], axis=1)
-    return part[:, at], part[:, last - at]
+    order = np.sort(draws, axis=1)
+    return order[:, at], order[:, last - at]
 
 
 def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Estimate:

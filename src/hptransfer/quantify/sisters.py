@@ -116,18 +116,19 @@ def _bands(basins: Basins, level: float) -> tuple[Part, Part]:
 
 def _crossing(shape: FloatArray, height: FloatArray, side: float) -> FloatArray:
     """Distance on one side at which log(excess / h) first reaches `height` [R, K], octaves."""
-    u = side * REACH[1:]
-    log_rise = 2 * np.log(REACH[1:]) - np.log(2.0) + shape @ features(u).T  # [R, U]
-    climbed = np.maximum.accumulate(log_rise, axis=1)
+    reach = REACH[1:]
+    log_rise = features(side * reach) @ shape.T + (2 * np.log(reach) - np.log(2.0))[:, None]
+    climbed = np.maximum.accumulate(log_rise, axis=0)  # [U, R]: long rows are quicker than short ones
     out = np.empty(height.shape)
     row = np.arange(len(height))
     for k in range(height.shape[1]):
-        first = np.minimum((climbed < height[:, k : k + 1]).sum(axis=1), len(u) - 1)
+        first = np.minimum((climbed < height[:, k]).sum(axis=0), len(reach) - 1)
         before = np.maximum(first - 1, 0)
-        gap = climbed[row, first] - climbed[row, before]
-        share = np.where(gap > 0, (height[:, k] - climbed[row, before]) / np.where(gap > 0, gap, 1.0), 1.0)
-        start = np.where(first == 0, 0.0, REACH[1:][before])
-        out[:, k] = start + np.clip(share, 0.0, 1.0) * (REACH[1:][first] - start)
+        low, top = climbed[before, row], climbed[first, row]
+        gap = np.where(top > low, top - low, np.inf)
+        share = np.where(top > low, (height[:, k] - low) / gap, 1.0)
+        start = np.where(first == 0, 0.0, reach[before])
+        out[:, k] = start + np.clip(share, 0.0, 1.0) * (reach[first] - start)
     return out
 
 
