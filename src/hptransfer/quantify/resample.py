@@ -13,11 +13,12 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
     known = draws[~np.isnan(draws)] if np.isnan(draws).any() else draws
     if len(known) == 0:
         return float("nan"), float("nan")
-    at = (len(known) - 1) * 0.5 * (1.0 - level)
-    low, last = int(at), len(known) - 1
     order = np.sort(known)  # vectorised: quicker than a partition, and far quicker than np.percentile
-    inner = min(low + 1, last), max(last - low - 1, 0)
-    return _between(order[low], order[inner[0]], at - low), _between(order[last - low], order[inner[1]], at - low)
+    last = len(order) - 1
+    at = last * 0.5 * (1.0 - level)
+    low, share = int(at), at - int(at)
+    bottom = _between(order[low], order[min(low + 1, last)], share)
+    return bottom, _between(order[last - low], order[max(last - low - 1, 0)], share)
 
 
 def _between(a: float, b: float, share: float) -> float:
