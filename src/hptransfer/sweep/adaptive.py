@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hptransfer.quantify.result import Estimate, Optimum, TransferFit, VariantFit
 
 RESAMPLES = 1000  # bootstrap draws of a look; the report takes more
-OVERHEAD = 0.02  # of the dearest run's FLOPs, that any run counts as beside its own: rounds cost time, too
+OVERHEAD = 0.005  # of the dearest run's FLOPs, that any run counts as beside its own: rounds cost time, too
 FEWEST = 3  # scales that a law needs
 REACH = 8.0  # times the largest scale: no prediction further than this, while larger scales can be run
 NOISE = (0.005, 3.0)  # nats: sd expected of a run before its study tells, and how many runs that counts as

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ MOST_WAIT = 600.0  # seconds: a backoff grows no longer than this
 _TICK = 0.25  # seconds between two looks at progress
 
 Results = list[RunRecord]
+Clear = Callable[[Path, str], None]  # removes what a stack left in a spool
 T = TypeVar("T")
 
 
@@ -127,15 +129,18 @@ class Driver:
 
     def _look(self, engine: Executor, view: View) -> None:
         """Wait a little; take in reports and whatever is finished, refusals last since they end the study."""
-        done = _drain(self._done, _TICK)
+        done = sorted(_drain(self._done, _TICK), key=_refused)
         for report in _drain(self._reports):
             self.progress.report(report)
-        for future in sorted(done, key=_refused):
-            stack = self._pending[future]
-            records = _records(stack, future)
-            del self._pending[future]
-            self._load[stack.width] -= 1
-            self._take_in(stack, records, view)
+        clear: dict[Future[Results], Clear] = {}
+        if done:
+            with self._store.together():  # a disk takes as long for a hundred stacks as for one
+                for future in done:
+                    stack = self._pending[future]
+                    clear[future] = self._take_in(stack, _records(stack, future), view)
+        for future, remove in clear.items():  # only now are their results safe in the store
+            stack = self._pending.pop(future)
+            remove(spool_of(self._folder), stack.stack_id)
             if not self._busy(widths := entangled(self._spec, stack.width)):
                 self._begin(engine, self.missing(widths))
         for stack in self._due():
@@ -152,9 +157,9 @@ class Driver:
         self._later = [(when, stack) for when, stack in self._later if when > now]
         return due
 
-    def _take_in(self, stack: Stack, records: Results, view: View) -> None:
-        """Keep what is finished of a stack; try the rest again, or give it up."""
-        spool = spool_of(self._folder)
+    def _take_in(self, stack: Stack, records: Results, view: View) -> Clear:
+        """Keep what is finished; try the rest again, or give it up. Returns how to clear the spool."""
+        self._load[stack.width] -= 1
         pairs = list(zip(stack.runs, records, strict=True))
         failed = [(run, record) for run, record in pairs if record.status == "failed"]
         self._tries.update(run.run_id for run, _ in failed)
@@ -163,16 +168,15 @@ class Driver:
             finished = [(run, record) for run, record in pairs if record.status != "failed"]
             rest = dataclasses.replace(stack, runs=tuple(run for run, _ in failed))
             self._keep(stack, finished)
-            withdraw(spool, stack.stack_id)
             self.progress.again(stack, rest)
             self._load[rest.width] += 1
             self._later.append((time.monotonic() + self._wait(tries), rest))
             self._tell(view, f"failed, to be tried again: {failed[0][1].error}")
-            return
+            return withdraw
         self._keep(stack, [(run, _counted(record, tries)) for run, record in pairs])
-        forget(spool, stack.stack_id)
         self._note_eager(stack, records, view)
         view.stack_closed(stack)
+        return forget
 
     def _wait(self, tries: int) -> float:
         """Seconds before a run that has failed so often is tried again."""
@@ -188,8 +192,8 @@ class Driver:
             [self._members[run.run_id] for run, _ in pairs],
         )
         finished = {r.run_id: level(r) for _, r in pairs if r.status != "failed"}
+        self.trained += len(finished.keys() - self._losses.keys())
         self._losses.update(finished)
-        self.trained += len(finished)
         kept = dataclasses.replace(stack, runs=tuple(run for run, _ in pairs))
         self.progress.close(kept, [record for _, record in pairs])
 

@@ -18,8 +18,8 @@ import numpy as np
 from hptransfer.landscape import FloatArray
 from hptransfer.sweep.space import Seen, Space
 
-MISFIT = 0.1  # share of a rise above the optimum that the shape gets wrong
-OWN = 0.8  # share of a run's variance that more seeds at its place do not average away
+MISFIT = 0.15  # share of a rise above the optimum that the shape gets wrong
+OWN = 0.1  # share of a run's variance that more seeds at its place do not average away
 SKEW = (0.3, 0.3)  # s: mean and sd before any run, per octave
 CURVATURE_SD = 0.3  # of ln h around its law
 DRIFT_SD = 0.5  # of ln h, per octave of scale

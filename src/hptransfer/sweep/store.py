@@ -101,7 +101,10 @@ class Store:
         results: Sequence[tuple[RunSpec, RunRecord]],
         members: Iterable[Member] = (),
     ) -> None:
-        """Keep a stack's results, and their places in the study, all or none, on disk when this returns."""
+        """Keep a stack's results, and their places in the study, all or none.
+
+        On disk when this returns; `together`, when that ends.
+        """
         now = _now()
         rows = [schema.narrow(stack_id, record, self._session, now) for _, record in results]
         details = [(record.run_id, schema.detail(spec, record)) for spec, record in results]
@@ -222,15 +225,28 @@ class Store:
         return str(found[0]) if found else "unknown"
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def together(self) -> Iterator[None]:
+        """Everything kept inside goes to disk in one go at the end, also where an error ends it early."""
         with self._told():
             self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            with self._told():
+                if self._db.in_transaction:  # not where SQLite has given it up: a full disk
+                    self._db.execute("COMMIT")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        inside = self._db.in_transaction
+        with self._told():
+            self._db.execute("SAVEPOINT part" if inside else "BEGIN IMMEDIATE")
             try:
                 yield
-                self._db.execute("COMMIT")
+                self._db.execute("RELEASE part" if inside else "COMMIT")
             except BaseException:
                 if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                    self._db.execute("ROLLBACK TO part" if inside else "ROLLBACK")
                 raise
 
     @contextmanager
