@@ -98,6 +98,21 @@ def test_a_stack_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
         assert store.losses() == {}
 
 
+def test_stacks_kept_together_reach_the_disk_at_the_end_an_error_inside_included(tmp_path: Path) -> None:
+    runs = [study().run("sp", 32, index, 0) for index in range(4)]
+    with started(tmp_path) as store, Store(tmp_path, read_only=True) as reader:
+        with store.together():
+            store.add("a", [(runs[0], record(runs[0]))])
+            with pytest.raises(OverflowError):  # a stack that cannot be kept takes no other with it
+                store.add("b", [(runs[1], record(runs[1])), (runs[2], record(runs[2], tokens=2**80))])
+            assert reader.losses() == {}
+        assert set(reader.losses()) == {runs[0].run_id}
+        with pytest.raises(KeyboardInterrupt), store.together():
+            store.add("c", [(runs[3], record(runs[3]))])
+            raise KeyboardInterrupt
+        assert set(reader.losses()) == {runs[0].run_id, runs[3].run_id}
+
+
 def test_a_study_is_read_while_its_driver_works(tmp_path: Path) -> None:
     with started(tmp_path) as store, Store(tmp_path, read_only=True) as reader:
         store.add("s", [(RUN, record())])
