@@ -107,9 +107,14 @@ def test_stacks_kept_together_reach_the_disk_at_the_end_an_error_inside_included
                 store.add("b", [(runs[1], record(runs[1])), (runs[2], record(runs[2], tokens=2**80))])
             assert reader.losses() == {}
         assert set(reader.losses()) == {runs[0].run_id}
-        with pytest.raises(KeyboardInterrupt), store.together():
-            store.add("c", [(runs[3], record(runs[3]))])
-            raise KeyboardInterrupt
+
+        def interrupted() -> None:
+            with store.together():
+                store.add("c", [(runs[3], record(runs[3]))])
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
         assert set(reader.losses()) == {runs[0].run_id, runs[3].run_id}
 
 
