@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +41,27 @@ def surface(at: tuple[Array, Array], *p: float) -> Array:
     return l_inf + gain * np.exp2(-alpha * t) + np.exp(log_h + bend * t) * (u * u / 2 + cubic * u**3 / 6)
 
 
-def loop(land: Landscape, resamples: int) -> float:
-    """Processor seconds of `resamples` bootstrap refits of every variant with curve_fit, one by one."""
+@dataclass(frozen=True)
+class Took:
+    """Seconds by the clock, and of processor, all threads together."""
+
+    wall: float
+    processor: float
+
+    def over(self, other: Took) -> str:
+        """Its ratio to another's, in both."""
+        wall, processor = self.wall / other.wall, self.processor / other.processor
+        return f"{wall:.1f} x by the clock, {processor:.1f} x of processor"
+
+
+def since(wall: float, processor: float) -> Took:
+    return Took(time.perf_counter() - wall, time.process_time() - processor)
+
+
+def loop(land: Landscape, resamples: int) -> Took:
+    """1,000 bootstrap refits of every variant with curve_fit, one by one; timed on `resamples` of them."""
     rng = np.random.default_rng(1)
-    started = time.process_time()
+    wall, processor = time.perf_counter(), time.process_time()
     for name in dict.fromkeys(land.variant):
         rows = land.variant == name
         t, x, y = np.log2(land.scale[rows] / land.scale.min()), np.log2(land.hp[rows]), land.loss[rows]
@@ -54,16 +72,17 @@ def loop(land: Landscape, resamples: int) -> float:
                 curve_fit(surface, (t[pick], x[pick]), y[pick], p0=start, maxfev=2000)
             except RuntimeError:  # no convergence: time spent all the same
                 continue
-    return time.process_time() - started
+    took = since(wall, processor)
+    return Took(took.wall * 1000 / resamples, took.processor * 1000 / resamples)
 
 
-def timed(label: str, land: Landscape, **options: int) -> float:
-    """Prints wall and processor time of one fit; returns the latter, all threads together."""
-    started, cpu = time.perf_counter(), time.process_time()
+def timed(label: str, land: Landscape, **options: int) -> Took:
+    """Prints how long one fit took, its own processes' time not counted as this one's."""
+    wall, processor = time.perf_counter(), time.process_time()
     quantify(land, **options)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    print(f"{label:70s} {seconds:8.2f} s  ({cpu:.2f} s of processor)", flush=True)
-    return cpu
+    took = since(wall, processor)
+    print(f"{label:70s} {took.wall:8.2f} s  ({took.processor:.2f} s of processor)", flush=True)
+    return took
 
 
 def main() -> None:
@@ -77,11 +96,11 @@ def main() -> None:
     study = landscape(16, 5, 9, 3)
     ours = timed("16 variants x 5 scales x 9 LRs x 3 seeds, 1,000 resamples, hold-out", study)
     bare = timed("the same without the hold-out refit", study, holdout=0)
-    seconds = loop(study, LOOP_RESAMPLES) * 1000 / LOOP_RESAMPLES
+    slow = loop(study, LOOP_RESAMPLES)
     label = "curve_fit loop, 1,000 resamples of the same 16 variants (scaled up)"
-    print(f"{label:70s} {'':11s} ({seconds:.2f} s of processor)")
-    print(f"{'ratio to ours with everything, in processor time':70s} {seconds / ours:8.1f} x")
-    print(f"{'ratio to ours without the hold-out':70s} {seconds / bare:8.1f} x")
+    print(f"{label:70s} {slow.wall:8.2f} s  ({slow.processor:.2f} s of processor)")
+    print(f"  its ratio to ours, which refits no hold-out either: {slow.over(bare)}")
+    print(f"  its ratio to ours with the hold-out: {slow.over(ours)}")
     if args.quick:
         return
     timed("1,000 small landscapes (4 scales x 7 LRs), 1,000 resamples, hold-out", landscape(1000, 4, 7, 1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from threadpoolctl import threadpool_limits
+
 from hptransfer.landscape import Landscape
 from hptransfer.quantify.result import TransferFit
 from hptransfer.quantify.settings import Settings
@@ -64,4 +66,7 @@ def quantify(
     )
     names = list(dict.fromkeys(map(str, landscape.variant)))
     settings.check_reference(names)
-    return TransferFit(landscape, fit_variants(landscape, settings), asdict(settings), __version__)
+    # The matrices are small: threads of the linear algebra would only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        variants = fit_variants(landscape, settings)
+    return TransferFit(landscape, variants, asdict(settings), __version__)
