@@ -7,8 +7,10 @@ python benchmarks/calibration.py --studies 40 --held-out  # families it was not
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
@@ -87,6 +89,16 @@ def summary(rows: list[Row]) -> str:
     )
 
 
+def measured(task: tuple[str, int, int, tuple[str, ...]]) -> dict[tuple[str, str, str], list[Row]]:
+    """Rows of one study, by quantity, family and method."""
+    family, seed, resamples, methods = task
+    study, out = simulate(family, seed), {}
+    for method in methods:
+        found = measure_ours(study, resamples) if method == "ours" else measure_baseline(study, method)
+        out.update({(quantity, family, method): rows for quantity, rows in found.items()})
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -96,6 +108,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--held-out", action="store_true", help="only the families held out of development")
     parser.add_argument("--families", default="", help="comma-separated; overrides the default list")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--ours-only", action="store_true")
     args = parser.parse_args()
     families = (
@@ -104,17 +117,15 @@ def main() -> None:
     methods = ("ours",) if args.ours_only else ("ours", *METHODS)
     table: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     started = time.perf_counter()
-    for family in families:
-        for i in range(args.studies):
-            study = simulate(family, args.first_seed + i)
-            for method in methods:
-                found = (
-                    measure_ours(study, args.resamples)
-                    if method == "ours"
-                    else measure_baseline(study, method)
-                )
-                for quantity, rows in found.items():
-                    table[quantity, family, method] += rows
+    tasks = [
+        (family, args.first_seed + i, args.resamples, methods)
+        for family in families
+        for i in range(args.studies)
+    ]
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for found in pool.map(measured, tasks, chunksize=4):
+            for key, rows in found.items():
+                table[key] += rows
     for quantity in QUANTITIES:
         print(f"\n{quantity}")
         for family in (*families, "overall"):

@@ -23,7 +23,7 @@ from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
 
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
-LOG_SHAPE_PRIOR = np.log([0.72, 0.19, 0.09])  # smooth shapes are likelier than ragged ones
+LOG_SHAPE_PRIOR = np.log([0.8, 0.15, 0.05])  # smooth shapes are likelier than ragged ones
 KEEP = 12  # settings that get a fit of their own
 TAIL = 3.0  # degrees of freedom of the t that weighs outlying cells down
 CLEARLY_ABOVE = 3.0  # sd of noise by which a cell lies above the model when the shape misses a cliff
@@ -171,9 +171,9 @@ def _rescaled(hypers: Hypers, normal: Normal, real: BoolArray) -> Hypers:
 
 
 def _outliers(normal: Normal, inflate: FloatArray) -> FloatArray:
-    """Variance factors of a t with `TAIL` degrees of freedom, each cell seen from all others; at least 1."""
+    """Variance factors of a t with `TAIL` degrees of freedom, each cell seen from all others."""
     square = normal.weighted[:, 0] ** 2 / normal.precision[:, 0] * inflate
-    return np.asarray(np.clip((TAIL + square) / (TAIL + 1.0), 1.0, 1e4))
+    return np.asarray(np.minimum((TAIL + square) / (TAIL + 1.0), 1e4))
 
 
 def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ optimum over log2 n, each scale's departure from it, each scale's loss at the op
 drift with each scale's departure, and one skew for all scales. A run at distance u octaves from its optimum
 measures  L + f(u),  f(u) = h / s^2 (exp(s u) - s u - 1). The variance of a place's mean is
 sigma^2 (OWN + (1 - OWN) / runs) + (MISFIT f(u))^2: seeds average noise away, but not the fact that a basin is
-only nearly of this shape. So a new place is worth more than another seed, which tells nothing of the shape.
+only nearly of this shape, of which another place tells more than another seed.
 """
 
 from __future__ import annotations
