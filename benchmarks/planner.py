@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="folder of recorded sweeps")
     parser.add_argument("--study", type=Path, action="append", default=[], help="runs.csv of a study")
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--batch", type=int, default=3, help="runs a round of the adaptive planner")
+    parser.add_argument("--batch", type=int, default=1, help="runs a round of the adaptive planner")
     parser.add_argument("--within", type=float, default=0.0, help="share by which a width may be wider")
     args = parser.parse_args()
     methods = tuple(args.methods.split(","))
