@@ -45,11 +45,9 @@ def measure_ours(study: Study, resamples: int) -> dict[str, list[Row]]:
     fit = quantify(
         study.landscape, targets=(truth.target,), reference="a", holdout=0, resamples=resamples
     ).variants["b"]
-    out: dict[str, list[Row]] = {
-        "optimum": [
-            (t, *log2(o.hp)) for t, o, ok in zip(truth.x, fit.optima, truth.inside, strict=True) if ok
-        ]
-    }
+    hp = {o.scale: o.hp for o in fit.optima}  # a scale that lost all its cells has none
+    inside = zip(truth.x[truth.inside], truth.scale[truth.inside], strict=True)
+    out: dict[str, list[Row]] = {"optimum": [(t, *log2(hp[n])) for t, n in inside]}
     m = fit.metrics
     out["drift"] = [(truth.drift, *plain(m["drift"]))]
     out["predict 4x"] = [(truth.x_target, *log2(fit.predictions[0].hp))]
@@ -63,9 +61,10 @@ def measure_baseline(study: Study, method: str) -> dict[str, list[Row]]:
     truth = study.truth
     cells = next(c for c in cells_of(study.landscape) if c.variant == "b")
     fit = baseline(method, cells, truth.target)
+    kept = np.isin(truth.scale, cells.scale)  # a scale that lost all its cells has no optimum
     optima = [
         (float(t), float(v), float(lo), float(hi))
-        for t, v, lo, hi, ok in zip(truth.x, fit.x, fit.low, fit.high, truth.inside, strict=True)
+        for t, v, lo, hi, ok in zip(truth.x[kept], fit.x, fit.low, fit.high, truth.inside[kept], strict=True)
         if ok
     ]
     return {
