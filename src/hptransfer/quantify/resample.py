@@ -10,10 +10,11 @@ from hptransfer.quantify.result import Estimate
 
 def limits(draws: FloatArray, level: float) -> tuple[float, float]:
     """Equal-tailed limits of one quantity's draws, shape [B]; draws that are NaN are left out."""
-    known = draws[~np.isnan(draws)] if np.isnan(draws).any() else draws
-    if len(known) == 0:
+    order = np.sort(draws)  # NaN last; vectorised: far quicker than np.percentile
+    if len(order) and np.isnan(order[-1]):
+        order = order[~np.isnan(order)]
+    if len(order) == 0:
         return float("nan"), float("nan")
-    order = np.sort(known)  # vectorised: quicker than a partition, and far quicker than np.percentile
     last = len(order) - 1
     at = last * 0.5 * (1.0 - level)
     low, share = int(at), at - int(at)
