@@ -8,6 +8,7 @@ import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import IntArray
+from hptransfer.quantify.resample import picked
 
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
@@ -148,7 +149,7 @@ def fit_line(
     restricted = -0.5 * (chi2 + log_det + np.linalg.slogdet(normal)[1])
     weight = np.exp(restricted + log_prior - (restricted + log_prior).max())
     weight /= weight.sum()
-    pick = np.minimum(np.searchsorted(np.cumsum(weight), rng.random(len(y_draws))), len(weight) - 1)
+    pick = picked(weight, rng.random(len(y_draws)))
     noisy = y_draws + np.sqrt(extra[pick]) * rng.standard_normal(y_draws.shape)
     draws = np.einsum("bpk,bk->bp", project[pick], noisy)
     return LineFit(

@@ -14,7 +14,7 @@ from hptransfer.landscape import FloatArray
 from hptransfer.quantify.cells import BoolArray, Cells, IntArray
 from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, State
 from hptransfer.quantify.pairing import shared_noise
-from hptransfer.quantify.resample import limits
+from hptransfer.quantify.resample import limits, picked
 from hptransfer.quantify.search import Posterior, draw, fit
 from hptransfer.quantify.shapes import FEATURES, excess
 from hptransfer.quantify.survey import ScaleSurvey, survey_all
@@ -275,7 +275,7 @@ def _outermost(cells: Cells, k: int, found: ScaleSurvey, end: int) -> float:
 def _picks(weight: FloatArray, draws: int, seed: int, v: int, common: float) -> IntArray:
     """The noise setting of each draw; where variants share noise they share the uncertainty about it."""
     uniform = np.random.default_rng([seed, 0, 0 if common > 0 else v]).random(draws)
-    return np.minimum(np.searchsorted(np.cumsum(weight), uniform), len(weight) - 1)
+    return picked(weight, uniform)
 
 
 def _normals(draws: int, scales: int, seed: int, v: int, common: float) -> tuple[FloatArray, FloatArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.landscape import FloatArray
+from hptransfer.quantify.cells import IntArray
 from hptransfer.quantify.result import Estimate
 
 
@@ -33,6 +34,11 @@ def bands(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     at = round(last * 0.5 * (1.0 - level))
     order = np.sort(draws, axis=1)
     return order[:, at], order[:, last - at]
+
+
+def picked(weight: FloatArray, uniform: FloatArray) -> IntArray:
+    """The setting of each draw, [B]: by weights [S] that sum to 1 and uniform numbers [B]."""
+    return np.minimum(np.searchsorted(np.cumsum(weight), uniform), len(weight) - 1)
 
 
 def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Estimate:

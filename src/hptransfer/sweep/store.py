@@ -273,8 +273,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
     if not read_only:
         db.execute("PRAGMA journal_mode = WAL")
-        # A commit comes once a stack, after seconds or hours of training, so waiting for the disk costs
-        # nothing, and a finished run survives even a power cut.
+        # A commit comes at most once a stack, after seconds or hours of training, so waiting for the disk
+        # costs nothing, and a finished run survives even a power cut.
         db.execute("PRAGMA synchronous = FULL")
     return db
 
