@@ -16,6 +16,7 @@ from hptransfer.quantify.laws import (
     fit_line,
     fit_offset,
     hp_scatter,
+    scatters,
 )
 from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
@@ -75,7 +76,8 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = hp_scatter(basins.misfit)
-    families = {name: fit_line(t, x, x_draws, prior, name, rng) for name in ("const", "power")}
+    every = scatters(x_draws, prior)
+    families = {name: fit_line(t, x, x_draws, every, name, rng) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"], prior)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
@@ -96,8 +98,9 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     inside = basins.fitted
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
-    curved = curvature_scatter(basins.misfit)
-    log_h = fit_line(t, basins.log_h[inside], basins.log_h_draws[:, inside], curved, "power", rng)
+    bent = basins.log_h_draws[:, inside]
+    every = scatters(bent, curvature_scatter(basins.misfit))
+    log_h = fit_line(t, basins.log_h[inside], bent, every, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)

@@ -7,13 +7,13 @@ noise settings G; K scales, N cells a scale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from hptransfer.landscape import FloatArray
 from hptransfer.quantify import stacks
-from hptransfer.quantify.cells import BoolArray
+from hptransfer.quantify.cells import BoolArray, IntArray
 from hptransfer.quantify.shapes import (
     FEATURES,
     SHAPE_PRIORS,
@@ -26,6 +26,7 @@ from hptransfer.quantify.shapes import (
 CURVATURE_SD = 0.02  # of a scale's log curvature about its line
 # Shared parameters: log h at the mean scale, its slope per octave of n, then the shape's coefficients.
 SHARED = 2 + FEATURES
+LOCAL = 3  # parameters of a scale: loss, log2 eta* and deviation of the log curvature
 PRIOR_MEAN = np.array([-2.5, 0.0, 0.2, 0.0] + [0.0] * (FEATURES - 2))
 PRIOR_SD = np.array([2.5, 0.2, 0.2, 0.5])
 MAX_STEP = np.array([0.7, 0.3, 0.3, 0.4] + [0.3] * (FEATURES - 2))
@@ -35,7 +36,7 @@ def _precisions() -> FloatArray:
     out = np.zeros((len(SHAPE_PRIORS), SHARED, SHARED))
     for i, prior in enumerate(SHAPE_PRIORS):
         out[i, :4, :4] = np.diag(1 / PRIOR_SD**2)
-        out[i, 4:, 4:] = stacks.inverse(correction_covariance(*prior))
+        out[i, 4:, 4:] = np.linalg.inv(correction_covariance(*prior))
     return out
 
 
@@ -80,106 +81,136 @@ class Normal:
         own: inverse of each scale's block, [V, G, K, 3, 3].
         cross: own @ coupling to shared, [V, G, K, 3, SHARED].
         shared: inverse of the shared parameters' Schur complement, [V, G, SHARED, SHARED].
-        step: State-shaped Gauss-Newton step. log_evidence: [V, G], at the step's end.
-        residual: [V, G, K, N]. weighted: inverse covariance @ residual. precision: its diagonal.
+        step: State-shaped Gauss-Newton step.
     """
 
     own: FloatArray
     cross: FloatArray
     shared: FloatArray
     step: State
-    log_evidence: FloatArray
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The model linearised at a state, for a covariance of the cells.
+
+    Attributes:
+        product: J.T @ inverse covariance @ J of each scale, [V, G, K, P, P]; the columns of J are the
+            derivatives in the 3 local and SHARED shared parameters, then the residuals.
+        log_det: of the cells' covariance, all scales together, [V, G].
+        residual: [V, G, K, N]. weighted: inverse covariance @ residual. precision: its diagonal.
+    """
+
+    product: FloatArray
+    log_det: FloatArray
     residual: FloatArray
     weighted: FloatArray
     precision: FloatArray
 
+    def at(self, setting: IntArray) -> Linear:
+        """The same for some of the noise settings, [V, settings]."""
+        return Linear(*(taken(getattr(self, f.name), setting) for f in fields(self)))
 
-def _linearised(batch: Batch, state: State) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Derivatives in local [V, G, K, N, 3] and shared [..., SHARED] parameters, and residuals."""
+
+def taken(array: FloatArray, setting: IntArray) -> FloatArray:
+    """Entries of an array [V, G or 1, ...] at the settings [V, S]."""
+    if array.shape[1] == 1:
+        return array
+    return np.take_along_axis(array, setting.reshape(*setting.shape, *[1] * (array.ndim - 2)), axis=1)
+
+
+def linearised(batch: Batch, state: State, weight: FloatArray, log_det: FloatArray) -> Linear:
+    """Linearises the model at a state.
+
+    `weight` is the inverse covariance of the cells [V, G, K, N, N], `log_det` of the covariance [V, G, K].
+    """
+    jacobian = _jacobian(batch, state)
+    weighted = weight @ jacobian
+    product = np.swapaxes(jacobian, -1, -2) @ weighted
+    precision = np.einsum("...ii->...i", weight)
+    return Linear(product, log_det.sum(axis=-1), jacobian[..., -1], weighted[..., -1], precision)
+
+
+def _jacobian(batch: Batch, state: State) -> FloatArray:
+    """Derivatives in local and shared parameters, then residuals, [V, G, K, N, P]; 0 where padded."""
     real = (batch.count > 0)[:, None]
     u = batch.x[:, None] - state.local[..., 1:2]
-    log_h = state.log_h(batch.t)[..., None]
     shape = state.shared[..., None, None, 2:]
-    rise = excess(u, log_h, shape)
-    residual = np.where(real, batch.y[:, None] - state.local[..., 0:1] - rise, 0.0)
-    one = np.where(real, 1.0, 0.0) + 0.0 * rise
-    rise = rise * one
+    rise = np.where(real, excess(u, state.log_h(batch.t)[..., None], shape), 0.0)
     slope = rise * np.einsum("...f,...f->...", feature_slopes(u), shape)
     slope += np.where(np.abs(u) > 1e-9, 2.0 * rise / np.where(u == 0, 1.0, u), 0.0)
-    local = np.stack([one, -slope, rise], axis=-1)
-    shared = np.concatenate(
-        [rise[..., None], (rise * batch.t[:, None, :, None])[..., None], rise[..., None] * features(u)],
-        axis=-1,
-    )
-    return local, shared, residual
+    out = np.empty((*u.shape, LOCAL + SHARED + 1))
+    out[..., 0], out[..., 1], out[..., 2], out[..., 3] = real, -slope, rise, rise
+    out[..., 4] = rise * batch.t[:, None, :, None]
+    out[..., 5:-1] = rise[..., None] * features(u)
+    out[..., -1] = np.where(real, batch.y[:, None] - state.local[..., 0:1] - rise, 0.0)
+    return out
 
 
 def normal_equations(
-    batch: Batch,
-    state: State,
-    weight: FloatArray,
-    anchor: FloatArray,
-    reach: FloatArray,
-    prior: FloatArray,
-    expand: int = 1,
+    batch: Batch, state: State, linear: Linear, anchor: FloatArray, reach: FloatArray, prior: FloatArray
 ) -> Normal:
-    """Linearises the model at a state.
+    """The Gauss-Newton step from a state.
 
-    `weight` is the inverse covariance of the cells [V, G, K, N, N]; `anchor` and `reach` are centre and sd of
-    the weak prior on each x_k [V, K]; `prior` is the precision of the shared parameters at each setting
-    [V or 1, G * expand, SHARED, SHARED]; `expand` is how many priors each noise setting is combined with,
-    neighbours on the axis of settings. What priors do not change is worked out once for all of them.
+    `anchor` and `reach` are centre and sd of the weak prior on each x_k [V, K]; `prior` is the precision of
+    the shared parameters at each setting [V or 1, G or 1, SHARED, SHARED].
     """
-    local, shared, residual = _linearised(batch, state)
-    w_local, w_shared = weight @ local, weight @ shared
-    weighted = (weight @ residual[..., None])[..., 0]
-    ridge = np.zeros((*batch.x.shape[:2], 3))
+    system = _with_local_prior(batch, state, linear, anchor, reach)
+    coupling = system[..., :LOCAL, LOCAL:]  # of local parameters to the shared ones and to the residuals
+    own, _ = stacks.inverse(system[..., :LOCAL, :LOCAL])
+    cross = own @ coupling
+    left = system[..., LOCAL:, LOCAL:] - np.swapaxes(coupling, -1, -2) @ cross
+    left = _with_shared_prior(state, left.sum(axis=2), prior)
+    shared, _ = stacks.inverse(left[..., :-1, :-1])
+    step = (shared @ left[..., :-1, -1:])[..., 0]
+    local_step = cross[..., -1] - np.einsum("...kpq,...q->...kp", cross[..., :-1], step)
+    return Normal(own, cross[..., :-1], shared, State(local_step, step))
+
+
+def log_evidence(
+    batch: Batch, state: State, linear: Linear, anchor: FloatArray, reach: FloatArray, prior: FloatArray
+) -> FloatArray:
+    """Log of the data's probability given a setting, to first order about a state, [V, G * E].
+
+    As `normal_equations`, but `prior` may be [V or 1, G * E, SHARED, SHARED]: E priors for every noise
+    setting, neighbours on the axis of settings. What priors do not change is worked out once for all of them.
+    """
+    system = _with_local_prior(batch, state, linear, anchor, reach)
+    left, log_det = stacks.eliminated(system, LOCAL)
+    left, log_det = left.sum(axis=2), log_det.sum(axis=2) + linear.log_det
+    priors = max(prior.shape[1] // left.shape[1], 1)
+    left, log_det = np.repeat(left, priors, axis=1), np.repeat(log_det, priors, axis=1)
+    chi2, shared = stacks.eliminated(_with_shared_prior(state, left, prior), SHARED)
+    return np.asarray(-0.5 * (chi2[..., 0, 0] + log_det + shared - stacks.inverse(prior)[1]))
+
+
+def _with_local_prior(
+    batch: Batch, state: State, linear: Linear, anchor: FloatArray, reach: FloatArray
+) -> FloatArray:
+    """The linearised model's products with the weak prior on (a, x, d) of each scale, [V, G, K, P, P]."""
+    ridge = np.empty((*batch.t.shape, LOCAL))
     ridge[..., 0] = np.where(batch.real, 1e-9, 1.0)
     ridge[..., 1] = 1.0 / reach**2
     ridge[..., 2] = 1.0 / CURVATURE_SD**2
     away = state.local.copy()
     away[..., 0] = 0.0
     away[..., 1] -= anchor[:, None]
-    block = np.swapaxes(local, -1, -2) @ w_local
-    block[..., np.arange(3), np.arange(3)] += ridge[:, None]
-    coupling = np.swapaxes(local, -1, -2) @ w_shared
-    g_local = np.einsum("...ip,...i->...p", local, weighted) - ridge[:, None] * away
-    own = stacks.inverse(block)
-    cross = own @ coupling
-    own_step = np.einsum("...pq,...q->...p", own, g_local)
-    schur = (np.swapaxes(shared, -1, -2) @ w_shared - np.swapaxes(coupling, -1, -2) @ cross).sum(axis=2)
-    rhs = np.einsum("...kip,...ki->...p", shared, weighted) - np.einsum(
-        "...kpq,...kp->...q", coupling, own_step
-    )
-    chi2 = np.einsum("...ki,...ki->...", residual, weighted) + np.sum(ridge[:, None] * away**2, axis=(-1, -2))
-    log_det = np.linalg.slogdet(block)[1].sum(axis=-1) - np.linalg.slogdet(weight)[1].sum(axis=-1)
-    won = np.einsum("...kp,...kp->...", own_step, g_local)
+    return _with_prior(linear.product, ridge[:, None, ..., None] * np.eye(LOCAL), away)
 
-    def wide(array: FloatArray) -> FloatArray:
-        return np.repeat(array, expand, axis=1) if expand > 1 else array
 
-    off = state.shared - PRIOR_MEAN
-    pull = (prior @ off[..., None])[..., 0]
-    schur = wide(schur) + prior
-    rhs = wide(rhs) - pull
-    inverse = stacks.inverse(schur)
-    shared_step = np.einsum("...pq,...q->...p", inverse, rhs)
-    own_step, cross = wide(own_step), wide(cross)
-    local_step = own_step - np.einsum("...kpq,...q->...kp", cross, shared_step)
-    won = wide(won) + np.einsum("...p,...p->...", shared_step, rhs)
-    chi2 = wide(chi2) + np.einsum("...p,...p->...", off, pull)
-    log_det = wide(log_det) + np.linalg.slogdet(schur)[1] - np.linalg.slogdet(prior)[1]
-    own = wide(own)
-    return Normal(
-        own,
-        cross,
-        inverse,
-        State(local_step, shared_step),
-        -0.5 * (chi2 - won + log_det),
-        residual,
-        weighted,
-        np.einsum("...ii->...i", weight),
-    )
+def _with_shared_prior(state: State, product: FloatArray, prior: FloatArray) -> FloatArray:
+    return _with_prior(product, prior, state.shared - PRIOR_MEAN)
+
+
+def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) -> FloatArray:
+    """Products [..., P, P] with a prior on the first parameters, from whose mean the state is `away`."""
+    out, size = product.copy(), away.shape[-1]
+    pull = (precision @ away[..., None])[..., 0]
+    out[..., :size, :size] += precision
+    out[..., :size, -1] -= pull
+    out[..., -1, :size] -= pull
+    out[..., -1, -1] += np.sum(away * pull, axis=-1)
+    return out
 
 
 def stepped(state: State, step: State, room: FloatArray) -> State:

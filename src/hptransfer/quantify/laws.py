@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.landscape import FloatArray
+from hptransfer.quantify import stacks
 from hptransfer.quantify.cells import IntArray
 from hptransfer.quantify.resample import picked
 
@@ -116,13 +117,39 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
     return np.asarray(level + np.log2(np.maximum(1.0 + share * np.exp2(-rate * t), 1e-6)))
 
 
+@dataclass(frozen=True)
+class Scatters:
+    """Every size of scatter that is thought of, alone and with one scale off the law; S of them.
+
+    Attributes:
+        size: rms scatter of one scale, [S]. off: scale that lies off the law, -1 for none, [S].
+        log_prior: [S]. extra: variance of each scale beyond the error of estimation, [S, K].
+        inverse: of the covariance of estimates and scatter together, [S, K, K]. log_det: of it, [S].
+    """
+
+    size: FloatArray
+    off: IntArray
+    log_prior: FloatArray
+    extra: FloatArray
+    inverse: FloatArray
+    log_det: FloatArray
+
+
+def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
+    """Of a quantity with bootstrap draws [B, K]."""
+    scales = y_draws.shape[1]
+    errors = np.atleast_2d(np.cov(y_draws.T)) + 1e-12 * np.eye(scales)
+    grid, log_prior = prior.grid()
+    each = np.arange(-1, scales)
+    chance = np.where(each < 0, 1.0 - scales * OFF_CHANCE, OFF_CHANCE)
+    size, off = np.repeat(grid, len(each)), np.tile(each, len(grid))
+    extra = size[:, None] ** 2 + (OFF_SD * (off[:, None] == np.arange(scales))) ** 2
+    inverse, log_det = stacks.inverse(errors + extra[:, None, :] * np.eye(scales))
+    return Scatters(size, off, (log_prior[:, None] + np.log(chance)).ravel(), extra, inverse, log_det)
+
+
 def fit_line(
-    t: FloatArray,
-    y: FloatArray,
-    y_draws: FloatArray,
-    prior: ScatterPrior,
-    family: str,
-    rng: np.random.Generator,
+    t: FloatArray, y: FloatArray, y_draws: FloatArray, every: Scatters, family: str, rng: np.random.Generator
 ) -> LineFit:
     """Fits `const` or `power` with random scatter between scales.
 
@@ -130,47 +157,32 @@ def fit_line(
         t: log2 scale, shape [K].
         y: the quantity, in log units, shape [K].
         y_draws: its bootstrap draws, shape [B, K].
-        prior: on the scatter.
+        every: the scatters of these draws.
         family: `const` or `power`.
         rng: source of the scatter draws.
     """
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
-    covariance = np.atleast_2d(np.cov(y_draws.T)) + 1e-12 * np.eye(len(t))
-    scatter, off, log_prior = _settings(prior, len(t))
-    extra = scatter[:, None] ** 2 + (OFF_SD * (off[:, None] == np.arange(len(t)))) ** 2
-    total = covariance + extra[:, None, :] * np.eye(len(t))
-    inverse = np.linalg.inv(total)
-    normal = basis.T @ inverse @ basis
-    project = np.linalg.solve(normal, basis.T @ inverse)
+    weighted = basis.T @ every.inverse
+    inverse, log_det = stacks.inverse(weighted @ basis)
+    project = inverse @ weighted
     residual = y - project @ y @ basis.T
-    chi2 = np.einsum("tk,tkl,tl->t", residual, inverse, residual)
-    log_det = np.linalg.slogdet(total)[1]
-    restricted = -0.5 * (chi2 + log_det + np.linalg.slogdet(normal)[1])
-    weight = np.exp(restricted + log_prior - (restricted + log_prior).max())
+    chi2 = np.einsum("tk,tkl,tl->t", residual, every.inverse, residual)
+    log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
+    weight = np.exp(log - log.max())
     weight /= weight.sum()
     pick = picked(weight, rng.random(len(y_draws)))
-    noisy = y_draws + np.sqrt(extra[pick]) * rng.standard_normal(y_draws.shape)
-    draws = np.einsum("bpk,bk->bp", project[pick], noisy)
+    noisy = y_draws + np.sqrt(every.extra)[pick] * rng.standard_normal(y_draws.shape)
     return LineFit(
         family=family,
         parameters=np.asarray(weight @ (project @ y)),
-        draws=draws,
-        scatter=float(weight @ scatter),
-        scatter_draws=scatter[pick],
-        off=off[pick],
-        log_likelihood=float((-0.5 * (chi2 + log_det))[off < 0].max()),
+        draws=np.einsum("bpk,bk->bp", project[pick], noisy),
+        scatter=float(weight @ every.size),
+        scatter_draws=every.size[pick],
+        off=every.off[pick],
+        log_likelihood=float((-0.5 * (chi2 + every.log_det))[every.off < 0].max()),
         origin=origin,
     )
-
-
-def _settings(prior: ScatterPrior, scales: int) -> tuple[FloatArray, IntArray, FloatArray]:
-    """Scatter, scale that lies off the law (-1: none) and log prior of every combination, shape [S]."""
-    grid, log_prior = prior.grid()
-    off = np.arange(-1, scales)
-    chance = np.where(off < 0, 1.0 - scales * OFF_CHANCE, OFF_CHANCE)
-    log = log_prior[:, None] + np.log(chance)
-    return np.repeat(grid, len(off)), np.tile(off, len(grid)), log.ravel()
 
 
 def fit_offset(
@@ -216,9 +228,9 @@ def _nearest(
     bent = shape @ reduced
     fixed = np.einsum("gk,gk->g", bent, shape)
     # chi2 less its part that is the same for every setting; single precision is enough to rank them.
-    score = (y - y[0].mean()).astype(np.float32) @ (-2 * bent.T).astype(np.float32)
-    score += (fixed + 0.5 * np.log(rate) ** 2).astype(np.float32)
-    best = np.argmin(score, axis=1)
+    rows = np.concatenate([y - y[0].mean(), np.ones((len(y), 1))], axis=1, dtype=np.float32)
+    own = (fixed + 0.5 * np.log(rate) ** 2)[:, None]
+    best = np.argmin(rows @ np.concatenate([-2 * bent, own], axis=1, dtype=np.float32).T, axis=1)
     chi2 = float(fixed[best[0]] - 2 * y[0] @ bent[best[0]] + y[0] @ reduced @ y[0])
     return best, ((y - shape[best]) @ inverse.sum(0)) / total, chi2
 

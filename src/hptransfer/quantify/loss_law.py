@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.landscape import FloatArray
-from hptransfer.quantify import stacks
 from hptransfer.quantify.cells import BoolArray, IntArray
 
 SCATTER_NATS = 0.001
@@ -67,7 +66,7 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
     """
     covariance = np.atleast_2d(np.cov(y_draws.T))
     scatter = _loss_scatter(scale, y, covariance)
-    inverse = stacks.inverse(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
+    inverse = np.linalg.inv(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
     rng = np.random.default_rng(len(y))
     noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
     everything = np.vstack([y, noisy])
@@ -88,7 +87,7 @@ def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> f
     freedom = len(y) - 3
     if freedom < 1:
         return SCATTER_NATS
-    inverse = stacks.inverse(covariance + 1e-14 * np.eye(len(y)))
+    inverse = np.linalg.inv(covariance + 1e-14 * np.eye(len(y)))
     parameters, _ = _loss_grid(scale / scale[0], y[None], inverse, floor=True)
     level, gain, alpha = parameters[0]
     residual = y - level - gain * (scale / scale[0]) ** -alpha
@@ -100,11 +99,12 @@ def _loss_grid(
     n: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
 ) -> tuple[FloatArray, BoolArray]:
     """Best (L_inf, A, alpha) of each row of y [R, K], and the bounds it sits on [R, 3]."""
-    chi2 = _profile(n ** -ALPHAS[:, None], y, inverse, floor)[3] + _alpha_penalty(ALPHAS)
+    chi2 = _profile(n ** -ALPHAS[:, None], y, inverse, floor)
+    chi2 += _alpha_penalty(ALPHAS)
     best = np.argmin(chi2, axis=1)
     ends = (best == 0) | (best == len(ALPHAS) - 1)
     alpha = ALPHAS[best] * np.exp(_vertex(chi2, best) * np.log(ALPHAS[1] / ALPHAS[0]))
-    level, gain, at_floor, _ = _solve_rows(n ** -alpha[:, None], y, inverse, floor)
+    level, gain, at_floor = _solve_rows(n ** -alpha[:, None], y, inverse, floor)
     return np.stack([level, gain, alpha], axis=1), np.stack([at_floor, gain <= 0, ends], axis=1)
 
 
@@ -121,46 +121,45 @@ def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
     return np.where((best == 0) | (best == last), 0.0, np.clip(shift, -0.5, 0.5))
 
 
-def _profile(
-    power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
-) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
-    """Best L_inf and A of every row of y [R, K] at every alpha [G, K], the bounds hit, chi2; [R, G] each."""
-    w1, wp = inverse.sum(axis=0), power @ inverse
-    sums = (w1.sum(), power @ w1, np.einsum("gk,gk->g", wp, power), (y @ w1)[:, None], y @ wp.T)
-    return _two_parameters(*sums, np.einsum("rk,kl,rl->r", y, inverse, y)[:, None], floor)
+def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool) -> FloatArray:
+    """Least chi2 over L_inf and A, both at least 0, of every row of y [R, K] at every alpha [G, K]; [R, G].
+
+    At a given alpha the free optimum is linear in y and its chi2 quadratic, the same forms for all rows: forms
+    in the distance from the first row, which keeps them exact enough in single precision. A bound costs the
+    square of what the free optimum is beyond it, in units of its error; losses are not negative, so that it
+    is beyond one bound at most.
+    """
+    ones, powers = inverse.sum(axis=0), power @ inverse
+    s11, s1p, spp = ones.sum(), (power @ ones)[:, None], np.sum(powers * power, axis=1, keepdims=True)
+    det = s11 * spp - s1p**2
+    to_level, to_gain = (spp * ones - s1p * powers) / det, (s11 * powers - s1p * ones) / det
+    explained = ones[:, None] * to_level[:, None] + powers[..., None] * to_gain[:, None]
+    form = inverse - 0.5 * (explained + np.swapaxes(explained, -1, -2))
+    away, (i, j) = y - y[0], np.triu_indices(y.shape[1])
+    pairs = away[:, i] * away[:, j] * np.where(i == j, 1.0, 2.0)
+    linear = np.concatenate([np.ones((len(y), 1)), away], axis=1, dtype=np.float32)
+
+    def along(at_first: FloatArray, slope: FloatArray) -> FloatArray:
+        return np.asarray(linear @ np.concatenate([at_first[:, None], slope], axis=1, dtype=np.float32).T)
+
+    first = form @ y[0]
+    out = along(first @ y[0], 2 * first) + pairs.astype(np.float32) @ form[:, i, j].astype(np.float32).T
+    beyond = [(to_gain, det / s11), (to_level, det / spp)][: 1 + floor]
+    for to, precision in beyond:
+        root = np.sqrt(precision)  # of one over the error's variance
+        out += np.square(np.minimum(along(root[:, 0] * (to @ y[0]), root * to), 0.0))
+    return out
 
 
 def _solve_rows(
     power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
-) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
-    """As `_profile`, each row of y with its own alpha, [R] each."""
-    w1, wp = inverse.sum(axis=0), power @ inverse
-    sums = (w1.sum(), power @ w1, np.einsum("rk,rk->r", wp, power), y @ w1, np.einsum("rk,rk->r", wp, y))
-    return _two_parameters(*sums, np.einsum("rk,kl,rl->r", y, inverse, y), floor)
-
-
-def _two_parameters(
-    s11: float,
-    s1p: FloatArray,
-    spp: FloatArray,
-    y1: FloatArray,
-    yp: FloatArray,
-    total: FloatArray,
-    floor: bool,
-) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
-    """Least squares of y on (1, power) from its weighted sums, with L_inf >= 0 and A >= 0."""
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha [R, K], and whether L_inf is 0."""
+    ones, powers = inverse.sum(axis=0), power @ inverse
+    s11, s1p, spp = ones.sum(), power @ ones, np.sum(powers * power, axis=1)
+    y1, yp = y @ ones, np.sum(powers * y, axis=1)
     det = s11 * spp - s1p**2
-    level = (y1 * spp - yp * s1p) / det
-    gain = (yp * s11 - y1 * s1p) / det
-    chi2 = total - level * y1 - gain * yp
+    level, gain = (y1 * spp - yp * s1p) / det, (yp * s11 - y1 * s1p) / det
     at_floor = (level < 0) & floor
-    if at_floor.any():
-        gain = np.where(at_floor, yp / spp, gain)
-        level = np.where(at_floor, 0.0, level)
-        chi2 = np.where(at_floor, total - yp**2 / spp, chi2)
-    rising = gain <= 0
-    if rising.any():
-        level = np.where(rising, y1 / s11, level)
-        chi2 = np.where(rising, total - y1**2 / s11, chi2)
-        gain = np.where(rising, 0.0, gain)
-    return level, gain, at_floor, chi2
+    gain, level = np.where(at_floor, yp / spp, gain), np.where(at_floor, 0.0, level)
+    return np.where(gain <= 0, y1 / s11, level), np.maximum(gain, 0.0), at_floor

@@ -184,8 +184,8 @@ def _residuals(part: _Part) -> list[dict[tuple[float, float], float]]:
     out = []
     for i, v in enumerate(part.chosen):
         g = int(np.argmax(part.posterior.weight[i]))
-        normal = part.posterior.normal
-        z = normal.weighted[i, g] / np.sqrt(normal.precision[i, g])
+        linear = part.posterior.linear
+        z = linear.weighted[i, g] / np.sqrt(linear.precision[i, g])
         kept = [k for k, s in enumerate(part.surveys[v]) if len(s.slots)]
         table = {}
         for j, k in enumerate(kept):

@@ -13,10 +13,14 @@ from hptransfer.quantify.joint_basin import (
     PRECISIONS,
     SHARED,
     Batch,
+    Linear,
     Normal,
     State,
+    linearised,
+    log_evidence,
     normal_equations,
     stepped,
+    taken,
 )
 from hptransfer.quantify.noise import Hypers
 from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
@@ -35,12 +39,14 @@ class Posterior:
     """The fit over the whole grid of noise settings.
 
     Attributes:
-        state: the mode at each setting. normal: its normal equations. weight: of each setting, [V, G].
+        state: the mode at each setting. linear: the model linearised there. normal: its normal equations.
+        weight: of each setting, [V, G].
         hypers: the settings. doubt: factor on the shape's error at single scales, [V, K].
         inflate: factor on the variance of outlying cells, [V, K, N].
     """
 
     state: State
+    linear: Linear
     normal: Normal
     weight: FloatArray
     hypers: Hypers
@@ -62,34 +68,30 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 6) -> Po
     for i in range(iterations):
         u, rise = _place(batch, state)
         weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
-        normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
+        linear = linearised(batch, state, *weight)
+        normal = normal_equations(batch, state, linear, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
         if i in (1, 2, 3):
-            hypers = _rescaled(hypers, normal, real)
+            hypers = _rescaled(hypers, linear, real)
         if i >= 4:
-            inflate = _outliers(normal, inflate)
-            doubt = _doubt(normal, real, doubt)
+            inflate = _outliers(linear, inflate)
+            doubt = _doubt(linear, real, doubt)
         state = stepped(state, normal.step, 0.5 * room)
     u, rise = _place(batch, state, hypers)
-    hypers, kept = _promising(batch, state, u, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
-    prior = PRECISIONS[kept.prior]
+    hypers, prior_of = _promising(batch, state, u, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
+    prior = PRECISIONS[prior_of]
     state = State(np.repeat(state.local, KEEP, axis=1), np.repeat(state.shared, KEEP, axis=1))
     weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
     for _ in range(2):
-        normal = normal_equations(batch, state, weight, anchor, reach, prior)
+        linear = linearised(batch, state, *weight)
+        normal = normal_equations(batch, state, linear, anchor, reach, prior)
         state = stepped(state, normal.step, 0.3 * room)
-    normal = normal_equations(batch, state, weight, anchor, reach, prior)
-    log = normal.log_evidence + hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
-    log += LOG_SHAPE_PRIOR[kept.prior]
+    linear = linearised(batch, state, *weight)
+    normal = normal_equations(batch, state, linear, anchor, reach, prior)
+    log = log_evidence(batch, state, linear, anchor, reach, prior)
+    log += hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
+    log += LOG_SHAPE_PRIOR[prior_of]
     w = np.exp(log - log.max(axis=1, keepdims=True))
-    return Posterior(state, normal, w / w.sum(axis=1, keepdims=True), hypers, doubt, inflate)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Indices of the settings worth a fit of their own, [V, KEEP]: noise setting and shape prior."""
-
-    setting: IntArray
-    prior: IntArray
+    return Posterior(state, linear, normal, w / w.sum(axis=1, keepdims=True), hypers, doubt, inflate)
 
 
 def _promising(
@@ -102,28 +104,23 @@ def _promising(
     hypers: Hypers,
     anchor: FloatArray,
     reach: FloatArray,
-) -> tuple[Hypers, _Kept]:
-    """The settings with most of the weight, judged by one step from the pilot fit.
+) -> tuple[Hypers, IntArray]:
+    """The settings with most of the weight, judged by one step from the pilot fit, and their shape priors.
 
     Noise settings first, under the pilot's shape prior; the best of them then under every prior.
     """
     weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
-    normal = normal_equations(batch, state, weight, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
-    log = normal.log_evidence + hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
-    best = np.argsort(-log, axis=1)[:, :KEEP]
-    hypers = Hypers(*(np.take_along_axis(a, best, axis=1) for a in _columns(hypers)))
-    weight = np.take_along_axis(weight, best[..., None, None, None], axis=1)
+    linear = linearised(batch, state, *weight)
+    log = log_evidence(batch, state, linear, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
+    seeds = hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
+    best = np.argsort(-log - seeds, axis=1)[:, :KEEP]
     priors = len(SHAPE_PRIORS)
     tiled = np.tile(PRECISIONS, (KEEP, 1, 1))[None]
-    normal = normal_equations(batch, state, weight, anchor, reach, tiled, priors)
-    log = normal.log_evidence + np.repeat(
-        hypers.log_prior + _seed_evidence(batch, u, rise, hypers), priors, axis=1
-    )
-    log += np.tile(LOG_SHAPE_PRIOR, KEEP)
-    best = np.argsort(-log, axis=1)[:, :KEEP]
-    setting, prior = best // priors, best % priors
-    chosen = (np.take_along_axis(a, setting, axis=1) for a in _columns(hypers))
-    return Hypers(*chosen), _Kept(setting, prior)
+    log = log_evidence(batch, state, linear.at(best), anchor, reach, tiled)
+    log += np.repeat(taken(seeds, best), priors, axis=1) + np.tile(LOG_SHAPE_PRIOR, KEEP)
+    kept = np.argsort(-log, axis=1)[:, :KEEP]
+    setting = np.take_along_axis(best, kept // priors, axis=1)
+    return Hypers(*(taken(a, setting) for a in _columns(hypers))), kept % priors
 
 
 def _columns(hypers: Hypers) -> tuple[FloatArray, ...]:
@@ -162,23 +159,23 @@ def _pilot_noise(batch: Batch) -> tuple[FloatArray, FloatArray]:
     return stretch, pilot * stretch
 
 
-def _rescaled(hypers: Hypers, normal: Normal, real: BoolArray) -> Hypers:
+def _rescaled(hypers: Hypers, linear: Linear, real: BoolArray) -> Hypers:
     """The pilot's sigma, made to fit the typical deviation of a cell from all others."""
-    z = np.abs(normal.weighted[:, 0]) / np.sqrt(normal.precision[:, 0])
+    z = np.abs(linear.weighted[:, 0]) / np.sqrt(linear.precision[:, 0])
     z = np.where(real, z, np.nan).reshape(len(z), -1)
     factor = np.clip(np.nanmedian(z, axis=1) / 0.6745, 0.4, 2.5)
     return replace(hypers, sigma=hypers.sigma * factor[:, None])
 
 
-def _outliers(normal: Normal, inflate: FloatArray) -> FloatArray:
+def _outliers(linear: Linear, inflate: FloatArray) -> FloatArray:
     """Variance factors of a t with `TAIL` degrees of freedom, each cell seen from all others."""
-    square = normal.weighted[:, 0] ** 2 / normal.precision[:, 0] * inflate
+    square = linear.weighted[:, 0] ** 2 / linear.precision[:, 0] * inflate
     return np.asarray(np.minimum((TAIL + square) / (TAIL + 1.0), 1e4))
 
 
-def _doubt(normal: Normal, real: BoolArray, doubt: FloatArray) -> FloatArray:
+def _doubt(linear: Linear, real: BoolArray, doubt: FloatArray) -> FloatArray:
     """Factors on the shape's error for scales that the shared shape misses by more than the others."""
-    chi2 = np.einsum("vki,vki->vk", normal.residual[:, 0], normal.weighted[:, 0])
+    chi2 = np.einsum("vki,vki->vk", linear.residual[:, 0], linear.weighted[:, 0])
     freedom = np.maximum(real.sum(axis=-1) - 3.0, 1.0)
     return np.asarray(np.clip(doubt * np.sqrt(np.maximum(chi2 / freedom / DOUBT_CHI2, 1.0)), 1.0, 10.0))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.landscape import FloatArray
-from hptransfer.quantify.cells import Cells
 from hptransfer.quantify.joint import Laws
 from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.resample import estimate, missing
@@ -14,6 +13,7 @@ from hptransfer.quantify.shapes import features
 
 DECADES = 3.0  # LR sensitivity looks at this much of the axis, centred on the optimum (arXiv:2309.14322)
 BAND = 1.0025  # losses up to this factor of the optimum's are near-optimal
+OUT_OF_REACH = 6.0  # standard errors of a difference: no noise makes a cell this far up the lowest
 NOISE_SD = 2.0  # a wider model is called worse where it is so by this many standard errors
 REACH = np.concatenate(
     [[0.0], np.geomspace(0.05, 6.0, 32)]
@@ -29,25 +29,15 @@ def sisters(
 
     `initial` is the loss at initialisation, nats; None where the landscape does not say.
     """
-    noisy = _noisy(basins, rng)
     band, overlap = _bands(basins, level)
     return {
         "sensitivity": _sensitivity(basins, initial, level),
-        "argmin_equality": _argmin_equality(basins.cells, noisy, level),
+        "argmin_equality": _argmin_equality(basins, level, rng),
         "band": band,
         "band_overlap": overlap,
         "wider_is_worse": _wider_is_worse(basins),
         "fast_transfer": _fast_transfer(laws, level),
     }
-
-
-def _noisy(basins: Basins, rng: np.random.Generator) -> FloatArray:
-    """Cell means with the noise of their runs drawn again, shape [B, K, N]."""
-    cells = basins.cells
-    noise = basins.noise if np.isfinite(basins.noise) else 0.0
-    sd = noise / np.sqrt(np.maximum(cells.count, 1))
-    drawn = rng.standard_normal((len(basins.x_draws), *cells.loss.shape))
-    return np.asarray(cells.loss + sd * drawn)
 
 
 def _sensitivity(basins: Basins, initial: float | None, level: float) -> Part:
@@ -74,20 +64,30 @@ def _sensitivity(basins: Basins, initial: float | None, level: float) -> Part:
     return estimate(max(mean - float(basins.loss[k]), 0.0), draws, level, *flags), draws
 
 
-def _argmin_equality(cells: Cells, noisy: FloatArray, level: float) -> Part:
-    """Share of the larger scales whose lowest cell is the smallest scale's (arXiv:2404.05728)."""
-    alive = cells.usable.any(axis=1)
-    if alive.sum() < 2:
+def _argmin_equality(basins: Basins, level: float, rng: np.random.Generator) -> Part:
+    """Share of the larger scales whose lowest cell is the smallest scale's (arXiv:2404.05728).
+
+    Draws repeat the noise of all cells that it could make the lowest.
+    """
+    cells, draws = basins.cells, len(basins.x_draws)
+    noise = basins.noise if np.isfinite(basins.noise) else 0.0
+    seen, drawn = [], []
+    for k in np.flatnonzero(cells.usable.any(axis=1)):
+        x, loss = cells.x[k, cells.usable[k]], cells.loss[k, cells.usable[k]]
+        sd = noise / np.sqrt(cells.count[k, cells.usable[k]])
+        lowest = int(np.argmin(loss))
+        near = np.flatnonzero(loss - loss[lowest] <= OUT_OF_REACH * np.hypot(sd, sd[lowest]))
+        noisy = loss[near] + sd[near] * rng.standard_normal((draws, len(near)))
+        seen.append(x[lowest])
+        drawn.append(x[near[np.argmin(noisy, axis=1)]])
+    if len(seen) < 2:
         return missing("too_few_scales"), None
 
-    def share(loss: FloatArray) -> FloatArray:
-        lowest = np.argmin(np.where(np.isnan(loss), np.inf, loss), axis=-1)
-        x = np.take_along_axis(np.broadcast_to(cells.x, loss.shape), lowest[..., None], axis=-1)[..., 0]
-        x = x[..., alive]
-        return np.asarray(np.mean(np.abs(x[..., 1:] - x[..., :1]) < 1e-6, axis=-1))
+    def share(x: FloatArray) -> FloatArray:
+        return np.asarray(np.mean(np.abs(x[1:] - x[:1]) < 1e-6, axis=0))
 
-    draws = share(noisy)
-    return estimate(float(share(cells.loss)), draws, level), draws
+    shares = share(np.array(drawn))
+    return estimate(float(share(np.array(seen))), shares, level), shares
 
 
 def _bands(basins: Basins, level: float) -> tuple[Part, Part]:
@@ -95,41 +95,41 @@ def _bands(basins: Basins, level: float) -> tuple[Part, Part]:
     scales = np.flatnonzero(basins.fitted)
     if not len(scales):
         return (missing("no_optimum"), None), (missing("no_optimum"), None)
-    pieces = []
-    for shape, x, loss, log_h in (
-        (basins.shape[None], basins.x[None], basins.loss[None], basins.log_h[None]),
-        (basins.shape_draws, basins.x_draws, basins.loss_draws, basins.log_h_draws),
-    ):
-        height = np.log((BAND - 1.0) * np.maximum(loss[:, scales], 1e-6)) - log_h[:, scales]
-        left, right = _crossing(shape, height, -1.0), _crossing(shape, height, 1.0)
-        low, high = x[:, scales] - left, x[:, scales] + right
-        union = high.max(axis=1) - low.min(axis=1)
-        shared = np.maximum(high.min(axis=1) - low.max(axis=1), 0.0)
-        pieces.append(((high - low)[:, -1], shared / union))
-    (width, overlap), (widths, overlaps) = pieces
-    wide = ("wider_than_grid",) if width[0] > 1.9 * REACH[-1] else ()
-    band = estimate(float(width[0]), widths, level, *wide), widths
+    # The point estimate is the first row, the draws are the others.
+    shape = np.vstack([basins.shape, basins.shape_draws])
+    x, loss, log_h = (
+        np.vstack([point[scales], draws[:, scales]])
+        for point, draws in (
+            (basins.x, basins.x_draws),
+            (basins.loss, basins.loss_draws),
+            (basins.log_h, basins.log_h_draws),
+        )
+    )
+    height = np.log((BAND - 1.0) * np.maximum(loss, 1e-6)) - log_h
+    low, high = x - _crossing(shape, height, -1.0), x + _crossing(shape, height, 1.0)
+    union = high.max(axis=1) - low.min(axis=1)
+    overlaps = np.maximum(high.min(axis=1) - low.max(axis=1), 0.0) / union
+    widths = (high - low)[:, -1]
+    wide = ("wider_than_grid",) if widths[0] > 1.9 * REACH[-1] else ()
+    band = estimate(float(widths[0]), widths[1:], level, *wide), widths[1:]
     if len(scales) < 2:
         return band, (missing("too_few_scales"), None)
-    return band, (estimate(float(overlap[0]), overlaps, level), overlaps)
+    return band, (estimate(float(overlaps[0]), overlaps[1:], level), overlaps[1:])
 
 
 def _crossing(shape: FloatArray, height: FloatArray, side: float) -> FloatArray:
     """Distance on one side at which log(excess / h) first reaches `height` [R, K], octaves."""
     reach = REACH[1:]
-    log_rise = features(side * reach) @ shape.T + (2 * np.log(reach) - np.log(2.0))[:, None]
-    climbed = np.maximum.accumulate(log_rise, axis=0)  # [U, R]: long rows are quicker than short ones
-    out = np.empty(height.shape)
-    row = np.arange(len(height))
-    for k in range(height.shape[1]):
-        first = np.minimum((climbed < height[:, k]).sum(axis=0), len(reach) - 1)
-        before = np.maximum(first - 1, 0)
-        low, top = climbed[before, row], climbed[first, row]
-        gap = np.where(top > low, top - low, np.inf)
-        share = np.where(top > low, (height[:, k] - low) / gap, 1.0)
-        start = np.where(first == 0, 0.0, reach[before])
-        out[:, k] = start + np.clip(share, 0.0, 1.0) * (reach[first] - start)
-    return out
+    log_rise = shape @ features(side * reach).T + (2 * np.log(reach) - np.log(2.0))
+    reached = log_rise[:, None] >= height[..., None]
+    reached[..., -1] = True
+    first = reached.argmax(axis=2)
+    before = np.maximum(first - 1, 0)
+    low, top = np.take_along_axis(log_rise, before, axis=1), np.take_along_axis(log_rise, first, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(top > low, (height - low) / (top - low), 1.0)
+    start = np.where(first == 0, 0.0, reach[before])
+    return np.asarray(start + np.clip(share, 0.0, 1.0) * (reach[first] - start))
 
 
 def _wider_is_worse(basins: Basins) -> Part:
