@@ -10,7 +10,7 @@ from hptransfer.quantify.cells import Cells
 from hptransfer.quantify.joint import fit_hp_laws
 from hptransfer.quantify.optimum import Basins, fit_basins
 from hptransfer.quantify.predict import optimum_draws, regret_between
-from hptransfer.quantify.present import optimum
+from hptransfer.quantify.present import optimal_hp
 from hptransfer.quantify.resample import estimate, missing
 from hptransfer.quantify.result import HoldOut
 from hptransfer.quantify.settings import Settings
@@ -44,7 +44,7 @@ def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.ran
         nothing = missing("too_few_scales")
         return HoldOut(float(scales[0]), nothing, nothing, None, nothing, None, ("too_few_scales",))
     held = len(scales) - k
-    scale, found = float(scales[held]), optimum(full, held, s.level).hp
+    scale, found = float(scales[held]), optimal_hp(full, held, s.level)
     laws = fit_hp_laws(learned, s.family, rng)
     if laws is None:
         nothing = missing("no_laws")

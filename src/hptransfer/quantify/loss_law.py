@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.landscape import FloatArray
+from hptransfer.quantify import stacks
 from hptransfer.quantify.cells import BoolArray, IntArray
 
 SCATTER_NATS = 0.001
@@ -66,7 +67,7 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
     """
     covariance = np.atleast_2d(np.cov(y_draws.T))
     scatter = _loss_scatter(scale, y, covariance)
-    inverse = np.linalg.inv(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
+    inverse, _ = stacks.inverse(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
     rng = np.random.default_rng(len(y))
     noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
     everything = np.vstack([y, noisy])
@@ -87,7 +88,7 @@ def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> f
     freedom = len(y) - 3
     if freedom < 1:
         return SCATTER_NATS
-    inverse = np.linalg.inv(covariance + 1e-14 * np.eye(len(y)))
+    inverse, _ = stacks.inverse(covariance + 1e-14 * np.eye(len(y)))
     parameters, _ = _loss_grid(scale / scale[0], y[None], inverse, floor=True)
     level, gain, alpha = parameters[0]
     residual = y - level - gain * (scale / scale[0]) ** -alpha
@@ -122,12 +123,12 @@ def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
 
 
 def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool) -> FloatArray:
-    """Least chi2 over L_inf and A, both at least 0, of every row of y [R, K] at every alpha [G, K]; [R, G].
+    """Least chi2 over L_inf and A, both at least 0, of each row of y [R, K] at every alpha [G, K]; [R, G].
 
-    At a given alpha the free optimum is linear in y and its chi2 quadratic, the same forms for all rows: forms
-    in the distance from the first row, which keeps them exact enough in single precision. A bound costs the
-    square of what the free optimum is beyond it, in units of its error; losses are not negative, so that it
-    is beyond one bound at most.
+    At a given alpha the free optimum is linear in y and its chi2 quadratic, in the same forms for all rows:
+    forms in the distance from the first row, exact enough in single precision. A bound costs the square of
+    what the free optimum is beyond it, in units of its error; losses are not negative, so that it is beyond
+    one bound at most.
     """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), (power @ ones)[:, None], np.sum(powers * power, axis=1, keepdims=True)
@@ -143,12 +144,13 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
         return np.asarray(linear @ np.concatenate([at_first[:, None], slope], axis=1, dtype=np.float32).T)
 
     first = form @ y[0]
-    out = along(first @ y[0], 2 * first) + pairs.astype(np.float32) @ form[:, i, j].astype(np.float32).T
+    out = along(first @ y[0], 2 * first)
+    out += pairs.astype(np.float32) @ form[:, i, j].astype(np.float32).T
     beyond = [(to_gain, det / s11), (to_level, det / spp)][: 1 + floor]
     for to, precision in beyond:
         root = np.sqrt(precision)  # of one over the error's variance
         out += np.square(np.minimum(along(root[:, 0] * (to @ y[0]), root * to), 0.0))
-    return out
+    return np.asarray(out)
 
 
 def _solve_rows(

@@ -19,6 +19,7 @@ from hptransfer.quantify.shapes import excess, features
 
 LN2 = float(np.log(2.0))
 SHAPE_STEPS = 8
+SETTLED = 1e-6  # share of the sum of squares that a step must still win
 ROUNDING = 1e-9  # nats
 Part = tuple[Estimate, FloatArray | None]
 
@@ -73,9 +74,10 @@ def _refitted(u: FloatArray, rise: FloatArray, log_h: FloatArray, basins: Basins
     for _ in range(SHAPE_STEPS):
         model = excess(u, log_h, shape)
         residual = rise - model
-        if residual @ residual > best @ best:
+        settled = residual @ residual > (1.0 - SETTLED) * (best @ best)
+        best = residual if residual @ residual < best @ best else best
+        if settled:
             break
-        best = residual
         jacobian = model[:, None] * f
         pull = prior @ (shape - PRIOR_MEAN[2:])
         step = np.linalg.solve(jacobian.T @ jacobian + prior, jacobian.T @ residual - pull)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.landscape import FloatArray
+from hptransfer.quantify.cells import IntArray
 
 SIGMAS = np.geomspace(4e-4, 0.05, 10)  # sd of one run near the optimum, nats
 MISFITS = np.array([0.008, 0.03, 0.12, 0.45])  # sd of the shape's relative error
@@ -33,6 +34,11 @@ class Hypers:
     misfit: FloatArray
     growth: FloatArray
     log_prior: FloatArray
+
+    def at(self, setting: IntArray) -> Hypers:
+        """Some of them, by index [V, S]."""
+        columns = (self.sigma, self.misfit, self.growth, self.log_prior)
+        return Hypers(*(np.take_along_axis(column, setting, axis=1) for column in columns))
 
 
 def grid(stretch: FloatArray) -> Hypers:

@@ -90,14 +90,17 @@ class Basins:
         return np.asarray(np.maximum(self.excess_at(k, x), self._seen(k, x) - self.loss[k]))
 
     def regret_draws(self, k: int, x: FloatArray) -> FloatArray:
-        """As `regret_at`, one value a draw; x is [B]."""
-        return np.asarray(np.maximum(self.excess_draws(k, x), self._seen(k, x) - self.loss_draws[:, k]))
+        """As `regret_at`, one row a draw; x is [B] or [B, P]."""
+        best = self.loss_draws[:, k].reshape(-1, *[1] * (x.ndim - 1))
+        return np.asarray(np.maximum(self.excess_draws(k, x), self._seen(k, x) - best))
 
     def _seen(self, k: int, x: FloatArray) -> FloatArray:
         """Runs' loss interpolated at x; minus infinity where the fit covers x or the grid does not."""
         usable = self.cells.usable[k]
         grid, loss = self.cells.x[k, usable], self.cells.loss[k, usable]
         outside = ((x < self.first[k]) | (x > self.last[k])) & (grid[0] <= x) & (x <= grid[-1])
+        if not outside.any():
+            return np.array(-np.inf)
         return np.where(outside, np.interp(x, grid, loss), -np.inf)
 
     def wall(self, k: int) -> float:

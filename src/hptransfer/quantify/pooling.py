@@ -73,10 +73,12 @@ def _towards(
     normal posterior exactly and keeps draw b of one variant with draw b of another.
     """
     basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
-    drawn = np.stack([np.maximum(law.scatter_draws, LEAST_SCATTER), law.off], axis=1)
-    settings, which, count = np.unique(drawn, axis=0, return_inverse=True, return_counts=True)
-    which = which.ravel()  # numpy 2.0 gives it another shape
-    sd = np.hypot(settings[:, :1], OFF_SD * (np.arange(len(t)) == settings[:, 1:]))
+    sizes, size = np.unique(np.maximum(law.scatter_draws, LEAST_SCATTER), return_inverse=True)
+    settings, which, count = np.unique(  # of size and scale off the law, as one number
+        size * (len(t) + 1) + law.off + 1, return_inverse=True, return_counts=True
+    )
+    size, off = np.divmod(settings, len(t) + 1)
+    sd = np.hypot(sizes[size, None], OFF_SD * (np.arange(len(t)) == off[:, None] - 1))
     prior = _off_line(basis, sd)
     solve = np.linalg.inv(np.diag(1 / own) + prior)
     gain = solve / own  # solve @ diag(1 / own), [S, K, K]

@@ -82,30 +82,41 @@ def _expected_regret(
 
 def regret_between(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
     """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it."""
-    return _regret(basins, k, x, x_draws, level)[0]
+    return _regrets(basins, k, np.array([x]), x_draws[:, None], level)[0][0]
 
 
-def _regret(
-    basins: Basins, k: int, x: float, x_draws: FloatArray, level: float
-) -> tuple[Estimate, FloatArray | None]:
+def _regrets(
+    basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: float
+) -> list[tuple[Estimate, FloatArray | None]]:
+    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any."""
+    if not basins.fitted[k]:
+        return [(_regret_as_run(basins, k, float(at), x_draws[:, p], level), None) for p, at in enumerate(x)]
+    values, draws, wall = basins.regret_at(k, x), basins.regret_draws(k, x_draws), basins.wall(k)
+    out: list[tuple[Estimate, FloatArray | None]] = []
+    for p, at in enumerate(x):
+        if not np.isfinite(at):
+            out.append((missing("no_optimum"), None))
+        elif at > wall:
+            out.append((missing("diverged"), None))
+        else:
+            out.append((estimate(float(values[p]), draws[:, p], level), draws[:, p]))
+    return out
+
+
+def _regret_as_run(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
+    """Where scale k has no fit: its runs interpolated, against the best of them."""
+    usable = basins.cells.usable[k]
     if not np.isfinite(x):
-        return missing("no_optimum"), None
-    cells = basins.cells
-    usable = cells.usable[k]
+        return missing("no_optimum")
     if not usable.any():
-        return missing("all_diverged"), None
-    if basins.fitted[k]:
-        if x > basins.wall(k):
-            return missing("diverged"), None
-        value, draws = float(basins.regret_at(k, np.asarray(x))), basins.regret_draws(k, x_draws)
-        return estimate(value, draws, level), draws
-    grid, loss = cells.x[k, usable], cells.loss[k, usable]
+        return missing("all_diverged")
+    grid, loss = basins.cells.x[k, usable], basins.cells.loss[k, usable]
     if not grid[0] <= x <= grid[-1]:
-        return missing("outside_grid"), None
+        return missing("outside_grid")
     value = float(np.interp(x, grid, loss) - loss.min())
     low, _ = limits(np.interp(x_draws, grid, loss) - loss.min(), level)
     # The best run bounds the optimum's loss from above, so the regret from below only.
-    return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",)), None
+    return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",))
 
 
 def kept_elsewhere(basins: Basins, coordinates: str, level: float) -> Estimate:
@@ -142,9 +153,9 @@ def all_regrets(basins: Basins, loss: LossFit | None, level: float) -> tuple[Reg
     """Regret of every pair of scales, smaller to larger."""
     out = []
     scale = basins.cells.scale
-    for k in range(len(scale)):
-        for j in range(k):
-            regret, draws = _regret(basins, k, basins.x[j], basins.x_draws[:, j], level)
+    for k in range(1, len(scale)):
+        found = _regrets(basins, k, basins.x[:k], basins.x_draws[:, :k], level)
+        for j, (regret, draws) in enumerate(found):
             factor = missing("no_laws")
             if loss is not None and draws is not None:
                 factor = scale_factor(loss, float(scale[k]), regret, draws, level)

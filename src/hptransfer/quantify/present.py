@@ -34,7 +34,7 @@ def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -
     grid = np.linspace(max(usable[0], x - CURVE_OCTAVES), min(usable[-1], x + CURVE_OCTAVES), CURVE_POINTS)
     return Optimum(
         scale,
-        estimate(float(np.exp2(x)), np.exp2(x_draws), level),
+        optimal_hp(basins, k, level),
         estimate(float(basins.loss[k]), basins.loss_draws[:, k], level),
         estimate(float(raw), raw_draws, level),
         estimate(h, h_draws, level),
@@ -43,8 +43,15 @@ def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -
         flags,
         np.exp2(grid),
         basins.loss[k] + basins.excess_at(k, grid),
-        estimate(float(np.exp2(alone.x[k])), np.exp2(alone.x_draws[:, k]), level) if alone else None,
+        optimal_hp(alone, k, level) if alone else None,
     )
+
+
+def optimal_hp(basins: Basins, k: int, level: float) -> Estimate:
+    """The optimum's hyperparameter at scale k, as `optimum` has it."""
+    if not basins.fitted[k]:
+        return _bounded(basins, k)[0]
+    return estimate(float(np.exp2(basins.x[k])), np.exp2(basins.x_draws[:, k]), level)
 
 
 def _bounded(basins: Basins, k: int) -> tuple[Estimate, Estimate]:

@@ -101,30 +101,33 @@ def _promising(
     rise: FloatArray,
     inflate: FloatArray,
     doubt: FloatArray,
-    hypers: Hypers,
+    grid: Hypers,
     anchor: FloatArray,
     reach: FloatArray,
 ) -> tuple[Hypers, IntArray]:
     """The settings with most of the weight, judged by one step from the pilot fit, and their shape priors.
 
-    Noise settings first, under the pilot's shape prior; the best of them then under every prior.
+    Noise settings first, under the pilot's shape prior: all with the middle growth, the best of them with
+    every growth. The best of those then under every shape prior.
     """
-    weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
-    linear = linearised(batch, state, *weight)
-    log = log_evidence(batch, state, linear, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
-    seeds = hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
-    best = np.argsort(-log - seeds, axis=1)[:, :KEEP]
-    priors = len(SHAPE_PRIORS)
+
+    def judged(hypers: Hypers) -> tuple[Linear, FloatArray, IntArray]:
+        weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
+        linear = linearised(batch, state, *weight)
+        log = log_evidence(batch, state, linear, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
+        known = hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
+        return linear, known, np.argsort(-log - known, axis=1)[:, :KEEP]
+
+    growths, priors = len(noise.GROWTHS), len(SHAPE_PRIORS)
+    middle = np.arange(growths // 2, grid.sigma.shape[1], growths)
+    first = middle[judged(grid.at(np.tile(middle, (len(u), 1))))[2]] - growths // 2
+    hypers = grid.at((first[..., None] + np.arange(growths)).reshape(len(u), -1))
+    linear, known, best = judged(hypers)
     tiled = np.tile(PRECISIONS, (KEEP, 1, 1))[None]
     log = log_evidence(batch, state, linear.at(best), anchor, reach, tiled)
-    log += np.repeat(taken(seeds, best), priors, axis=1) + np.tile(LOG_SHAPE_PRIOR, KEEP)
+    log += np.repeat(taken(known, best), priors, axis=1) + np.tile(LOG_SHAPE_PRIOR, KEEP)
     kept = np.argsort(-log, axis=1)[:, :KEEP]
-    setting = np.take_along_axis(best, kept // priors, axis=1)
-    return Hypers(*(taken(a, setting) for a in _columns(hypers))), kept % priors
-
-
-def _columns(hypers: Hypers) -> tuple[FloatArray, ...]:
-    return hypers.sigma, hypers.misfit, hypers.growth, hypers.log_prior
+    return hypers.at(np.take_along_axis(best, kept // priors, axis=1)), kept % priors
 
 
 def _one_setting(sigma: FloatArray) -> Hypers:
@@ -198,14 +201,18 @@ def draw(
     """
     normal, state = posterior.normal, posterior.state
     scales = local.shape[1]
-    used = np.unique(pick)
+    used, count = np.unique(pick, return_counts=True)
     root, own = stacks.root(normal.shared[v, used]), stacks.root(normal.own[v, used, :scales])
+    order = np.argsort(pick, kind="stable")  # draws of one setting next to each other
+    shared, local = shared[order], local[order]
     shared_out, local_out = np.empty_like(shared), np.empty_like(local)
     for i, g in enumerate(used):
-        rows = np.flatnonzero(pick == g)
-        shift = shared[rows] @ root[i].T
+        end = int(count[: i + 1].sum())
+        here = slice(end - int(count[i]), end)
+        shift = shared[here] @ root[i].T
         moved = shift @ normal.cross[v, g, :scales].reshape(scales * 3, SHARED).T
-        own_part = np.einsum("kpq,bkq->bkp", own[i], local[rows])
-        local_out[rows] = state.local[v, g, :scales] + own_part - moved.reshape(-1, scales, 3)
-        shared_out[rows] = state.shared[v, g] + shift
-    return local_out, shared_out
+        own_part = np.einsum("kpq,bkq->bkp", own[i], local[here])
+        local_out[here] = state.local[v, g, :scales] + own_part - moved.reshape(-1, scales, 3)
+        shared_out[here] = state.shared[v, g] + shift
+    back = np.argsort(order)
+    return local_out[back], shared_out[back]

@@ -22,13 +22,12 @@ from hptransfer.landscape import Landscape
 from hptransfer.quantify.cells import cells_of
 from hptransfer.quantify.holdout import without_largest
 from hptransfer.quantify.metrics import Reference, merged, reference
-from hptransfer.quantify.optimum import CHUNK, Basins, fit_basins
+from hptransfer.quantify.optimum import CHUNK, PAIRED_MOST, Basins, fit_basins
 from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.variant import measure
 
 ALONE = 256  # variants that one process fits by itself
-BLOCK = 256  # variants whose hold-out refits are held in memory at once
 MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
 # A share keeps its core busy by itself: threads of the linear algebra would only wait for each other.
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -68,8 +67,10 @@ class Share:
         """Everything else, by variant."""
         s, keep, out = self.settings, MOST_DRAWS // (20 * self.total), {}
         initial = _initial_losses(self.landscape)
-        for start in range(0, len(all_basins), BLOCK):
-            block = all_basins[start : start + BLOCK]
+        # Few are refitted together, for they share noise; of many, as many as the cache holds.
+        size = CHUNK if self.total > PAIRED_MOST else max(len(all_basins), 1)
+        for start in range(0, len(all_basins), size):
+            block = all_basins[start : start + size]
             place = self.first + start
             refits = [without_largest(block, k, s, place, self.total) for k in range(s.holdout, 0, -1)]
             for i, basins in enumerate(block):
