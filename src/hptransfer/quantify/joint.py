@@ -17,6 +17,7 @@ from hptransfer.quantify.laws import (
     fit_offset,
     hp_scatter,
     scatters,
+    turn_sd,
 )
 from hptransfer.quantify.loss_law import LossFit, fit_loss
 from hptransfer.quantify.optimum import Basins
@@ -35,6 +36,8 @@ class HpLaws:
         family: the one chosen.
         aicc: of each family.
         mixture: probability of each family in the draws of a prediction; one family unless two are close.
+        largest: log2 of the largest scale with an optimum.
+        turn: sd of what the law's slope may change by beyond it, octaves per octave.
         index: rows of the basins' draws behind the laws' draws, shape [B]; not 0..B-1 where a censored
             optimum reweighted them.
         flags: warnings.
@@ -44,6 +47,8 @@ class HpLaws:
     family: str
     aicc: Mapping[str, float]
     mixture: Mapping[str, float]
+    largest: float
+    turn: float
     index: IntArray
     flags: tuple[str, ...]
 
@@ -87,7 +92,7 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
     if flags:
         families = {name: fit.subset(index) for name, fit in families.items()}
-    return HpLaws(families, chosen, aicc, mixture, index, flags)
+    return HpLaws(families, chosen, aicc, mixture, float(t[-1]), turn_sd(basins.misfit), index, flags)
 
 
 def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:

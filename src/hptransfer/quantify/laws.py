@@ -21,6 +21,8 @@ CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.006
 EXACT = 36.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
 EXACT_MISFIT = 0.04  # misfit over which that falls by e
+TURN = 0.1  # sd of the slope's change beyond the largest scale, octaves per octave, where misfit is large
+TURN_MISFIT = 0.1  # misfit at which it is half of that
 OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
 OFF_CHANCE = 0.01  # prior chance of each scale to do so
 UNIT_SCATTERS = np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
@@ -56,6 +58,15 @@ def hp_scatter(misfit: float) -> ScatterPrior:
 def curvature_scatter(misfit: float) -> ScatterPrior:
     """Of the log curvature; `misfit` as in `hp_scatter`."""
     return ScatterPrior(SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * misfit, _exact(misfit))
+
+
+def turn_sd(misfit: float) -> float:
+    """What the slope of the optimum's law may change by beyond the largest scale (sd), octaves per octave.
+
+    Where basins keep their shape from scale to scale the law goes on. Where they do not, measured sweeps
+    leave their line by more than the scatter about it foretells.
+    """
+    return TURN * misfit**2 / (misfit**2 + TURN_MISFIT**2)
 
 
 def _exact(misfit: float) -> float:

@@ -18,14 +18,19 @@ MOST_COST = 10.0  # nats; beyond it the tail of a shape says nothing of what a r
 
 
 def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Generator) -> FloatArray:
-    """Draws of log2 eta*: the law's own error, the choice of law, the scatter of scales; [B], or [P, B]."""
+    """Draws of log2 eta*, [B], or [P, B].
+
+    They hold the law's own error, the choice of law, the scatter of scales, and a turn beyond them.
+    """
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
     law = laws.families[names[0]].draws_at(scale)
     if len(names) > 1:
         second = rng.random(draws) < laws.mixture[names[1]]
         law = np.where(second, laws.families[names[1]].draws_at(scale), law)
-    return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws))
+    beyond = np.maximum(np.log2(np.asarray(scale, dtype=np.float64)) - laws.largest, 0.0)
+    turn = laws.turn * rng.standard_normal(draws) * beyond[..., None]
+    return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws) + turn)
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
