@@ -19,9 +19,9 @@ SCATTER_OCTAVES = 0.03
 SCATTER_PER_MISFIT = 0.35  # octaves
 CURVATURE_PER_MISFIT = 0.1  # of log curvature
 SCATTER_LOG_CURVATURE = 0.006
-EXACT = 36.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
+EXACT = 33.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
 EXACT_MISFIT = 0.04  # misfit over which that falls by e
-TURN = 0.1  # sd of the slope's change beyond the largest scale, octaves per octave, where misfit is large
+TURN = 0.085  # sd of the slope's change beyond the largest scale, octaves per octave, where misfit is large
 TURN_MISFIT = 0.1  # misfit at which it is half of that
 OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
 OFF_CHANCE = 0.01  # prior chance of each scale to do so
@@ -66,7 +66,7 @@ def turn_sd(misfit: float) -> float:
     Where basins keep their shape from scale to scale the law goes on. Where they do not, measured sweeps
     leave their line by more than the scatter about it foretells.
     """
-    return TURN * misfit**2 / (misfit**2 + TURN_MISFIT**2)
+    return TURN * misfit**4 / (misfit**4 + TURN_MISFIT**4)
 
 
 def _exact(misfit: float) -> float:
