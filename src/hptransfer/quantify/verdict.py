@@ -58,7 +58,7 @@ def _say(regret: Estimate) -> str:
 def _suggest(
     basins: Basins, kept: Estimate, law: Estimate, tolerance: float, landscape: Landscape
 ) -> tuple[SuggestedRun, ...]:
-    """Runs past the edge where an optimum sits on it; else more seeds around the optima at both ends."""
+    """Runs at both ends: past the edge the optimum sits on, closer where it was rejected, else more seeds."""
     cells = basins.cells
     out: list[SuggestedRun] = []
     for k in sorted({0, len(cells.scale) - 1}):
@@ -71,14 +71,26 @@ def _suggest(
             near = np.sort(usable[np.argsort(np.abs(usable - basins.x[k]), kind="stable")[:AROUND]])
             seeds = max(_seeds(kept, tolerance), _seeds(law, tolerance))
             out += [_run(basins, k, x, seeds, landscape) for x in near]
+        elif not basins.edge[k]:
+            out += [_run(basins, k, x, 1, landscape) for x in _beside_lowest(basins, k)]
         else:
-            side = int(basins.edge[k]) or 1
+            side = int(basins.edge[k])
             start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
             if side > 0 and np.isfinite(basins.high[k]):
                 step = (basins.high[k] - start) / (BEYOND + 1)  # a run beyond it diverged: look before it
             steps = range(1, BEYOND + 1)
             out += [_run(basins, k, start + side * step * i, 1, landscape) for i in steps]
     return tuple(out)
+
+
+def _beside_lowest(basins: Basins, k: int) -> tuple[float, float]:
+    """log2 eta half way from the lowest run of scale k to those next to it, diverged ones included."""
+    cells = basins.cells
+    grid, lowest = cells.x[k][~np.isnan(cells.x[k])], float(cells.x[k, int(np.nanargmin(cells.loss[k]))])
+    left, right = grid[grid < lowest], grid[grid > lowest]
+    step = _step(grid)
+    low, high = (left[-1] if len(left) else lowest - step), (right[0] if len(right) else lowest + step)
+    return 0.5 * (lowest + float(low)), 0.5 * (lowest + float(high))
 
 
 def _step(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
