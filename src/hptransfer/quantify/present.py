@@ -70,7 +70,8 @@ def _bounded(basins: Basins, k: int) -> tuple[Estimate, Estimate]:
 
 def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:
     """Raw curvature d2L/d eta2 from the log curvature d2L/dx2, x = log2 eta, at the optimum."""
-    return np.asarray(h / (np.exp2(x) * LN2) ** 2)
+    with np.errstate(over="ignore", divide="ignore"):  # infinite is no limit
+        return np.asarray(h / (np.exp2(x) * LN2) ** 2)
 
 
 def laws_of(
@@ -115,7 +116,8 @@ def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
             "B": estimate(float(eta * share), etas * shares, level),
             "beta": estimate(rate, law.draws[:, 1], level, *bound),
         }
-    out = {"C": estimate(float(np.exp2(law.at(1.0))), np.exp2(law.draws_at(1.0)), level)}
+    with np.errstate(over="ignore"):  # at n = 1, far from all that was measured: infinite is no limit
+        out = {"C": estimate(float(np.exp2(law.at(1.0))), np.exp2(law.draws_at(1.0)), level)}
     if laws.family == "power":
         out["beta"] = estimate(-float(law.parameters[1]), -law.draws[:, 1], level)
     return out

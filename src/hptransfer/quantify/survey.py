@@ -52,7 +52,9 @@ def noise_guess(cells: Cells) -> float:
     """Sd of a cell mean, nats, before any fit: from seeds, else from third differences (a basin has few)."""
     spare = int(np.maximum(cells.count - 1, 0).sum())
     if spare >= MIN_SPARE:
-        low = cells.loss <= np.nanmedian(cells.loss, axis=1, keepdims=True)
+        alive = cells.usable.any(axis=1)
+        low = np.zeros(cells.loss.shape, dtype=bool)
+        low[alive] = cells.loss[alive] <= np.nanmedian(cells.loss[alive], axis=1, keepdims=True)
         low &= cells.count > 1
         if low.any():
             each = cells.spread[low] / (cells.count[low] - 1)
