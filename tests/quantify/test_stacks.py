@@ -34,6 +34,16 @@ def test_an_ill_conditioned_stack() -> None:
     assert np.allclose(log_det, np.linalg.slogdet(matrices)[1], atol=1e-3)
 
 
+def test_a_barely_indefinite_matrix_is_inverted_as_it_is() -> None:
+    matrices = definite(3, 5)
+    values, vectors = np.linalg.eigh(matrices)
+    values[:, 0] = -1e-3
+    matrices = (vectors * values[:, None]) @ np.swapaxes(vectors, -1, -2)
+    inverse, log_det = stacks.inverse(matrices)
+    assert np.allclose(inverse @ matrices, np.eye(5), atol=1e-8)
+    assert np.allclose(log_det, np.linalg.slogdet(matrices)[1])
+
+
 def test_leading_axes_are_kept() -> None:
     matrices = definite(12, 4).reshape(2, 3, 2, 4, 4)
     inverse, log_det = stacks.inverse(matrices)
