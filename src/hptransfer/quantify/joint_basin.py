@@ -181,7 +181,7 @@ def log_evidence(
     priors = max(prior.shape[1] // left.shape[1], 1)
     left, log_det = np.repeat(left, priors, axis=1), np.repeat(log_det, priors, axis=1)
     chi2, shared = stacks.eliminated(_with_shared_prior(state, left, prior), SHARED)
-    return np.asarray(-0.5 * (chi2[..., 0, 0] + log_det + shared - stacks.inverse(prior)[1]))
+    return np.asarray(-0.5 * (chi2[..., 0, 0] + log_det + shared - np.linalg.slogdet(prior)[1]))
 
 
 def _with_local_prior(

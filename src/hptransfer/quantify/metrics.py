@@ -74,9 +74,10 @@ def _refitted(u: FloatArray, rise: FloatArray, log_h: FloatArray, basins: Basins
     for _ in range(SHAPE_STEPS):
         model = excess(u, log_h, shape)
         residual = rise - model
-        settled = residual @ residual > (1.0 - SETTLED) * (best @ best)
-        best = residual if residual @ residual < best @ best else best
-        if settled:
+        before, now = best @ best, residual @ residual
+        if now < before:
+            best = residual
+        if now > (1.0 - SETTLED) * before:
             break
         jacobian = model[:, None] * f
         pull = prior @ (shape - PRIOR_MEAN[2:])

@@ -206,9 +206,8 @@ def draw(
     order = np.argsort(pick, kind="stable")  # draws of one setting next to each other
     shared, local = shared[order], local[order]
     shared_out, local_out = np.empty_like(shared), np.empty_like(local)
-    for i, g in enumerate(used):
-        end = int(count[: i + 1].sum())
-        here = slice(end - int(count[i]), end)
+    for i, (g, end) in enumerate(zip(used, np.cumsum(count), strict=True)):
+        here = slice(end - count[i], end)
         shift = shared[here] @ root[i].T
         moved = shift @ normal.cross[v, g, :scales].reshape(scales * 3, SHARED).T
         own_part = np.einsum("kpq,bkq->bkp", own[i], local[here])

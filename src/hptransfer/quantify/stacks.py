@@ -14,7 +14,8 @@ BLOCK = 150_000  # numbers worked on at once: enough to amortise the calls, litt
 def inverse(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inverse [..., N, N] and log determinant [...] of each positive definite matrix.
 
-    Gauss and Jordan's steps on a whole block at once; LAPACK, matrix by matrix, takes three times as long.
+    Gauss and Jordan's steps on a whole block at once. On thousands of matrices LAPACK, one by one, takes
+    twice as long at N = 13 and nine times at N = 3.
     Positive definite matrices need no pivoting, nor do those that rounding leaves barely indefinite.
     """
     size = matrices.shape[-1]
