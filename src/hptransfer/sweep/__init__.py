@@ -1,14 +1,5 @@
-"""Studies: spec, plan, trial, store, executors, run."""
+"""Readers: files, dataframes, run tables and Optuna studies in, a Landscape out."""
 
-from hptransfer.sweep.run import StudyInterrupted, StudyResult, load_result, run_study
-from hptransfer.sweep.study import StudySpec, load_study, parse_study
+from hptransfer.readers.read import read
 
-__all__ = [
-    "StudyInterrupted",
-    "StudyResult",
-    "StudySpec",
-    "load_result",
-    "load_study",
-    "parse_study",
-    "run_study",
-]
+__all__ = ["read"]
