@@ -1,5 +1,5 @@
 # make demo    train the demonstration study and print its transfer table (about ten minutes, once)
-# make test    the test suite           make lint    style, types, floors
+# make test    the test suite           make lint    style, types, layers
 # make docs    the documentation        make bench   the benchmarks
 # A virtual environment is made in .venv on the first call; CUDA or other indexes: pip's own configuration.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from hptransfer.quantify.cells import Cells
+from hptransfer.quantify.basin.cells import Cells
 
 Array = NDArray[np.float64]
 METHODS = ("grid argmin", "3-point parabola", "parabola +-2 oct")

@@ -16,7 +16,7 @@ import numpy as np
 
 from baselines import METHODS, baseline
 from hptransfer.quantify import quantify
-from hptransfer.quantify.cells import cells_of
+from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.result import Estimate
 from simulator import FAMILIES, HELD_OUT, TIED, Study, simulate
 
@@ -43,7 +43,7 @@ def plain(estimate: Estimate) -> tuple[float, float, float]:
 def measure_ours(study: Study, resamples: int) -> dict[str, list[Row]]:
     truth = study.truth
     fit = quantify(
-        study.landscape, targets=(truth.target,), reference="a", holdout=0, resamples=resamples
+        study.sweep, targets=(truth.target,), reference="a", holdout=0, resamples=resamples
     ).variants["b"]
     hp = {o.scale: o.hp for o in fit.optima}  # a scale that lost all its cells has none
     inside = zip(truth.x[truth.inside], truth.scale[truth.inside], strict=True)
@@ -59,7 +59,7 @@ def measure_ours(study: Study, resamples: int) -> dict[str, list[Row]]:
 
 def measure_baseline(study: Study, method: str) -> dict[str, list[Row]]:
     truth = study.truth
-    cells = next(c for c in cells_of(study.landscape) if c.variant == "b")
+    cells = next(c for c in cells_of(study.sweep) if c.variant == "b")
     fit = baseline(method, cells, truth.target)
     kept = np.isin(truth.scale, cells.scale)  # a scale that lost all its cells has no optimum
     optima = [

@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 
 from baselines import METHODS, baseline
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
-from hptransfer.quantify.cells import Cells, cells_of
+from hptransfer.quantify.basin.cells import Cells, cells_of
+from hptransfer.sweep.table import SweepTable
 
 
-def series(folder: Path) -> dict[str, Landscape]:
+def series(folder: Path) -> dict[str, SweepTable]:
     """Every (variant, budget) of every file that has a scale axis, by name."""
-    out: dict[str, Landscape] = {}
+    out: dict[str, SweepTable] = {}
     for path in sorted(folder.glob("*.csv")):
         table = pd.read_csv(path)
         scale = "width" if table["width"].nunique() > 1 else "tokens"
@@ -32,7 +32,7 @@ def series(folder: Path) -> dict[str, Landscape]:
         keys = [k for k in keys if table[k].nunique(dropna=False) > 1]
         for key, part in table.groupby(keys or ["variant"], dropna=False):
             name = f"{path.stem[:14]}/" + "/".join(str(k)[-14:] for k in key)
-            out[name] = Landscape(
+            out[name] = SweepTable(
                 np.array(["v"] * len(part)),
                 part[scale].to_numpy(float),
                 part["lr"].to_numpy(float),
@@ -42,9 +42,9 @@ def series(folder: Path) -> dict[str, Landscape]:
     return out
 
 
-def upto(landscape: Landscape, top: float) -> Landscape:
-    keep = landscape.scale <= top
-    return Landscape(*(getattr(landscape, c)[keep] for c in ("variant", "scale", "hp", "seed", "loss")))
+def upto(sweep: SweepTable, top: float) -> SweepTable:
+    keep = sweep.scale <= top
+    return SweepTable(*(getattr(sweep, c)[keep] for c in ("variant", "scale", "hp", "seed", "loss")))
 
 
 def regret(cells: Cells, k: int, x: float) -> float:
@@ -64,22 +64,22 @@ def main() -> None:
     methods = ("ours", *METHODS)
     errors: dict[str, list[tuple[float, float, float, float]]] = {m: [] for m in methods}
     own_errors = []
-    for name, landscape in series(args.data).items():
-        scales = np.unique(landscape.scale)
+    for name, sweep in series(args.data).items():
+        scales = np.unique(sweep.scale)
         for held in range(len(scales) - 1, 2, -1):
-            cells = next(iter(cells_of(upto(landscape, scales[held]))))
+            cells = next(iter(cells_of(upto(sweep, scales[held]))))
             found = baseline("3-point parabola", cells, scales[held]).x[held]
             if not np.isfinite(found):
                 print(f"{name:44s} to {scales[held]:<10g} no optimum inside the grid at the largest scale")
                 continue
-            learned = next(iter(cells_of(upto(landscape, scales[held - 1]))))
+            learned = next(iter(cells_of(upto(sweep, scales[held - 1]))))
             row = f"{name:44s} to {scales[held]:<10g} found {found:7.2f}"
             for method in methods:
                 if method == "ours":
-                    fit = quantify(upto(landscape, scales[held - 1]), targets=(scales[held],), holdout=0)
+                    fit = quantify(upto(sweep, scales[held - 1]), targets=(scales[held],), holdout=0)
                     hp = fit.variants["v"].predictions[0].hp
                     p = tuple(float(np.log2(h)) if h else float("nan") for h in (hp.value, hp.low, hp.high))
-                    full = quantify(upto(landscape, scales[held]), holdout=0).variants["v"].optima[held].hp
+                    full = quantify(upto(sweep, scales[held]), holdout=0).variants["v"].optima[held].hp
                     own_errors.append(p[0] - np.log2(full.value) if full.value else np.nan)
                 else:
                     p = baseline(method, learned, scales[held]).prediction

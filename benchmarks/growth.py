@@ -18,10 +18,10 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.device import member_bytes
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.stack import initial_state, step_of
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 
 CELLS = (  # stack, width, sequences a step, context
     *((stack, 64, 8, 64) for stack in (1, 2, 4, 8, 16, 32)),

@@ -24,14 +24,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from hptransfer.errors import StoreError
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep import provenance
-from hptransfer.sweep.executors import Job
-from hptransfer.sweep.executors.spool import spool_of, waiting
-from hptransfer.sweep.executors.wire import attempt, pack, settle
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import parse_study
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.study import provenance
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import parse_study
+from hptransfer.study.store import Store
+from hptransfer.workers.executor import Job
+from hptransfer.workers.job_codec import attempt, pack, settle
+from hptransfer.workers.spool import spool_of, waiting
 
 SPEC = parse_study(
     {

@@ -23,15 +23,15 @@ from pathlib import Path
 import psutil
 
 from hptransfer.errors import StoreError
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.trial import TRAIN
+from hptransfer.study.store import Store
+from hptransfer.workers.run_job import TRAIN
 
 DRIVE = """
 import sys
 from rich.console import Console
 from hptransfer.errors import HPTransferError
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.study import load_study
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import load_study
 try:
     result = run_study(load_study(sys.argv[1]), sys.argv[2], train=sys.argv[3], console=Console())
 except HPTransferError as error:

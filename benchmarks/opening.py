@@ -23,8 +23,8 @@ from playwright.sync_api import Browser, Error, sync_playwright
 
 import hptransfer as hpt
 from hptransfer.dynamics.study import StudyDynamics
-from hptransfer.report.html import write_html
-from hptransfer.sweep.inside import study_dynamics
+from hptransfer.report.page import write_html
+from hptransfer.study.probe_data import study_dynamics
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 STANDING = "[...document.querySelectorAll('.plot')].map(plot => !!plot.querySelector('svg.main-svg'))"
@@ -47,10 +47,8 @@ def quantified(study: StudyDynamics) -> hpt.TransferFit:
         {"variant": r.variant, "width": r.scale, "lr": r.hp, "seed": r.seed, "loss": r.loss}
         for r in study.runs
     ]
-    landscape = hpt.read(
-        pd.DataFrame(rows), scale="width", hp="lr", loss="loss", variant="variant", seed="seed"
-    )
-    return hpt.quantify(landscape)
+    sweep = hpt.read(pd.DataFrame(rows), scale="width", hp="lr", loss="loss", variant="variant", seed="seed")
+    return hpt.quantify(sweep)
 
 
 def opened(browser: Browser, path: Path) -> dict[str, float]:
@@ -86,7 +84,7 @@ def main() -> None:
     study = enlarged(study_dynamics(options.study), options.copies)
     fit = quantified(study)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        path = Path(folder) / "report.html"
+        path = Path(folder) / "report.page"
         start = time.perf_counter()
         write_html(fit, path, study=study)
         print(f"{len(study.runs)} runs: {path.stat().st_size / 1e6:.1f} MB", end=", ")

@@ -4,7 +4,7 @@
 
 Cost a run: a study of own code and one of the built-in kind whose training does nothing but wait, one run a
 stack, one worker; wall time from the first run's beginning, over the time waited. Target: under 2% at 5 s.
-The store is filled by itself, with curves of 100 points. Targets: open under 2 s, load into a Landscape
+The store is filled by itself, with curves of 100 points. Targets: open under 2 s, load into a SweepTable
 within 1 GB, report within 10 s.
 """
 
@@ -22,20 +22,20 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.schema import Member
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.store import Store
+from hptransfer.study.store_schema import Member
 
 NAME = "overhead:wait"  # of the trainer below, for workers
 LOAD = """
 import json, resource, sys, time
-from hptransfer.sweep import run, store
+from hptransfer.study import run, store
 import pandas
 start = time.perf_counter()
 result = run.load_result(sys.argv[1])
-print(json.dumps({"seconds": time.perf_counter() - start, "runs": len(result.landscape),
+print(json.dumps({"seconds": time.perf_counter() - start, "runs": len(result.sweep),
                   "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
 """
 
@@ -149,7 +149,7 @@ def main() -> None:
         )
         found = json.loads(done.stdout)
         print(
-            f"{found['runs']} runs as a Landscape in {found['seconds']:.2f} s, {found['gb']:.2f} GB at most"
+            f"{found['runs']} runs as a SweepTable in {found['seconds']:.2f} s, {found['gb']:.2f} GB at most"
         )
         if options.report:
             started = time.perf_counter()

@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.design.acquisition import next_asks
+from hptransfer.design.grid import Ask, Basin, Seen, Space
 from hptransfer.errors import MissingExtraError
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
-from hptransfer.sweep.adaptive import next_asks
-from hptransfer.sweep.space import Ask, Basin, Seen, Space
+from hptransfer.sweep.table import SweepTable
 from simulator import FAMILIES, simulate
 
 MOST = 2.0  # times the full grid's FLOPs at which a method is ended
@@ -44,7 +44,7 @@ class Recorded:
     name: str
     space: Space
     losses: dict[Basin, dict[int, list[float]]]  # by place, one a seed; infinite where diverged
-    grid: Landscape  # the full grid
+    grid: SweepTable  # the full grid
     flops: float  # of it
     truth: float | None  # log2 of the optimum at the target; None where nobody knows
 
@@ -61,7 +61,7 @@ class Reached:
 
 
 def record(
-    name: str, grid: Landscape, spare: Landscape | None, truth: float | None, target: float
+    name: str, grid: SweepTable, spare: SweepTable | None, truth: float | None, target: float
 ) -> Recorded:
     """One variant's grid, with spare seeds of its runs."""
     tables = [grid] if spare is None else [grid, spare]
@@ -93,30 +93,30 @@ def simulated(studies: int, first: int, families: tuple[str, ...]) -> Iterator[R
         for seed in range(first, first + studies):
             study = simulate(family, seed, spare=5)
             assert study.spare is not None
-            one, more = (t.take(t.variant == "a") for t in (study.landscape, study.spare))
+            one, more = (t.take(t.variant == "a") for t in (study.sweep, study.spare))
             yield record(f"{family} {seed}", one, more, study.truth.x_target, study.truth.target)
 
 
 def tables(folder: Path | None, studies: list[Path]) -> Iterator[Recorded]:
     """Recorded sweeps over widths with three widths or more, and studies of ours by variant."""
     from extrapolation import series
-    from hptransfer.readers import read
+    from hptransfer.sweep import read
 
-    for name, landscape in series(folder).items() if folder else ():
-        if len(landscape.scales) >= 3 and "tokens" not in name:
-            yield record(name, landscape, None, None, 4 * float(landscape.scales[-1]))
+    for name, sweep in series(folder).items() if folder else ():
+        if len(sweep.scales) >= 3 and "tokens" not in name:
+            yield record(name, sweep, None, None, 4 * float(sweep.scales[-1]))
     for path in studies:
-        landscape = read(path)
-        for variant in landscape.variants:
-            one = landscape.select(variant)
+        sweep = read(path)
+        for variant in sweep.variants:
+            one = sweep.select(variant)
             yield record(f"{path.parent.name} {variant}", one, None, None, 4 * float(one.scales[-1]))
 
 
-def predict(landscape: Landscape | None, target: float) -> tuple[float, float, float]:
+def predict(sweep: SweepTable | None, target: float) -> tuple[float, float, float]:
     """log2 of the predicted optimum and of its limits; a prediction that cannot be made has none."""
-    if landscape is None:
+    if sweep is None:
         return math.nan, -math.inf, math.inf
-    hp = next(iter(quantify(landscape, targets=(target,), holdout=0).variants.values())).predictions[0].hp
+    hp = next(iter(quantify(sweep, targets=(target,), holdout=0).variants.values())).predictions[0].hp
     if hp.value is None or hp.low is None or hp.high is None:
         return math.nan, -math.inf, math.inf
     return math.log2(hp.value), math.log2(hp.low), math.log2(hp.high)
@@ -201,7 +201,7 @@ def replay(
             answers = study.losses[ask.variant, ask.scale][ask.place]
             seen.add(ask, answers[min(ask.seed, len(answers) - 1)])
             spent += float(study.space.cost[ask.scale])
-        value, low, high = predict(seen.landscape(study.space), study.space.target)
+        value, low, high = predict(seen.sweep_table(study.space), study.space.target)
         if (high - low <= goal and not alone) or spent >= most * study.flops:
             break
     return Reached(spent / study.flops, high - low, value - aim, low <= aim <= high, high - low <= goal)

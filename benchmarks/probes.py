@@ -17,12 +17,12 @@ import time
 import numpy as np
 import torch
 
-from hptransfer.lm.config import DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig
 from hptransfer.lm.data import load_corpus
 from hptransfer.lm.probing import Prober
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.stack import initial_state, step_of, template
 from hptransfer.lm.train import batches
+from hptransfer.runs.config import DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig
 
 
 def runs_of(width: int, stack: int, steps: int) -> list[RunSpec]:

@@ -21,10 +21,10 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, OnReport, WorkerDiedError
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.runs.config import RunRecord
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.workers.executor import Job, OnReport, WorkerDiedError
 
 FAIL, STRAGGLE, SLOWER = 0.02, 0.01, 4.0  # shares of the stacks, and how much longer a straggler takes
 

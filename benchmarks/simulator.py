@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.landscape import Landscape
+from hptransfer.sweep.table import SweepTable
 
 Array = NDArray[np.float64]
 Shape = Callable[[Array], Array]
@@ -63,9 +63,9 @@ class Study:
     """One simulated study: variants a and b on the same laws but for b's higher L_inf."""
 
     family: str
-    landscape: Landscape
+    sweep: SweepTable
     truth: Truth
-    spare: Landscape | None = None  # further seeds of every run, for planners that may ask for them
+    spare: SweepTable | None = None  # further seeds of every run, for planners that may ask for them
 
 
 def _shape(family: str, rng: np.random.Generator) -> tuple[Shape, float]:
@@ -217,15 +217,15 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
         target=4 * float(n[-1]),
         x_target=float(law + drift * (t[-1] + 2.0) + (apart * rng.standard_normal() if apart else 0.0)),
     )
-    return Study(family, _landscape(rows), truth, _landscape(more) if spare else None)
+    return Study(family, _sweep(rows), truth, _sweep(more) if spare else None)
 
 
 def _linex_centred(h: float, s: float) -> Shape:
     return lambda u: _linex(u, h, s)
 
 
-def _landscape(rows: list[tuple[str, float, float, str, float]]) -> Landscape:
+def _sweep(rows: list[tuple[str, float, float, str, float]]) -> SweepTable:
     variant, scale, hp, seed, loss = zip(*rows, strict=True)
-    return Landscape(
+    return SweepTable(
         np.array(variant), np.array(scale, float), np.array(hp, float), np.array(seed), np.array(loss, float)
     )

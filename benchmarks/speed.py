@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
+from hptransfer.sweep.table import SweepTable
 
 Array = NDArray[np.float64]
 LOOP_RESAMPLES = 20  # the loop is timed on these and scaled up
 
 
-def landscape(variants: int, scales: int, rates: int, seeds: int) -> Landscape:
+def sweep_table(variants: int, scales: int, rates: int, seeds: int) -> SweepTable:
     """Skewed basins on power laws with noise, one variant after another."""
     rng = np.random.default_rng(0)
     n = 32.0 * 2.0 ** np.arange(scales)
@@ -30,7 +30,7 @@ def landscape(variants: int, scales: int, rates: int, seeds: int) -> Landscape:
     u = x - star
     loss = 2.5 + 0.8 * (n[k] / 32) ** -0.5 + 0.3 * (np.exp(0.4 * u) - 0.4 * u - 1)
     loss = loss + 0.003 * rng.standard_normal(len(u))
-    return Landscape(np.char.add("v", v.astype(str)), n[k], 2.0**x, s.astype(str), loss)
+    return SweepTable(np.char.add("v", v.astype(str)), n[k], 2.0**x, s.astype(str), loss)
 
 
 def surface(at: tuple[Array, Array], *p: float) -> Array:
@@ -58,13 +58,13 @@ def since(wall: float, processor: float) -> Took:
     return Took(time.perf_counter() - wall, time.process_time() - processor)
 
 
-def loop(land: Landscape, resamples: int) -> Took:
+def loop(sweep: SweepTable, resamples: int) -> Took:
     """1,000 bootstrap refits of every variant with curve_fit, one by one; timed on `resamples` of them."""
     rng = np.random.default_rng(1)
     wall, processor = time.perf_counter(), time.process_time()
-    for name in dict.fromkeys(land.variant):
-        rows = land.variant == name
-        t, x, y = np.log2(land.scale[rows] / land.scale.min()), np.log2(land.hp[rows]), land.loss[rows]
+    for name in dict.fromkeys(sweep.variant):
+        rows = sweep.variant == name
+        t, x, y = np.log2(sweep.scale[rows] / sweep.scale.min()), np.log2(sweep.hp[rows]), sweep.loss[rows]
         start = (2.5, 0.8, 0.5, -8.0, -0.2, -3.0, 0.0, 0.0)
         for _ in range(resamples):
             pick = rng.integers(0, len(y), len(y))
@@ -76,10 +76,10 @@ def loop(land: Landscape, resamples: int) -> Took:
     return Took(took.wall * 1000 / resamples, took.processor * 1000 / resamples)
 
 
-def timed(label: str, land: Landscape, **options: int) -> Took:
+def timed(label: str, sweep: SweepTable, **options: int) -> Took:
     """Prints how long one fit took, its own processes' time not counted as this one's."""
     wall, processor = time.perf_counter(), time.process_time()
-    quantify(land, **options)
+    quantify(sweep, **options)
     took = since(wall, processor)
     print(f"{label:70s} {took.wall:8.2f} s  ({took.processor:.2f} s of processor)", flush=True)
     return took
@@ -92,8 +92,8 @@ def main() -> None:
     parser.add_argument("--many", action="store_true")
     parser.add_argument("--quick", action="store_true", help="only the 16 variants")
     args = parser.parse_args()
-    quantify(landscape(1, 3, 5, 1), resamples=100)
-    study = landscape(16, 5, 9, 3)
+    quantify(sweep_table(1, 3, 5, 1), resamples=100)
+    study = sweep_table(16, 5, 9, 3)
     ours = timed("16 variants x 5 scales x 9 LRs x 3 seeds, 1,000 resamples, hold-out", study)
     bare = timed("the same without the hold-out refit", study, holdout=0)
     slow = loop(study, LOOP_RESAMPLES)
@@ -103,10 +103,12 @@ def main() -> None:
     print(f"  its ratio to ours with the hold-out: {slow.over(ours)}")
     if args.quick:
         return
-    timed("1,000 small landscapes (4 scales x 7 LRs), 1,000 resamples, hold-out", landscape(1000, 4, 7, 1))
-    timed("the same without the hold-out refit", landscape(1000, 4, 7, 1), holdout=0)
+    timed("1,000 small sweeps (4 scales x 7 LRs), 1,000 resamples, hold-out", sweep_table(1000, 4, 7, 1))
+    timed("the same without the hold-out refit", sweep_table(1000, 4, 7, 1), holdout=0)
     if args.many:
-        timed("10,000 variants (3 scales x 6 LRs), 200 resamples", landscape(10_000, 3, 6, 1), resamples=200)
+        timed(
+            "10,000 variants (3 scales x 6 LRs), 200 resamples", sweep_table(10_000, 3, 6, 1), resamples=200
+        )
 
 
 if __name__ == "__main__":

@@ -37,16 +37,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.data import batch, load_corpus, validation_sequences
 from hptransfer.lm.device import move
 from hptransfer.lm.evaluate import evaluate
-from hptransfer.lm.flops import run_flops
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.schedule import schedule_factor
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.stack import initial_state, step_of, template
 from hptransfer.lm.train import batches
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.runs.flops import run_flops
+from hptransfer.runs.schedule import schedule_factor
 
 Steps = Callable[[int], None]
 Loss = Callable[[], float]

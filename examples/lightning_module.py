@@ -43,7 +43,7 @@ class Training(pl.LightningModule):
     def __init__(self, width: int, base_width: int, rule: str) -> None:
         super().__init__()
         self.model = Mixer(width)
-        self.scaling = hpt.scale(self.model, base=Mixer(base_width), rule=rule)
+        self.scaling = hpt.parametrize(self.model, base=Mixer(base_width), rule=rule)
         self.scaling.init_(self.model)
 
     def training_step(self, batch: Tensor, _index: int) -> Tensor:

@@ -34,7 +34,7 @@ def main() -> None:
 
     torch.manual_seed(0)
     model = build(options.width)
-    scaling = hpt.scale(model, base=build(options.base_width), rule=options.rule)
+    scaling = hpt.parametrize(model, base=build(options.base_width), rule=options.rule)
     scaling.init_(model)
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=3e-3, weight_decay=0.1))
 

@@ -16,7 +16,7 @@ HEAVY = (
 )
 
 
-def test_a_room_imports_only_from_floors_below_its_own():
+def test_a_package_imports_only_from_those_below_it():
     command = [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,10 +13,10 @@ import numpy as np
 import hptransfer as hpt
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import trends
-from hptransfer.report.dynamics import edge_table, mean_interval, spike_table
-from hptransfer.report.format import estimate
-from hptransfer.sweep.inside import study_dynamics
-from hptransfer.sweep.run import load_result
+from hptransfer.report.number_format import estimate
+from hptransfer.report.page_dynamics import edge_table, mean_interval, spike_table
+from hptransfer.study.probe_data import study_dynamics
+from hptransfer.study.run import load_result
 
 HERE = Path(__file__).parent
 PROBES = (
@@ -42,7 +42,7 @@ def head(*cells: str) -> None:
 def fitted(folder: str) -> None:
     """Claim 1: E, kappa, R(inf) and R(n) of every variant, and the loss at the largest width."""
     result = load_result(folder)
-    fit = hpt.quantify(result.landscape, targets=[512], coordinates="sp", base_scale=result.spec.base)
+    fit = hpt.quantify(result.sweep, targets=[512], coordinates="sp", base_scale=result.spec.base)
     fit.to_json(HERE / "fit.json")
     names = ("drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")
     head("variant", *names, "loss at the largest width", "verdict")

@@ -43,7 +43,7 @@ def main() -> None:
 
     torch.manual_seed(options.seed)
     model = build(options.width)
-    scaling = hpt.scale(model, base=build(options.base_width), rule=options.rule)
+    scaling = hpt.parametrize(model, base=build(options.base_width), rule=options.rule)
     scaling.init_(model)
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=options.lr), betas=(0.9, 0.95))
     with tempfile.TemporaryDirectory() as folder:

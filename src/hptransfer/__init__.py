@@ -2,11 +2,11 @@
 
 import hptransfer as hpt
 
-landscape = hpt.read("runs.csv", scale="width", hp="lr", loss="loss", variant="variant")
-fit = hpt.quantify(landscape, targets=[4096])
+sweep = hpt.read("runs.csv", scale="width", hp="lr", loss="loss", variant="variant")
+fit = hpt.quantify(sweep, targets=[4096])
 print(fit.summary())
 
-scaling = hpt.scale(model, base=build(256), rule="sp+embd")
+scaling = hpt.parametrize(model, base=build(256), rule="sp+embd")
 scaling.init_(model)
 optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=3e-3, weight_decay=0.1))
 scaling.verify(model, optimizer)
@@ -16,10 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import HPTransferError
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import compare, quantify
 from hptransfer.quantify.result import TransferFit
-from hptransfer.readers import read
+from hptransfer.sweep import read
+from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
-    from hptransfer.parametrization.exponents import Rule
     from hptransfer.parametrization.roles import find_roles
-    from hptransfer.parametrization.rules import get_rule, without_multipliers
-    from hptransfer.parametrization.scaling import Scaling, scale
+    from hptransfer.parametrization.rule import Rule
+    from hptransfer.parametrization.rule_arithmetic import get_rule, without_multipliers
+    from hptransfer.parametrization.scaling import Scaling, parametrize
     from hptransfer.parametrization.transfer import transfer_lr
 
 __all__ = [
     "CoordCheck",
     "HPTransferError",
-    "Landscape",
     "Recorder",
     "Rule",
     "Scaling",
+    "SweepTable",
     "TransferFit",
     "__version__",
     "compare",
@@ -51,11 +51,11 @@ __all__ = [
     "lightning_callback",
     "lightning_probe",
     "load_rule",
+    "parametrize",
     "probe",
     "quantify",
     "read",
     "rule_from",
-    "scale",
     "trainer_callback",
     "trainer_probe",
     "transfer_lr",
@@ -66,21 +66,21 @@ __all__ = [
 _LATER = {
     "CoordCheck": "dynamics.result",
     "Recorder": "dynamics.recorder",
-    "Rule": "parametrization.exponents",
+    "Rule": "parametrization.rule",
     "Scaling": "parametrization.scaling",
     "coord_check": "dynamics.coord_check",
     "find_roles": "parametrization.roles",
-    "get_rule": "parametrization.rules",
+    "get_rule": "parametrization.rule_arithmetic",
     "lightning_callback": "parametrization.callbacks",
     "lightning_probe": "dynamics.callbacks",
     "load_rule": "parametrization.custom",
+    "parametrize": "parametrization.scaling",
     "probe": "dynamics.recorder",
     "rule_from": "parametrization.custom",
-    "scale": "parametrization.scaling",
     "trainer_callback": "parametrization.callbacks",
     "trainer_probe": "dynamics.callbacks",
     "transfer_lr": "parametrization.transfer",
-    "without_multipliers": "parametrization.rules",
+    "without_multipliers": "parametrization.rule_arithmetic",
 }
 
 

@@ -9,12 +9,12 @@ class HPTransferError(Exception):
     """
 
 
-class LandscapeError(HPTransferError):
-    """A table of runs cannot be read as a landscape."""
+class SweepError(HPTransferError):
+    """A table of runs cannot be read as a sweep table."""
 
 
 class QuantifyError(HPTransferError):
-    """A quantity was asked for that the landscape cannot support, or a setting is out of range."""
+    """A quantity was asked for that the sweep table cannot support, or a setting is out of range."""
 
 
 class RuleError(HPTransferError):

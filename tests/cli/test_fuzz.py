@@ -87,7 +87,7 @@ LOSSES = st.one_of(
         [[], ["--reference", "a"], ["--coordinates", "sp"], ["--target", "4096", "--target", "1e-9"]]
     ),
 )
-def test_any_landscape_that_can_be_read_is_fitted(rows, law, more):
+def test_any_sweep_that_can_be_read_is_fitted(rows, law, more):
     lines = ["variant,width,lr,seed,loss", *(",".join(map(str, row)) for row in rows)]
     variants = {row[0] for row in rows}
     chosen = law + more

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hptransfer.cli import app
-from hptransfer.sweep.study import load_study
+from hptransfer.study.spec import load_study
 
 pytest.importorskip("torch")
 
@@ -44,14 +44,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
 
 def test_a_run_ends_with_tables_and_files(study: tuple[Path, Path, str]) -> None:
     _, folder, output = study
-    for word in ("Verdict", "Drift", "R(inf)", "Hold-out", str(folder / "report.html")):
+    for word in ("Verdict", "Drift", "R(inf)", "Hold-out", str(folder / "report.page")):
         assert word in output
     fit = json.loads((folder / "fit.json").read_text())
     assert fit["schema"] == 1
     assert fit["settings"]["coordinates"] == "sp"
     assert set(fit["variants"]) == {"sp", "mup"}
     assert len((folder / "runs.csv").read_text().splitlines()) > 2 * 3 * 5
-    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert (folder / "report.page").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_second_run_trains_nothing_and_says_the_same(
@@ -59,7 +59,7 @@ def test_a_second_run_trains_nothing_and_says_the_same(
 ) -> None:
     spec, folder, output = study
     before = (folder / "runs.csv").read_bytes()
-    monkeypatch.setattr("hptransfer.sweep.driver.Driver.run", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("hptransfer.study.driver.Driver.run", lambda *_: pytest.fail("trained again"))
     result = CliRunner().invoke(app, ["run", str(spec), "--out", str(folder)])
     assert result.exit_code == 0
     assert result.output.partition("Verdict")[2] == output.partition("Verdict")[2]
@@ -69,13 +69,13 @@ def test_a_second_run_trains_nothing_and_says_the_same(
 def test_report_makes_the_files_anew(study: tuple[Path, Path, str]) -> None:
     _, folder, _ = study
     before, runs = (folder / "fit.json").read_text(), (folder / "runs.csv").read_bytes()
-    for name in ("runs.csv", "fit.json", "report.html"):
+    for name in ("runs.csv", "fit.json", "report.page"):
         (folder / name).unlink()
     result = CliRunner().invoke(app, ["report", str(folder)])
     assert result.exit_code == 0
     assert (folder / "fit.json").read_text() == before
     assert (folder / "runs.csv").read_bytes() == runs
-    assert (folder / "report.html").exists()
+    assert (folder / "report.page").exists()
 
 
 def test_fit_reads_a_studys_runs(study: tuple[Path, Path, str]) -> None:
@@ -128,7 +128,7 @@ def test_a_store_of_another_version_is_refused(study: tuple[Path, Path, str], tm
 def test_the_demo_is_what_it_says() -> None:
     from importlib.resources import as_file, files
 
-    with as_file(files("hptransfer.sweep") / "demo.yaml") as path:
+    with as_file(files("hptransfer.study") / "demo.yaml") as path:
         spec = load_study(path)
     assert spec.variants == ("sp", "sp+embd", "mup")
     assert (min(spec.widths), max(spec.widths), len(spec.widths)) == (32, 128, 5)

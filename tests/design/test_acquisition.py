@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import study
 
+from hptransfer.design.acquisition import best_move, guess, look, next_asks
+from hptransfer.design.bracket import brackets, expected, missing
+from hptransfer.design.grid import Ask, Seen, Space
+from hptransfer.design.information import Guess, Information
 from hptransfer.errors import SpecError
-from hptransfer.sweep.adaptive import best_move, guess, look, next_asks
-from hptransfer.sweep.bracket import brackets, expected, missing
-from hptransfer.sweep.information import Guess, Information
-from hptransfer.sweep.planner import Stack, entangled, plan
-from hptransfer.sweep.rounds import rounds, space_of, state
-from hptransfer.sweep.space import Ask, Seen, Space
-from hptransfer.sweep.study import StudySpec
+from hptransfer.study.planner import Stack, entangled, plan
+from hptransfer.study.rounds import rounds, space_of, state
+from hptransfer.study.spec import StudySpec
 
 WIDTHS = [32, 64, 128, 256]
 

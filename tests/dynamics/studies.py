@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
-from hptransfer.dynamics.table import ProbeLog
 
 WIDTHS = (32.0, 48.0, 64.0, 96.0, 128.0)
 LRS = tuple(2.0**x for x in range(-8, -2))

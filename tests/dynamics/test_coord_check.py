@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import hptransfer as hpt
-from hptransfer.dynamics.promise import departures, natural_coordinates
 from hptransfer.dynamics.result import NO_PROOF, UNSEEN
 from hptransfer.errors import DynamicsError, RuleError, VerifyError
-from hptransfer.parametrization.rules import ROLES
+from hptransfer.parametrization.mup_departures import departures, natural_coordinates
+from hptransfer.parametrization.rule_arithmetic import ROLES
 
 small = partial(build, depth=1)
 WIDTHS = (16, 64, 256)
@@ -170,7 +170,7 @@ def test_pairs_need_no_loss_function() -> None:
 
 def test_hugging_face_models_bring_their_loss() -> None:
     pytest.importorskip("transformers")
-    from hptransfer.parametrization.architectures import build as family
+    from hptransfer.parametrization.hf_models import build as family
 
     ids = torch.randint(50, (2, 8), generator=torch.Generator().manual_seed(0))
     found = hpt.coord_check(

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from studies import LRS, simulated
 
-from hptransfer.dynamics.edge import largest, predict_edge
+from hptransfer.dynamics.instability import largest, predict_edge
 from hptransfer.errors import DynamicsError
 
 # log2 logit = 16 + 1.5 log2 eta + 0.5 log2 n crosses log2 256 = 8 at log2 eta = (-8 - 0.5 log2 n) / 1.5

@@ -17,7 +17,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.forward import InputFactor
+from hptransfer.parametrization.hooks import InputFactor
 
 WIDTHS, LR = (16, 64, 256), 2.0**-6
 BASE = WIDTHS[0]
@@ -154,7 +154,7 @@ def check(apply: Break) -> hpt.CoordCheck:
 def verified(apply: Break, width: int = WIDTHS[1]) -> bool:
     """Whether verify lets the same set-up pass."""
     model = small(width)
-    scaling = hpt.scale(model, base=small(BASE), rule=RULE)
+    scaling = hpt.parametrize(model, base=small(BASE), rule=RULE)
     scaling.init_(model, seed=0)
     groups = scaling.param_groups(model, lr=LR)
     apply(model, groups, width / BASE)

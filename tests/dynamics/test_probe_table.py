@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hptransfer.dynamics.table import COLUMNS, ProbeLog, table
+from hptransfer.dynamics.probe_table import COLUMNS, ProbeLog, table
 from hptransfer.errors import DynamicsError
 
 LOG = ProbeLog(

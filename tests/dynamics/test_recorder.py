@@ -25,7 +25,7 @@ def trained(steps: int, watch: bool = True, **settings) -> tuple[nn.Module, hpt.
     """A run with a recorder, and its weights and gradients around every update."""
     torch.manual_seed(0)
     model = build(16)
-    scaling = hpt.scale(model, base=build(8), rule="sp+embd")
+    scaling = hpt.parametrize(model, base=build(8), rule="sp+embd")
     optimizer = torch.optim.AdamW(
         scaling.param_groups(model, lr=0.01, weight_decay=0.1, eps=EPS), betas=BETAS
     )
@@ -243,7 +243,7 @@ def test_a_tied_readout_shares_the_embedding_s_tensor() -> None:
         ({"every": 0}, "every must be at least 1"),
         ({"names": ["gradrms"]}, "did you mean 'grad_rms'"),
         ({"rule": {"*": "big"}}, "a role must be one of embedding, hidden"),
-        ({"rule": hpt.scale(nn.Linear(4, 4), base=nn.Linear(2, 2))}, "every tensor must have a role"),
+        ({"rule": hpt.parametrize(nn.Linear(4, 4), base=nn.Linear(2, 2))}, "every tensor must have a role"),
     ],
 )
 def test_what_cannot_be_probed_is_told(settings: dict, message: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.sweep.own.command import own_record
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.study import StudySpec, load_study
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import StudySpec, load_study
+from hptransfer.workers.user_code.command import own_record
 
 pytest.importorskip("torch")
 

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hptransfer.lm.config import DataConfig, ModelConfig, RunSpec, TrainConfig  # noqa: E402
+from hptransfer.runs.config import DataConfig, ModelConfig, RunSpec, TrainConfig  # noqa: E402
 
 
 @pytest.fixture(scope="session")

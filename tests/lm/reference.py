@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hptransfer.lm.config import ModelConfig, RunSpec
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.step import stack_step
 from hptransfer.lm.train import initial_state, template
+from hptransfer.runs.config import ModelConfig, RunSpec
 
 Weights = dict[str, Tensor]
 

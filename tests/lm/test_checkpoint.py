@@ -12,8 +12,8 @@ import torch
 
 from hptransfer.errors import CheckpointError
 from hptransfer.lm.checkpoint import Progress, read_checkpoint, write_checkpoint
-from hptransfer.lm.config import ProbeConfig, RunRecord, RunSpec
 from hptransfer.lm.train import train_stack
+from hptransfer.runs.config import ProbeConfig, RunRecord, RunSpec
 
 
 class Killed(BaseException):

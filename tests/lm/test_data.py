@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import DataConfig, ModelConfig, RunSpec
 from hptransfer.lm.data import batch, cache_directory, load_corpus, source_files, validation_sequences
 from hptransfer.lm.data.text import split
+from hptransfer.runs.config import DataConfig, ModelConfig, RunSpec
 
 
 def test_stdlib_is_real_text_of_over_ten_megabytes() -> None:

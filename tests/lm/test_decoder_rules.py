@@ -1,4 +1,4 @@
-"""The decoder under every rule of the catalogue, against `hpt.scale` on the module in an ordinary loop."""
+"""The decoder under every rule of the catalogue, against `hpt.parametrize` in an ordinary loop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.nn import functional as F
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import at_width, tensor_layout
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import decoder_rule, forward_scales, group_settings
-from hptransfer.lm.settings import multiplied
-from hptransfer.parametrization.rules import CATALOGUE, RULES
+from hptransfer.lm.run_tensors import multiplied
+from hptransfer.parametrization.rule_arithmetic import CATALOGUE, RULES
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.runs.decoder_tensors import at_width, tensor_layout
 
 SHAPE = {"width": 16, "heads": 2, "depth": 4, "vocab": 260, "context": 6}
 BASE_WIDTH, BASE_DEPTH, STEPS = 8, 2, 6
@@ -37,7 +37,7 @@ def run_of(rule: str, *, model: dict[str, Any] | None = None, deep: bool = False
 
 
 class Scalable(Decoder):
-    """The decoder with a scale of attention logits and layers that `hpt.scale` can find."""
+    """The decoder with a scale of attention logits and layers that `hpt.parametrize` can find."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -62,10 +62,10 @@ def built(run: RunSpec) -> tuple[Scalable, Scalable]:
 
 
 def scaled_loop(run: RunSpec) -> list[float]:
-    """Losses of the run with init, multipliers and optimizer groups by `hpt.scale`."""
+    """Losses of the run with init, multipliers and optimizer groups by `hpt.parametrize`."""
     model, base = built(run)
     kind = "sgd" if run.train.optimizer == "sgd" else "adam"
-    scaling = hpt.scale(
+    scaling = hpt.parametrize(
         model,
         base=base,
         rule=decoder_rule(run.rule, run.train.optimizer),
@@ -199,7 +199,7 @@ def test_muon_groups_agree_with_hpt_scale() -> None:
     run = run_of("depth-mup", optimizer="muon", weight_decay=0.1, deep=True)
     model, base = built(run)
     residual = ["blocks.*.projection", "blocks.*.mlp_out"]
-    scaling = hpt.scale(
+    scaling = hpt.parametrize(
         model, base=base, rule="depth-mup", coordinates="mup", attention={"": "scaling"}, residual=residual
     )
     eta = run.lr * 2

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from hptransfer.errors import ExecutorError
 from hptransfer.lm import train as train_module
-from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.device import SHARE, chosen_device, fitting, halving, member_bytes
 from hptransfer.lm.stack import step_of
 from hptransfer.lm.train import train_stack
+from hptransfer.runs.config import RunRecord, RunSpec
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=40), st.integers(1, 40))
@@ -122,7 +122,7 @@ def test_autocast_changes_the_arithmetic_and_little_else(tiny: RunSpec) -> None:
 
 
 def test_autocast_keeps_state_in_float32(tiny: RunSpec) -> None:
-    from hptransfer.lm.settings import stack_clock, stack_settings
+    from hptransfer.lm.run_tensors import stack_clock, stack_settings
     from hptransfer.lm.stack import initial_state
 
     train = tiny.train.model_copy(update={"dtype": "float32", "autocast": True})

@@ -14,9 +14,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.distributed import train_distributed
 from hptransfer.lm.train import train_stack
+from hptransfer.runs.config import RunRecord, RunSpec
 
 pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="no gloo")
 WORLD = 2
@@ -84,7 +84,7 @@ def refusals(run: RunSpec, shard: bool) -> list[str]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory, text_files: str) -> tuple[dict[str, RunSpec], Any]:
     """What each process got; one start of two processes serves every test."""
-    from hptransfer.lm.config import DataConfig, ModelConfig, TrainConfig
+    from hptransfer.runs.config import DataConfig, ModelConfig, TrainConfig
 
     tiny = RunSpec(
         model=ModelConfig(width=16, depth=2, heads=2, context=12, vocab=280),

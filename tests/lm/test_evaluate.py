@@ -6,18 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hptransfer.lm.config import RunSpec
 from hptransfer.lm.data import load_corpus, validation_sequences
-from hptransfer.lm.evaluate import (
-    Losses,
-    diverged_step,
-    evaluate,
-    evaluation_steps,
-    record,
-    standard_error,
-)
-from hptransfer.lm.settings import stack_settings
+from hptransfer.lm.evaluate import Losses, diverged_step, evaluate, evaluation_steps, record, standard_error
+from hptransfer.lm.run_tensors import stack_settings
 from hptransfer.lm.stack import initial_state, template
+from hptransfer.runs.config import RunSpec
 
 
 def test_diverged_step_golden() -> None:

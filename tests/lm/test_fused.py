@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from hptransfer.lm.attention import causal_attention
-from hptransfer.lm.config import RunSpec
 from hptransfer.lm.fused import _backward, _forward
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.stack import initial_state
 from hptransfer.lm.step import stack_step
+from hptransfer.runs.config import RunSpec
 
 MASK = torch.full((7, 7), -math.inf, dtype=torch.float64).triu(1)
 

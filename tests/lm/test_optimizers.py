@@ -10,13 +10,13 @@ import torch
 from tests.lm.reference import trained, trained_alone
 from torch import Tensor
 
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.optimizer import Scalars
 from hptransfer.lm.optimizer.muon import orthogonalised
 from hptransfer.lm.rule import forward_scales
-from hptransfer.lm.schedule import schedule_factor
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.runs.decoder_tensors import tensor_layout
+from hptransfer.runs.schedule import schedule_factor
 
 LR, DECAY, STEPS = 0.02, 0.3, 12
 Params = Sequence[Tensor]

@@ -9,13 +9,13 @@ import pytest
 import torch
 from tests.lm.reference import random_tokens, reference_logits, reference_loss, trained, trained_alone
 
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import parameter_count, tensor_layout
 from hptransfer.lm.rule import forward_scales
-from hptransfer.lm.settings import stack_settings
+from hptransfer.lm.run_tensors import stack_settings
 from hptransfer.lm.step import run_gradient, run_logits, sequence_losses
 from hptransfer.lm.train import initial_state, template
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.runs.decoder_tensors import parameter_count, tensor_layout
 
 WIDTH, HEADS, DEPTH, VOCAB, CONTEXT = 16, 4, 2, 260, 6
 # Every option with what it adds to the baseline's parameters.

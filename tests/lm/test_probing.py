@@ -9,13 +9,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from hptransfer.dynamics.names import DEFAULT, PROBES
-from hptransfer.dynamics.table import ProbeLog
-from hptransfer.lm.config import ProbeConfig, RunRecord, RunSpec, TrainConfig
+from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.lm.data import batch, load_corpus
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.step import run_gradient, run_update
 from hptransfer.lm.train import initial_state, template, train_stack
+from hptransfer.runs.config import ProbeConfig, RunRecord, RunSpec, TrainConfig
 
 ALL = ProbeConfig(every=4, names=("all",))
 
@@ -44,7 +44,7 @@ def stack(tiny_module: RunSpec) -> list[RunSpec]:
 
 @pytest.fixture(scope="module")
 def tiny_module(text_files: str) -> RunSpec:
-    from hptransfer.lm.config import DataConfig, ModelConfig
+    from hptransfer.runs.config import DataConfig, ModelConfig
 
     return RunSpec(
         model=ModelConfig(width=16, depth=2, heads=2, context=12, vocab=280),
@@ -209,7 +209,7 @@ def test_the_gradient_is_read_off_any_optimizer_s_moments(tiny_module: RunSpec, 
 
 
 def test_options_of_the_model_are_probed_too(tiny_module: RunSpec) -> None:
-    from hptransfer.lm.config import ModelConfig
+    from hptransfer.runs.config import ModelConfig
 
     model = ModelConfig(
         width=16, depth=1, heads=4, kv_heads=2, context=12, vocab=280, norm="rmsnorm", gains="none",

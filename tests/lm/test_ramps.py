@@ -9,10 +9,10 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
-from hptransfer.lm.config import RunSpec, TrainConfig
-from hptransfer.lm.settings import ramp_factors, stack_clock, stack_settings
+from hptransfer.lm.run_tensors import ramp_factors, stack_clock, stack_settings
 from hptransfer.lm.train import train_stack
-from hptransfer.parametrization.exponents import Ramp
+from hptransfer.parametrization.rule import Ramp
+from hptransfer.runs.config import RunSpec, TrainConfig
 
 DOWN = {"embedding": {"exponent": -1.0}}
 
@@ -76,7 +76,7 @@ def build(width: int) -> nn.Module:
 def test_a_rule_s_ramp_reaches_a_loop_of_one_s_own() -> None:
     rule = hpt.rule_from({"like": "sp+embd", "name": "falling", "ramps": DOWN})
     model = build(32)
-    scaling = hpt.scale(model, base=build(8), rule=rule)
+    scaling = hpt.parametrize(model, base=build(8), rule=rule)
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=0.01))
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, scaling.lr_lambdas(optimizer, 5))
     found = []

@@ -13,10 +13,10 @@ import pytest
 from pydantic import ValidationError
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data import cache_directory, load_corpus, validation_sequences
 from hptransfer.lm.data import hub as hub_module
 from hptransfer.lm.data.synthetic import entropy_rate, rank_log_probabilities
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 MODEL = ModelConfig(width=8, heads=1, context=8, vocab=300)
 
@@ -275,7 +275,7 @@ def test_fields_of_another_source_are_refused() -> None:
 FULL = """
     import resource, signal, sys
     from hptransfer.errors import DataError
-    from hptransfer.lm.config import DataConfig, ModelConfig
+    from hptransfer.runs.config import DataConfig, ModelConfig
     from hptransfer.lm.data import load_corpus
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from hptransfer.lm.config import RunSpec
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.stack import initial_state, or_eager, template
 from hptransfer.lm.step import stack_step
+from hptransfer.runs.config import RunSpec
 
 
 def refuse(graph: Any, inputs: Any) -> Any:

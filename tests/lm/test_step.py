@@ -12,11 +12,11 @@ from tests.lm.reference import random_tokens, reference_logits, reference_loss, 
 from torch import Tensor
 from torch.nn import functional as F
 
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.lm.rule import forward_scales, group_settings
-from hptransfer.lm.settings import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.step import RunSettings, Weights, run_gradient, run_logits, sequence_losses, stack_step
 from hptransfer.lm.train import initial_state, stack_key, template, train_stack
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 
 
 def run_of(

@@ -10,16 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from hptransfer.lm.config import RunSpec
 from hptransfer.lm.data import batch, load_corpus, validation_sequences
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import forward_scales
-from hptransfer.lm.schedule import schedule_factor, warmup_stable_decay
-from hptransfer.lm.settings import stack_settings
+from hptransfer.lm.run_tensors import stack_settings
 from hptransfer.lm.train import compiler_found, initial_state, stack_key, template, train_stack
-from hptransfer.parametrization.rules import VARIANTS, get_rule, role_settings
+from hptransfer.parametrization.rule_arithmetic import VARIANTS, get_rule, role_settings
+from hptransfer.runs.config import RunSpec
+from hptransfer.runs.decoder_tensors import tensor_layout
+from hptransfer.runs.schedule import schedule_factor, warmup_stable_decay
 
 
 def varied(run: RunSpec, **changes: object) -> RunSpec:

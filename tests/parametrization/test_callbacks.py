@@ -49,7 +49,7 @@ def test_the_trainer_s_own_optimizer_is_caught(tmp_path: Path) -> None:
     """Without `optimizers=`, Trainer builds its own with one LR for every tensor."""
     transformers = pytest.importorskip("transformers")
     model = Dict(build(32))
-    scaling = hpt.scale(model, base=Dict(build(8)), rule="mup")
+    scaling = hpt.parametrize(model, base=Dict(build(8)), rule="mup")
     scaling.init_(model)
     scaling.param_groups(model, lr=0.01)
     row = {"input_ids": torch.arange(6), "labels": torch.arange(6)}
@@ -73,7 +73,7 @@ def test_the_trainer_s_own_optimizer_is_caught(tmp_path: Path) -> None:
 
 def test_every_must_be_positive() -> None:
     model = build(32)
-    scaling = hpt.scale(model, base=build(8))
+    scaling = hpt.parametrize(model, base=build(8))
     for make in (hpt.trainer_callback, lambda s, every: hpt.lightning_callback(s, model, every=every)):
         with pytest.raises(RuleError, match="every must be at least 1, but got 0"):
             make(scaling, every=0)

@@ -3,7 +3,7 @@
 import pytest
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.rules import (
+from hptransfer.parametrization.rule_arithmetic import (
     CATALOGUE,
     RULES,
     get_rule,

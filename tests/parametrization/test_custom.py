@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hptransfer.errors import HPTransferError, RuleError
 from hptransfer.parametrization.custom import SETTINGS, as_rule, load_rule, rule_from
-from hptransfer.parametrization.rules import ROLES, get_rule, role_settings
+from hptransfer.parametrization.rule_arithmetic import ROLES, get_rule, role_settings
 
 YAML = """
 name: ours

@@ -32,7 +32,7 @@ def worker(rank: int, port: int, results: Any) -> None:
 
 def check(wrap: str) -> dict[str, Any]:
     model = build(32)
-    scaling = hpt.scale(model, base=build(8, seed=1), rule="mup-tp5-table9")
+    scaling = hpt.parametrize(model, base=build(8, seed=1), rule="mup-tp5-table9")
     scaling.init_(model)
     expected = loss_of(model, batch(0)).item()
     wrapped = shard(model) if wrap == "fsdp" else nn.parallel.DistributedDataParallel(model)

@@ -9,7 +9,7 @@ from small_models import build
 
 import hptransfer as hpt
 from hptransfer.parametrization.custom import load_rule
-from hptransfer.parametrization.rules import CATALOGUE
+from hptransfer.parametrization.rule_arithmetic import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -29,7 +29,7 @@ def test_the_four_lines_of_the_guide() -> None:
 
 def test_the_other_examples_of_the_guide(capsys) -> None:
     model = build(64)
-    scaling = hpt.scale(model, base=build(16), rule="mup")
+    scaling = hpt.parametrize(model, base=build(16), rule="mup")
     scaling.init_(model)
     found = {"hpt": hpt, "torch": torch, "model": model, "scaling": scaling}
     transfer, _, muon = blocks("parametrization.md", "python")[1:]

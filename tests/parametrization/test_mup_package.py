@@ -37,7 +37,7 @@ def shaped() -> nn.Module:
 @pytest.fixture
 def ours() -> tuple[nn.Module, hpt.Scaling]:
     model = build(WIDTH)
-    return model, hpt.scale(model, base=build(BASE, seed=1), rule="mup-tp5-table8")
+    return model, hpt.parametrize(model, base=build(BASE, seed=1), rule="mup-tp5-table8")
 
 
 def lrs(model: nn.Module, optimizer: torch.optim.Optimizer, key: str = "lr") -> dict[str, float]:
@@ -54,7 +54,7 @@ def test_the_same_lr_for_every_tensor_under_adam(shaped: nn.Module, ours) -> Non
 
 def test_the_same_lr_for_every_tensor_under_sgd(shaped: nn.Module) -> None:
     model = build(WIDTH)
-    scaling = hpt.scale(model, base=build(BASE), rule="mup-tp5-table8", optimizer="sgd")
+    scaling = hpt.parametrize(model, base=build(BASE), rule="mup-tp5-table8", optimizer="sgd")
     mine = lrs(model, torch.optim.SGD(scaling.param_groups(model, lr=0.01)))
     assert mine == pytest.approx(lrs(shaped, mup.MuSGD(shaped.parameters(), lr=0.01)))
     assert len(set(mine.values())) == 2
@@ -79,7 +79,7 @@ def test_the_same_init_std(shaped: nn.Module) -> None:
     for tensor in base.parameters():
         if tensor.dim() >= 2:
             nn.init.normal_(tensor, std=std)
-    hpt.scale(model, base=base, rule="mup-tp5-table8").init_(model, seed=0)
+    hpt.parametrize(model, base=base, rule="mup-tp5-table8").init_(model, seed=0)
     theirs_std = {n: p.std().item() for n, p in shaped.named_parameters() if p.dim() >= 2}
     for name, tensor in model.named_parameters():
         if tensor.dim() >= 2:

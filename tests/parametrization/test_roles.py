@@ -8,7 +8,7 @@ from small_models import build as build_small
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.architectures import MODELS, build
+from hptransfer.parametrization.hf_models import MODELS, build
 from hptransfer.parametrization.roles import find_roles
 
 pytest.importorskip("transformers")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.rules import (
+from hptransfer.parametrization.rule_arithmetic import (
     ROLES,
     VARIANTS,
     attention_scale,

@@ -10,14 +10,14 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.architectures import build as build_hf
+from hptransfer.parametrization.hf_models import build as build_hf
 
 BASE, WIDTH = 16, 64
 
 
 def scaled(rule="mup", width: int = WIDTH, **kwargs) -> tuple[Transformer, hpt.Scaling]:
     model = build(width)
-    return model, hpt.scale(model, base=build(BASE, seed=1), rule=rule, **kwargs)
+    return model, hpt.parametrize(model, base=build(BASE, seed=1), rule=rule, **kwargs)
 
 
 def stds(model: nn.Module) -> dict[str, float]:
@@ -26,7 +26,7 @@ def stds(model: nn.Module) -> dict[str, float]:
 
 def test_the_four_lines() -> None:
     model = build(64)
-    scaling = hpt.scale(model, base=build(16), rule="sp+embd")
+    scaling = hpt.parametrize(model, base=build(16), rule="sp+embd")
     scaling.init_(model)
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=3e-3, weight_decay=0.1))
     done = scaling.verify(model, optimizer)
@@ -73,7 +73,7 @@ def test_a_seed_redraws_by_name_alone() -> None:
 
 def test_a_padding_row_stays_zero() -> None:
     model = nn.Embedding(5, 32, padding_idx=2)
-    hpt.scale(model, base=nn.Embedding(5, 8, padding_idx=2)).init_(model, seed=0)
+    hpt.parametrize(model, base=nn.Embedding(5, 8, padding_idx=2)).init_(model, seed=0)
     assert (model.weight[2] == 0).all()
     assert (model.weight[3] != 0).all()
 
@@ -98,7 +98,7 @@ def test_lora_s_zeros_stay_zero() -> None:
             nn.init.zeros_(self.lora_B.weight)
 
     model = Lora(32)
-    hpt.scale(model, base=Lora(8)).init_(model, seed=1, std="rule")
+    hpt.parametrize(model, base=Lora(8)).init_(model, seed=1, std="rule")
     assert (model.lora_B.weight == 0).all()
     assert model.lora_A.weight.std() > 0
 
@@ -130,14 +130,14 @@ def test_attention_scale_is_set_where_the_head_dimension_grows() -> None:
 
 def test_tied_logits_get_a_multiplier() -> None:
     model, base = build(WIDTH, tied=True), build(BASE, tied=True)
-    scaling = hpt.scale(model, base=base, rule="mup")
+    scaling = hpt.parametrize(model, base=base, rule="mup")
     scaling.init_(model)
     x = torch.randn(2, WIDTH)
     torch.testing.assert_close(model.readout(x), x @ model.tokens.weight.T / 4)
     groups = scaling.param_groups(model, lr=1.0)
     assert {n: g["lr"] for g in groups for n in g["names"]}["tokens.weight"] == 4
     train(model, torch.optim.AdamW(groups, lr=1e-3), 1)
-    assert hpt.scale(model, base=base, rule="sp").factors == ()
+    assert hpt.parametrize(model, base=base, rule="sp").factors == ()
 
 
 def test_few_groups() -> None:
@@ -252,7 +252,7 @@ def test_muon_refuses_multipliers_on_matrices() -> None:
 
 def test_depth_under_completep() -> None:
     model = build(WIDTH, depth=8)
-    scaling = hpt.scale(
+    scaling = hpt.parametrize(
         model, base=build(BASE, depth=2), rule="completep", residual=["blocks.*.attn.out", "blocks.*.down"]
     )
     assert (scaling.ratio, scaling.depth_ratio) == (4, 4)
@@ -274,13 +274,13 @@ def test_depth_under_completep() -> None:
 def test_known_architectures_are_scaled_from_their_config(name: str) -> None:
     pytest.importorskip("transformers")
     model = build_hf(name, 32)
-    given = hpt.scale(model, base=build_hf(name, 16), rule="mup")
-    found = hpt.scale(model, base_width=16, width=32, heads="fixed", rule="mup")
+    given = hpt.parametrize(model, base=build_hf(name, 16), rule="mup")
+    found = hpt.parametrize(model, base_width=16, width=32, heads="fixed", rule="mup")
     assert [(t.name, t.role, t.tensor.base_shape) for t in found.tensors] == [
         (t.name, t.role, t.tensor.base_shape) for t in given.tensors
     ]
     assert found.attention == given.attention
-    grown = hpt.scale(model, base_width=16, rule="sp")
+    grown = hpt.parametrize(model, base_width=16, rule="sp")
     assert grown.ratio == 2
     found.init_(model)
     found.verify(model, torch.optim.AdamW(found.param_groups(model, lr=1e-3)))
@@ -291,9 +291,9 @@ def test_what_architectures_multiply_by_themselves_is_taken_off() -> None:
     pytest.importorskip("transformers")
     factors = {}
     for name in ("gemma", "t5"):
-        scaling = hpt.scale(build_hf(name, 64), base=build_hf(name, 16), rule="mup")
+        scaling = hpt.parametrize(build_hf(name, 64), base=build_hf(name, 16), rule="mup")
         factors |= {(name, f.module): f.on_input * f.on_output for f in scaling.factors}
-        assert hpt.scale(build_hf(name, 64), base=build_hf(name, 16), rule="sp").factors == ()
+        assert hpt.parametrize(build_hf(name, 64), base=build_hf(name, 16), rule="sp").factors == ()
     assert factors == {
         ("gemma", "model.embed_tokens"): pytest.approx(1 / 2),
         ("gemma", "lm_head"): pytest.approx(1 / 4),
@@ -304,18 +304,24 @@ def test_what_architectures_multiply_by_themselves_is_taken_off() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: hpt.scale(build(16), base=build(16)), "same shape in both.* other="),
-        (lambda: hpt.scale(build(16), base=build(64)), "are the two swapped"),
-        (lambda: hpt.scale(build(64, depth=4), base=build(16)), "has 2 times the base's blocks; completep"),
-        (lambda: hpt.scale(build(64, depth=4), base=build(16), rule="completep"), "give residual="),
-        (lambda: hpt.scale(build(64), base=nn.Linear(3, 3)), "only in the model"),
-        (lambda: hpt.scale(build(64)), "one of base= .* and base_width="),
-        (lambda: hpt.scale(build(64), base=build(16), base_width=16), "one of base= .* and base_width="),
-        (lambda: hpt.scale(build(64), base_width=16), "Hugging Face config, but Transformer has none"),
-        (lambda: hpt.scale(build(64), base=build(16), rule="mupp"), "did you mean 'mup'"),
-        (lambda: hpt.scale(build(64), base=build(16), attention={"x.*": "scaling"}), "matches none"),
+        (lambda: hpt.parametrize(build(16), base=build(16)), "same shape in both.* other="),
+        (lambda: hpt.parametrize(build(16), base=build(64)), "are the two swapped"),
         (
-            lambda: hpt.scale(build(64), base=build(16), attention={"*.attn": "sale"}),
+            lambda: hpt.parametrize(build(64, depth=4), base=build(16)),
+            "has 2 times the base's blocks; completep",
+        ),
+        (lambda: hpt.parametrize(build(64, depth=4), base=build(16), rule="completep"), "give residual="),
+        (lambda: hpt.parametrize(build(64), base=nn.Linear(3, 3)), "only in the model"),
+        (lambda: hpt.parametrize(build(64)), "one of base= .* and base_width="),
+        (
+            lambda: hpt.parametrize(build(64), base=build(16), base_width=16),
+            "one of base= .* and base_width=",
+        ),
+        (lambda: hpt.parametrize(build(64), base_width=16), "Hugging Face config, but Transformer has none"),
+        (lambda: hpt.parametrize(build(64), base=build(16), rule="mupp"), "did you mean 'mup'"),
+        (lambda: hpt.parametrize(build(64), base=build(16), attention={"x.*": "scaling"}), "matches none"),
+        (
+            lambda: hpt.parametrize(build(64), base=build(16), attention={"*.attn": "sale"}),
             "attn.sale must be a number",
         ),
     ],
@@ -327,11 +333,11 @@ def test_two_builds_that_do_not_fit(make, says: str) -> None:
 
 
 def test_a_narrower_model_where_it_is_meant() -> None:
-    assert hpt.scale(build(8), base=build(16), narrower=True).ratio == 0.5
+    assert hpt.parametrize(build(8), base=build(16), narrower=True).ratio == 0.5
 
 
 def test_a_model_at_the_base_width_needs_another_to_tell_roles() -> None:
-    scaling = hpt.scale(build(16), base=build(16, seed=1), other=build(32))
+    scaling = hpt.parametrize(build(16), base=build(16, seed=1), other=build(32))
     assert scaling.ratio == 1
     assert {t.role for t in scaling.tensors} == {"embedding", "hidden", "vector", "readout"}
 
@@ -341,10 +347,10 @@ def test_widths_that_do_not_grow_alike_need_a_ratio() -> None:
         return nn.ModuleDict({"x": nn.Embedding(5, a), "y": nn.Embedding(5, b)})
 
     with pytest.raises(RuleError, match=r"grow by \[2.0, 4.0\]; give width_ratio="):
-        hpt.scale(make(8, 16), base=make(4, 4))
-    assert hpt.scale(make(8, 16), base=make(4, 4), width_ratio=2).ratio == 2
+        hpt.parametrize(make(8, 16), base=make(4, 4))
+    assert hpt.parametrize(make(8, 16), base=make(4, 4), width_ratio=2).ratio == 2
     with pytest.raises(RuleError, match="grow the same way"):
-        hpt.scale(make(8, 2), base=make(4, 4))
+        hpt.parametrize(make(8, 2), base=make(4, 4))
 
 
 def test_attention_without_a_scale_to_set_is_never_silent() -> None:
@@ -357,15 +363,15 @@ def test_attention_without_a_scale_to_set_is_never_silent() -> None:
         return nn.ModuleDict({"e": nn.Embedding(5, n), "attn": Attention(n)})
 
     with pytest.raises(RuleError, match=r"attn \(Attention\) keeps no scale to set.* attention=False"):
-        hpt.scale(make(8), base=make(4), rule="mup")
-    assert hpt.scale(make(8), base=make(4), rule="mup", attention=False).attention == ()
-    assert hpt.scale(make(8), base=make(4), rule="sp").attention == ()
+        hpt.parametrize(make(8), base=make(4), rule="mup")
+    assert hpt.parametrize(make(8), base=make(4), rule="mup", attention=False).attention == ()
+    assert hpt.parametrize(make(8), base=make(4), rule="sp").attention == ()
 
     def functional(n: int) -> nn.Module:
         return nn.ModuleDict({"e": nn.Embedding(5, n), "q_proj": nn.Linear(n, n)})
 
     with pytest.raises(RuleError, match=r"by its tensor q_proj.weight, has attention"):
-        hpt.scale(functional(8), base=functional(4), rule="mup")
+        hpt.parametrize(functional(8), base=functional(4), rule="mup")
 
 
 def test_a_multiplier_without_a_place_is_never_silent() -> None:
@@ -376,15 +382,15 @@ def test_a_multiplier_without_a_place_is_never_silent() -> None:
             self.head = nn.Linear(n, 2)
 
     with pytest.raises(RuleError, match=r"multiplier on positions of 1.41421 .*hpt.without_multipliers"):
-        hpt.scale(Raw(8), base=Raw(4), rule="mup-tp5-table9")
+        hpt.parametrize(Raw(8), base=Raw(4), rule="mup-tp5-table9")
     rule = hpt.without_multipliers(hpt.get_rule("mup-tp5-table9"))
-    assert hpt.scale(Raw(8), base=Raw(4), rule=rule).factors == ()
+    assert hpt.parametrize(Raw(8), base=Raw(4), rule=rule).factors == ()
 
     def attention(n: int) -> nn.Module:
         return nn.MultiheadAttention(n, 2)
 
     with pytest.raises(RuleError, match="MultiheadAttention"):
-        hpt.scale(attention(8), base=attention(4), rule="ntk")
+        hpt.parametrize(attention(8), base=attention(4), rule="ntk")
 
 
 def test_another_model_is_refused() -> None:
@@ -408,7 +414,7 @@ def test_another_model_is_refused() -> None:
         ({"lr": 1.0, "decay": "both"}, "decay must be one of coupled, independent, mup"),
         ({"lr": 1.0, "eps_rule": "x"}, "eps_rule must be one of rule, fixed, scaled"),
         ({"lr": 1.0, "optimizer": "lbfgs"}, "optimizer must be one of adamw, adam, lion, sgd"),
-        ({"lr": 1.0, "optimizer": "sgd"}, "scale.*optimizer='sgd'"),
+        ({"lr": 1.0, "optimizer": "sgd"}, "parametrize.*optimizer='sgd'"),
         ({"lr": 1.0, "no_decay": ["bias$"]}, "matches none"),
         ({"lr": 1.0, "weight_decay": 1, "optimizer": "adam", "decay": "mup"}, "use AdamW"),
     ],
@@ -423,7 +429,7 @@ def test_a_meta_base_gives_shapes_alone() -> None:
     with torch.device("meta"):
         base = Transformer(BASE)
     model = build(WIDTH)
-    scaling = hpt.scale(model, base=base)
+    scaling = hpt.parametrize(model, base=base)
     with pytest.raises(RuleError, match="build it on the CPU, or take the rule's own init"):
         scaling.init_(model)
     scaling.init_(model, std="rule")
@@ -458,6 +464,6 @@ def test_a_bias_of_fixed_length_goes_by_the_models_width(coordinates: str, eta: 
         return nn.Sequential(nn.Embedding(100, width), nn.Linear(width, width), nn.Linear(width, 100))
 
     model = classifier(64)
-    scaling = hpt.scale(model, base=classifier(16), rule="mup", coordinates=coordinates)
+    scaling = hpt.parametrize(model, base=classifier(16), rule="mup", coordinates=coordinates)
     lrs = {n: g["lr"] for g in scaling.param_groups(model, lr=1.0) for n in g["names"]}
     assert lrs["2.bias"] == lrs["1.bias"] == eta

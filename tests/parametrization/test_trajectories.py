@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_models import build, train
 
 import hptransfer as hpt
-from hptransfer.parametrization.rules import ROLES, RULES, Rule, get_rule, without_multipliers
+from hptransfer.parametrization.rule_arithmetic import ROLES, RULES, Rule, get_rule, without_multipliers
 
 BASE, WIDTH, STEPS = 8, 32, 8
 
@@ -21,7 +21,7 @@ def trajectory(
     """Losses of a small transformer trained under a rule, float64, eps scaled, weight decay on."""
     shape = {"dtype": torch.float64}
     model, base = build(width, **shape), build(BASE, seed=1, **shape)
-    scaling = hpt.scale(
+    scaling = hpt.parametrize(
         model, base=base, rule=rule, optimizer=family, other=build(16, **shape) if width == BASE else None
     )
     scaling.init_(model, seed=3)

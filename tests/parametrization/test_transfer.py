@@ -36,7 +36,7 @@ def test_it_is_what_param_groups_gives() -> None:
     from small_models import build
 
     model = build(64)
-    scaling = hpt.scale(model, base=build(16), rule="mup")
+    scaling = hpt.parametrize(model, base=build(16), rule="mup")
     found = hpt.transfer_lr(0.01, rule="mup", from_width=16, to_width=64)
     groups = scaling.param_groups(model, lr=found.eta["sp"])
     lrs = {n: g["lr"] for g in torch.optim.AdamW(groups).param_groups for n in g["names"]}

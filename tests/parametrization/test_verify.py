@@ -9,14 +9,14 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import HPTransferError, VerifyError
-from hptransfer.parametrization.architectures import build as build_hf
+from hptransfer.parametrization.hf_models import build as build_hf
 
 Setup = tuple[nn.Module, hpt.Scaling, torch.optim.Optimizer]
 
 
 def setup(rule: str = "mup-tp5-table9", **kwargs) -> Setup:
     model = build(64)
-    scaling = hpt.scale(model, base=build(16, seed=1), rule=rule)
+    scaling = hpt.parametrize(model, base=build(16, seed=1), rule=rule)
     scaling.init_(model)
     groups = scaling.param_groups(model, lr=0.01, weight_decay=0.1, **kwargs)
     return model, scaling, torch.optim.AdamW(groups)
@@ -247,7 +247,7 @@ def test_mutations_are_caught(name: str, seed: int) -> None:
 def test_mutations_of_hugging_face_models_are_caught(name: str) -> None:
     pytest.importorskip("transformers")
     model = build_hf(name, 32)
-    scaling = hpt.scale(model, base=build_hf(name, 16), rule="mup-tp5-table8")
+    scaling = hpt.parametrize(model, base=build_hf(name, 16), rule="mup-tp5-table8")
     scaling.init_(model)
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=0.01))
     scaling.verify(model, optimizer)
@@ -283,7 +283,7 @@ def test_an_optimizer_of_another_family() -> None:
 
 def test_an_optimizer_without_groups_of_the_rule() -> None:
     model = build(64)
-    scaling = hpt.scale(model, base=build(16))
+    scaling = hpt.parametrize(model, base=build(16))
     with pytest.raises(VerifyError, match=r"build the optimizer from scaling\.param_groups"):
         scaling.verify(model, torch.optim.AdamW(model.parameters()))
 

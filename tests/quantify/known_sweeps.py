@@ -1,4 +1,4 @@
-"""Landscapes with a known truth, built directly."""
+"""SweepTable with a known truth, built directly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hptransfer.landscape import Landscape
+from hptransfer.sweep.table import SweepTable
 
 WIDTHS = (64.0, 128.0, 256.0, 512.0)
 
@@ -27,7 +27,7 @@ def make(
     seeds: int = 1,
     shape: Callable[[np.ndarray], np.ndarray] = parabola,
     seed: int = 0,
-) -> Landscape:
+) -> SweepTable:
     """L = L_inf + A (n / n0)**-alpha + shape(x - x*), x* = x0 + drift log2(n / n0), plus noise."""
     rng = np.random.default_rng(seed)
     x_grid = np.arange(-13.0, -3.0) if grid is None else grid
@@ -41,13 +41,13 @@ def make(
     return from_rows(rows)
 
 
-def from_rows(rows: list[tuple[str, float, float, str, float]]) -> Landscape:
+def from_rows(rows: list[tuple[str, float, float, str, float]]) -> SweepTable:
     variant, scale, hp, seed, loss = zip(*rows, strict=True)
-    return Landscape(
+    return SweepTable(
         np.array(variant), np.array(scale, float), np.array(hp, float), np.array(seed), np.array(loss, float)
     )
 
 
-def join(*parts: Landscape) -> Landscape:
+def join(*parts: SweepTable) -> SweepTable:
     columns = ("variant", "scale", "hp", "seed", "loss")
-    return Landscape(*(np.concatenate([getattr(p, c) for p in parts]) for c in columns))
+    return SweepTable(*(np.concatenate([getattr(p, c) for p in parts]) for c in columns))

@@ -1,4 +1,4 @@
-"""Whatever a landscape holds, it gets a fit that can be written down, without a warning."""
+"""Whatever a sweep table holds, it gets a fit that can be written down, without a warning."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
+from hptransfer.sweep.table import SweepTable
 
 
-def anything(seed: int) -> Landscape:
+def anything(seed: int) -> SweepTable:
     """Basins or none, of any height, width and spacing, with any noise; some runs diverged or absurd."""
     rng = np.random.default_rng(seed)
     smallest, factor = 10.0 ** rng.uniform(-3, 9), 10.0 ** rng.uniform(0.05, 1)
@@ -33,15 +33,15 @@ def anything(seed: int) -> Landscape:
                     (smallest * factor**k, 2.0**x, str(s), rng.choice([np.nan, np.inf]) if diverged else loss)
                 )
     n, hp, seeds, losses = (np.array(column) for column in zip(*rows, strict=True))
-    return Landscape(np.full(len(n), "v"), n, hp, seeds, losses)
+    return SweepTable(np.full(len(n), "v"), n, hp, seeds, losses)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1))
-def test_every_landscape_has_a_fit(seed: int) -> None:
-    landscape = anything(seed)
-    beyond = 10.0 * float(landscape.scale.max())
-    fit = json.loads(quantify(landscape, targets=(beyond,), resamples=100).to_json())
+def test_every_sweep_has_a_fit(seed: int) -> None:
+    sweep = anything(seed)
+    beyond = 10.0 * float(sweep.scale.max())
+    fit = json.loads(quantify(sweep, targets=(beyond,), resamples=100).to_json())
     assert fit["variants"]["v"]["verdict"]["value"] in (
         "invariant",
         "predictable",

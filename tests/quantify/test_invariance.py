@@ -4,34 +4,34 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_landscapes import join, make
+from known_sweeps import join, make
 
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
+from hptransfer.sweep.table import SweepTable
 
 COLUMNS = ("variant", "scale", "hp", "seed", "loss")
 NOISY = {"noise": 0.003, "seeds": 2}
 
 
-def changed(landscape: Landscape, **columns) -> Landscape:
-    return Landscape(*(columns.get(c, getattr(landscape, c)) for c in COLUMNS))
+def changed(sweep: SweepTable, **columns) -> SweepTable:
+    return SweepTable(*(columns.get(c, getattr(sweep, c)) for c in COLUMNS))
 
 
-def fitted(landscape: Landscape, **options):
-    return quantify(landscape, targets=(2048.0,), **options).variants["v"]
+def fitted(sweep: SweepTable, **options):
+    return quantify(sweep, targets=(2048.0,), **options).variants["v"]
 
 
 @pytest.fixture(scope="module")
 def base():
-    landscape = make(**NOISY)
-    return landscape, fitted(landscape)
+    sweep = make(**NOISY)
+    return sweep, fitted(sweep)
 
 
 @settings(max_examples=6, deadline=None)
 @given(st.floats(-12, 12))
 def test_hp_axis_scaled(octaves):
-    landscape = make(**NOISY)
-    one, other = fitted(landscape), fitted(changed(landscape, hp=landscape.hp * 2.0**octaves))
+    sweep = make(**NOISY)
+    one, other = fitted(sweep), fitted(changed(sweep, hp=sweep.hp * 2.0**octaves))
     for a, b in zip(one.optima, other.optima, strict=True):
         assert np.log2(b.hp.value / a.hp.value) == pytest.approx(octaves, abs=1e-6)
         assert np.log2(b.hp.low / a.hp.low) == pytest.approx(octaves, abs=1e-6)
@@ -43,24 +43,24 @@ def test_hp_axis_scaled(octaves):
 
 
 def test_rows_permuted(base):
-    landscape, one = base
-    order = np.random.default_rng(1).permutation(len(landscape.loss))
-    other = fitted(changed(landscape, **{c: getattr(landscape, c)[order] for c in COLUMNS}))
+    sweep, one = base
+    order = np.random.default_rng(1).permutation(len(sweep.loss))
+    other = fitted(changed(sweep, **{c: getattr(sweep, c)[order] for c in COLUMNS}))
     assert other.optima[0].hp == one.optima[0].hp
     assert other.metrics == one.metrics
     assert other.predictions == one.predictions
 
 
 def test_scale_relabelled(base):
-    landscape, one = base
-    other = quantify(changed(landscape, scale=landscape.scale * 1000), targets=(2_048_000.0,)).variants["v"]
+    sweep, one = base
+    other = quantify(changed(sweep, scale=sweep.scale * 1000), targets=(2_048_000.0,)).variants["v"]
     assert other.metrics["drift"].value == pytest.approx(one.metrics["drift"].value, abs=1e-9)
     assert other.predictions[0].hp.value == pytest.approx(one.predictions[0].hp.value, rel=1e-9)
 
 
 def test_constant_added_to_the_loss(base):
-    landscape, one = base
-    other = fitted(changed(landscape, loss=landscape.loss + 0.5))
+    sweep, one = base
+    other = fitted(changed(sweep, loss=sweep.loss + 0.5))
     for a, b in zip(one.optima, other.optima, strict=True):
         assert np.log2(b.hp.value / a.hp.value) == pytest.approx(0.0, abs=1e-6)
         assert b.loss.value - a.loss.value == pytest.approx(0.5, abs=1e-6)
@@ -79,25 +79,23 @@ def test_coordinates_differ_by_exactly_one(known, other):
 
 
 def test_relabelling_to_mup_coordinates_adds_one_to_the_drift():
-    landscape = make(noise=0.001, grid=np.arange(-13.0, -2.0, 0.5))
-    sp = quantify(landscape, coordinates="sp").variants["v"]
-    mup = quantify(changed(landscape, hp=landscape.hp * landscape.scale / 64), coordinates="mup").variants[
-        "v"
-    ]
+    sweep = make(noise=0.001, grid=np.arange(-13.0, -2.0, 0.5))
+    sp = quantify(sweep, coordinates="sp").variants["v"]
+    mup = quantify(changed(sweep, hp=sweep.hp * sweep.scale / 64), coordinates="mup").variants["v"]
     assert mup.metrics["drift"].value - sp.metrics["drift"].value == pytest.approx(1.0, abs=1e-5)
     assert mup.metrics["drift_sp"].value == pytest.approx(sp.metrics["drift_sp"].value, abs=1e-5)
     assert mup.metrics["kappa"].value == pytest.approx(sp.metrics["kappa"].value, abs=1e-4)
 
 
 def test_same_seed_same_answer(base):
-    landscape, one = base
-    assert fitted(landscape).metrics == one.metrics
-    assert fitted(landscape, seed=1).metrics["drift"].low != one.metrics["drift"].low
+    sweep, one = base
+    assert fitted(sweep).metrics == one.metrics
+    assert fitted(sweep, seed=1).metrics["drift"].low != one.metrics["drift"].low
 
 
 def test_other_variants_do_not_move_an_optimum(base):
-    landscape, one = base
-    both = quantify(join(landscape, make(variant="w", drift=0.0, **NOISY)), targets=(2048.0,)).variants["v"]
+    sweep, one = base
+    both = quantify(join(sweep, make(variant="w", drift=0.0, **NOISY)), targets=(2048.0,)).variants["v"]
     for a, b in zip(one.optima, both.optima, strict=True):
         assert b.hp.value == pytest.approx(
             a.hp.value, rel=1e-3

@@ -2,28 +2,28 @@
 
 import numpy as np
 import pytest
-from known_landscapes import join, make
+from known_sweeps import join, make
 
-from hptransfer.landscape import Landscape
-from hptransfer.quantify import quantify, shares
+from hptransfer.quantify import parallel, quantify
+from hptransfer.sweep.table import SweepTable
 
 WIDTHS = (64.0, 128.0, 256.0)
 GRID = np.arange(-11.0, -6.0)
 
 
 @pytest.fixture(scope="module")
-def many() -> Landscape:
+def many() -> SweepTable:
     """More variants than noise is shared by, in two chunks and a bit."""
     return join(*(make(variant=f"v{i}", widths=WIDTHS, grid=GRID, noise=0.004, seed=i) for i in range(130)))
 
 
-def test_processes_give_the_numbers_of_one(many: Landscape, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_give_the_numbers_of_one(many: SweepTable, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = quantify(many, resamples=100, targets=(512.0,))
-    monkeypatch.setattr(shares, "ALONE", 64)
-    monkeypatch.setattr(shares.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(parallel, "ALONE", 64)
+    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
     started = []
-    popen = shares.subprocess.Popen
-    monkeypatch.setattr(shares.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
+    popen = parallel.subprocess.Popen
+    monkeypatch.setattr(parallel.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
     dealt = quantify(many, resamples=100, targets=(512.0,))
     assert len(started) == 2
     assert list(dealt.variants) == list(alone.variants)
@@ -37,10 +37,10 @@ def test_processes_give_the_numbers_of_one(many: Landscape, monkeypatch: pytest.
 
 
 def test_one_process_does_it_all_where_others_cannot_be_had(
-    many: Landscape, monkeypatch: pytest.MonkeyPatch
+    many: SweepTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = Landscape(*(getattr(many, c)[: 40 * 15] for c in ("variant", "scale", "hp", "seed", "loss")))
-    monkeypatch.setattr(shares, "ALONE", 16)
-    monkeypatch.setattr(shares.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(shares, "SERVE", "raise SystemExit(1)")
+    few = SweepTable(*(getattr(many, c)[: 40 * 15] for c in ("variant", "scale", "hp", "seed", "loss")))
+    monkeypatch.setattr(parallel, "ALONE", 16)
+    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(parallel, "SERVE", "raise SystemExit(1)")
     assert len(quantify(few, resamples=100, holdout=0).variants) == 40

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_landscapes import from_rows, make
+from known_sweeps import from_rows, make
 
 from hptransfer.quantify import quantify
-from hptransfer.quantify.cells import cells_of
-from hptransfer.quantify.joint import fit_laws
-from hptransfer.quantify.laws import ScatterPrior, fit_line, scatters
-from hptransfer.quantify.optimum import Basins, fit_basins
+from hptransfer.quantify.basin.basins import Basins, fit_basins
+from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.law.laws import fit_laws
+from hptransfer.quantify.law.optimum_law import ScatterPrior, fit_line, scatters
 from hptransfer.quantify.pooling import pooled
 
 T = np.arange(5.0)

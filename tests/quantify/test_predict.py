@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_landscapes import WIDTHS, from_rows, make
+from known_sweeps import WIDTHS, from_rows, make
 
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
-from hptransfer.quantify.cells import cells_of
-from hptransfer.quantify.joint import HpLaws, fit_hp_laws
-from hptransfer.quantify.laws import TURN, turn_sd
-from hptransfer.quantify.optimum import fit_basins
+from hptransfer.quantify.basin.basins import fit_basins
+from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws
+from hptransfer.quantify.law.optimum_law import TURN, turn_sd
 from hptransfer.quantify.predict import optimum_draws
+from hptransfer.sweep.table import SweepTable
 
 
-def laws_of(landscape: Landscape) -> HpLaws:
-    basins = fit_basins(list(cells_of(landscape)), 4000, 0)[0]
+def laws_of(sweep: SweepTable) -> HpLaws:
+    basins = fit_basins(list(cells_of(sweep)), 4000, 0)[0]
     laws = fit_hp_laws(basins, "power", np.random.default_rng(0))
     assert laws is not None
     return laws
 
 
-def unlike() -> Landscape:
+def unlike() -> SweepTable:
     """Four basins on a law, each tilted otherwise."""
     rows = []
     for k, n in enumerate(WIDTHS):

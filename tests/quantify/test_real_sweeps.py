@@ -22,8 +22,8 @@ def test_nanogpt_sp_drifts_and_mup_does_not():
 
 
 def test_every_epoch_of_the_mup_demo_predicts_its_largest_width():
-    landscape = read(SWEEPS / "mup_mlp_cifar10.csv", where="epoch == 5")
-    fit = quantify(landscape)
+    sweep = read(SWEEPS / "mup_mlp_cifar10.csv", where="epoch == 5")
+    fit = quantify(sweep)
     mup = fit.variants["mup"].holdouts[0]
     assert abs(mup.error_octaves) < 0.3
     assert mup.regret.value < 0.01

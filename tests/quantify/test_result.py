@@ -12,8 +12,8 @@ def fit():
     variant, scale, hp = map(np.array, zip(*rows, strict=True))
     best = -7 - np.where(variant == "sp", np.log2(scale / 64), 0)
     loss = 3 + (scale / 64) ** -0.5 + 0.05 * (np.log2(hp) - best) ** 2
-    landscape = hpt.Landscape(variant, scale, hp, np.full(len(hp), "0"), loss)
-    return hpt.quantify(landscape, targets=[2048], resamples=100)
+    sweep = hpt.SweepTable(variant, scale, hp, np.full(len(hp), "0"), loss)
+    return hpt.quantify(sweep, targets=[2048], resamples=100)
 
 
 def test_predict_gives_every_variant_and_agrees_with_the_targets(fit):
@@ -58,8 +58,8 @@ def test_json_to_a_file_and_back(fit, tmp_path):
 
 
 def test_the_page_is_the_report(fit, tmp_path):
-    text = fit.to_html(tmp_path / "report.html")
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+    text = fit.to_html(tmp_path / "report.page")
+    assert (tmp_path / "report.page").read_text(encoding="utf-8") == text
     assert text.lower().startswith("<!doctype html>")
     assert "mup" in text
 

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from known_landscapes import from_rows, join, make
+from known_sweeps import from_rows, join, make
 
-from hptransfer.errors import LandscapeError, QuantifyError
-from hptransfer.landscape import Landscape
+from hptransfer.errors import QuantifyError, SweepError
 from hptransfer.quantify import compare, quantify
+from hptransfer.sweep.table import SweepTable
 
 GRID = np.arange(-13.0, -3.0)
 
 
-def only(landscape, **options):
-    return quantify(landscape, **options).variants["v"]
+def only(sweep, **options):
+    return quantify(sweep, **options).variants["v"]
 
 
 def test_one_seed_is_said():
@@ -48,9 +48,9 @@ def test_one_scale_still_has_its_basin():
 
 
 def test_a_scale_with_every_run_diverged():
-    landscape = make(noise=0.002)
-    loss = np.where(landscape.scale == 512.0, np.inf, landscape.loss)
-    fit = only(Landscape(landscape.variant, landscape.scale, landscape.hp, landscape.seed, loss))
+    sweep = make(noise=0.002)
+    loss = np.where(sweep.scale == 512.0, np.inf, sweep.loss)
+    fit = only(SweepTable(sweep.variant, sweep.scale, sweep.hp, sweep.seed, loss))
     assert fit.optima[-1].flags == ("all_diverged",)
     assert fit.optima[-1].diverged == 10
     assert fit.laws
@@ -83,8 +83,8 @@ def test_divergence_bounds_an_edge_optimum():
     def wall(u):
         return np.where(u < 0.4, 0.04 * u**2 - 0.05 * u, np.nan)
 
-    landscape = make(noise=0.0005, shape=wall)
-    for optimum in only(landscape).optima:
+    sweep = make(noise=0.0005, shape=wall)
+    for optimum in only(sweep).optima:
         assert optimum.hp.high is not None
         assert "at_edge" in optimum.flags
 
@@ -129,78 +129,76 @@ def test_scales_over_five_decades():
 
 
 def test_losses_of_zero():
-    landscape = make(noise=0.0)
-    zero = Landscape(
-        landscape.variant, landscape.scale, landscape.hp, landscape.seed, np.zeros_like(landscape.loss)
-    )
+    sweep = make(noise=0.0)
+    zero = SweepTable(sweep.variant, sweep.scale, sweep.hp, sweep.seed, np.zeros_like(sweep.loss))
     fit = only(zero, targets=(1024.0,))
     assert fit.metrics["E"].value is None or fit.metrics["E"].value >= 0
-    exact = Landscape(
-        landscape.variant,
-        landscape.scale,
-        landscape.hp,
-        landscape.seed,
-        np.maximum(landscape.loss - 4.0, 0.0),
+    exact = SweepTable(
+        sweep.variant,
+        sweep.scale,
+        sweep.hp,
+        sweep.seed,
+        np.maximum(sweep.loss - 4.0, 0.0),
     )
     assert only(exact).optima[0].loss.value is not None
 
 
 def test_duplicated_rows_are_dropped_and_said():
-    landscape = make(noise=0.003)
-    twice = join(landscape, landscape)
-    one, two = only(landscape), only(twice)
+    sweep = make(noise=0.003)
+    twice = join(sweep, sweep)
+    one, two = only(sweep), only(twice)
     assert two.optima[0].hp == one.optima[0].hp
     assert any(flag.startswith("duplicates: 40") for flag in two.flags)
 
 
 def test_a_loss_column_of_strings():
-    landscape = make()
-    with pytest.raises(LandscapeError):
-        quantify(Landscape(landscape.variant, landscape.scale, landscape.hp, landscape.seed,
-                           np.array(["fine"] * len(landscape.loss))))  # fmt: skip
+    sweep = make()
+    with pytest.raises(SweepError):
+        quantify(SweepTable(sweep.variant, sweep.scale, sweep.hp, sweep.seed,
+                           np.array(["fine"] * len(sweep.loss))))  # fmt: skip
 
 
 @pytest.mark.parametrize(("column", "value"), [("hp", -1.0), ("hp", 0.0), ("scale", np.nan), ("hp", np.inf)])
 def test_columns_that_must_be_positive(column, value):
-    landscape = make()
-    columns = {c: getattr(landscape, c).copy() for c in ("variant", "scale", "hp", "seed", "loss")}
+    sweep = make()
+    columns = {c: getattr(sweep, c).copy() for c in ("variant", "scale", "hp", "seed", "loss")}
     columns[column][3] = value
-    with pytest.raises(LandscapeError, match="must be positive"):
-        quantify(Landscape(**columns))
+    with pytest.raises(SweepError, match="must be positive"):
+        quantify(SweepTable(**columns))
 
 
-def test_an_empty_landscape():
+def test_an_empty_sweep():
     empty = np.zeros(0)
-    with pytest.raises(LandscapeError, match="at least one run"):
-        quantify(Landscape(empty.astype(str), empty, empty, empty.astype(str), empty))
+    with pytest.raises(SweepError, match="at least one run"):
+        quantify(SweepTable(empty.astype(str), empty, empty, empty.astype(str), empty))
 
 
 def test_a_run_above_its_initial_loss_diverged():
-    landscape = make(noise=0.001)
-    rising = Landscape(
-        landscape.variant, landscape.scale, landscape.hp, landscape.seed, landscape.loss,
-        extra={"initial_loss": np.full(len(landscape.loss), 4.3)},
+    sweep = make(noise=0.001)
+    rising = SweepTable(
+        sweep.variant, sweep.scale, sweep.hp, sweep.seed, sweep.loss,
+        extra={"initial_loss": np.full(len(sweep.loss), 4.3)},
     )  # fmt: skip
-    assert sum(o.diverged for o in only(rising).optima) == int((landscape.loss > 4.3).sum())
+    assert sum(o.diverged for o in only(rising).optima) == int((sweep.loss > 4.3).sum())
 
 
 def test_partly_diverged_cell_is_not_averaged_over_its_survivors():
-    landscape = make(noise=0.001, seeds=2)
-    loss = landscape.loss.copy()
-    top = (landscape.hp == landscape.hp.max()) & (landscape.seed == "0")
+    sweep = make(noise=0.001, seeds=2)
+    loss = sweep.loss.copy()
+    top = (sweep.hp == sweep.hp.max()) & (sweep.seed == "0")
     loss[top] = np.nan
-    fit = only(Landscape(landscape.variant, landscape.scale, landscape.hp, landscape.seed, loss))
+    fit = only(SweepTable(sweep.variant, sweep.scale, sweep.hp, sweep.seed, loss))
     assert [o.diverged for o in fit.optima] == [1, 1, 1, 1]
 
 
 def test_suggested_runs_have_flops_where_they_are_known():
-    landscape = make(widths=(64.0, 128.0), noise=0.02)
-    size = len(landscape.loss)
-    extra = {"params": landscape.scale**2, "tokens": np.full(size, 1e6)}
-    known = Landscape(landscape.variant, landscape.scale, landscape.hp, landscape.seed, landscape.loss, extra)
+    sweep = make(widths=(64.0, 128.0), noise=0.02)
+    size = len(sweep.loss)
+    extra = {"params": sweep.scale**2, "tokens": np.full(size, 1e6)}
+    known = SweepTable(sweep.variant, sweep.scale, sweep.hp, sweep.seed, sweep.loss, extra)
     run = only(known).verdict.suggested[0]
     assert run.flops == pytest.approx(6 * run.scale**2 * 1e6 * run.seeds)
-    assert only(landscape).verdict.suggested[0].flops is None
+    assert only(sweep).verdict.suggested[0].flops is None
 
 
 def test_holdout_of_several_scales():

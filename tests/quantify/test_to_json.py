@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pytest
 
-from hptransfer.landscape import Landscape, Source
 from hptransfer.quantify import quantify
 from hptransfer.quantify.result import (
     Estimate,
@@ -18,22 +17,23 @@ from hptransfer.quantify.result import (
     VariantFit,
     Verdict,
 )
-from hptransfer.quantify.schema import plain, to_json_dict
+from hptransfer.quantify.to_json import plain, to_json_dict
+from hptransfer.sweep.table import Source, SweepTable
 
 WIDTHS = (64.0, 128.0, 256.0, 512.0)
 
 
-def landscape(widths=WIDTHS, variants=("sp", "mup")):
+def sweep_table(widths=WIDTHS, variants=("sp", "mup")):
     rows = [(v, n, 2.0**-x) for v in variants for n in widths for x in range(3, 12)]
     variant, scale, hp = map(np.array, zip(*rows, strict=True))
     best = -7 - np.where(variant == "sp", np.log2(scale / 64), 0)
     loss = 3 + (scale / 64) ** -0.5 + 0.05 * (np.log2(hp) - best) ** 2
-    return Landscape(variant, scale, hp, ["0"] * len(hp), loss, source=Source("runs.csv", "ab12"))
+    return SweepTable(variant, scale, hp, ["0"] * len(hp), loss, source=Source("runs.csv", "ab12"))
 
 
 @pytest.fixture(scope="module")
 def document():
-    return to_json_dict(quantify(landscape(), targets=[2048], resamples=100))
+    return to_json_dict(quantify(sweep_table(), targets=[2048], resamples=100))
 
 
 def test_the_keys_of_schema_1(document):
@@ -58,7 +58,7 @@ def test_the_keys_of_schema_1(document):
 
 
 def test_the_numbers_are_those_of_the_fit(document):
-    fit = quantify(landscape(), targets=[2048], resamples=100)
+    fit = quantify(sweep_table(), targets=[2048], resamples=100)
     sp, written = fit.variants["sp"], document["variants"]["sp"]
     assert written["optima"][1]["hp"] == sp.optima[1].hp.value
     assert written["laws"]["hp"]["exponent"] == sp.laws["hp"].exponent.value
@@ -83,7 +83,7 @@ def nulls(node, flags=()):
 
 @pytest.mark.parametrize("widths", [(64.0,), (64.0, 128.0), WIDTHS])
 def test_thin_data_gives_nulls_with_reasons_and_no_nan(widths):
-    document = to_json_dict(quantify(landscape(widths), targets=[4096], resamples=100))
+    document = to_json_dict(quantify(sweep_table(widths), targets=[4096], resamples=100))
     json.dumps(document, allow_nan=False)
     assert list(nulls(document["variants"])) == []
 
@@ -100,7 +100,7 @@ def test_nothing_known_is_written_as_null_with_a_flag():
         (HoldOut(128.0, none, none, None, none, None),),
         Verdict("undecided", "nothing is known", 0.01, (SuggestedRun(64.0, 0.1, 2),)),
     )
-    fit = TransferFit(landscape(), {"v": variant}, {"level": np.float64(0.95), "n": (1, math.inf)}, "0")
+    fit = TransferFit(sweep_table(), {"v": variant}, {"level": np.float64(0.95), "n": (1, math.inf)}, "0")
     written = to_json_dict(fit)["variants"]["v"]
     json.dumps(written, allow_nan=False)
     assert written["optima"][0]["flags"] == ["at_edge"]

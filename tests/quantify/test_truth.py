@@ -1,8 +1,8 @@
-"""Landscapes made from known laws give those laws back."""
+"""SweepTable made from known laws give those laws back."""
 
 import numpy as np
 import pytest
-from known_landscapes import WIDTHS, join, make
+from known_sweeps import WIDTHS, join, make
 
 from hptransfer.quantify import compare, quantify
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_landscapes import from_rows, make
+from known_sweeps import from_rows, make
 
 from hptransfer.quantify import quantify
 from hptransfer.quantify.result import SuggestedRun, VariantFit

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hptransfer.landscape import Columns, FloatArray, Landscape, Source
 from hptransfer.quantify.result import (
     Estimate,
     HoldOut,
@@ -21,6 +20,7 @@ from hptransfer.quantify.result import (
     VariantFit,
     Verdict,
 )
+from hptransfer.sweep.table import Columns, FloatArray, Source, SweepTable
 
 SCALES = (32.0, 48.0, 64.0, 96.0, 128.0)
 TARGET = 1024.0
@@ -153,11 +153,11 @@ def _rows(truth: Truth, name: str, seeds: int, rng: np.random.Generator) -> list
     return rows
 
 
-def _landscape(truths: dict[str, Truth], seeds: int) -> Landscape:
+def _sweep(truths: dict[str, Truth], seeds: int) -> SweepTable:
     rng = np.random.default_rng(0)
     rows = [row for name, truth in truths.items() for row in _rows(truth, name, seeds, rng)]
     variant, scale, hp, seed, loss = zip(*rows, strict=True)
-    return Landscape(
+    return SweepTable(
         variant=np.asarray(variant, dtype=np.str_),
         scale=np.asarray(scale),
         hp=np.asarray(hp),
@@ -168,11 +168,11 @@ def _landscape(truths: dict[str, Truth], seeds: int) -> Landscape:
     )
 
 
-def _variant(truth: Truth, name: str, landscape: Landscape, targets: tuple[float, ...]) -> VariantFit:
+def _variant(truth: Truth, name: str, sweep: SweepTable, targets: tuple[float, ...]) -> VariantFit:
     optima = []
     for n in SCALES:
-        here = (landscape.variant == name) & (landscape.scale == n)
-        optima.append(_optimum(truth, n, int(here.sum()), int(np.isnan(landscape.loss[here]).sum())))
+        here = (sweep.variant == name) & (sweep.scale == n)
+        optima.append(_optimum(truth, n, int(here.sum()), int(np.isnan(sweep.loss[here]).sum())))
     regret = tuple(
         Regret(a, b, Estimate(c := float(truth.basin(truth.x(a) - truth.x(b))), 0.8 * c, 1.2 * c))
         for i, b in enumerate(SCALES)
@@ -196,11 +196,11 @@ def simulate(
     names: tuple[str, ...] = ("sp", "sp+embd", "mup"), targets: tuple[float, ...] = (TARGET,), seeds: int = 2
 ) -> TransferFit:
     truths = {name: Truth(i, -1.0 - 0.1 * (2 - i % 4)) for i, name in enumerate(names)}
-    landscape = _landscape(truths, seeds)
-    variants = {name: _variant(truth, name, landscape, targets) for name, truth in truths.items()}
+    sweep = _sweep(truths, seeds)
+    variants = {name: _variant(truth, name, sweep, targets) for name, truth in truths.items()}
     settings = {"level": 0.95, "tolerance": 0.01, "seed": 0, "resamples": 1000, "coordinates": "sp"}
     provenance = {"commit": "126b212", "spec": "5d41402abc4b2a76", "hardware": "2 cores", "seeds": [0, 1]}
-    return TransferFit(landscape, variants, settings, "0.1.0", provenance)
+    return TransferFit(sweep, variants, settings, "0.1.0", provenance)
 
 
 def thin(fit: TransferFit) -> TransferFit:
@@ -226,12 +226,12 @@ def thin(fit: TransferFit) -> TransferFit:
 def lost_scale(fit: TransferFit) -> TransferFit:
     """Every run of the largest scale of the first variant diverged."""
     name, variant = next(iter(fit.variants.items()))
-    land = fit.landscape
-    loss = np.where((land.variant == name) & (land.scale == SCALES[-1]), np.nan, land.loss)
+    sweep = fit.sweep
+    loss = np.where((sweep.variant == name) & (sweep.scale == SCALES[-1]), np.nan, sweep.loss)
     gone, last = Estimate(flags=("all_diverged",)), variant.optima[-1]
     last = Optimum(last.scale, gone, gone, gone, gone, last.runs, last.runs, ("all_diverged",))
     variant = replace(variant, optima=(*variant.optima[:-1], last))
-    return replace(fit, landscape=replace(land, loss=loss), variants={**fit.variants, name: variant})
+    return replace(fit, sweep=replace(sweep, loss=loss), variants={**fit.variants, name: variant})
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real fits of landscapes nobody would wish for, through every way of showing them."""
+"""Real fits of sweeps nobody would wish for, through every way of showing them."""
 
 import io
 from collections.abc import Callable
@@ -6,19 +6,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hptransfer.landscape import Landscape
 from hptransfer.quantify.fit import quantify
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report import glossary, html, plots, words
-from hptransfer.report.tables import summary_text
+from hptransfer.report import glossary, matplotlib_backend, sentences
+from hptransfer.report import page as page_module
+from hptransfer.report.terminal import summary_text
+from hptransfer.sweep.table import SweepTable
 
 GRID = 2.0 ** np.arange(-10.0, -3.0)
 
 
-def _land(scales: tuple[float, ...], loss: Callable[[float, np.ndarray], np.ndarray]) -> Landscape:
+def _land(scales: tuple[float, ...], loss: Callable[[float, np.ndarray], np.ndarray]) -> SweepTable:
     rows = [("v", n, lr, "0", y) for n in scales for lr, y in zip(GRID, loss(n, np.log2(GRID)), strict=True)]
     variant, scale, hp, seed, losses = zip(*rows, strict=True)
-    return Landscape(
+    return SweepTable(
         np.array(variant), np.array(scale), np.array(hp), np.array(seed), np.array(losses, float)
     )
 
@@ -37,7 +38,7 @@ AWKWARD = {
     "optimum at the edge": _land(
         (32.0, 64.0, 128.0, 256.0), lambda n, x: 2 + n**-0.5 + 0.02 * (x + 10.5) ** 2
     ),
-    "one run": Landscape(
+    "one run": SweepTable(
         np.array(["v"]), np.array([64.0]), np.array([0.01]), np.array(["0"]), np.array([3.0])
     ),
     "flat and zero": _land((32.0, 64.0, 128.0), lambda n, x: np.zeros(len(x))),
@@ -58,7 +59,7 @@ def test_the_terminal_can_say_it(awkward: TransferFit) -> None:
 
 
 def test_every_flag_has_its_sentence(awkward: TransferFit) -> None:
-    raised = {glossary.flag_name(flag) for flag, _ in words.flags_of(awkward.variants["v"], "width")}
+    raised = {glossary.flag_name(flag) for flag, _ in sentences.flags_of(awkward.variants["v"], "width")}
     assert raised <= set(glossary.FLAGS) | glossary.REMARKS
 
 
@@ -67,12 +68,20 @@ def test_every_metric_has_its_definition(awkward: TransferFit) -> None:
 
 
 def test_the_page_can_say_it(awkward: TransferFit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "_plotly", lambda: "")
-    page = html.page(awkward)
+    monkeypatch.setattr(page_module, "_plotly", lambda: "")
+    page = page_module.page(awkward)
     assert awkward.variants["v"].verdict.value in page
     assert "NaN" not in page
 
 
-@pytest.mark.parametrize("plot", [plots.plot_basins, plots.plot_optimum, plots.plot_loss, plots.plot_metrics])
+@pytest.mark.parametrize(
+    "plot",
+    [
+        matplotlib_backend.plot_basins,
+        matplotlib_backend.plot_optimum,
+        matplotlib_backend.plot_loss,
+        matplotlib_backend.plot_metrics,
+    ],
+)
 def test_matplotlib_can_draw_it(awkward: TransferFit, plot: Callable) -> None:
     plot(awkward).savefig(io.BytesIO(), format="svg")

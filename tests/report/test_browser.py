@@ -11,7 +11,7 @@ from tests.dynamics.studies import simulated
 
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report.html import write_html
+from hptransfer.report.page import write_html
 
 pytestmark = pytest.mark.browser
 
@@ -54,7 +54,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
     pages = []
 
     def open_page(fit: TransferFit, width: int = 1280, study: StudyDynamics | None = None) -> Visit:
-        path = tmp_path / "report.html"
+        path = tmp_path / "report.page"
         write_html(fit, path, study=study)
         page = browser.new_page(viewport={"width": width, "height": 900})
         pages.append(page)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import Estimate, TransferFit
-from hptransfer.report import palette, plots, view
+from hptransfer.report import charts, matplotlib_backend, palette
 
 
 def _draw(figure: Figure) -> str:
@@ -26,7 +26,12 @@ def _draw(figure: Figure) -> str:
     return buffer.getvalue()
 
 
-ALL = (plots.plot_basins, plots.plot_optimum, plots.plot_loss, plots.plot_metrics)
+ALL = (
+    matplotlib_backend.plot_basins,
+    matplotlib_backend.plot_optimum,
+    matplotlib_backend.plot_loss,
+    matplotlib_backend.plot_metrics,
+)
 
 
 @pytest.mark.parametrize("plot", ALL)
@@ -49,27 +54,31 @@ def test_two_rows_of_panels_and_no_target(
 
 
 def test_panels_share_their_axes(fit: TransferFit) -> None:
-    for plot in (plots.plot_basins, plots.plot_optimum, plots.plot_loss):
+    for plot in (
+        matplotlib_backend.plot_basins,
+        matplotlib_backend.plot_optimum,
+        matplotlib_backend.plot_loss,
+    ):
         panels = plot(fit).axes
         assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels if axes.get_visible()}) == 1
 
 
 def test_basins_show_every_run_and_every_optimum(fit: TransferFit) -> None:
-    axes = plots.plot_basins(fit, ["mup"]).axes[0]
-    box = view.basin_limits([view.runs_of(fit, "mup")], [fit.variants["mup"]], 5)
-    mine = fit.landscape.variant == "mup"
-    loss = fit.landscape.loss[mine]
+    axes = matplotlib_backend.plot_basins(fit, ["mup"]).axes[0]
+    box = charts.basin_limits([charts.runs_of(fit, "mup")], [fit.variants["mup"]], 5)
+    mine = fit.sweep.variant == "mup"
+    loss = fit.sweep.loss[mine]
     dots = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o") - 5
     assert dots == int((loss <= box.strip).sum())
     crosses = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "x")
-    pairs = np.stack([fit.landscape.scale, fit.landscape.hp], axis=1)[mine & np.isnan(fit.landscape.loss)]
+    pairs = np.stack([fit.sweep.scale, fit.sweep.hp], axis=1)[mine & np.isnan(fit.sweep.loss)]
     assert crosses == len(np.unique(pairs, axis=0))
     heights = [y for line in axes.lines if line.get_marker() == "x" for y in line.get_ydata()]
     assert min(heights) > box.strip
 
 
 def test_the_law_reaches_the_target_and_names_the_value_to_use(fit: TransferFit) -> None:
-    axes = plots.plot_optimum(fit, ["sp"]).axes[0]
+    axes = matplotlib_backend.plot_optimum(fit, ["sp"]).axes[0]
     assert axes.get_xlim()[1] > 1024
     assert [text.get_text() for text in axes.texts] == ["0.00021"]
     labels = [label.get_text() for label in axes.get_xticklabels()]
@@ -81,25 +90,33 @@ def test_one_sided_optimum_is_drawn_as_an_arrow(fit: TransferFit) -> None:
     variant = fit.variants["sp"]
     last = replace(variant.optima[-1], hp=Estimate(0.002, None, 0.003, ("at_edge",)))
     changed = replace(fit, variants={"sp": replace(variant, optima=(*variant.optima[:-1], last))})
-    markers = [line.get_marker() for line in plots.plot_optimum(changed).axes[0].lines]
+    markers = [line.get_marker() for line in matplotlib_backend.plot_optimum(changed).axes[0].lines]
     assert markers.count("v") == 1
 
 
 def test_missing_law_says_why(thin_fit: TransferFit) -> None:
-    svg = _draw(plots.plot_optimum(thin_fit))
+    svg = _draw(matplotlib_backend.plot_optimum(thin_fit))
     assert "no law: too few scales" in svg
 
 
 def test_drawing_on_axes_of_the_caller(fit: TransferFit) -> None:
     axes = Figure().subplots()
-    for draw in (plots.draw_basins, plots.draw_loss, plots.draw_optimum):
+    for draw in (
+        matplotlib_backend.draw_basins,
+        matplotlib_backend.draw_loss,
+        matplotlib_backend.draw_optimum,
+    ):
         assert draw(axes, fit, "mup") is axes
-    assert plots.draw_metric(Figure().subplots(), fit, "kappa").get_title(loc="left").startswith("kappa")
+    assert (
+        matplotlib_backend.draw_metric(Figure().subplots(), fit, "kappa")
+        .get_title(loc="left")
+        .startswith("kappa")
+    )
 
 
 def test_unknown_variant_names_the_valid_ones(fit: TransferFit) -> None:
     with pytest.raises(QuantifyError, match=r"got 'nope'; valid: sp, sp\+embd, mup"):
-        plots.plot_basins(fit, ["nope"])
+        matplotlib_backend.plot_basins(fit, ["nope"])
 
 
 def test_names_with_dollars_are_not_read_as_mathematics(make_fit: Callable[..., TransferFit]) -> None:
@@ -108,9 +125,10 @@ def test_names_with_dollars_are_not_read_as_mathematics(make_fit: Callable[..., 
 
 
 def test_no_pyplot(fit: TransferFit) -> None:
-    code = "import sys, hptransfer.report.plots; assert not {'matplotlib', 'torch'} & set(sys.modules)"
+    code = "import sys, hptransfer.report.matplotlib_backend\n"
+    code += "assert not {'matplotlib', 'torch'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
-    source = Path(plots.__file__).read_text()
+    source = Path(matplotlib_backend.__file__).read_text()
     assert "pyplot" not in source
 
 
@@ -131,17 +149,17 @@ def test_scale_colours_darken_evenly_and_stand_out_from_paper() -> None:
 @pytest.mark.parametrize("room", [12.0, 38.0])
 def test_tick_labels_do_not_touch(room: float) -> None:
     scales = [32.0, 48.0, 64.0, 96.0, 128.0, 1024.0]
-    kept = view.ticks(scales, 4.8, 10.2, room)
+    kept = charts.ticks(scales, 4.8, 10.2, room)
     assert {32.0, 1024.0} <= set(kept)
     gaps = np.diff(np.log2(kept)) / (10.2 - 4.8) * room
     assert (gaps >= 3).all()
 
 
 def test_many_runs_of_a_cell_are_drawn_as_their_mean(fit: TransferFit) -> None:
-    land = fit.landscape
-    rows = np.repeat(np.flatnonzero((land.variant == "sp") & (land.scale == 32)), 60)
+    sweep = fit.sweep
+    rows = np.repeat(np.flatnonzero((sweep.variant == "sp") & (sweep.scale == 32)), 60)
     columns = ("variant", "scale", "hp", "seed", "loss")
-    many = replace(land, **{name: getattr(land, name)[rows] for name in columns})
-    (runs,) = view.runs_of(replace(fit, landscape=many), "sp")
+    many = replace(sweep, **{name: getattr(sweep, name)[rows] for name in columns})
+    (runs,) = charts.runs_of(replace(fit, sweep=many), "sp")
     assert len(runs.x) == 8
     assert runs.seed[0] == "mean of 120 runs"

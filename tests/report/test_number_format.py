@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hptransfer.quantify.result import Estimate
-from hptransfer.report import format as fmt
+from hptransfer.report import number_format as fmt
 
 finite = st.floats(-1e9, 1e9, allow_nan=False)
 

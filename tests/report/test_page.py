@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from hptransfer.errors import HPTransferError
-from hptransfer.landscape import Columns, Source
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report import figures, html, markup, words
-from hptransfer.report import format as fmt
+from hptransfer.report import html_elements, plotly_backend, sentences
+from hptransfer.report import number_format as fmt
+from hptransfer.report import page as page_module
+from hptransfer.sweep.table import Columns, Source
 
 EVIL = ("<script>alert(1)</script>", "a\" onload='x", "</script><img src=x>", "&amp;<b>")
 
@@ -52,7 +53,7 @@ class _Reader(HTMLParser):
 def _without_plotlyjs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A megabyte and a half of plotly.js are read where a browser runs them, and nowhere else."""
     if "browser" not in request.keywords:
-        monkeypatch.setattr(html, "_plotly", lambda: "/* plotly.js */")
+        monkeypatch.setattr(page_module, "_plotly", lambda: "/* plotly.js */")
 
 
 def _read(page: str) -> _Reader:
@@ -64,7 +65,7 @@ def _read(page: str) -> _Reader:
 
 
 def test_the_answer_comes_first(fit: TransferFit) -> None:
-    text = _read(html.page(fit)).text
+    text = _read(page_module.page(fit)).text
     assert text.startswith("Does lr carry over width? Does lr carry over width?")  # <title>, then <h1>
     order = [
         text.index(part)
@@ -85,7 +86,7 @@ def test_the_answer_comes_first(fit: TransferFit) -> None:
 
 
 def test_the_page_says_what_the_terminal_says(fit: TransferFit) -> None:
-    text = _read(html.page(fit)).text
+    text = _read(page_module.page(fit)).text
     for part in (
         "−1.20",
         "[−1.26, −1.14]",
@@ -102,8 +103,8 @@ def test_the_page_says_what_the_terminal_says(fit: TransferFit) -> None:
 
 
 def test_provenance_is_complete(fit: TransferFit) -> None:
-    text = _read(html.page(fit)).text
-    source = fit.landscape.source
+    text = _read(page_module.page(fit)).text
+    source = fit.sweep.source
     for part in (
         source.path,
         source.sha256,
@@ -118,7 +119,7 @@ def test_provenance_is_complete(fit: TransferFit) -> None:
 
 
 def test_every_column_head_is_explained(fit: TransferFit) -> None:
-    reader = _read(html.page(fit))
+    reader = _read(page_module.page(fit))
     ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
     links = [attrs for tag, attrs in reader.tags if tag == "a"]
     assert len(links) > 30
@@ -130,7 +131,7 @@ def test_every_column_head_is_explained(fit: TransferFit) -> None:
 
 
 def test_nothing_outside_the_page_is_named(fit: TransferFit) -> None:
-    page = html.page(fit)
+    page = page_module.page(fit)
     for tag, attrs in _read(page).tags:
         for name in ("src", "href", "data", "action"):
             value = attrs.get(name) or ""
@@ -143,8 +144,8 @@ def test_nothing_outside_the_page_is_named(fit: TransferFit) -> None:
 def test_names_of_the_user_are_text_everywhere(make_fit: Callable[..., TransferFit]) -> None:
     fit = make_fit(EVIL)
     columns = Columns(scale="<i>w", hp="lr</h2>", loss="<u>", variant='v"')
-    land = replace(fit.landscape, columns=columns, source=Source("<p>.csv", None), notes=("<hr>",))
-    page = html.page(replace(fit, landscape=land, provenance={"<k>": {"<n>": "<v>"}}), title="<h1>&")
+    sweep = replace(fit.sweep, columns=columns, source=Source("<p>.csv", None), notes=("<hr>",))
+    page = page_module.page(replace(fit, sweep=sweep, provenance={"<k>": {"<n>": "<v>"}}), title="<h1>&")
     reader = _read(page)
     for name in (*EVIL, "<i>w", "lr</h2>", "<p>.csv", "<hr>", "<k>.<n>", "<v>", "<h1>&"):
         assert " ".join(name.split()) in reader.text, name
@@ -154,16 +155,18 @@ def test_names_of_the_user_are_text_everywhere(make_fit: Callable[..., TransferF
 
 def test_plotly_gets_names_escaped_and_values_finite(make_fit: Callable[..., TransferFit]) -> None:
     fit = make_fit(EVIL)
-    fit = replace(fit, landscape=replace(fit.landscape, columns=Columns(scale="<i>w", hp="a&b", loss="<u>")))
+    fit = replace(fit, sweep=replace(fit.sweep, columns=Columns(scale="<i>w", hp="a&b", loss="<u>")))
     variants = list(fit.variants.values())
-    for draw in (figures.basins, figures.optimum_laws, figures.loss_laws):
+    for draw in (plotly_backend.basins, plotly_backend.optimum_laws, plotly_backend.loss_laws):
         text = json.dumps(draw(fit, variants), allow_nan=False)
         tags = set(re.findall(r"</?(\w+)", text))
         assert tags <= {"sup", "br", "b", "extra"}
         assert "alert" not in text
 
 
-@pytest.mark.parametrize("draw", [figures.basins, figures.optimum_laws, figures.loss_laws])
+@pytest.mark.parametrize(
+    "draw", [plotly_backend.basins, plotly_backend.optimum_laws, plotly_backend.loss_laws]
+)
 def test_panels_are_what_plotly_understands(
     draw: Callable[..., list[dict[str, Any]]], fit: TransferFit, lost_scale_fit: TransferFit
 ) -> None:
@@ -175,7 +178,7 @@ def test_panels_are_what_plotly_understands(
 
 
 def test_panels_share_their_axes_and_show_every_run(fit: TransferFit) -> None:
-    panels = figures.basins(fit, list(fit.variants.values()))
+    panels = plotly_backend.basins(fit, list(fit.variants.values()))
     assert (
         len({json.dumps([p["layout"]["xaxis"]["range"], p["layout"]["yaxis"]["range"]]) for p in panels}) == 1
     )
@@ -183,7 +186,7 @@ def test_panels_share_their_axes_and_show_every_run(fit: TransferFit) -> None:
         dots = [t for t in panel["data"] if t["mode"] == "markers"]
         finished = sum(len(t["x"]) for t in dots if "yaxis" not in t)
         lost = sum("diverged" in text for t in dots for text in t["text"])
-        mine = fit.landscape.select(name)
+        mine = fit.sweep.select(name)
         assert finished == int((~mine.diverged).sum())
         assert lost == len(
             {(n, lr) for n, lr in zip(mine.scale[mine.diverged], mine.hp[mine.diverged], strict=True)}
@@ -192,16 +195,16 @@ def test_panels_share_their_axes_and_show_every_run(fit: TransferFit) -> None:
 
 def test_the_law_figure_names_the_value_to_use(fit: TransferFit) -> None:
     for panel, variant in zip(
-        figures.optimum_laws(fit, list(fit.variants.values())), fit.variants.values(), strict=True
+        plotly_backend.optimum_laws(fit, list(fit.variants.values())), fit.variants.values(), strict=True
     ):
         texts = [a["text"] for a in panel["layout"]["annotations"]]
-        use = words.recommended(variant.predictions[0])
+        use = sentences.recommended(variant.predictions[0])
         assert texts[1:] == [fmt.decimal(use)]
         assert panel["layout"]["xaxis"]["range"][1] > 10  # beyond log2 1024
 
 
 def test_thin_data_says_why(thin_fit: TransferFit) -> None:
-    text = _read(html.page(thin_fit)).text
+    text = _read(page_module.page(thin_fit)).text
     assert "No law: too few scales with a usable optimum for a law (1 usable scale, a law needs 3)." in text
     assert "At width 1,024: no prediction" in text
     assert "Not done: it needs a law that stands without the largest scale." in text
@@ -212,7 +215,7 @@ def test_thin_data_says_why(thin_fit: TransferFit) -> None:
 def test_no_target_no_flag_no_law_is_still_a_page(make_fit: Callable[..., TransferFit]) -> None:
     fit = make_fit(("all",), targets=())
     bare = replace(fit.variants["all"], flags=(), laws={}, metrics={}, holdouts=(), regret=())
-    text = _read(html.page(replace(fit, variants={"all": bare}))).text
+    text = _read(page_module.page(replace(fit, variants={"all": bare}))).text
     assert "No target asked for." in text
     assert "other variants" not in text
 
@@ -220,8 +223,8 @@ def test_no_target_no_flag_no_law_is_still_a_page(make_fit: Callable[..., Transf
 def test_many_variants_are_cut_and_counted(make_fit: Callable[..., TransferFit]) -> None:
     fit = make_fit(("a",))
     variants = {f"v{i}": replace(fit.variants["a"], name=f"v{i}") for i in range(300)}
-    land = replace(fit.landscape, variant=[f"v{i % 300}" for i in range(len(fit.landscape))])
-    reader = _read(html.page(replace(fit, variants=variants, landscape=land)))
+    sweep = replace(fit.sweep, variant=[f"v{i % 300}" for i in range(len(fit.sweep))])
+    reader = _read(page_module.page(replace(fit, variants=variants, sweep=sweep)))
     assert sum("data-figure" in attrs for _, attrs in reader.tags) == 1 + 3 * 24
     assert "The first 24 of 300 variants are drawn" in reader.text
     assert "The first 200 of 300 variants are listed" in reader.text
@@ -229,8 +232,8 @@ def test_many_variants_are_cut_and_counted(make_fit: Callable[..., TransferFit])
 
 def test_the_page_carries_plotly_with_its_licence(fit: TransferFit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    text = html.page(fit)
-    script = html._plotly()
+    text = page_module.page(fit)
+    script = page_module._plotly()
     assert script in text
     assert "Plotly, Inc." in script[:200]
     assert "MIT license" in script[:200]
@@ -239,7 +242,7 @@ def test_the_page_carries_plotly_with_its_licence(fit: TransferFit, monkeypatch:
 
 def test_unwritable_file_is_one_line(fit: TransferFit, tmp_path: Path) -> None:
     with pytest.raises(HPTransferError, match="writable file, but") as caught:
-        html.write_html(fit, tmp_path)
+        page_module.write_html(fit, tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -254,7 +257,7 @@ def test_unwritable_file_is_one_line(fit: TransferFit, tmp_path: Path) -> None:
     ],
 )
 def test_symbols_are_typeset(text: str, set_as: str) -> None:
-    assert markup.typeset(text) == set_as
+    assert html_elements.typeset(text) == set_as
 
 
 @pytest.mark.parametrize(
@@ -267,4 +270,4 @@ def test_symbols_are_typeset(text: str, set_as: str) -> None:
     ],
 )
 def test_numbers_are_typeset_and_decimals_stay_copyable(text: str, set_as: str) -> None:
-    assert markup.number(text) == set_as
+    assert html_elements.number(text) == set_as

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from hptransfer.errors import QuantifyError
-from hptransfer.landscape import Landscape
 from hptransfer.quantify.fit import quantify
 from hptransfer.quantify.result import Estimate, TransferFit
-from hptransfer.report import content, glossary, words
-from hptransfer.report.tables import print_differences, print_summary, summary_text
+from hptransfer.report import glossary, sentences, table_data
+from hptransfer.report.terminal import print_differences, print_summary, summary_text
+from hptransfer.sweep.table import SweepTable
 
 
 def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
@@ -122,18 +122,18 @@ def test_undecided_names_the_runs_that_would_settle_it(make_fit: Callable[..., T
 
 def test_advice_gives_the_value_to_use(fit: TransferFit, thin_fit: TransferFit) -> None:
     prediction = fit.variants["mup"].predictions[0]
-    assert words.advice(fit, prediction) == (
+    assert sentences.advice(fit, prediction) == (
         "At width 1,024 use lr = 2^-10.93 = 0.00051; the optimum is expected at 0.00055 [0.00046, 0.00065]."
     )
     nothing = thin_fit.variants["mup"].predictions[0]
-    assert words.advice(thin_fit, nothing).startswith("At width 1,024: no prediction (too few scales")
+    assert sentences.advice(thin_fit, nothing).startswith("At width 1,024: no prediction (too few scales")
     open_ended = replace(prediction, hp=Estimate(0.001, 0.0008, None), hp_recommended=None)
-    assert words.advice(fit, open_ended).endswith("expected at lr = 0.00100 [0.00080, inf).")
+    assert sentences.advice(fit, open_ended).endswith("expected at lr = 0.00100 [0.00080, inf).")
 
 
 @pytest.fixture(scope="module")
 def paired() -> TransferFit:
-    """A fit of ours with its draws, of a landscape whose second variant is the better one."""
+    """A fit of ours with its draws, of a sweep table whose second variant is the better one."""
     rng = np.random.default_rng(1)
     rows = [
         (name, n, lr, "0", 3 + gap + n**-0.5 + 0.05 * (np.log2(lr) + 6.3 + drift * np.log2(n / 32)) ** 2)
@@ -143,13 +143,13 @@ def paired() -> TransferFit:
     ]
     variant, scale, hp, seed, loss = (np.array(column) for column in zip(*rows, strict=True))
     return quantify(
-        Landscape(variant, scale, hp, seed, loss + rng.normal(0, 0.003, len(loss))), resamples=200
+        SweepTable(variant, scale, hp, seed, loss + rng.normal(0, 0.003, len(loss))), resamples=200
     )
 
 
 def test_differences_are_taken_from_the_best_variant(paired: TransferFit, fit: TransferFit) -> None:
-    assert words.reference(paired) == "b"
-    table = content.differences(paired, paired.variants.values(), "b")
+    assert sentences.reference(paired) == "b"
+    table = table_data.differences(paired, paired.variants.values(), "b")
     assert [row[0] for row in table.rows] == ["a", "c"]
     drift = table.rows[0][1]
     assert isinstance(drift, Estimate)
@@ -157,14 +157,14 @@ def test_differences_are_taken_from_the_best_variant(paired: TransferFit, fit: T
     out = io.StringIO()
     print_differences(paired, console=Console(file=out, width=80))
     assert out.getvalue().startswith("Difference from b")
-    assert words.reference(fit) is None  # no draws, so nothing to pair
+    assert sentences.reference(fit) is None  # no draws, so nothing to pair
     with pytest.raises(QuantifyError, match="two variants or more"):
         print_differences(fit)
 
 
 def test_report_loads_neither_torch_nor_a_plotting_library() -> None:
     code = (
-        "import sys, hptransfer.report.tables\n"
+        "import sys, hptransfer.report.terminal\n"
         "heavy = {'torch', 'matplotlib', 'plotly', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
-from hptransfer.lm.layout import counted_parameters, parameter_count
-from hptransfer.lm.presets import ABLATIONS, BASE_WIDTHS, preset_model, preset_train
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.runs.decoder_tensors import counted_parameters, parameter_count
+from hptransfer.study.paper_presets import ABLATIONS, BASE_WIDTHS, preset_model, preset_train
 
 # Ids of stored runs: a default that changes, or a field whose data changes, would lose them.
 GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hptransfer.lm.budget import budget_steps
-from hptransfer.lm.config import ModelConfig, RunSpec, TrainConfig
-from hptransfer.lm.layout import counted_parameters, parameter_count
-from hptransfer.lm.schedule import phases, schedule_factor
+from hptransfer.runs.budget import budget_steps
+from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
+from hptransfer.runs.decoder_tensors import counted_parameters, parameter_count
+from hptransfer.runs.schedule import phases, schedule_factor
 
 
 def course(steps: int, **train: Any) -> list[float]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.runs.config import RunRecord, RunSpec
 
 NAME = "fake_trainer:train"
 OPTIMUM = -6.0  # log2 of the best LR in muP coordinates

@@ -9,7 +9,7 @@ from typing import Any
 import fake_trainer
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import RunRecord
+from hptransfer.runs.config import RunRecord
 
 
 def train(runs: Any, **more: Any) -> list[RunRecord]:

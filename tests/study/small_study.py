@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.study.spec import StudySpec, parse_study
 
 
 def study(**changes: Any) -> StudySpec:

@@ -5,11 +5,11 @@ import math
 import pytest
 from small_study import study
 
-from hptransfer.lm.config import RunRecord
-from hptransfer.lm.flops import run_flops
-from hptransfer.sweep.budget import bought
-from hptransfer.sweep.cost import Rate, calibrated, calibrates, given, lines, measured
-from hptransfer.sweep.planner import plan
+from hptransfer.design.forecast import bought
+from hptransfer.runs.config import RunRecord
+from hptransfer.runs.flops import run_flops
+from hptransfer.study.cost import Rate, calibrated, calibrates, given, lines, measured
+from hptransfer.study.planner import plan
 
 
 def test_lines_count_runs_flops_and_the_time_that_is_left() -> None:

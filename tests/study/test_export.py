@@ -9,9 +9,9 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import HPTransferError, StoreError
-from hptransfer.sweep.curves import log_curves
-from hptransfer.sweep.export import export, studies, together
-from hptransfer.sweep.run import StudyResult, run_study
+from hptransfer.study.export import export, studies, together
+from hptransfer.study.run import StudyResult, run_study
+from hptransfer.study.trackers import log_curves
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def test_tables_hold_every_run_and_every_digit(
 
 
 def test_studies_side_by_side_keep_their_names(undisturbed: StudyResult, other: StudyResult) -> None:
-    landscape = together([undisturbed.folder, other.folder])
-    assert f"{other.folder.name}: sp" in landscape.variants
-    assert len(landscape.variants) == 4
+    sweep = together([undisturbed.folder, other.folder])
+    assert f"{other.folder.name}: sp" in sweep.variants
+    assert len(sweep.variants) == 4
     with pytest.raises(StoreError, match="names of their own"):
         together([other.folder, other.folder])
 

@@ -17,12 +17,13 @@ import pytest
 from small_study import study, without_wall_times
 
 from hptransfer.errors import HPTransferError, StoreError
-from hptransfer.sweep import store as store_module
-from hptransfer.sweep.executors import Job, wire
-from hptransfer.sweep.executors.spool import leave, spool_of
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.run import StudyResult, load_result, run_study
-from hptransfer.sweep.store import FILE
+from hptransfer.study import store as store_module
+from hptransfer.study.planner import plan
+from hptransfer.study.run import StudyResult, load_result, run_study
+from hptransfer.study.store import FILE
+from hptransfer.workers import job_codec
+from hptransfer.workers.executor import Job
+from hptransfer.workers.spool import leave, spool_of
 
 
 def completes(folder: Path, undisturbed: StudyResult) -> StudyResult:
@@ -131,7 +132,7 @@ def test_a_worker_on_another_version(
     tmp_path: Path, undisturbed: StudyResult, faults: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(wire, "__version__", "99.0")  # of this driver; a worker imports the real one
+        patch.setattr(job_codec, "__version__", "99.0")  # of this driver; a worker imports the real one
         with pytest.raises(
             HPTransferError, match=r"driver's hptransfer 99\.0, but the one on .* runs"
         ) as caught:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from small_study import study, without_wall_times
 
-from hptransfer.sweep.run import StudyResult, load_result, run_study
+from hptransfer.study.run import StudyResult, load_result, run_study
 
 KILL_STUDY = Path(__file__).parents[2] / "benchmarks" / "kill_study.py"
 KILL_LOOP = Path(__file__).parents[2] / "benchmarks" / "kill_loop.py"
@@ -31,8 +31,8 @@ DRIVE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from hptransfer.errors import HPTransferError
-from hptransfer.sweep.run import StudyInterrupted, run_study
-from hptransfer.sweep.study import load_study
+from hptransfer.study.run import StudyInterrupted, run_study
+from hptransfer.study.spec import load_study
 try:
     run_study(load_study(sys.argv[1]), sys.argv[2], train="fake_trainer:train")
 except StudyInterrupted as stopped:

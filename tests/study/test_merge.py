@@ -8,15 +8,15 @@ import pytest
 from small_study import study, without_wall_times
 
 from hptransfer.errors import SpecError
-from hptransfer.sweep.merge import merge, united
-from hptransfer.sweep.run import load_result, run_study
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec
+from hptransfer.study.merge import merge, united
+from hptransfer.study.run import load_result, run_study
+from hptransfer.study.spec import StudySpec
+from hptransfer.study.store import Store
 
 
 def finished(folder: Path, spec: StudySpec) -> Path:
     """A study's folder with its grid in it, without training."""
-    from hptransfer.sweep.planner import plan
+    from hptransfer.study.planner import plan
 
     with Store(folder) as store:
         store.begin(spec.model_dump(mode="json"), {})

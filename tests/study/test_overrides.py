@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.errors import SpecError
-from hptransfer.sweep.changes import changed
-from hptransfer.sweep.study import load_study
+from hptransfer.study.overrides import changed
+from hptransfer.study.spec import load_study
 
 TEXT = """
 name: tiny

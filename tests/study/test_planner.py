@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import study
 
-from hptransfer.sweep.planner import Stack, plan, plan_width, unbracketed
+from hptransfer.study.planner import Stack, plan, plan_width, unbracketed
 
 levels = st.floats(1.0, 5.0) | st.just(math.inf)
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.presets import ABLATIONS, preset_model, preset_train
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.presets import PRESETS, SCALES, preset
+from hptransfer.study.paper_presets import ABLATIONS, preset_model, preset_train
+from hptransfer.study.planner import plan
+from hptransfer.study.presets import PRESETS, SCALES, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 from small_study import study
 
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import StepReport
-from hptransfer.sweep.planner import Stack, plan
-from hptransfer.sweep.progress import Cell, Progress
-from hptransfer.sweep.view import cell_text, clock, show, summary
+from hptransfer.runs.config import RunRecord
+from hptransfer.study.planner import Stack, plan
+from hptransfer.study.progress import Cell, Progress
+from hptransfer.study.progress_display import cell_text, clock, show, summary
+from hptransfer.workers.executor import StepReport
 
 
 class Clock:

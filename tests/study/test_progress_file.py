@@ -8,12 +8,12 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import StoreError
-from hptransfer.sweep import snapshot
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.progress import Progress
-from hptransfer.sweep.run import StudyResult
-from hptransfer.sweep.snapshot import FILE, Beacon, Watcher
-from hptransfer.sweep.view import summary
+from hptransfer.study import progress_file
+from hptransfer.study.planner import plan
+from hptransfer.study.progress import Progress
+from hptransfer.study.progress_display import summary
+from hptransfer.study.progress_file import FILE, Beacon, Watcher
+from hptransfer.study.run import StudyResult
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_driver_that_is_gone_or_silent_is_not_believed(
     beacon.tick()
     watcher = Watcher(folder)
     assert watcher.look().state == "running"
-    monkeypatch.setattr(snapshot, "STALE", -1.0)
+    monkeypatch.setattr(progress_file, "STALE", -1.0)
     assert watcher.look().state == "not running"
     monkeypatch.undo()
     content = json.loads((folder / FILE).read_text())

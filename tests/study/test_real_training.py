@@ -13,9 +13,9 @@ pytest.importorskip("tokenizers")
 
 from hptransfer.errors import StoreError
 from hptransfer.lm.train import stack_key
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.study import StudySpec
+from hptransfer.study.planner import plan
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import StudySpec
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from rich.console import Console
 from small_study import study, without_wall_times
 
 from hptransfer.errors import DataError, HPTransferError, MissingExtraError, StoreError
-from hptransfer.sweep import run as run_module
-from hptransfer.sweep import store as store_module
-from hptransfer.sweep.driver import MOST_WAIT, Driver
-from hptransfer.sweep.executors import Job, StepReport
-from hptransfer.sweep.executors.local import LocalExecutor
-from hptransfer.sweep.run import StudyInterrupted, StudyResult, load_result, run_study
-from hptransfer.sweep.store import Store
+from hptransfer.study import run as run_module
+from hptransfer.study import store as store_module
+from hptransfer.study.driver import MOST_WAIT, Driver
+from hptransfer.study.run import StudyInterrupted, StudyResult, load_result, run_study
+from hptransfer.study.store import Store
+from hptransfer.workers.executor import Job, StepReport
+from hptransfer.workers.local import LocalExecutor
 
 
 def same(result: StudyResult, undisturbed: StudyResult) -> bool:
@@ -25,7 +25,7 @@ def same(result: StudyResult, undisturbed: StudyResult) -> bool:
 
 
 def test_a_study_trains_extends_and_keeps_everything(undisturbed: StudyResult) -> None:
-    assert undisturbed.trained == len(undisturbed.rows) == len(undisturbed.landscape)
+    assert undisturbed.trained == len(undisturbed.rows) == len(undisturbed.sweep)
     assert undisturbed.failures == ()
     assert {row["round"] for row in undisturbed.rows} == {0, 1}
     assert {row["lr_mup"] for row in undisturbed.rows} == {2.0**k for k in range(-12, -4)}
@@ -46,7 +46,7 @@ def test_a_study_comes_back_from_its_folder(undisturbed: StudyResult) -> None:
     loaded = load_result(undisturbed.folder)
     assert loaded.spec == undisturbed.spec
     assert loaded.rows == undisturbed.rows
-    assert loaded.landscape.source == undisturbed.landscape.source
+    assert loaded.sweep.source == undisturbed.sweep.source
 
 
 def test_the_number_of_workers_and_the_cap_s_slack_change_no_number(
@@ -177,7 +177,7 @@ def test_another_executor_fits_in(undisturbed: StudyResult, tmp_path: Path) -> N
 def test_what_was_finished_when_ctrl_c_came_is_kept(tmp_path: Path) -> None:
     from concurrent.futures import Future
 
-    from hptransfer.lm.config import RunRecord
+    from hptransfer.runs.config import RunRecord
 
     class Interrupted:
         """Finishes the first job, and meets Ctrl-C with the second."""
@@ -233,7 +233,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> N
 
 
 def test_reports_of_a_finished_stack_are_ignored(tmp_path: Path) -> None:
-    from hptransfer.sweep.progress import Progress
+    from hptransfer.study.progress import Progress
 
     progress = Progress(study(), workers=1)
     progress.report(StepReport("unknown", 3, (1.0,)))

@@ -11,13 +11,13 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import StoreError
-from hptransfer.landscape import Source
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.inside import result_dynamics, study_dynamics
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.run import StudyResult
-from hptransfer.sweep.runs import COLUMNS, as_rows, landscape, lines, member, write_csv
-from hptransfer.sweep.store import Store
+from hptransfer.runs.config import RunRecord
+from hptransfer.study.planner import plan
+from hptransfer.study.probe_data import result_dynamics, study_dynamics
+from hptransfer.study.run import StudyResult
+from hptransfer.study.runs_table import COLUMNS, as_rows, lines, member, sweep_table, write_csv
+from hptransfer.study.store import Store
+from hptransfer.sweep.table import Source
 
 
 def test_the_table_has_every_column_and_wall_time_last(undisturbed: StudyResult) -> None:
@@ -43,25 +43,25 @@ def test_floats_come_back_to_the_last_bit(undisturbed: StudyResult) -> None:
                 assert (row["status"], row["loss"]) == ("diverged", "nan")
 
 
-def test_the_landscape_is_the_table(undisturbed: StudyResult) -> None:
+def test_the_sweep_is_the_table(undisturbed: StudyResult) -> None:
     frame = pd.read_csv(undisturbed.csv)
-    landscape = undisturbed.landscape
-    assert landscape.variants == ("sp", "mup")
-    assert list(landscape.hp) == frame.lr.tolist()
-    assert list(landscape.extra["lr_mup"]) == frame.lr_mup.tolist()
-    assert landscape.diverged.tolist() == frame.loss.isna().tolist()
-    assert landscape.source.path == str(undisturbed.csv)
-    assert landscape.source.sha256 == hashlib.sha256(undisturbed.csv.read_bytes()).hexdigest()
+    sweep = undisturbed.sweep
+    assert sweep.variants == ("sp", "mup")
+    assert list(sweep.hp) == frame.lr.tolist()
+    assert list(sweep.extra["lr_mup"]) == frame.lr_mup.tolist()
+    assert sweep.diverged.tolist() == frame.loss.isna().tolist()
+    assert sweep.source.path == str(undisturbed.csv)
+    assert sweep.source.sha256 == hashlib.sha256(undisturbed.csv.read_bytes()).hexdigest()
 
 
 def test_the_dynamics_of_a_result_are_those_of_its_folder(undisturbed: StudyResult) -> None:
     one, other = result_dynamics(undisturbed), study_dynamics(undisturbed.folder)
     assert one is not None
-    assert len(one.runs) == len(undisturbed.landscape)
+    assert len(one.runs) == len(undisturbed.sweep)
     assert repr(one) == repr(other)
 
 
-def test_failed_runs_are_in_the_table_and_not_in_the_landscape(tmp_path: Path) -> None:
+def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> None:
     spec = study()
     stack = plan(spec, {})[0]
     good = fake_trainer._record(stack.runs[0].spec, 0.5)
@@ -72,7 +72,7 @@ def test_failed_runs_are_in_the_table_and_not_in_the_landscape(tmp_path: Path) -
         store.add(stack.stack_id, results, [member(spec, 0, run) for run in stack.runs[:2]])
         found = lines(store, spec.families())
     assert [(row["status"], row["error"]) for row in as_rows(found)] == [("done", None), ("failed", "why")]
-    assert len(landscape(found, Source())) == 1
+    assert len(sweep_table(found, Source())) == 1
 
 
 def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(

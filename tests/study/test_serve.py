@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.sweep.run import StudyResult
-from hptransfer.sweep.serve import HOST, StudyServer, policy
+from hptransfer.study.run import StudyResult
+from hptransfer.study.serve import HOST, StudyServer, policy
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_in_a_browser_progress_and_report_are_shown_and_nothing_is_refused(serve
 
 
 def test_names_from_the_study_are_escaped(undisturbed: StudyResult, tmp_path: Path) -> None:
-    from hptransfer.sweep.store import Store
+    from hptransfer.study.store import Store
 
     shutil.copy(undisturbed.folder / "study.sqlite", tmp_path / "study.sqlite")
     with Store(tmp_path) as store:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_study import study
 
 from hptransfer.errors import SpecError
-from hptransfer.sweep.study import load_study, parse_study
+from hptransfer.study.spec import load_study, parse_study
 
 TEXT = """
 name: tiny

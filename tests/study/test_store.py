@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from small_study import study
 
 from hptransfer.errors import StoreError
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.store import FILE, Store
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.study.store import FILE, Store
 
 RUN = study().run("sp", 32, 0, 0)
 
@@ -130,7 +130,7 @@ def test_a_study_is_read_while_its_driver_works(tmp_path: Path) -> None:
 
 def test_two_drivers_are_refused_and_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from hptransfer.sweep.store import Store\n"
+        "import sys, time; from pathlib import Path; from hptransfer.study.store import Store\n"
         "with Store(Path(sys.argv[1])): print('open', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as driver:
@@ -152,7 +152,7 @@ def test_a_store_of_another_version_is_refused_with_both_versions(tmp_path: Path
         db.commit()
     with pytest.raises(StoreError) as caught:
         Store(tmp_path)
-    one_line(caught, "schema of 1 to 2", "has 99", "hptransfer 7.1")
+    one_line(caught, "must have store schema 2", "has 99", "hptransfer 7.1")
     Path(tmp_path / FILE).unlink()
     Store(tmp_path).close()  # a refusal gives the lock back
 

@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from hptransfer.errors import LandscapeError
-from hptransfer.readers import read
+from hptransfer.errors import SweepError
+from hptransfer.sweep import read
 
 HEADER = "variant,width,lr,seed,loss\n"
 ROWS = "sp,64,0.01,0,3.5\nsp,128,0.01,0,3.25\nmup,64,0.02,1,nan\n"
@@ -21,20 +21,20 @@ def write(tmp_path):
     return write
 
 
-def same(landscape):
-    assert landscape.variant.tolist() == ["sp", "sp", "mup"]
-    assert landscape.scale.tolist() == [64.0, 128.0, 64.0]
-    assert landscape.hp.tolist() == [0.01, 0.01, 0.02]
-    assert landscape.seed.tolist() == ["0", "0", "1"]
-    np.testing.assert_array_equal(landscape.loss, [3.5, 3.25, np.nan])
+def same(sweep):
+    assert sweep.variant.tolist() == ["sp", "sp", "mup"]
+    assert sweep.scale.tolist() == [64.0, 128.0, 64.0]
+    assert sweep.hp.tolist() == [0.01, 0.01, 0.02]
+    assert sweep.seed.tolist() == ["0", "0", "1"]
+    np.testing.assert_array_equal(sweep.loss, [3.5, 3.25, np.nan])
 
 
 def test_csv_and_its_source(write):
     path = write(HEADER + ROWS)
-    landscape = read(path)
-    same(landscape)
-    assert landscape.source.path == str(path)
-    assert landscape.source.sha256 == hashlib.sha256((HEADER + ROWS).encode()).hexdigest()
+    sweep = read(path)
+    same(sweep)
+    assert sweep.source.path == str(path)
+    assert sweep.source.sha256 == hashlib.sha256((HEADER + ROWS).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -82,20 +82,20 @@ def test_parquet(tmp_path):
         pq.write_table(pa.Table.from_pylist(RECORDS), tmp_path / name)
         same(read(tmp_path / name))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(LandscapeError, match=r"bad\.parquet is not a Parquet file"):
+    with pytest.raises(SweepError, match=r"bad\.parquet is not a Parquet file"):
         read(tmp_path / "bad.parquet")
 
 
 def test_several_files_stack_and_remember_where_rows_are(write):
     first = write(HEADER + ROWS, "first.csv")
     second = write("lr,loss,width,tokens\n0.5,2,256,7\n", "second.csv")
-    landscape = read([first, second], variant="file")
-    assert landscape.variants == ("first", "second")
-    assert landscape.source.path == f"{first}, {second}"
-    np.testing.assert_array_equal(landscape.extra["tokens"], [np.nan, np.nan, np.nan, 7])
+    sweep = read([first, second], variant="file")
+    assert sweep.variants == ("first", "second")
+    assert sweep.source.path == f"{first}, {second}"
+    np.testing.assert_array_equal(sweep.extra["tokens"], [np.nan, np.nan, np.nan, 7])
     write("lr,loss,width\n0.5,2,256\n-1,2,256\n", "second.csv")
     with pytest.raises(
-        LandscapeError, match=r"lr must be a positive number, but row 3 of .*second\.csv has lr=-1"
+        SweepError, match=r"lr must be a positive number, but row 3 of .*second\.csv has lr=-1"
     ):
         read([first, second])
 
@@ -134,7 +134,7 @@ def test_wandb_tables(write):
     ],
 )
 def test_bad_csv(write, content, message):
-    with pytest.raises(LandscapeError, match=message) as caught:
+    with pytest.raises(SweepError, match=message) as caught:
         read(write(content))
     assert "\n" not in str(caught.value)
 
@@ -155,14 +155,14 @@ def test_bad_csv(write, content, message):
     ],
 )
 def test_bad_json(write, name, content, message):
-    with pytest.raises(LandscapeError, match=message):
+    with pytest.raises(SweepError, match=message):
         read(write(content, name))
 
 
 def test_what_cannot_be_opened(tmp_path):
-    with pytest.raises(LandscapeError, match=r"cannot read .*none\.csv: No such file"):
+    with pytest.raises(SweepError, match=r"cannot read .*none\.csv: No such file"):
         read(tmp_path / "none.csv")
-    with pytest.raises(LandscapeError, match=r"cannot read .*: Is a directory"):
+    with pytest.raises(SweepError, match=r"cannot read .*: Is a directory"):
         read(str(tmp_path))
-    with pytest.raises(LandscapeError, match="cannot read"):
+    with pytest.raises(SweepError, match="cannot read"):
         read("nul\0byte.csv")

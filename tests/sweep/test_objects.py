@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hptransfer.errors import LandscapeError
-from hptransfer.readers import read
+from hptransfer.errors import SweepError
+from hptransfer.sweep import read
 
 COLUMNS = {
     "width": [64, 64, 128],
@@ -16,13 +16,13 @@ COLUMNS = {
 }
 
 
-def same(landscape):
-    assert landscape.scale.tolist() == [64.0, 64.0, 128.0]
-    assert landscape.hp.tolist() == [0.1, 0.2, 0.1]
-    np.testing.assert_array_equal(landscape.loss, [3.0, np.nan, 2.0])
-    assert landscape.seed.tolist() == ["1", "2", "3"]
-    assert landscape.variant.tolist() == ["sp", "sp", "mup"]
-    assert landscape.source.path is None
+def same(sweep):
+    assert sweep.scale.tolist() == [64.0, 64.0, 128.0]
+    assert sweep.hp.tolist() == [0.1, 0.2, 0.1]
+    np.testing.assert_array_equal(sweep.loss, [3.0, np.nan, 2.0])
+    assert sweep.seed.tolist() == ["1", "2", "3"]
+    assert sweep.variant.tolist() == ["sp", "sp", "mup"]
+    assert sweep.source.path is None
 
 
 def test_dataframes():
@@ -46,7 +46,7 @@ def test_a_frame_with_nested_configs():
 
 @pytest.mark.parametrize("thing", [3, None, object(), "", [], [3], b"bytes"])
 def test_what_is_no_table(thing):
-    with pytest.raises(LandscapeError):
+    with pytest.raises(SweepError):
         read(thing)
 
 
@@ -66,7 +66,7 @@ def study(trials, directions=("MINIMIZE",)):
 
 
 def test_an_optuna_study():
-    landscape = read(
+    sweep = read(
         study(
             [
                 trial(0, "COMPLETE", 3.0, width=64),
@@ -77,18 +77,18 @@ def test_an_optuna_study():
             ]
         )
     )
-    np.testing.assert_array_equal(landscape.loss, [3.0, np.nan, 2.5])
-    assert landscape.hp.tolist() == pytest.approx([0.1, 0.2, 0.5])
-    assert landscape.scale.tolist() == [64.0, 64.0, 128.0]
-    assert landscape.variants == ("all",)
+    np.testing.assert_array_equal(sweep.loss, [3.0, np.nan, 2.5])
+    assert sweep.hp.tolist() == pytest.approx([0.1, 0.2, 0.5])
+    assert sweep.scale.tolist() == [64.0, 64.0, 128.0]
+    assert sweep.variants == ("all",)
 
 
 def test_optuna_studies_that_do_not_fit():
-    with pytest.raises(LandscapeError, match="must minimise one loss"):
+    with pytest.raises(SweepError, match="must minimise one loss"):
         read(study([trial(0, "COMPLETE", 3.0, width=64)], ["MAXIMIZE"]))
-    with pytest.raises(LandscapeError, match="must minimise one loss"):
+    with pytest.raises(SweepError, match="must minimise one loss"):
         read(study([trial(0, "COMPLETE", 3.0, width=64)], ["MINIMIZE", "MINIMIZE"]))
-    with pytest.raises(LandscapeError, match="has no rows"):
+    with pytest.raises(SweepError, match="has no rows"):
         read(study([trial(0, "RUNNING", None, width=64)]))
-    with pytest.raises(LandscapeError, match=r"row 7 of study lr-sweep has width=abc"):
+    with pytest.raises(SweepError, match=r"row 7 of study lr-sweep has width=abc"):
         read(study([trial(0, "COMPLETE", 3.0, width=64), trial(7, "COMPLETE", 3.0, width="abc")]))

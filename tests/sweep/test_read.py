@@ -6,61 +6,61 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hptransfer.errors import LandscapeError
-from hptransfer.readers import read
+from hptransfer.errors import SweepError
+from hptransfer.sweep import read
 
 COLUMNS = {"width": [64, 64, 128], "lr": [0.1, 0.2, 0.1], "loss": [3.0, 2.5, 2.0]}
 
 
 def test_variant_and_seed_may_be_absent():
-    landscape = read(COLUMNS)
-    assert landscape.variants == ("all",)
-    assert landscape.seed.tolist() == ["", "", ""]
-    with pytest.raises(LandscapeError, match="no column 'rule'"):
+    sweep = read(COLUMNS)
+    assert sweep.variants == ("all",)
+    assert sweep.seed.tolist() == ["", "", ""]
+    with pytest.raises(SweepError, match="no column 'rule'"):
         read(COLUMNS, variant="rule")
-    with pytest.raises(LandscapeError, match="no column 'rng'"):
+    with pytest.raises(SweepError, match="no column 'rng'"):
         read(COLUMNS, seed="rng")
 
 
 def test_blank_seeds_and_variants():
-    landscape = read(COLUMNS | {"seed": ["", None, "mean_of_3"], "variant": [None, "sp", ""]})
-    assert landscape.seed.tolist() == ["", "", "mean_of_3"]
-    assert landscape.variants == ("(blank)", "sp")
+    sweep = read(COLUMNS | {"seed": ["", None, "mean_of_3"], "variant": [None, "sp", ""]})
+    assert sweep.seed.tolist() == ["", "", "mean_of_3"]
+    assert sweep.variants == ("(blank)", "sp")
 
 
 def test_several_variant_columns_join():
-    landscape = read(COLUMNS | {"rule": ["sp", "sp", "mup"], "wd": [0.1, 0.0, 0.1]}, variant="rule, wd")
-    assert landscape.variants == ("sp wd=0.1", "sp wd=0", "mup wd=0.1")
-    assert landscape.columns.variant == "rule, wd"
+    sweep = read(COLUMNS | {"rule": ["sp", "sp", "mup"], "wd": [0.1, 0.0, 0.1]}, variant="rule, wd")
+    assert sweep.variants == ("sp wd=0.1", "sp wd=0", "mup wd=0.1")
+    assert sweep.columns.variant == "rule, wd"
 
 
 def test_names_match_without_regard_to_case_where_there_is_no_doubt():
-    landscape = read({"Width": [8], "LR": [0.1], "Loss": [1.0], "Variant": ["sp"]})
-    assert landscape.variants == ("sp",)
-    with pytest.raises(LandscapeError, match=r"'lr' \(hp\) could be 'LR' or 'Lr'"):
+    sweep = read({"Width": [8], "LR": [0.1], "Loss": [1.0], "Variant": ["sp"]})
+    assert sweep.variants == ("sp",)
+    with pytest.raises(SweepError, match=r"'lr' \(hp\) could be 'LR' or 'Lr'"):
         read({"width": [8], "LR": [0.1], "Lr": [0.1], "loss": [1.0]})
 
 
 def test_any_positive_columns_are_scale_and_hp():
-    landscape = read({"tokens": [1e9], "batch": [32], "val": [3]}, scale="tokens", hp="batch", loss="val")
-    assert (landscape.scale[0], landscape.hp[0], landscape.loss[0]) == (1e9, 32.0, 3.0)
-    assert landscape.columns.scale == "tokens"
+    sweep = read({"tokens": [1e9], "batch": [32], "val": [3]}, scale="tokens", hp="batch", loss="val")
+    assert (sweep.scale[0], sweep.hp[0], sweep.loss[0]) == (1e9, 32.0, 3.0)
+    assert sweep.columns.scale == "tokens"
 
 
 def test_extra_holds_the_other_numeric_columns():
-    landscape = read(
+    sweep = read(
         COLUMNS | {"flops": [1, "", "2e3"], "note": ["a", "1", ""], "void": [None] * 3, "ok": [True] * 3}
     )
-    assert list(landscape.extra) == ["flops"]
-    np.testing.assert_array_equal(landscape.extra["flops"], [1, np.nan, 2000])
+    assert list(sweep.extra) == ["flops"]
+    np.testing.assert_array_equal(sweep.extra["flops"], [1, np.nan, 2000])
 
 
 @pytest.mark.parametrize(
     "text", ["nan", "NaN", "inf", "-inf", "Infinity", "diverged", " Diverged ", "", "None"]
 )
 def test_texts_of_a_diverged_run(text):
-    landscape = read(COLUMNS | {"loss": ["3.0", text, 2.0]})
-    np.testing.assert_array_equal(landscape.loss, [3.0, np.nan, 2.0])
+    sweep = read(COLUMNS | {"loss": ["3.0", text, 2.0]})
+    np.testing.assert_array_equal(sweep.loss, [3.0, np.nan, 2.0])
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,21 @@ def test_texts_of_a_diverged_run(text):
     ],
 )
 def test_bad_cells_are_named(changes, message):
-    with pytest.raises(LandscapeError, match=message) as caught:
+    with pytest.raises(SweepError, match=message) as caught:
         read(COLUMNS | changes)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
 
 
 def test_missing_columns_name_the_closest():
-    with pytest.raises(
-        LandscapeError, match=r"no column 'loss' \(loss\) in the mapping; did you mean 'los'\?"
-    ):
+    with pytest.raises(SweepError, match=r"no column 'loss' \(loss\) in the mapping; did you mean 'los'\?"):
         read({"width": [1], "lr": [1], "los": [1]})
-    with pytest.raises(LandscapeError, match=r"columns: width, lr, c0, .* and 8 more"):
+    with pytest.raises(SweepError, match=r"columns: width, lr, c0, .* and 8 more"):
         read({"width": [1], "lr": [1]} | {f"c{i}": [1] for i in range(18)})
 
 
 def test_one_column_cannot_play_two_parts():
-    with pytest.raises(LandscapeError, match="scale and hp must be different columns, but both are 'lr'"):
+    with pytest.raises(SweepError, match="scale and hp must be different columns, but both are 'lr'"):
         read(COLUMNS, scale="lr")
 
 
@@ -122,11 +120,11 @@ def test_profile_keeps_the_best_level_of_each_cell():
         "wd": [0, 0.1, 0.2, 0, 0.1, 0],
         "loss": [3.0, 2.0, 2.5, nan, 4.0, nan],
     }
-    landscape = read(columns, profile="wd")
-    assert landscape.hp.tolist() == [0.1, 0.2, 0.4]
-    np.testing.assert_array_equal(landscape.loss, [2.0, 4.0, nan])
-    assert landscape.extra["wd"].tolist() == [0.1, 0.1, 0.0]
-    assert "wd is profiled out: each run is the best of 1 to 3 levels" in landscape.notes[0]
+    sweep = read(columns, profile="wd")
+    assert sweep.hp.tolist() == [0.1, 0.2, 0.4]
+    np.testing.assert_array_equal(sweep.loss, [2.0, 4.0, nan])
+    assert sweep.extra["wd"].tolist() == [0.1, 0.1, 0.0]
+    assert "wd is profiled out: each run is the best of 1 to 3 levels" in sweep.notes[0]
 
 
 def test_profile_lets_seeds_compete_only_with_themselves():
@@ -142,7 +140,7 @@ def test_reading_a_table_imports_neither_pandas_nor_narwhals(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text("width,lr,loss\n64,0.1,2\n")
     code = (
-        "import sys; from hptransfer.readers import read; read(sys.argv[1]);"
+        "import sys; from hptransfer.sweep import read; read(sys.argv[1]);"
         "print([m for m in ('pandas', 'narwhals', 'torch', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
@@ -177,6 +175,6 @@ CELLS = st.one_of(
 def test_any_objects_are_read_or_refused_in_one_line(records, settings):
     try:
         said = repr(read(records, **settings))
-    except LandscapeError as error:
+    except SweepError as error:
         said = str(error).replace("\n", "a second line")
     assert "a second line" not in said

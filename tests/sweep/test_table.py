@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hptransfer.errors import LandscapeError
-from hptransfer.landscape import Columns, Landscape, Source
+from hptransfer.errors import SweepError
+from hptransfer.sweep.table import Columns, Source, SweepTable
 
 
 def make(**changes):
@@ -14,16 +14,16 @@ def make(**changes):
         "loss": [3.0, np.inf, 2.5],
         "extra": {"tokens": [1, 2, 3]},
     }
-    return Landscape(**(columns | changes))
+    return SweepTable(**(columns | changes))
 
 
 def test_columns_become_arrays_and_infinite_losses_diverge():
-    landscape = make()
-    assert landscape.scale.dtype == np.float64
-    assert landscape.extra["tokens"].tolist() == [1.0, 2.0, 3.0]
-    assert np.isnan(landscape.loss[1])
-    assert landscape.diverged.tolist() == [False, True, False]
-    assert len(landscape) == 3
+    sweep = make()
+    assert sweep.scale.dtype == np.float64
+    assert sweep.extra["tokens"].tolist() == [1.0, 2.0, 3.0]
+    assert np.isnan(sweep.loss[1])
+    assert sweep.diverged.tolist() == [False, True, False]
+    assert len(sweep) == 3
 
 
 def test_a_loss_beyond_single_precision_diverged():
@@ -41,7 +41,7 @@ def test_select_keeps_rows_extras_and_names():
     assert part.scale.tolist() == [128.0, 64.0]
     assert part.extra["tokens"].tolist() == [1.0, 2.0]
     assert part.columns.hp == "eta"
-    with pytest.raises(LandscapeError, match="no variant 'c'; the landscape has b, a"):
+    with pytest.raises(SweepError, match="no variant 'c'; the sweep table has b, a"):
         make().select("c")
 
 
@@ -54,7 +54,7 @@ def test_to_frame_uses_the_users_names():
 def test_repr_says_what_there_is():
     text = repr(make(source=Source("runs.csv"), notes=("mind the gap",)))
     assert text.splitlines() == [
-        "Landscape: 3 runs, 1 diverged, from runs.csv",
+        "SweepTable: 3 runs, 1 diverged, from runs.csv",
         "  variant: b, a",
         "  width: 64, 128",
         "  lr: 0.1, 0.2",
@@ -77,11 +77,11 @@ def test_repr_says_what_there_is():
         ({"loss": 3.0}, "at least one run"),
     ],
 )
-def test_what_cannot_be_a_landscape(changes, message):
-    with pytest.raises(LandscapeError, match=message):
+def test_what_cannot_be_a_sweep(changes, message):
+    with pytest.raises(SweepError, match=message):
         make(**changes)
 
 
-def test_empty_landscape():
-    with pytest.raises(LandscapeError, match="at least one run"):
-        Landscape(variant=[], scale=[], hp=[], seed=[], loss=[])
+def test_empty_sweep():
+    with pytest.raises(SweepError, match="at least one run"):
+        SweepTable(variant=[], scale=[], hp=[], seed=[], loss=[])

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hptransfer.errors import LandscapeError
-from hptransfer.readers.table import make_table
-from hptransfer.readers.where import where
+from hptransfer.errors import SweepError
+from hptransfer.sweep.raw_table import make_table
+from hptransfer.sweep.where import where
 
 TABLE = make_table(
     {
@@ -63,7 +63,7 @@ def test_expressions(expression, rows):
     ],
 )
 def test_bad_expressions(expression, message):
-    with pytest.raises(LandscapeError, match=message) as caught:
+    with pytest.raises(SweepError, match=message) as caught:
         where(TABLE, expression)
     assert "\n" not in str(caught.value)
 
@@ -96,5 +96,5 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=12).map(" ".join) | st.text(max_size=30))
 def test_any_text_filters_or_says_why_not(expression):
-    with contextlib.suppress(LandscapeError):
+    with contextlib.suppress(SweepError):
         assert 1 <= len(where(TABLE, expression)) <= 5

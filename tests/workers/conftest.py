@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # helpers of the tests beside
-
-START_SLURM = Path(__file__).parents[4] / "shared" / "slurm" / "start-slurm.sh"
+START_SLURM = Path(__file__).parents[3] / "shared" / "slurm" / "start-slurm.sh"
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +19,7 @@ def ray_cluster() -> Iterator[str]:
     """Address of a Ray cluster of two cores on this machine."""
     ray = pytest.importorskip("ray")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # a busy machine is slow to start it
-    here = str(Path(__file__).parents[1])
+    here = str(Path(__file__).parents[1] / "study")  # of the fake trainer
     context = ray.init(
         num_cpus=2,
         include_dashboard=False,

@@ -16,9 +16,11 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import HPTransferError, StoreError
-from hptransfer.lm.config import RunSpec
-from hptransfer.sweep.executors import Job, JobFailedError, StepReport, WorkerDiedError
-from hptransfer.sweep.executors.local import LocalExecutor
+from hptransfer.runs.config import RunSpec
+from hptransfer.workers.executor import Job, JobFailedError, StepReport, WorkerDiedError
+from hptransfer.workers.local import LocalExecutor
+
+HERE = Path(__file__).parent
 
 
 def job(width: int = 32, members: int = 2, **fields: object) -> Job:
@@ -168,7 +170,7 @@ def test_workers_end_when_the_driver_is_killed_amid_their_work(tmp_path: Path) -
         "executor = LocalExecutor(2, Path(sys.argv[1]), lambda report: print(*executor.pids, flush=True))\n"
         "[executor.submit(job()) for _ in range(2)]; time.sleep(600)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", code, str(tmp_path), str(HERE), str(HERE.parent / "study")]
     environment = {**os.environ, "FAKE_STEP_S": "0.7"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as driver:
         assert driver.stdout is not None

@@ -16,10 +16,11 @@ from small_study import study, without_wall_times
 from test_local import job, until
 
 from hptransfer.errors import ExecutorError, HPTransferError
-from hptransfer.sweep.executors import JobFailedError, StepReport, WorkerDiedError, wire
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.executors.ray import RayExecutor
-from hptransfer.sweep.run import StudyResult, run_study
+from hptransfer.study.run import StudyResult, run_study
+from hptransfer.workers import job_codec
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.executor import JobFailedError, StepReport, WorkerDiedError
+from hptransfer.workers.ray import RayExecutor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own
@@ -100,7 +101,7 @@ def test_a_worker_on_another_version_is_refused_before_it_trains(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = make()
-    monkeypatch.setattr(wire, "__version__", "99.0")  # of this driver; Ray's workers import the real one
+    monkeypatch.setattr(job_codec, "__version__", "99.0")  # of this driver; Ray's workers import the real one
     with pytest.raises(HPTransferError, match=r"driver's hptransfer 99\.0, but the one on .* runs "):
         executor.submit(job(train="slow_trainer:forever")).result(60)
 

@@ -20,12 +20,12 @@ from small_study import study, without_wall_times
 from test_local import job, until
 
 from hptransfer.errors import ExecutorError, HPTransferError, SpecError
-from hptransfer.sweep.executors import wire
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.executors.slurm import SlurmExecutor
-from hptransfer.sweep.executors.slurm_queue import Queue
-from hptransfer.sweep.run import StudyResult, run_study
-from hptransfer.sweep.study import StudySpec
+from hptransfer.study.run import StudyResult, run_study
+from hptransfer.study.spec import StudySpec
+from hptransfer.workers import job_codec
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.slurm import SlurmExecutor
+from hptransfer.workers.slurm_queue import Queue
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
@@ -35,7 +35,7 @@ import sys
 import threading
 from small_study import study
 from test_slurm import engine
-from hptransfer.sweep.run import run_study
+from hptransfer.study.run import run_study
 run_study(study(executor=engine(), widths=[32]), sys.argv[1], train="fake_trainer:train")
 """
 
@@ -88,7 +88,7 @@ def test_a_driver_that_dies_finds_its_jobs_again_finished_or_running(
     undisturbed: StudyResult, tmp_path: Path, faults: Path
 ) -> None:
     out = tmp_path / "out"
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "study")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([*paths, *sys.path]),
@@ -165,7 +165,7 @@ def test_faults_and_mistakes_come_back_and_a_worker_on_another_version_is_refuse
         small(widths=[32], variants=["sp"], lr=GRID), tmp_path / "out", train=fake_trainer.NAME
     )
     assert result.failures == ()
-    monkeypatch.setattr(wire, "__version__", "99.0")  # of this driver; the task imports the real one
+    monkeypatch.setattr(job_codec, "__version__", "99.0")  # of this driver; the task imports the real one
     with pytest.raises(HPTransferError, match=r"driver's hptransfer 99\.0, but the one on "):
         run_study(small(widths=[64], variants=["sp"], lr=GRID), tmp_path / "out", train=fake_trainer.NAME)
     monkeypatch.undo()

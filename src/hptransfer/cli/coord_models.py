@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from hptransfer.errors import RuleError
-from hptransfer.lm.config import ModelConfig, RunSpec
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
-from hptransfer.parametrization.architectures import MODELS
-from hptransfer.parametrization.architectures import build as build_family
+from hptransfer.parametrization.hf_models import MODELS
+from hptransfer.parametrization.hf_models import build as build_family
+from hptransfer.runs.config import ModelConfig, RunSpec
 
 VOCAB = 257  # tokens are bytes; 257 is the smallest vocabulary of the decoder
 
@@ -63,7 +63,7 @@ class Subject:
     Attributes:
         build: of a width.
         batches: one batch, as the model takes it.
-        scaling: arguments of `hpt.scale` that the model needs.
+        scaling: arguments of `hpt.parametrize` that the model needs.
     """
 
     build: Callable[[int], nn.Module]

@@ -6,9 +6,9 @@ import typer
 
 from hptransfer.cli import options as opt
 from hptransfer.cli.outputs import check_outputs
-from hptransfer.errors import LandscapeError
+from hptransfer.errors import SweepError
 from hptransfer.quantify import quantify
-from hptransfer.readers import read
+from hptransfer.sweep import read
 
 
 def fit(
@@ -41,15 +41,15 @@ def fit(
 
     Example: hptransfer fit runs.csv --scale width --hp lr --loss val_loss --target 4096 --html report.html
     """
-    from hptransfer.report.tables import print_summary  # rich is not needed for --help
+    from hptransfer.report.terminal import print_summary  # rich is not needed for --help
 
     check_outputs([json, html], files)
     columns = {"scale": scale, "hp": hp, "loss": loss, "variant": by, "seed": seed}
-    landscape = read(files, **columns, where=where, profile=profile)
-    if landscape.diverged.all():
-        raise LandscapeError(f"at least one run must have finished, but all {len(landscape.loss)} diverged")
+    sweep = read(files, **columns, where=where, profile=profile)
+    if sweep.diverged.all():
+        raise SweepError(f"at least one run must have finished, but all {len(sweep.loss)} diverged")
     result = quantify(
-        landscape,
+        sweep,
         targets=target or (),
         level=level,
         tolerance=tolerance,
@@ -60,15 +60,15 @@ def fit(
         filter=filter,
         coordinates=coordinates,
     )
-    for note in landscape.notes:
+    for note in sweep.notes:
         typer.echo(f"note: {note}", err=True)
     print_summary(result, limit=limit)
     for path, write in ((json, result.to_json), (html, result.to_html)):
         if path is not None:
             write(path)
             typer.echo(f"wrote {path}")
-    if len(landscape.scales) == 1:
-        raise LandscapeError(
+    if len(sweep.scales) == 1:
+        raise SweepError(
             f"to say what transfers takes two {scale}s or more, but the table holds one, "
-            f"{landscape.scale[0]:g}; what can be said of it stands above"
+            f"{sweep.scale[0]:g}; what can be said of it stands above"
         )

@@ -14,9 +14,9 @@ from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
 from hptransfer.errors import StoreError
 
 if TYPE_CHECKING:
-    from hptransfer.sweep.budget import Bought
-    from hptransfer.sweep.cost import Line, Rate
-    from hptransfer.sweep.study import StudySpec
+    from hptransfer.design.forecast import Bought
+    from hptransfer.study.cost import Line, Rate
+    from hptransfer.study.spec import StudySpec
 
 UNITS = {"optimum": "octaves", "law": "of the exponent", "prediction": "octaves", "verdict": "octaves, nats"}
 
@@ -42,9 +42,9 @@ def plan(
 
     Examples: hptransfer plan study.yaml --price 2.50; hptransfer plan kalra2026-step --scale small
     """
-    from hptransfer.sweep.cost import lines
-    from hptransfer.sweep.planner import plan as planned
-    from hptransfer.sweep.run import default_folder
+    from hptransfer.study.cost import lines
+    from hptransfer.study.planner import plan as planned
+    from hptransfer.study.run import default_folder
 
     study = read_spec(spec, scale, ablation, set_ or ())
     folder = default_folder(study) if out is None else out
@@ -55,14 +55,14 @@ def plan(
     price = study.cost.price if price is None else price
     _print_time(study, found, rate, devices or study.workers or 1, price)
     if budget:
-        from hptransfer.sweep.budget import bought
+        from hptransfer.design.forecast import bought
 
         options, known = bought(study, losses)
         _print_budgets(study, options, known, rate, found, price)
 
 
 def _finished(folder: Path) -> Mapping[str, float]:
-    from hptransfer.sweep.store import FILE, Store
+    from hptransfer.study.store import FILE, Store
 
     if not (folder / FILE).is_file():
         return {}
@@ -72,8 +72,8 @@ def _finished(folder: Path) -> Mapping[str, float]:
 
 def _rate(study: StudySpec, folder: Path, given_rate: float | None) -> Rate | None:
     """Stated, else measured on finished runs, else calibrated here; None where none of it can be."""
-    from hptransfer.sweep import cost
-    from hptransfer.sweep.store import FILE, Store
+    from hptransfer.study import cost
+    from hptransfer.study.store import FILE, Store
 
     stated = given_rate if given_rate is not None else study.cost.flops_per_second
     if stated is not None:

@@ -26,7 +26,7 @@ def list_(
 
     Example: hptransfer runs list
     """
-    from hptransfer.sweep.export import studies
+    from hptransfer.study.export import studies
 
     found = studies(root)
     if not found:
@@ -56,7 +56,7 @@ def export(
 
     Example: hptransfer runs export runs/demo --to demo.parquet
     """
-    from hptransfer.sweep.export import export as write
+    from hptransfer.study.export import export as write
 
     check_outputs([to])
     typer.echo(f"wrote {write(folders, to)} runs to {to}")
@@ -72,7 +72,7 @@ def merge(
 
     Example: hptransfer runs merge runs/first runs/second --into runs/both
     """
-    from hptransfer.sweep.merge import merge as put_together
+    from hptransfer.study.merge import merge as put_together
 
     done = put_together(into, folders)
     there = f", {done.known} were there already" if done.known else ""
@@ -94,8 +94,8 @@ def compare(
     Example: hptransfer runs compare runs/step runs/tpp --target 4096
     """
     from hptransfer.quantify import quantify
-    from hptransfer.report.tables import print_summary
-    from hptransfer.sweep.export import together
+    from hptransfer.report.terminal import print_summary
+    from hptransfer.study.export import together
 
     check_outputs([html])
     fit = quantify(together(folders), targets=target or (), coordinates="sp")
@@ -137,7 +137,7 @@ def log(
 
     Example: hptransfer runs log runs/demo --to tensorboard
     """
-    from hptransfer.sweep.curves import log_curves
+    from hptransfer.study.trackers import log_curves
 
     typer.echo(f"logged {log_curves(folder, to, into)} runs to {to}")
 

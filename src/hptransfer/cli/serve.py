@@ -25,7 +25,7 @@ def serve(
 
     Example: hptransfer serve runs/demo
     """
-    from hptransfer.sweep.serve import HOST, StudyServer
+    from hptransfer.study.serve import HOST, StudyServer
 
     try:
         server = StudyServer(folder, port)

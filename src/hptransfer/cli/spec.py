@@ -11,7 +11,7 @@ import typer
 from hptransfer.errors import SpecError
 
 if TYPE_CHECKING:
-    from hptransfer.sweep.study import StudySpec
+    from hptransfer.study.spec import StudySpec
 
 Spec = Annotated[
     str,
@@ -38,8 +38,8 @@ def read_spec(
     Raises:
         SpecError: there is no such file or preset, or it is malformed.
     """
-    from hptransfer.sweep.presets import PRESETS, preset
-    from hptransfer.sweep.study import load_study
+    from hptransfer.study.presets import PRESETS, preset
+    from hptransfer.study.spec import load_study
 
     if name in PRESETS and not Path(name).is_file():
         return preset(name, scale or "tiny", ablation or "baseline", changes)

@@ -13,8 +13,8 @@ from hptransfer.cli.outputs import check_outputs
 from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
 
 if TYPE_CHECKING:
-    from hptransfer.sweep.run import StudyResult
-    from hptransfer.sweep.study import StudySpec
+    from hptransfer.study.run import StudyResult
+    from hptransfer.study.spec import StudySpec
 
 
 def run(
@@ -52,9 +52,9 @@ def demo(out: Out = None) -> None:
     Small decoders on this Python's own source files, at five widths, a grid of learning rates at each: some
     minutes on two cores. A second call answers from the store.
     """
-    from hptransfer.sweep.study import load_study
+    from hptransfer.study.spec import load_study
 
-    with as_file(files("hptransfer.sweep") / "demo.yaml") as path:
+    with as_file(files("hptransfer.study") / "demo.yaml") as path:
         spec = load_study(path)
     _run(spec, out)
 
@@ -68,8 +68,8 @@ def report(
 
     Example: hptransfer report runs/demo
     """
-    from hptransfer.sweep.run import load_result
-    from hptransfer.sweep.runs import renew_csv
+    from hptransfer.study.run import load_result
+    from hptransfer.study.runs_table import renew_csv
 
     result = load_result(folder)
     renew_csv(result.content, result.csv)
@@ -77,7 +77,7 @@ def report(
 
 
 def _run(spec: StudySpec, out: Path | None) -> None:
-    from hptransfer.sweep.run import default_folder, run_study
+    from hptransfer.study.run import default_folder, run_study
 
     folder = default_folder(spec) if out is None else out
     console = Console()
@@ -89,17 +89,17 @@ def _run(spec: StudySpec, out: Path | None) -> None:
 
 def _conclude(result: StudyResult) -> None:
     """Quantify, print, and write fit.json and report.html."""
-    from hptransfer.report.html import write_html
-    from hptransfer.report.tables import print_summary
-    from hptransfer.sweep.inside import result_dynamics
-    from hptransfer.sweep.quantified import quantified
+    from hptransfer.report.page import write_html
+    from hptransfer.report.terminal import print_summary
+    from hptransfer.study.probe_data import result_dynamics
+    from hptransfer.study.run import fit_study
 
-    check_outputs([result.folder / page for page in ("fit.json", "report.html")])
-    fit = quantified(result)
+    check_outputs([result.folder / page for page in ("fit.json", "report.page")])
+    fit = fit_study(result)
     print_summary(fit)
     fit.to_json(result.folder / "fit.json")
     inside = result_dynamics(result)
-    write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
+    write_html(fit, result.folder / "report.page", title=f"Study {result.spec.name}", study=inside)
     typer.echo(f"runs:   {result.csv}")
-    for page in ("fit.json", "report.html"):
+    for page in ("fit.json", "report.page"):
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")

@@ -10,11 +10,17 @@ from pydantic import ValidationError
 
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
 from hptransfer.errors import MissingExtraError, RuleError
-from hptransfer.lm.config import ModelConfig
-from hptransfer.lm.layout import tensor_layout
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.rules import Coordinates, Family, Rule, attention_scale, in_coordinates
-from hptransfer.parametrization.table import tensor_settings
+from hptransfer.parametrization.rule_arithmetic import (
+    Coordinates,
+    Family,
+    Rule,
+    attention_scale,
+    in_coordinates,
+)
+from hptransfer.parametrization.settings_table import tensor_settings
+from hptransfer.runs.config import ModelConfig
+from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"
 FORMATS = ("text", "csv", "markdown")
@@ -98,8 +104,8 @@ def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
     try:
         import torch
 
-        from hptransfer.parametrization.architectures import build
-        from hptransfer.parametrization.scaling import scale
+        from hptransfer.parametrization.hf_models import build
+        from hptransfer.parametrization.scaling import parametrize
     except ImportError:
         raise MissingExtraError("lm", f"--model {shape.model}") from None
     sizes: dict[str, Any] = {
@@ -114,7 +120,7 @@ def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
     with torch.device("meta"):
         here = build(shape.model, width, **sizes)
         other = build(shape.model, 2 * base, **sizes) if width == base else None
-    found = scale(here, base=at_base, rule=rule, optimizer=rule.optimizer, other=other, narrower=True)
+    found = parametrize(here, base=at_base, rule=rule, optimizer=rule.optimizer, other=other, narrower=True)
     attention = found.attention[0].value if found.attention else None
     return Block(rule, width, base, attention, tuple(found.table()), tuple(found.tied_factors(here)))
 

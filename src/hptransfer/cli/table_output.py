@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import typer
 
-from hptransfer.parametrization.rules import Rule, without_multipliers
-from hptransfer.parametrization.table import TensorSettings
+from hptransfer.parametrization.rule_arithmetic import Rule, without_multipliers
+from hptransfer.parametrization.settings_table import TensorSettings
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
 CSV_HEAD = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape")

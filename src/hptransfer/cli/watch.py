@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hptransfer.sweep.snapshot import Snapshot, Watcher
+    from hptransfer.study.progress_file import Snapshot, Watcher
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")]
 ENDS = {
@@ -34,7 +34,7 @@ def watch(
 
     Example: hptransfer watch runs/demo
     """
-    from hptransfer.sweep.snapshot import Watcher
+    from hptransfer.study.progress_file import Watcher
 
     watcher, console = Watcher(folder), Console()
     if console.is_terminal and not once:
@@ -58,7 +58,7 @@ def _live(watcher: Watcher, console: Console, every: float) -> Snapshot:
 
 
 def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snapshot:
-    from hptransfer.sweep.view import cell_text, flying, summary
+    from hptransfer.study.progress_display import cell_text, flying, summary
 
     told: dict[tuple[str, int], str] = {}
     while True:
@@ -77,7 +77,7 @@ def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snap
 
 
 def _drawn(seen: Snapshot) -> RenderableType:
-    from hptransfer.sweep.view import flying, table
+    from hptransfer.study.progress_display import flying, table
 
     return Group(table(seen), Text(flying(seen)))
 

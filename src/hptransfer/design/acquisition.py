@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.sweep.aim import Goal
-from hptransfer.sweep.bracket import Brackets, brackets, expected, lowest
-from hptransfer.sweep.information import Guess, Information
-from hptransfer.sweep.space import Ask, Basin, Seen, Space
+from hptransfer.design.bracket import Brackets, brackets, expected, lowest
+from hptransfer.design.goal import Goal
+from hptransfer.design.grid import Ask, Basin, Seen, Space
+from hptransfer.design.information import Guess, Information
+from hptransfer.sweep.table import FloatArray
 
 if TYPE_CHECKING:
     from hptransfer.quantify.result import Estimate, Optimum, TransferFit, VariantFit
@@ -82,10 +82,10 @@ def look(space: Space, seen: Seen, goal: Goal) -> Look:
     """Quantify what is there."""
     from hptransfer.quantify import quantify
 
-    landscape = seen.landscape(space)
-    if landscape is None:
+    sweep = seen.sweep_table(space)
+    if sweep is None:
         return Look(None, dict.fromkeys(space.variants, math.inf))
-    fit = quantify(landscape, targets=(space.target,), holdout=int(goal == "verdict"), resamples=RESAMPLES)
+    fit = quantify(sweep, targets=(space.target,), holdout=int(goal == "verdict"), resamples=RESAMPLES)
     widths = {v: _width(fit.variants[v], goal) if v in fit.variants else math.inf for v in space.variants}
     if goal == "verdict":
         widths = {v: max(width, _undecided_between(fit, v)) for v, width in widths.items()}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.sweep.space import Basin, Seen, Space
+from hptransfer.design.grid import Basin, Seen, Space
 
 COARSE = 2.0  # octaves between the first runs of the smallest scale
 AROUND = 1.0  # octaves from the expected optimum to the runs beside it at the other scales

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.sweep.adaptive import (
+from hptransfer.design.acquisition import (
     FEWEST,
     LOG_H,
     NOISE,
@@ -21,12 +21,12 @@ from hptransfer.sweep.adaptive import (
     look,
     student,
 )
-from hptransfer.sweep.aim import Goal
-from hptransfer.sweep.bracket import Brackets, brackets
-from hptransfer.sweep.information import Guess, Information
-from hptransfer.sweep.rounds import rounds, space_of
-from hptransfer.sweep.space import Ask, Basin, Seen, Space
-from hptransfer.sweep.study import StudySpec
+from hptransfer.design.bracket import Brackets, brackets
+from hptransfer.design.goal import Goal
+from hptransfer.design.grid import Ask, Basin, Seen, Space
+from hptransfer.design.information import Guess, Information
+from hptransfer.study.rounds import rounds, space_of
+from hptransfer.study.spec import StudySpec
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the full grid's FLOPs, that are shown
 
@@ -51,7 +51,7 @@ class Bought:
 def bought(spec: StudySpec, losses: Mapping[str, float]) -> tuple[list[Bought], bool]:
     """Budgets and what they are expected to buy, chosen run by run; and the full grid, as a last line.
 
-    The widths are those of the linearised landscape (`hptransfer.sweep.information`): from what the study's
+    The widths are those of the linearised model (`hptransfer.design.information`): from what the study's
     finished runs tell, else from what basins are usually like, which the second value says.
     """
     space, goal = space_of(spec), "prediction" if spec.adaptive is None else spec.adaptive.goal

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hptransfer.lm.plain import Config
+from hptransfer.runs.base import Config
 
 Goal = Literal["optimum", "law", "prediction", "verdict"]
 # Widths of 95% intervals: octaves of the optimum, of the law's exponent, of the predicted optimum, nats.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray, Landscape
+from hptransfer.sweep.table import FloatArray, SweepTable
 
 Basin = tuple[str, int]  # variant, and place of its scale in `Space.scales`
 
@@ -83,7 +83,7 @@ class Seen:
         """Finished runs."""
         return sum(len(cell) for places in self.losses.values() for cell in places.values())
 
-    def landscape(self, space: Space) -> Landscape | None:
+    def sweep_table(self, space: Space) -> SweepTable | None:
         """As `quantify` takes it; None where no run is finished."""
         rows = [
             (basin[0], basin[1], float(space.x[basin][place]), seed, loss)
@@ -95,7 +95,7 @@ class Seen:
             return None
         variant, scale, x, seed, loss = zip(*rows, strict=True)
         k = np.array(scale)
-        return Landscape(
+        return SweepTable(
             variant=np.array(variant),
             scale=space.scales[k],
             hp=np.exp2(np.array(x) + space.shift[k]),

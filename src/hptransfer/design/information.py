@@ -1,6 +1,6 @@
 """Information: what one more run at a place would tell of what is asked, before it is run.
 
-The landscape is linearised around the current estimates. Its unknowns are, for each variant: the line of the
+The model is linearised around the current estimates. Its unknowns are, for each variant: the line of the
 optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its
 drift with each scale's departure, and one skew for all scales. A run at distance u octaves from its optimum
 measures  L + f(u),  f(u) = h / s^2 (exp(s u) - s u - 1). The variance of a place's mean is
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.sweep.space import Seen, Space
+from hptransfer.design.grid import Seen, Space
+from hptransfer.sweep.table import FloatArray
 
 MISFIT = 0.15  # share of a rise above the optimum that the shape gets wrong
 OWN = 0.1  # share of a run's variance that more seeds at its place do not average away

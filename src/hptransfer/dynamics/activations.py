@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from hptransfer.parametrization.shapes import modules
+from hptransfer.parametrization.parameters import modules
 
 MASKED = -1e9  # logits at or below it are masked out, whatever way a model writes its mask
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.dynamics.recorder import Recorder, probe
 from hptransfer.errors import MissingExtraError
-from hptransfer.parametrization.exponents import Role
+from hptransfer.parametrization.rule import Role
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from hptransfer.dynamics import probes
-from hptransfer.dynamics.table import Row
+from hptransfer.dynamics.probe_table import Row
 from hptransfer.dynamics.taps import Taps, layer_weight
-from hptransfer.parametrization.exponents import Role
-from hptransfer.parametrization.shapes import modules, parameters
+from hptransfer.parametrization.parameters import modules, parameters
+from hptransfer.parametrization.rule import Role
 
 Values = dict[Row, Tensor]
 

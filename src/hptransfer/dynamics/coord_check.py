@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from hptransfer.dynamics.measure import Batch, Loss, Trace, default_loss, trace
-from hptransfer.dynamics.promise import departures, initial_slope, natural_coordinates
+from hptransfer.dynamics.activation_trace import Batch, Loss, Trace, default_loss, trace
 from hptransfer.dynamics.result import CoordCheck
 from hptransfer.dynamics.slopes import LayerCheck, check_layer
 from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.exponents import Coordinates, Rule
-from hptransfer.parametrization.rules import in_coordinates
-from hptransfer.parametrization.scaling import Scaling, scale
-from hptransfer.parametrization.shapes import parameters
+from hptransfer.parametrization.mup_departures import departures, initial_slope, natural_coordinates
+from hptransfer.parametrization.parameters import parameters
+from hptransfer.parametrization.rule import Coordinates, Rule
+from hptransfer.parametrization.rule_arithmetic import in_coordinates
+from hptransfer.parametrization.scaling import Scaling, parametrize
 
 Build = Callable[[int], nn.Module]
 Groups = list[dict[str, Any]]
@@ -72,7 +72,7 @@ def coord_check(
     Args:
         build: of a width; gives the model, with its usual initial weights, on a real device.
         widths: two or more; the wider, the nearer to the limit in which rules are derived.
-        rule: as for `hpt.scale`; None checks the model and the optimizer as they are given.
+        rule: as for `hpt.parametrize`; None checks the model and the optimizer as they are given.
         batches: trained on in turn; the first is also what is measured on. (inputs, targets), or mappings of
             a Hugging Face model's arguments. One small batch shows aligned changes best.
         steps: optimizer steps.
@@ -86,7 +86,7 @@ def coord_check(
         loss: of (model, batch); default: `.loss`, cross-entropy for whole-number targets, squared error.
         coordinates: of eta. Default: mup, in which one eta is meant to serve all widths; for `sp` itself sp,
             one LR for all tensors and widths; for a rule of your own, those it is written in.
-        **scaling: further arguments of `hpt.scale`: overrides, attention, residual, width_ratio.
+        **scaling: further arguments of `hpt.parametrize`: overrides, attention, residual, width_ratio.
 
     Raises:
         DynamicsError: an argument is out of range, there is too little to fit slopes to, or the narrowest
@@ -144,7 +144,7 @@ def _run(setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: 
 def _scaled(setup: _Setup, rule: Rule, model: nn.Module, width: int) -> Scaling:
     base = setup.base_width
     other = setup.build(next(w for w in setup.widths if w != base)) if width == base else None
-    return scale(
+    return parametrize(
         model,
         base=setup.build(base),
         rule=rule,
@@ -171,7 +171,7 @@ def _promise(setup: _Setup) -> tuple[dict[str, float], tuple[str, ...]]:
         return {}, ()
     rule = setup.rule
     narrow, wide = (setup.build(width) for width in setup.widths[:2])
-    scaling = scale(wide, base=narrow, rule=rule, optimizer=rule.optimizer, **setup.scaling)
+    scaling = parametrize(wide, base=narrow, rule=rule, optimizer=rule.optimizer, **setup.scaling)
     weights = [p for p in scaling.tensors if p.name.endswith(".weight")]
     slopes = {p.name.removesuffix(".weight"): initial_slope(rule, p.role) for p in weights}
     found = departures(rule, {p.role for p in scaling.tensors})

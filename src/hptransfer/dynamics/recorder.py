@@ -16,13 +16,13 @@ from hptransfer.dynamics.activations import evaluating
 from hptransfer.dynamics.collect import Sites, collect, sites
 from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.names import check_names
+from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.taps import Taps, tapped
 from hptransfer.errors import DynamicsError
-from hptransfer.parametrization.exponents import ROLES, Role
+from hptransfer.parametrization.parameters import Owned, parameters, unwrapped
+from hptransfer.parametrization.rule import ROLES, Role
 from hptransfer.parametrization.scaling import Scaling
-from hptransfer.parametrization.shapes import Owned, parameters, unwrapped
 
 TOKENS = 1024  # positions of a batch on which a layer's change is measured
 
@@ -247,8 +247,8 @@ def probe(
     Args:
         model: plain; the inside of a compiled one is not seen, so its layers are not probed.
         optimizer: one, or several that step in turn (Muon beside AdamW).
-        rule: the scaling of `hpt.scale`, which knows every tensor's role and the unit of eta; or roles by
-            name pattern. None guesses: embeddings and linear layers by type, vectors by shape, the linear
+        rule: the scaling of `hpt.parametrize`, which knows every tensor's role and the unit of eta; or roles
+            by name pattern. None guesses: embeddings and linear layers by type, vectors by shape, the linear
             layer with as many outputs as the token embedding has rows is the readout.
         every: updates from one probed to the next.
         names: of the probes; default all but critical LR and sharpness, `["all"]` every one.

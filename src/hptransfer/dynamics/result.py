@@ -114,7 +114,7 @@ class CoordCheck:
         return pd.DataFrame(_slope_rows(self.layers) if table == "slopes" else self._size_rows())
 
     def _size_rows(self) -> list[dict[str, Any]]:
-        from hptransfer.dynamics.measure import QUANTITIES
+        from hptransfer.dynamics.activation_trace import QUANTITIES
 
         return [
             {"layer": name, "width": width, "seed": seed, "step": step}

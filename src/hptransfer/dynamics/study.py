@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, table
 from hptransfer.dynamics.spikes import Spike, divergence_step, find_spikes, raggedness
-from hptransfer.dynamics.table import ProbeLog, ProbeTable, table
 
 FloatArray = NDArray[np.float64]
 Cell = tuple[str, float, float]  # variant, scale, hyperparameter

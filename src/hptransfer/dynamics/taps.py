@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from hptransfer.dynamics.activations import MASKED, SOFTMAX, attention_logits
 from hptransfer.parametrization.layers import is_transposed_linear
-from hptransfer.parametrization.shapes import modules
+from hptransfer.parametrization.parameters import modules
 
 
 @dataclass

@@ -12,9 +12,9 @@ import torch
 from torch.utils._pytree import tree_map
 
 from hptransfer.errors import ExecutorError
-from hptransfer.lm.config import ModelConfig, RunSpec
-from hptransfer.lm.layout import parameter_count
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.config import ModelConfig, RunSpec
+from hptransfer.runs.decoder_tensors import parameter_count
+from hptransfer.runs.train_config import TrainConfig
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -27,14 +27,13 @@ from torch import Tensor
 
 from hptransfer.errors import SpecError
 from hptransfer.lm.checkpoint import Progress, read_checkpoint, write_checkpoint
-from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.data import Corpus, load_corpus, validation_sequences
 from hptransfer.lm.device import chosen_device, move
 from hptransfer.lm.evaluate import CHUNK, Losses, evaluation_steps, record
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.precision import arithmetic
-from hptransfer.lm.settings import Clock, RunSettings, multiplied, stack_clock, stack_settings
+from hptransfer.lm.run_tensors import Clock, RunSettings, multiplied, stack_clock, stack_settings
 from hptransfer.lm.stack import template
 from hptransfer.lm.step import (
     RunState,
@@ -47,6 +46,7 @@ from hptransfer.lm.step import (
     sequence_losses,
 )
 from hptransfer.lm.train import OnStep, batches
+from hptransfer.runs.config import RunRecord, RunSpec
 
 Gradient = Callable[[Tensor], tuple[Weights, Tensor]]
 Evaluate = Callable[[Tensor], Tensor]

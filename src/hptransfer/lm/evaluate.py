@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.func import vmap
 
 from hptransfer.dynamics.spikes import find_spikes, pack_spikes
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.lm.flops import run_flops
-from hptransfer.lm.layout import parameter_count
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.settings import RunSettings
+from hptransfer.lm.run_tensors import RunSettings
 from hptransfer.lm.step import RunState, Shape, run_logits, sequence_losses
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.runs.decoder_tensors import parameter_count
+from hptransfer.runs.flops import run_flops
 from hptransfer.version import __version__
 
 FloatArray = NDArray[np.float64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hptransfer.lm.config import RunSpec
-from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.rule import init_stds
+from hptransfer.runs.config import RunSpec
+from hptransfer.runs.decoder_tensors import tensor_layout
 
 
 def initial_weights(run: RunSpec) -> dict[str, Tensor]:

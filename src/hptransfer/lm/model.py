@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hptransfer.lm.attention import causal_attention, rotary_table, rotate
-from hptransfer.lm.model_config import Activation, ModelConfig
 from hptransfer.lm.norm import Norm
+from hptransfer.runs.model_config import Activation, ModelConfig
 
 # Shapes in names: B sequences, T tokens, D width, H heads, K head dimension, V vocabulary.
 

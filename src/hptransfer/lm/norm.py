@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hptransfer.lm.model_config import ModelConfig
+from hptransfer.runs.model_config import ModelConfig
 
 
 class Norm(nn.Module):

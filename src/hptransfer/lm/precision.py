@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.train_config import TrainConfig
 
 
 def arithmetic(train: TrainConfig, device: str) -> AbstractContextManager[object]:

@@ -17,17 +17,17 @@ from torch.func import functional_call, vmap
 from hptransfer.dynamics.collect import collect, sites
 from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.names import check_names
+from hptransfer.dynamics.probe_table import ProbeLog, Row
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.table import ProbeLog, Row
 from hptransfer.dynamics.taps import tapped
-from hptransfer.lm.config import RunSpec
 from hptransfer.lm.data import Corpus
-from hptransfer.lm.layout import TensorLayout, tensor_layout
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.optimizer import Moments
-from hptransfer.lm.settings import Clock, RunSettings
+from hptransfer.lm.run_tensors import Clock, RunSettings
 from hptransfer.lm.step import RunState, Shape, Weights, acting, run_logits, sequence_losses
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.config import RunSpec
+from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
+from hptransfer.runs.train_config import TrainConfig
 
 _COUNTED = 1_000_000  # training tokens that frequencies are counted in
 _CRITICAL = ("critical_lr", "critical_sharpness")

@@ -6,11 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from hptransfer.lm.config import RunSpec
-from hptransfer.lm.layout import GROUPS, TensorLayout, at_width, tensor_layout
-from hptransfer.lm.train_config import OptimizerName
-from hptransfer.parametrization.exponents import Exponents, Family, Role, RoleSettings, Rule
-from hptransfer.parametrization.rules import (
+from hptransfer.parametrization.rule import Exponents, Family, Role, RoleSettings, Rule
+from hptransfer.parametrization.rule_arithmetic import (
     attention_scale,
     get_rule,
     in_coordinates,
@@ -18,6 +15,9 @@ from hptransfer.parametrization.rules import (
     scaled_eps,
     without_multipliers,
 )
+from hptransfer.runs.config import RunSpec
+from hptransfer.runs.decoder_tensors import GROUPS, TensorLayout, at_width, tensor_layout
+from hptransfer.runs.train_config import OptimizerName
 
 _L2 = ("adam", "sgd")  # optimizers that add their decay to the gradient
 _MATRICES: Role = "hidden"  # the role that Muon trains

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hptransfer.lm.config import RunSpec
-from hptransfer.lm.layout import GROUPS
 from hptransfer.lm.rule import decoder_rule, forward_scales, group_settings
-from hptransfer.lm.schedule import schedule_factor
-from hptransfer.parametrization.exponents import ROLES, Ramp, Role
+from hptransfer.parametrization.rule import ROLES, Ramp, Role
+from hptransfer.runs.config import RunSpec
+from hptransfer.runs.decoder_tensors import GROUPS
+from hptransfer.runs.schedule import schedule_factor
 
 Grouped = dict[str, Tensor]  # by `TensorLayout.group`
 RESIDUAL = "residual"  # in `multiplied`: whether some run scales its residual branches

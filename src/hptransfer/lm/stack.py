@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from hptransfer.lm.config import RunSpec
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.settings import multiplied
+from hptransfer.lm.run_tensors import multiplied
 from hptransfer.lm.step import RunState, Shape, Step, initial_moments, stack_step
+from hptransfer.runs.config import RunSpec
+from hptransfer.runs.decoder_tensors import tensor_layout
 
 SHAPES = 256  # compiled shapes a process may hold; torch's own limit of 8 is fewer than a study's widths
 

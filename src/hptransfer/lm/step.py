@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
-from hptransfer.lm.layout import TensorLayout, tensor_layout
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.model_config import ModelConfig
 from hptransfer.lm.optimizer import Moments, Scalars, moment_count, update_for
 from hptransfer.lm.precision import arithmetic
-from hptransfer.lm.settings import RESIDUAL, Clock, RunSettings
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.lm.run_tensors import RESIDUAL, Clock, RunSettings
+from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
+from hptransfer.runs.model_config import ModelConfig
+from hptransfer.runs.train_config import TrainConfig
 
 Weights = dict[str, Tensor]
 

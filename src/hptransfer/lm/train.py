@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from hptransfer.lm.checkpoint import Progress, read_checkpoint, write_checkpoint
-from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.data import Corpus, batch, load_corpus, validation_sequences
 from hptransfer.lm.device import chosen_device, fitting, free_bytes, halving, move, static
 from hptransfer.lm.evaluate import CHUNK, FloatArray, Losses, evaluate, evaluation_steps, record
 from hptransfer.lm.probing import Prober
-from hptransfer.lm.settings import RunSettings, stack_clock, stack_settings
+from hptransfer.lm.run_tensors import RunSettings, stack_clock, stack_settings
 from hptransfer.lm.stack import SHAPES, compiler_found, initial_state, stack_key, step_of, template
 from hptransfer.lm.step import RunState, Step
+from hptransfer.runs.config import RunRecord, RunSpec
 
 __all__ = ["OnStep", "compiler_found", "initial_state", "stack_key", "template", "train_stack"]
 

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.exponents import Rule
-from hptransfer.parametrization.forward import AttentionSite
+from hptransfer.parametrization.hooks import AttentionSite
 from hptransfer.parametrization.pairing import Pairing
-from hptransfer.parametrization.shapes import modules
+from hptransfer.parametrization.parameters import modules
+from hptransfer.parametrization.rule import Rule
 
 SCALES = ("scaling", "softmax_scale", "scale", "norm_factor")
 HEAD_DIMS = ("head_dim", "attention_head_size", "head_size", "key_value_proj_dim", "d_head", "dim_head")

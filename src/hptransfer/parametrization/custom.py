@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.exponents import FAMILIES, ROLES, Exponents, Family, Ramp, Role, Rule
-from hptransfer.parametrization.rules import get_rule, in_coordinates
+from hptransfer.parametrization.rule import FAMILIES, ROLES, Exponents, Family, Ramp, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import get_rule, in_coordinates
 
 SETTINGS = tuple(field.name for field in fields(Exponents))
 KEYS = (

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.exponents import Family
 from hptransfer.parametrization.initialize import matched
-from hptransfer.parametrization.rules import in_coordinates, role_settings, scaled_eps
-from hptransfer.parametrization.shapes import Owned
+from hptransfer.parametrization.parameters import Owned
+from hptransfer.parametrization.rule import Family
+from hptransfer.parametrization.rule_arithmetic import in_coordinates, role_settings, scaled_eps
 
 if TYPE_CHECKING:
     from hptransfer.parametrization.scaling import Scaling, TensorPlan
@@ -164,7 +164,7 @@ def _kind(scaling: Scaling, optimizer: Kind | None) -> Kind:
     if needs != family:
         raise RuleError(
             f"the scaling must be for the optimizer's family, but it is for {family} and {optimizer} is "
-            f"{needs}: scale(..., optimizer={needs!r})"
+            f"{needs}: parametrize(..., optimizer={needs!r})"
         )
     return optimizer
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from hptransfer.errors import MissingExtraError, RuleError
-from hptransfer.parametrization.shapes import unwrapped
+from hptransfer.parametrization.parameters import unwrapped
 
 WIDTHS = ("hidden_size", "n_embd", "d_model", "intermediate_size", "n_inner", "d_ff", "moe_intermediate_size")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "num_key_value_heads")

@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.layers import is_transposed_linear
-from hptransfer.parametrization.shapes import modules
+from hptransfer.parametrization.parameters import modules
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.forward import set_attention, set_factors
-from hptransfer.parametrization.shapes import Owned, parameters, shape_of
+from hptransfer.parametrization.hooks import set_attention, set_factors
+from hptransfer.parametrization.parameters import Owned, parameters, shape_of
 
 if TYPE_CHECKING:
     from hptransfer.parametrization.scaling import Scaling, TensorPlan

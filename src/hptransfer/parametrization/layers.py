@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from hptransfer.parametrization.shapes import Owned
+from hptransfer.parametrization.parameters import Owned
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.exponents import Rule
-from hptransfer.parametrization.forward import Factor, takes_factor
+from hptransfer.parametrization.hooks import Factor, takes_factor
 from hptransfer.parametrization.pairing import Pairing
+from hptransfer.parametrization.parameters import modules, unwrapped
 from hptransfer.parametrization.roles import TensorRole
-from hptransfer.parametrization.rules import role_settings
-from hptransfer.parametrization.shapes import modules, unwrapped
+from hptransfer.parametrization.rule import Rule
+from hptransfer.parametrization.rule_arithmetic import role_settings
 
 # The last modules of residual branches, by Hugging Face model type.
 _LLAMA = ("*.self_attn.o_proj", "*.mlp.down_proj")

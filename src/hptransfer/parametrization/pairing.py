@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.shapes import Owned, modules, parameters, shape_of, unwrapped
+from hptransfer.parametrization.parameters import Owned, modules, parameters, shape_of, unwrapped
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import cast
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.exponents import ROLES, Role
 from hptransfer.parametrization.layers import Layer, layer_of
 from hptransfer.parametrization.pairing import Pairing, pair
-from hptransfer.parametrization.shapes import Owned, shape_of
+from hptransfer.parametrization.parameters import Owned, shape_of
+from hptransfer.parametrization.rule import ROLES, Role
 
 # Names decide only where module type and shape leave it open; first match wins.
 CONVENTIONS: tuple[tuple[str, Role, str], ...] = (

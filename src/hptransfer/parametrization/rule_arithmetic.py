@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.catalogue import CATALOGUE, RULES, STANDARD, SWITCHES, VARIANTS, switched
-from hptransfer.parametrization.exponents import (
+from hptransfer.parametrization.rule import (
     FAMILIES,
     ROLES,
     Coordinates,

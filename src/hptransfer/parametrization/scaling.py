@@ -14,16 +14,16 @@ from torch import nn
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.attention import attention_sites
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.exponents import Coordinates, Family, Role, RoleSettings, Rule
-from hptransfer.parametrization.forward import AttentionSite, Factor
 from hptransfer.parametrization.groups import Decay, Eps, Expected, Kind, muon_groups, optimizer_groups
+from hptransfer.parametrization.hooks import AttentionSite, Factor
 from hptransfer.parametrization.initialize import apply_, base_std, init_
 from hptransfer.parametrization.multipliers import module_factors, tied_readouts
 from hptransfer.parametrization.pairing import Pairing, pair
+from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.roles import TensorRole, paired_roles
-from hptransfer.parametrization.rules import in_coordinates, role_settings
-from hptransfer.parametrization.shapes import modules
-from hptransfer.parametrization.table import TensorSettings
+from hptransfer.parametrization.rule import Coordinates, Family, Role, RoleSettings, Rule
+from hptransfer.parametrization.rule_arithmetic import in_coordinates, role_settings
+from hptransfer.parametrization.settings_table import TensorSettings
 from hptransfer.parametrization.verify import Verification, verify
 
 
@@ -238,7 +238,7 @@ class Scaling:
         )
 
 
-def scale(
+def parametrize(
     model: nn.Module,
     *,
     base: nn.Module | None = None,
@@ -308,7 +308,7 @@ def _base(
         raise RuleError("one of base= (a model) and base_width= (for Hugging Face models) must be given")
     if base is not None:
         return base
-    from hptransfer.parametrization.architectures import build_at_width
+    from hptransfer.parametrization.hf_models import build_at_width
 
     assert base_width is not None
     return build_at_width(model, base_width, width, heads)

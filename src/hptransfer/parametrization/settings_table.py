@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hptransfer.parametrization.rules import Role, Rule, role_settings
+from hptransfer.parametrization.rule_arithmetic import Role, Rule, role_settings
 
 
 class Tensor(Protocol):

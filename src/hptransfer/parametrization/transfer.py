@@ -10,8 +10,13 @@ from typing import Any
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.exponents import ROLES, Coordinates, Family, Role, Rule
-from hptransfer.parametrization.rules import attention_scale, convert_lr, in_coordinates, role_settings
+from hptransfer.parametrization.rule import ROLES, Coordinates, Family, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import (
+    attention_scale,
+    convert_lr,
+    in_coordinates,
+    role_settings,
+)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.forward import fired, live_factors
 from hptransfer.parametrization.groups import Expected
+from hptransfer.parametrization.hooks import fired, live_factors
 from hptransfer.parametrization.initialize import matched
-from hptransfer.parametrization.shapes import modules
+from hptransfer.parametrization.parameters import modules
 
 if TYPE_CHECKING:
     from hptransfer.parametrization.scaling import Scaling

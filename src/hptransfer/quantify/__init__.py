@@ -1,4 +1,4 @@
-"""Quantify the transfer: landscape in, TransferFit out. Numpy and scipy only."""
+"""Quantify the transfer: sweep table in, TransferFit out. Numpy and scipy only."""
 
 from hptransfer.quantify.compare import compare
 from hptransfer.quantify.fit import quantify

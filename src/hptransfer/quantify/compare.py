@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.resample import estimate
+from hptransfer.quantify.intervals import estimate
 from hptransfer.quantify.result import Estimate, TransferFit
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import Laws
-from hptransfer.quantify.optimum import Basins
-from hptransfer.quantify.resample import estimate, missing
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.basin.shape import features
+from hptransfer.quantify.intervals import estimate, missing
+from hptransfer.quantify.law.laws import Laws
 from hptransfer.quantify.result import Estimate
-from hptransfer.quantify.shapes import features
+from hptransfer.sweep.table import FloatArray
 
 DECADES = 3.0  # LR sensitivity looks at this much of the axis, centred on the optimum (arXiv:2309.14322)
 BAND = 1.0025  # losses up to this factor of the optimum's are near-optimal
@@ -27,7 +27,7 @@ def sisters(
 ) -> dict[str, Part]:
     """Every sister by name, with its draws where it has any.
 
-    `initial` is the loss at initialisation, nats; None where the landscape does not say.
+    `initial` is the loss at initialisation, nats; None where the sweep table does not say.
     """
     band, overlap = _bands(basins, level)
     return {

@@ -1,4 +1,4 @@
-"""quantify(): landscape in, TransferFit out."""
+"""quantify(): sweep table in, TransferFit out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import asdict
 
 from threadpoolctl import threadpool_limits
 
-from hptransfer.landscape import Landscape
+from hptransfer.quantify.parallel import fit_variants
 from hptransfer.quantify.result import TransferFit
 from hptransfer.quantify.settings import Settings
-from hptransfer.quantify.shares import fit_variants
+from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__
 
 
 def quantify(
-    landscape: Landscape,
+    sweep: SweepTable,
     *,
     targets: Sequence[float] = (),
     level: float = 0.95,
@@ -29,15 +29,15 @@ def quantify(
     coordinates: str | None = None,
     base_scale: float | None = None,
 ) -> TransferFit:
-    """Measures how well a hyperparameter transfers across scales, for every variant of a landscape.
+    """Measures how well a hyperparameter transfers across scales, for every variant of a sweep table.
 
     Arguments:
-        landscape: the runs.
-        targets: scales to predict at, in the landscape's own units of scale.
+        sweep: the runs.
+        targets: scales to predict at, in the sweep table's own units of scale.
         level: of the intervals, in (0, 1).
         tolerance: regret allowed by the verdict, nats.
         resamples: B, the number of bootstrap draws, at least 100.
-        seed: of the draws; the same seed and landscape give the same result.
+        seed: of the draws; the same seed and sweep table give the same result.
         family: of the optimum's law: `power`, `offset` or `const`; None lets AICc choose.
         reference: variant that R(inf) is measured from; None is the lower envelope of all variants.
         holdout: how many of the largest scales are left out, one more at a time, to check predictions.
@@ -64,9 +64,9 @@ def quantify(
         coordinates=coordinates,
         base_scale=None if base_scale is None else float(base_scale),
     )
-    names = list(dict.fromkeys(map(str, landscape.variant)))
+    names = list(dict.fromkeys(map(str, sweep.variant)))
     settings.check_reference(names)
     # The matrices are small: threads of the linear algebra would only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        variants = fit_variants(landscape, settings)
-    return TransferFit(landscape, variants, asdict(settings), __version__)
+        variants = fit_variants(sweep, settings)
+    return TransferFit(sweep, variants, asdict(settings), __version__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.schema import to_json_dict
+from hptransfer.quantify.to_json import to_json_dict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from hptransfer.quantify.cells import Cells
-from hptransfer.quantify.joint import fit_hp_laws
-from hptransfer.quantify.optimum import Basins, fit_basins
+from hptransfer.quantify.basin.basins import Basins, fit_basins
+from hptransfer.quantify.basin.cells import Cells
+from hptransfer.quantify.intervals import estimate, missing
+from hptransfer.quantify.law.laws import fit_hp_laws
 from hptransfer.quantify.predict import optimum_draws, regret_between
-from hptransfer.quantify.present import optimal_hp
-from hptransfer.quantify.resample import estimate, missing
 from hptransfer.quantify.result import HoldOut
 from hptransfer.quantify.settings import Settings
+from hptransfer.quantify.summarize import optimal_hp
 
 
 def without_largest(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.cells import IntArray
+from hptransfer.quantify.basin.cells import IntArray
 from hptransfer.quantify.result import Estimate
+from hptransfer.sweep.table import FloatArray
 
 
 def limits(draws: FloatArray, level: float) -> tuple[float, float]:

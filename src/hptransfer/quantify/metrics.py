@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import MIN_SCALES, Laws
-from hptransfer.quantify.joint_basin import PRECISIONS, PRIOR_MEAN
-from hptransfer.quantify.loss_law import LossFit, fit_loss
-from hptransfer.quantify.optimum import Basins
-from hptransfer.quantify.resample import estimate, missing
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.basin.model import PRECISIONS, PRIOR_MEAN
+from hptransfer.quantify.basin.shape import excess, features
+from hptransfer.quantify.intervals import estimate, missing
+from hptransfer.quantify.law.laws import MIN_SCALES, Laws
+from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.result import Estimate
 from hptransfer.quantify.settings import Settings
-from hptransfer.quantify.shapes import excess, features
+from hptransfer.sweep.table import FloatArray
 
 LN2 = float(np.log(2.0))
 SHAPE_STEPS = 8

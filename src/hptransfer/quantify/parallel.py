@@ -1,6 +1,6 @@
-"""Shares: the variants of a landscape dealt out to processes, where there are many.
+"""Shares: the variants of a sweep table dealt out to processes, where there are many.
 
-Most of a small landscape's time goes into many calls on small arrays, which threads cannot do at once. A
+Most of a small sweep table's time goes into many calls on small arrays, which threads cannot do at once. A
 share is fitted in two halves, since R is measured from the best of all variants: basins first, then, with
 every share's best losses merged, the rest. The numbers do not depend on how many processes there are.
 """
@@ -18,20 +18,20 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.landscape import Landscape
-from hptransfer.quantify.cells import cells_of
+from hptransfer.quantify.basin.basins import CHUNK, PAIRED_MOST, Basins, fit_basins
+from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.holdout import without_largest
 from hptransfer.quantify.metrics import Reference, merged, reference
-from hptransfer.quantify.optimum import CHUNK, PAIRED_MOST, Basins, fit_basins
 from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.settings import Settings
-from hptransfer.quantify.variant import measure
+from hptransfer.quantify.variant_fit import measure
+from hptransfer.sweep.table import SweepTable
 
 ALONE = 256  # variants that one process fits by itself
 MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
 # A share keeps its core busy by itself: threads of the linear algebra would only wait for each other.
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-SERVE = "from hptransfer.quantify.shares import serve; serve()"
+SERVE = "from hptransfer.quantify.parallel import serve; serve()"
 
 Fits = dict[str, VariantFit]
 StrArray = NDArray[Any]
@@ -39,23 +39,23 @@ StrArray = NDArray[Any]
 
 @dataclass(frozen=True)
 class Share:
-    """Some variants of a landscape, next to each other.
+    """Some variants of a sweep table, next to each other.
 
     Attributes:
-        landscape: the rows of these variants.
+        sweep: the rows of these variants.
         settings: of the fit.
         first: place of the first of them among all variants; the seeds of their draws follow from it.
-        total: variants of the whole landscape.
+        total: variants of the whole sweep table.
     """
 
-    landscape: Landscape
+    sweep: SweepTable
     settings: Settings
     first: int
     total: int
 
     def basins(self) -> list[Basins]:
         """The fitted basins of every variant."""
-        cells, s = list(cells_of(self.landscape)), self.settings
+        cells, s = list(cells_of(self.sweep)), self.settings
         return fit_basins(cells, s.resamples, s.seed, first=self.first, total=self.total)
 
     def best(self, basins: list[Basins]) -> Reference | None:
@@ -66,7 +66,7 @@ class Share:
     def finish(self, all_basins: list[Basins], against: Reference | None) -> Fits:
         """Everything else, by variant."""
         s, keep, out = self.settings, MOST_DRAWS // (20 * self.total), {}
-        initial = _initial_losses(self.landscape)
+        initial = _initial_losses(self.sweep)
         # Few are refitted together, for they share noise; of many, as many as the cache holds.
         size = CHUNK if self.total > PAIRED_MOST else max(len(all_basins), 1)
         for start in range(0, len(all_basins), size):
@@ -76,32 +76,32 @@ class Share:
             for i, basins in enumerate(block):
                 learned, name = [refit[i] for refit in refits], basins.cells.variant
                 loss = initial.get(name)
-                out[name] = measure(basins, learned, against, s, place + i, keep, loss, self.landscape)
+                out[name] = measure(basins, learned, against, s, place + i, keep, loss, self.sweep)
         return out
 
 
-def fit_variants(landscape: Landscape, settings: Settings) -> Fits:
+def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
     """Everything measured, by variant in order of first appearance."""
-    _, first = np.unique(landscape.variant, return_index=True)
-    names = landscape.variant[np.sort(first)]
+    _, first = np.unique(sweep.variant, return_index=True)
+    names = sweep.variant[np.sort(first)]
     workers = min(os.cpu_count() or 1, len(names) // (ALONE // 2))
     if len(names) > ALONE and workers > 1:
         try:
-            return _in_processes(list(_dealt(landscape, settings, names, workers)))
+            return _in_processes(list(_dealt(sweep, settings, names, workers)))
         except (OSError, EOFError):
             pass  # a process could not be started or was killed: this one does all of it
-    share = Share(landscape, settings, 0, len(names))
+    share = Share(sweep, settings, 0, len(names))
     basins = share.basins()
     return share.finish(basins, merged([share.best(basins)]))
 
 
-def _dealt(landscape: Landscape, settings: Settings, names: StrArray, workers: int) -> Iterator[Share]:
+def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[Share]:
     # Whole chunks, so that every variant is fitted beside the same others, to the last bit.
     chunks = np.array_split(np.arange(-(-len(names) // CHUNK)), workers)
     for chunk in chunks:
         first = int(chunk[0]) * CHUNK
-        rows = np.isin(landscape.variant, names[first : (int(chunk[-1]) + 1) * CHUNK])
-        yield Share(landscape.take(rows), settings, first, len(names))
+        rows = np.isin(sweep.variant, names[first : (int(chunk[-1]) + 1) * CHUNK])
+        yield Share(sweep.take(rows), settings, first, len(names))
 
 
 def _in_processes(shares: list[Share]) -> Fits:
@@ -136,14 +136,14 @@ def _receive(stream: IO[bytes] | None) -> Any:
     return pickle.load(stream)
 
 
-def _initial_losses(landscape: Landscape) -> dict[str, float]:
-    """Median loss at initialisation of each variant, where the landscape has that column."""
-    if "initial_loss" not in landscape.extra:
+def _initial_losses(sweep: SweepTable) -> dict[str, float]:
+    """Median loss at initialisation of each variant, where the sweep table has that column."""
+    if "initial_loss" not in sweep.extra:
         return {}
-    column = np.asarray(landscape.extra["initial_loss"], dtype=np.float64)
+    column = np.asarray(sweep.extra["initial_loss"], dtype=np.float64)
     known = np.isfinite(column)
-    names = np.unique(landscape.variant[known])
-    return {str(n): float(np.median(column[known & (landscape.variant == n)])) for n in names}
+    names = np.unique(sweep.variant[known])
+    return {str(n): float(np.median(column[known & (sweep.variant == n)])) for n in names}
 
 
 def serve() -> None:

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import HpLaws
-from hptransfer.quantify.laws import OFF_SD, LineFit
-from hptransfer.quantify.optimum import Basins
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.law.laws import HpLaws
+from hptransfer.quantify.law.optimum_law import OFF_SD, LineFit
 from hptransfer.quantify.predict import optimum_draws
+from hptransfer.sweep.table import FloatArray
 
 LEAST_INSIDE = 0.2  # of the law's draws within an edge's bounds, or the law is not believed there
 LEAST_SCATTER = 1e-3  # octaves

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import HpLaws, Laws
-from hptransfer.quantify.loss_law import LossFit
-from hptransfer.quantify.optimum import Basins
-from hptransfer.quantify.resample import estimate, limits, missing
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.basin.shape import excess
+from hptransfer.quantify.intervals import estimate, limits, missing
+from hptransfer.quantify.law.laws import HpLaws, Laws
+from hptransfer.quantify.law.loss_law import LossFit
 from hptransfer.quantify.result import Estimate, Prediction, Regret
-from hptransfer.quantify.shapes import excess
+from hptransfer.sweep.table import FloatArray
 
 LONG_EXTRAPOLATION = 8.0  # times the largest scale
 DIVERGED_COST = 1.0  # nats that a diverged run is counted to cost when a value is recommended

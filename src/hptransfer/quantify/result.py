@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hptransfer.errors import QuantifyError
-from hptransfer.landscape import FloatArray, Landscape
+from hptransfer.sweep.table import FloatArray, SweepTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,14 +220,14 @@ class TransferFit:
     """The result of `quantify`: immutable, complete, the one source of tables, plots and JSON.
 
     Attributes:
-        landscape: what was fitted, every row.
-        variants: by name, in the order of the landscape.
+        sweep: what was fitted, every row.
+        variants: by name, in the order of the sweep table.
         settings: level, tolerance, seed, resamples, families, coordinates, base scale ... as used.
         version: of hptransfer.
         provenance: where the runs came from (spec hash, commit, hardware, seeds), for a study of ours.
     """
 
-    landscape: Landscape
+    sweep: SweepTable
     variants: Mapping[str, VariantFit]
     settings: Mapping[str, Any]
     version: str
@@ -238,7 +238,7 @@ class TransferFit:
 
     def summary(self, width: int = 80) -> str:
         """The tables of the terminal as plain text, `width` characters wide."""
-        from hptransfer.report.tables import summary_text
+        from hptransfer.report.terminal import summary_text
 
         return summary_text(self, width)
 
@@ -253,7 +253,7 @@ class TransferFit:
         fit = self
         if scale not in self.settings["targets"]:
             settings = {**self.settings, "targets": (*self.settings["targets"], scale)}
-            fit = quantify(self.landscape, **settings)
+            fit = quantify(self.sweep, **settings)
         return {
             name: next(p for p in variant.predictions if p.scale == scale)
             for name, variant in fit.variants.items()
@@ -274,7 +274,7 @@ class TransferFit:
             if (pair.source, pair.to) == (source, to)
         }
         if not pairs:
-            scales = ", ".join(f"{scale:g}" for scale in self.landscape.scales)
+            scales = ", ".join(f"{scale:g}" for scale in self.sweep.scales)
             raise QuantifyError(
                 f"regret needs two measured scales, the smaller first, but got {source:g} and {to:g}; "
                 f"measured: {scales}"
@@ -292,13 +292,13 @@ class TransferFit:
         Raises:
             QuantifyError: the kind or a name is unknown.
         """
-        from hptransfer.report import plots
+        from hptransfer.report import matplotlib_backend
 
         kinds: dict[str, Callable[..., Figure]] = {
-            "basins": plots.plot_basins,
-            "optimum": plots.plot_optimum,
-            "loss": plots.plot_loss,
-            "metrics": plots.plot_metrics,
+            "basins": matplotlib_backend.plot_basins,
+            "optimum": matplotlib_backend.plot_optimum,
+            "loss": matplotlib_backend.plot_loss,
+            "metrics": matplotlib_backend.plot_metrics,
         }
         if kind not in kinds:
             raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
@@ -312,7 +312,7 @@ class TransferFit:
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """The fit as JSON (schema version 1), written to `path` where one is given."""
-        from hptransfer.quantify.schema import to_json_dict
+        from hptransfer.quantify.to_json import to_json_dict
 
         text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
         if path is not None:
@@ -321,7 +321,7 @@ class TransferFit:
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The report as one self-contained page, written to `path` where one is given."""
-        from hptransfer.report.html import page
+        from hptransfer.report.page import page
 
         text = page(self)
         if path is not None:
@@ -335,5 +335,5 @@ class TransferFit:
     def __repr__(self) -> str:
         verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:20])
         more = [f"  and {len(self.variants) - 20:,} more variants"] if len(self.variants) > 20 else []
-        head = f"TransferFit of {len(self.landscape)} runs, hptransfer {self.version}"
+        head = f"TransferFit of {len(self.sweep)} runs, hptransfer {self.version}"
         return "\n".join([head, *verdicts, *more])

@@ -51,11 +51,11 @@ class Settings:
                 raise QuantifyError(f"{name} must be positive and finite, but got {scale:g}")
 
     def check_reference(self, variants: Collection[str]) -> None:
-        """Raises QuantifyError where the reference is not a variant of the landscape."""
+        """Raises QuantifyError where the reference is not a variant of the sweep table."""
         if self.reference is not None and self.reference not in variants:
             valid = ", ".join(list(variants)[:8]) + (", ..." if len(variants) > 8 else "")
             raise QuantifyError(
-                f"reference must be a variant of the landscape, but got {self.reference!r}; valid: {valid}"
+                f"reference must be a variant of the sweep table, but got {self.reference!r}; valid: {valid}"
             )
 
 

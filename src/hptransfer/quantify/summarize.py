@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.joint import Laws
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.intervals import bands, estimate, missing
+from hptransfer.quantify.law.laws import Laws
 from hptransfer.quantify.metrics import LN2, exponents
-from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.predict import bends, optimum_draws
-from hptransfer.quantify.resample import bands, estimate, missing
 from hptransfer.quantify.result import Estimate, Law, Optimum
+from hptransfer.sweep.table import FloatArray
 
 CURVE_POINTS = 61
 CURVE_OCTAVES = 3.0  # either side of the optimum

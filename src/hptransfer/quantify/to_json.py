@@ -33,12 +33,12 @@ def to_json_dict(fit: TransferFit) -> Json:
     What cannot be estimated is null, and the nearest `flags` says why. `low` and `high` are limits at
     `settings.level`.
     """
-    landscape = fit.landscape
-    names = landscape.columns
+    sweep = fit.sweep
+    names = sweep.columns
     return {
         "schema": SCHEMA,
         "version": fit.version,
-        "source": {"path": landscape.source.path, "sha256": landscape.source.sha256},
+        "source": {"path": sweep.source.path, "sha256": sweep.source.sha256},
         "columns": {
             "scale": names.scale,
             "hp": names.hp,
@@ -46,9 +46,9 @@ def to_json_dict(fit: TransferFit) -> Json:
             "variant": names.variant,
             "seed": names.seed,
         },
-        "runs": len(landscape),
-        "diverged": int(landscape.diverged.sum()),
-        "notes": list(landscape.notes),
+        "runs": len(sweep),
+        "diverged": int(sweep.diverged.sum()),
+        "notes": list(sweep.notes),
         "settings": plain(fit.settings),
         "provenance": plain(fit.provenance),
         "variants": {name: _variant(variant) for name, variant in fit.variants.items()},

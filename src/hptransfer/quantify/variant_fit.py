@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray, Landscape
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.comparison_metrics import sisters
 from hptransfer.quantify.holdout import check
-from hptransfer.quantify.joint import Laws, fit_laws
+from hptransfer.quantify.law.laws import Laws, fit_laws
 from hptransfer.quantify.metrics import Part, Reference, law_metrics, no_law_metrics, penalties
-from hptransfer.quantify.optimum import Basins
 from hptransfer.quantify.pooling import pooled
 from hptransfer.quantify.predict import all_regrets, no_prediction, predict
-from hptransfer.quantify.present import laws_of, optimum
 from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.settings import Settings
-from hptransfer.quantify.sisters import sisters
+from hptransfer.quantify.summarize import laws_of, optimum
 from hptransfer.quantify.verdict import decide
+from hptransfer.sweep.table import FloatArray, SweepTable
 
 
 def measure(
@@ -26,7 +26,7 @@ def measure(
     i: int,
     keep: int,
     initial: float | None,
-    landscape: Landscape,
+    sweep: SweepTable,
 ) -> VariantFit:
     """Laws, metrics, predictions, hold-outs and the verdict of one variant.
 
@@ -37,8 +37,8 @@ def measure(
         s: the settings.
         i: its place among all variants, for the seed.
         keep: draws of every metric kept for `compare`.
-        initial: loss at initialisation, nats; None where the landscape does not say.
-        landscape: the runs, for their FLOPs.
+        initial: loss at initialisation, nats; None where the sweep table does not say.
+        sweep: the runs, for their FLOPs.
     """
     rng = np.random.default_rng([s.seed, 3, i])
     laws = fit_laws(basins, s.family, rng)
@@ -62,7 +62,7 @@ def measure(
             predict(basins, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets
         ),
         holdouts=holdouts,
-        verdict=decide(basins, regrets, holdouts, s, landscape),
+        verdict=decide(basins, regrets, holdouts, s, sweep),
         flags=_flags(basins, laws),
         draws=_kept(parts, keep),
     )

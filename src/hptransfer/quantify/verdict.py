@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.landscape import Landscape
-from hptransfer.quantify.optimum import Basins
+from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.predict import kept_elsewhere
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SuggestedRun, Verdict
 from hptransfer.quantify.settings import Settings
+from hptransfer.sweep.table import SweepTable
 
 MAX_SEEDS = 16
 AROUND = 4  # cells nearest an optimum that more seeds are suggested for
@@ -20,14 +20,14 @@ def decide(
     regrets: tuple[Regret, ...],
     holdouts: tuple[HoldOut, ...],
     settings: Settings,
-    landscape: Landscape,
+    sweep: SweepTable,
 ) -> Verdict:
     """Keep the value, or extrapolate the law, or neither, or not known (QUANTIFY section 6)."""
     scale, tolerance = basins.cells.scale, settings.tolerance
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
     # The law is judged on one scale held out, the largest, whatever more was held out.
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
-    where = f"at {landscape.columns.scale} {scale[-1]:g}"
+    where = f"at {sweep.columns.scale} {scale[-1]:g}"
     keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings)}"
     text = f"{keeping}; extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
@@ -36,7 +36,7 @@ def decide(
         return Verdict("predictable", text, tolerance)
     if kept.low is not None and law.low is not None and min(kept.low, law.low) > tolerance:
         return Verdict("unpredictable", text, tolerance)
-    return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, landscape))
+    return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, sweep))
 
 
 def _elsewhere(basins: Basins, settings: Settings) -> str:
@@ -56,7 +56,7 @@ def _say(regret: Estimate) -> str:
 
 
 def _suggest(
-    basins: Basins, kept: Estimate, law: Estimate, tolerance: float, landscape: Landscape
+    basins: Basins, kept: Estimate, law: Estimate, tolerance: float, sweep: SweepTable
 ) -> tuple[SuggestedRun, ...]:
     """Runs at both ends: past the edge the optimum sits on, closer where it was rejected, else more seeds."""
     cells = basins.cells
@@ -66,20 +66,20 @@ def _suggest(
         if not len(usable):
             filled = cells.x[k][~np.isnan(cells.x[k])]
             step = _step(filled)
-            out += [_run(basins, k, filled[0] - step * i, 1, landscape) for i in range(1, BEYOND + 1)]
+            out += [_run(basins, k, filled[0] - step * i, 1, sweep) for i in range(1, BEYOND + 1)]
         elif basins.fitted[k]:
             near = np.sort(usable[np.argsort(np.abs(usable - basins.x[k]), kind="stable")[:AROUND]])
             seeds = max(_seeds(kept, tolerance), _seeds(law, tolerance))
-            out += [_run(basins, k, x, seeds, landscape) for x in near]
+            out += [_run(basins, k, x, seeds, sweep) for x in near]
         elif not basins.edge[k]:
-            out += [_run(basins, k, x, 1, landscape) for x in _beside_lowest(basins, k)]
+            out += [_run(basins, k, x, 1, sweep) for x in _beside_lowest(basins, k)]
         else:
             side = int(basins.edge[k])
             start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
             if side > 0 and np.isfinite(basins.high[k]):
                 step = (basins.high[k] - start) / (BEYOND + 1)  # a run beyond it diverged: look before it
             steps = range(1, BEYOND + 1)
-            out += [_run(basins, k, start + side * step * i, 1, landscape) for i in steps]
+            out += [_run(basins, k, start + side * step * i, 1, sweep) for i in steps]
     return tuple(out)
 
 
@@ -107,19 +107,17 @@ def _seeds(regret: Estimate, tolerance: float) -> int:
     return int(np.clip(np.ceil(((regret.high - regret.low) / (2 * distance)) ** 2), 1, MAX_SEEDS))
 
 
-def _run(basins: Basins, k: int, x: float, seeds: int, landscape: Landscape) -> SuggestedRun:
+def _run(basins: Basins, k: int, x: float, seeds: int, sweep: SweepTable) -> SuggestedRun:
     scale = float(basins.cells.scale[k])
-    return SuggestedRun(
-        scale, float(np.exp2(x)), seeds, _flops(landscape, basins.cells.variant, scale, seeds)
-    )
+    return SuggestedRun(scale, float(np.exp2(x)), seeds, _flops(sweep, basins.cells.variant, scale, seeds))
 
 
-def _flops(landscape: Landscape, variant: str, scale: float, seeds: int) -> float | None:
+def _flops(sweep: SweepTable, variant: str, scale: float, seeds: int) -> float | None:
     """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
-    extra = landscape.extra
+    extra = sweep.extra
     if "flops" not in extra and not {"params", "tokens"} <= extra.keys():
         return None
-    rows = (landscape.variant == variant) & (landscape.scale == scale)
+    rows = (sweep.variant == variant) & (sweep.scale == scale)
     names = ("flops",) if "flops" in extra else ("params", "tokens")
     columns = [np.asarray(extra[name], dtype=np.float64)[rows] for name in names]
     one = columns[0] if len(columns) == 1 else 6.0 * columns[0] * columns[1]

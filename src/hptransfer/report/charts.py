@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray, StrArray
 from hptransfer.quantify.result import Estimate, Optimum, TransferFit, VariantFit
-from hptransfer.report import format as fmt
+from hptransfer.report import number_format as fmt
+from hptransfer.sweep.table import FloatArray, StrArray
 
 _REACH = 2.5  # octaves about an optimum that a panel must show
 _MOST_POINTS = 400  # runs of one curve drawn one by one; beyond, the mean of each cell
@@ -57,27 +57,27 @@ class Limits:
 
 def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
     """The runs of a variant by scale, ascending; diverged as the estimator counts them."""
-    land = fit.landscape
-    mine = land.variant == variant
-    lost = ~np.isfinite(land.loss)
-    if "initial_loss" in land.extra:
-        lost = lost | (land.loss > land.extra["initial_loss"])
+    sweep = fit.sweep
+    mine = sweep.variant == variant
+    lost = ~np.isfinite(sweep.loss)
+    if "initial_loss" in sweep.extra:
+        lost = lost | (sweep.loss > sweep.extra["initial_loss"])
     out = []
-    for n in np.unique(land.scale[mine]):
-        here, gone = mine & (land.scale == n) & ~lost, mine & (land.scale == n) & lost
-        x, loss, seed = np.log2(land.hp[here]), land.loss[here], land.seed[here]
+    for n in np.unique(sweep.scale[mine]):
+        here, gone = mine & (sweep.scale == n) & ~lost, mine & (sweep.scale == n) & lost
+        x, loss, seed = np.log2(sweep.hp[here]), sweep.loss[here], sweep.seed[here]
         if len(x) > _MOST_POINTS:
             x, loss, seed = _means(x, loss)
-        out.append(Runs(float(n), x, loss, seed, np.unique(np.log2(land.hp[gone]))))
+        out.append(Runs(float(n), x, loss, seed, np.unique(np.log2(sweep.hp[gone]))))
     return out
 
 
 def scales_of(fit: TransferFit, variants: Iterable[VariantFit]) -> list[float]:
     """Every scale with a run or an optimum of any of the variants, ascending."""
     chosen = list(variants)
-    mine = np.isin(fit.landscape.variant, [v.name for v in chosen])
+    mine = np.isin(fit.sweep.variant, [v.name for v in chosen])
     fitted = {o.scale for v in chosen for o in v.optima}
-    return sorted(fitted.union(fit.landscape.scale[mine].tolist()))
+    return sorted(fitted.union(fit.sweep.scale[mine].tolist()))
 
 
 def basin_limits(runs: Sequence[Sequence[Runs]], variants: Sequence[VariantFit], rows: int) -> Limits:

@@ -12,7 +12,7 @@ from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import Trend
 from hptransfer.errors import DynamicsError
 from hptransfer.report import palette
-from hptransfer.report.dynamics_view import best, heat_rows, representative, scales_of
+from hptransfer.report.dynamics_charts import best, heat_rows, representative, scales_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,11 @@ import numpy as np
 from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
 from hptransfer.dynamics.trends import Trend
-from hptransfer.report import format as fmt
-from hptransfer.report import palette, panel
-from hptransfer.report.dynamics_view import best, curve, heat_rows, representative
+from hptransfer.report import number_format as fmt
+from hptransfer.report import palette, plotly_layout
+from hptransfer.report.dynamics_charts import best, curve, heat_rows, representative
 
-Panels = dict[str, panel.Panel]  # by the values of the page's choices, joined by |
+Panels = dict[str, plotly_layout.Panel]  # by the values of the page's choices, joined by |
 
 _HEAT = [[0.0, "#f4f1ea"], [0.33, "#8fbfae"], [0.66, "#2f6f97"], [1.0, "#2a2560"]]
 
@@ -30,9 +30,9 @@ def curves(study: StudyDynamics, variants: Sequence[str], scales: Sequence[float
             colours = palette.sequence(len(runs))
             data = [_line(study, run, colour) for run, colour in zip(runs, colours, strict=True)]
             data += [_spikes(run) for run in runs if run.spikes]
-            layout = panel.layout(_span_x(runs), _span_y(runs))
-            layout["xaxis"] |= {"title": panel.title("step")}
-            layout["annotations"] = [panel.y_title("training loss, nats")]
+            layout = plotly_layout.layout(_span_x(runs), _span_y(runs))
+            layout["xaxis"] |= {"title": plotly_layout.title("step")}
+            layout["annotations"] = [plotly_layout.y_title("training loss, nats")]
             panels[f"{i}|{j}"] = {"data": data, "layout": layout}
     return panels
 
@@ -45,7 +45,7 @@ def _line(study: StudyDynamics, run: RunDynamics, colour: str) -> dict[str, Any]
         "type": "scatter",
         "mode": "lines",
         "x": steps,
-        "y": panel.numbers(losses),
+        "y": plotly_layout.numbers(losses),
         "line": {"color": colour, "width": 1.3},
         "hovertemplate": f"{head}<br>step %{{x}}<br>loss %{{y:.3f}}<br>{tail}<extra></extra>",
     }
@@ -62,7 +62,7 @@ def _spikes(run: RunDynamics) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "x": at,
-        "y": panel.numbers(np.interp(at, steps, losses) if steps.size else np.full(len(at), np.nan)),
+        "y": plotly_layout.numbers(np.interp(at, steps, losses) if steps.size else np.full(len(at), np.nan)),
         "marker": {"color": palette.ACCENT, "size": 7, "symbol": "triangle-down"},
         "text": texts,
         "hovertemplate": "%{text}<extra></extra>",
@@ -108,22 +108,27 @@ def heat(study: StudyDynamics, variants: Sequence[str], scales: Sequence[float])
     return panels, names
 
 
-def _heat(run: RunDynamics, name: str) -> panel.Panel:
+def _heat(run: RunDynamics, name: str) -> plotly_layout.Panel:
     layers, values = heat_rows(run, name)
     linear = PROBES[name].linear
     with np.errstate(divide="ignore", invalid="ignore"):
         z = values if linear else np.log2(values)
     steps = list(run.probes.steps) if run.probes is not None else []
     unit = "" if linear else "log<sub>2</sub>"
-    layout = panel.layout((-0.5, 1), (0, 1))
-    layout["xaxis"] |= {"title": panel.title("step"), "type": "category", "autorange": True, "nticks": 12}
+    layout = plotly_layout.layout((-0.5, 1), (0, 1))
+    layout["xaxis"] |= {
+        "title": plotly_layout.title("step"),
+        "type": "category",
+        "autorange": True,
+        "nticks": 12,
+    }
     layout["yaxis"] = layout["yaxis"] | {"type": "category", "autorange": "reversed", "automargin": True}
     layout["yaxis"].pop("nticks", None)
     data = {
         "type": "heatmap",
         "x": [str(step) for step in steps],
         "y": [escape(layer, quote=False) for layer in layers],
-        "z": [panel.numbers(row) for row in z],
+        "z": [plotly_layout.numbers(row) for row in z],
         "colorscale": _HEAT,
         "xgap": 1,
         "ygap": 1,
@@ -133,7 +138,7 @@ def _heat(run: RunDynamics, name: str) -> panel.Panel:
             "outlinewidth": 0,
             "tickfont": {"size": 10},
         },
-        "customdata": [panel.numbers(row) for row in values],
+        "customdata": [plotly_layout.numbers(row) for row in values],
         "hovertemplate": "%{y}<br>step %{x}<br>%{customdata:.4g}<extra></extra>",
     }
     for axis in ("xaxis", "yaxis"):
@@ -156,12 +161,14 @@ def forest(found: Sequence[Trend], variants: Sequence[str]) -> tuple[Panels, lis
     return panels, names
 
 
-def _forest(rows: Sequence[Trend]) -> panel.Panel:
+def _forest(rows: Sequence[Trend]) -> plotly_layout.Panel:
     labels = [escape(f"{t.place or 'run'}: {t.variant}", quote=False) for t in rows]
     ends = [e for t in rows for e in (t.value, t.low, t.high) if math.isfinite(e)] or [0.0]
     reach = (max(min(ends), -4.0) - 0.1, min(max(ends), 4.0) + 0.1)
-    layout = panel.layout((min(reach[0], -0.1), max(reach[1], 0.1)), (-0.5, len(rows) - 0.5))
-    layout["xaxis"] |= {"title": panel.title("exponent: d log probe / d log scale at fixed learning rate")}
+    layout = plotly_layout.layout((min(reach[0], -0.1), max(reach[1], 0.1)), (-0.5, len(rows) - 0.5))
+    layout["xaxis"] |= {
+        "title": plotly_layout.title("exponent: d log probe / d log scale at fixed learning rate")
+    }
     layout["yaxis"] |= {"tickvals": list(range(len(rows))), "ticktext": labels[::-1], "automargin": True}
     layout["yaxis"].pop("nticks", None)
     at = list(range(len(rows)))[::-1]
@@ -170,9 +177,9 @@ def _forest(rows: Sequence[Trend]) -> panel.Panel:
     data = {
         "type": "scatter",
         "mode": "markers",
-        "x": panel.numbers(np.array([t.value for t in rows])),
+        "x": plotly_layout.numbers(np.array([t.value for t in rows])),
         "y": at,
-        "error_x": panel.error(up, down, palette.INK, 1.4),
+        "error_x": plotly_layout.error(up, down, palette.INK, 1.4),
         "marker": {"color": palette.ACCENT, "size": 7},
         "text": [
             f"{label}<br>{t.value:+.2f} [{t.low:+.2f}, {t.high:+.2f}]<br>{len(t.scales)} scales, "
@@ -204,10 +211,10 @@ def critical(study: StudyDynamics, variants: Sequence[str], scales: Sequence[flo
                 logs += np.log10(values[values > 0]).tolist()
                 last = max(last, int(steps.max(initial=1)))
         known = logs[1:] or [-3.0, -1.0]
-        layout = panel.layout((0, last * 1.02), (min(known) - 0.15, max(known) + 0.15))
+        layout = plotly_layout.layout((0, last * 1.02), (min(known) - 0.15, max(known) + 0.15))
         layout["yaxis"] |= {"type": "log"}
-        layout["xaxis"] |= {"title": panel.title("step")}
-        layout["annotations"] = [panel.y_title("learning rate, SP coordinates")]
+        layout["xaxis"] |= {"title": plotly_layout.title("step")}
+        layout["annotations"] = [plotly_layout.y_title("learning rate, SP coordinates")]
         panels[str(i)] = {"data": data, "layout": layout}
     return panels
 
@@ -220,7 +227,7 @@ def _track(study: StudyDynamics, run: RunDynamics, name: str, dash: str, colour:
         "type": "scatter",
         "mode": "lines+markers" if name == "critical_lr" else "lines",
         "x": steps.tolist(),
-        "y": panel.numbers(values),
+        "y": plotly_layout.numbers(values),
         "line": {"color": colour, "width": 1.4, "dash": dash},
         "marker": {"size": 4},
         "hovertemplate": f"{place}<br>step %{{x}}<br>{label} %{{y:.3g}}<extra></extra>",

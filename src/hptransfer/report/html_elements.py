@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
-from hptransfer.report import content, palette
-from hptransfer.report import format as fmt
+from hptransfer.report import number_format as fmt
+from hptransfer.report import palette, table_data
 
 _STRIP_WIDTH, _STRIP_HEIGHT = 104, 9  # pixels
 _SHORT_NAME = 20  # characters
@@ -68,7 +68,7 @@ def anchor(text: str) -> str:
 Draw = Callable[[Estimate], str]
 
 
-def table(item: content.Table, drawn: Mapping[str, Draw] | None = None, *, group: bool = False) -> str:
+def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, group: bool = False) -> str:
     """A table with linked heads; empty columns of flags are left out.
 
     Arguments:
@@ -95,7 +95,7 @@ def table(item: content.Table, drawn: Mapping[str, Draw] | None = None, *, group
     )
 
 
-def head(column: content.Column) -> str:
+def head(column: table_data.Column) -> str:
     """A column head that explains itself on hover and leads to its entry in the glossary."""
     side = ' class="l"' if column.kind in ("text", "prose", "flags") else ""
     label = typeset(column.title)
@@ -180,19 +180,19 @@ def _span(items: Sequence[Estimate]) -> tuple[float, float]:
     return (min(low, 0.0) if low < near else low), (max(high, 0.0) if -high < near else high)
 
 
-def _cell(column: content.Column, cell: content.Cell, draw: Draw | None) -> str:
+def _cell(column: table_data.Column, cell: table_data.Cell, draw: Draw | None) -> str:
     if isinstance(cell, tuple):
         return f'<td class="l flag">{flag_links(cell)}</td>'
     if isinstance(cell, Estimate):
         return f"<td>{_estimate(column, cell, draw)}</td>"
-    text = content.cell_text(column, cell)
+    text = table_data.cell_text(column, cell)
     if column.kind == "prose":
         return f'<td class="l wrap">{minus(escape(text))}</td>'
     side = ' class="l"' if column.kind == "text" else ""
     return f"<td{side}>{escape(text) if column.kind == 'text' and text != fmt.MISSING else number(text)}</td>"
 
 
-def _estimate(column: content.Column, cell: Estimate, draw: Draw | None) -> str:
+def _estimate(column: table_data.Column, cell: Estimate, draw: Draw | None) -> str:
     """The number and its interval; where the interval is drawn too, the three stand one below the other."""
     drawn = draw(cell) if draw else ""
     if column.kind in ("estimate", "value"):
@@ -200,7 +200,7 @@ def _estimate(column: content.Column, cell: Estimate, draw: Draw | None) -> str:
         return stacked(value, span, drawn) if draw else f"{number(value)}{aside(span)}"
     if column.kind == "hp" and fmt.hp(cell) != fmt.MISSING:
         return f"{number(fmt.decimal(cell))}{aside('= ' + fmt.power_of_two(cell))}"
-    return f"{number(content.cell_text(column, cell))}{drawn}"
+    return f"{number(table_data.cell_text(column, cell))}{drawn}"
 
 
 def stacked(value: str, span: str, drawn: str = "") -> str:

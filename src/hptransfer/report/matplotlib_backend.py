@@ -14,8 +14,8 @@ import numpy as np
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import Estimate, Law, Prediction, TransferFit, VariantFit
-from hptransfer.report import content, glossary, palette, view, words
-from hptransfer.report import format as fmt
+from hptransfer.report import charts, glossary, palette, sentences, table_data
+from hptransfer.report import number_format as fmt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,12 +37,12 @@ def plot_basins(fit: TransferFit, variants: Sequence[str] | None = None) -> Figu
         QuantifyError: a name is not in the fit.
     """
     chosen = _chosen(fit, variants)
-    scales = view.scales_of(fit, chosen)
-    limits = view.basin_limits([view.runs_of(fit, v.name) for v in chosen], chosen, len(scales))
+    scales = charts.scales_of(fit, chosen)
+    limits = charts.basin_limits([charts.runs_of(fit, v.name) for v in chosen], chosen, len(scales))
     figure, panels = _grid(chosen)
     for axes, variant in zip(panels, chosen, strict=True):
         draw_basins(axes, fit, variant.name, scales=scales, limits=limits)
-    _label(figure, panels, fit.landscape.columns.hp, fit.landscape.columns.loss)
+    _label(figure, panels, fit.sweep.columns.hp, fit.sweep.columns.loss)
     _key(figure, fit, scales)
     return figure
 
@@ -53,7 +53,7 @@ def draw_basins(
     variant: str,
     *,
     scales: Sequence[float] | None = None,
-    limits: view.Limits | None = None,
+    limits: charts.Limits | None = None,
 ) -> Axes:
     """One variant's basins on `axes`: log2 hyperparameter against loss.
 
@@ -65,9 +65,9 @@ def draw_basins(
         limits: shared limits; None takes the variant's own.
     """
     (chosen,) = _chosen(fit, (variant,))
-    runs = view.runs_of(fit, variant)
-    every = list(scales or view.scales_of(fit, [chosen]))
-    box = limits or view.basin_limits([runs], [chosen], len(every))
+    runs = charts.runs_of(fit, variant)
+    every = list(scales or charts.scales_of(fit, [chosen]))
+    box = limits or charts.basin_limits([runs], [chosen], len(every))
     colours = _colours(every)
     for group in runs:
         colour, shown = colours[group.scale], group.loss <= box.strip
@@ -91,16 +91,16 @@ def draw_basins(
 
 def plot_optimum(fit: TransferFit, variants: Sequence[str] | None = None) -> Figure:
     """The optimum against scale, its law, and the prediction band out to the targets; arguments as above."""
-    return _laws(fit, variants, "hp", draw_optimum, f"optimal {fit.landscape.columns.hp}")
+    return _laws(fit, variants, "hp", draw_optimum, f"optimal {fit.sweep.columns.hp}")
 
 
-def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: view.Limits | None = None) -> Axes:
+def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
     """One variant's optimum against scale on `axes`, with law, band and predictions."""
     (chosen,) = _chosen(fit, (variant,))
     items = [(o.scale, o.own or o.hp) for o in chosen.optima]
     guesses = [(p.scale, p.hp) for p in chosen.predictions]
     _draw_law(axes, chosen, "hp", items, guesses, limits)
-    box = limits or view.law_limits([chosen], "hp")
+    box = limits or charts.law_limits([chosen], "hp")
     if box is None:
         axes.set_yticks([])
         return axes
@@ -108,23 +108,23 @@ def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: view.Lim
     axes.set_ylim(2.0**box.y_low, 2.0**box.y_high)
     for prediction in chosen.predictions:
         if fmt.known(prediction.hp.value):
-            use = words.recommended(prediction) if prediction.hp_recommended else prediction.hp
-            _write_value(axes, prediction, fmt.decimal(use), falls=view.falls(chosen))
+            use = sentences.recommended(prediction) if prediction.hp_recommended else prediction.hp
+            _write_value(axes, prediction, fmt.decimal(use), falls=charts.falls(chosen))
     return axes
 
 
 def plot_loss(fit: TransferFit, variants: Sequence[str] | None = None) -> Figure:
     """The loss at the optimum against scale, its law and band; arguments as above."""
-    return _laws(fit, variants, "loss", draw_loss, f"{fit.landscape.columns.loss} at the optimum")
+    return _laws(fit, variants, "loss", draw_loss, f"{fit.sweep.columns.loss} at the optimum")
 
 
-def draw_loss(axes: Axes, fit: TransferFit, variant: str, *, limits: view.Limits | None = None) -> Axes:
+def draw_loss(axes: Axes, fit: TransferFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
     """One variant's loss at the optimum against scale on `axes`, with law, band and predictions."""
     (chosen,) = _chosen(fit, (variant,))
     items = [(o.scale, o.loss) for o in chosen.optima]
     guesses = [(p.scale, p.loss) for p in chosen.predictions]
     _draw_law(axes, chosen, "loss", items, guesses, limits)
-    box = limits or view.law_limits([chosen], "loss")
+    box = limits or charts.law_limits([chosen], "loss")
     if box is not None:
         axes.set_ylim(box.y_low, box.y_high)
     return axes
@@ -143,7 +143,7 @@ def plot_metrics(
     from matplotlib.figure import Figure
 
     chosen = _chosen(fit, variants)
-    shown = tuple(names) if names is not None else content.main_metrics(fit)
+    shown = tuple(names) if names is not None else table_data.main_metrics(fit)
     size = (1.1 + 1.55 * max(len(shown), 1), 0.75 + 0.22 * len(chosen))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, max(len(shown), 1), sharey=True, squeeze=False)[0]
@@ -186,13 +186,13 @@ def _laws(
     label: str,
 ) -> Figure:
     chosen = _chosen(fit, variants)
-    limits = view.law_limits(chosen, quantity)
+    limits = charts.law_limits(chosen, quantity)
     figure, panels = _grid(chosen)
     for axes, variant in zip(panels, chosen, strict=True):
-        context = view.law_lines([other for other in chosen if other is not variant], quantity)
+        context = charts.law_lines([other for other in chosen if other is not variant], quantity)
         axes.plot(*context, "-", lw=0.6, color=palette.HAIR, zorder=0)
         draw(axes, fit, variant.name, limits=limits)
-    _label(figure, panels, fit.landscape.columns.scale, label)
+    _label(figure, panels, fit.sweep.columns.scale, label)
     return figure
 
 
@@ -202,26 +202,26 @@ def _draw_law(
     quantity: str,
     items: list[tuple[float, Estimate]],
     guesses: list[tuple[float, Estimate]],
-    limits: view.Limits | None,
+    limits: charts.Limits | None,
 ) -> None:
     measured = [scale for scale, item in items if fmt.known(item.value)]
     law = variant.laws.get(quantity)
     if law is not None:
         _law_line(axes, law, max(measured, default=0.0))
     else:
-        _say(axes, f"no law: {words.no_law(variant)}")
+        _say(axes, f"no law: {sentences.no_law(variant)}")
     for scale, item in items:
         _interval(axes, scale, item, "o", palette.INK, palette.INK)
     for scale, item in guesses:
         _interval(axes, scale, item, "D", palette.ACCENT, "white")
-    box = limits or view.law_limits([variant], quantity)
+    box = limits or charts.law_limits([variant], quantity)
     if box is None:
         axes.set_xticks([])
     else:
         axes.set_xscale("log", base=2)
         axes.set_xlim(2.0**box.x_low, 2.0**box.x_high)
         every = [scale for scale, _ in (*items, *guesses)]
-        places = view.ticks(every, box.x_low, box.x_high, _CHARACTERS)
+        places = charts.ticks(every, box.x_low, box.x_high, _CHARACTERS)
         axes.set_xticks(places, [fmt.scale(n) for n in places])
     axes.minorticks_off()
     _quiet(axes)
@@ -345,7 +345,7 @@ def _key(figure: Figure, fit: TransferFit, scales: Sequence[float]) -> None:
     colours = _colours(scales)
     marks = [Line2D([], [], lw=0)]
     marks += [Line2D([], [], color=colours[n], lw=1.2, marker="o", ms=2.6) for n in scales]
-    texts = [fit.landscape.columns.scale, *(fmt.scale(n) for n in scales), "diverged"]
+    texts = [fit.sweep.columns.scale, *(fmt.scale(n) for n in scales), "diverged"]
     marks.append(Line2D([], [], color=palette.GREY, lw=0, marker="x", ms=4, mew=0.9))
     legend = figure.legend(
         marks,

@@ -13,7 +13,7 @@ from pathlib import Path
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.errors import HPTransferError
 from hptransfer.quantify.result import TransferFit
-from hptransfer.report import dynamics, figures, front, phase, sections
+from hptransfer.report import page_answer, page_dynamics, page_tables, phase_diagram, plotly_backend
 
 _MOST_PANELS = 24  # variants drawn; more would make a page nobody reads
 _MOST_ROWS = 200  # variants in the tables
@@ -49,28 +49,28 @@ def write_html(
 
 def page(fit: TransferFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
     """The report as a string of HTML; arguments as for `write_html`."""
-    columns = fit.landscape.columns
+    columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
     script = _plotly()
     drawn = list(islice(fit.variants.values(), _MOST_PANELS))
     listed = list(islice(fit.variants.values(), _MOST_ROWS))
-    inside, moving = dynamics.section(study, fit.settings.get("targets") or ()) if study else ("", {})
+    inside, moving = page_dynamics.section(study, fit.settings.get("targets") or ()) if study else ("", {})
     panels: dict[str, object] = {
-        "phase": phase.diagram(listed),
-        "basins": figures.basins(fit, drawn),
-        "hp": figures.optimum_laws(fit, drawn),
-        "loss": figures.loss_laws(fit, drawn),
+        "phase": phase_diagram.diagram(listed),
+        "basins": plotly_backend.basins(fit, drawn),
+        "hp": plotly_backend.optimum_laws(fit, drawn),
+        "loss": plotly_backend.loss_laws(fit, drawn),
         **moving,
     }
     body = "\n".join(
         (
-            front.opening(fit, heading, listed, phase.section(listed)),
-            front.figures(fit, drawn),
+            page_answer.opening(fit, heading, listed, phase_diagram.section(listed)),
+            page_answer.figures(fit, drawn),
             inside,
-            sections.tables(fit, listed),
-            sections.flags(fit, listed),
-            sections.definitions(fit),
-            sections.provenance(fit),
+            page_tables.tables(fit, listed),
+            page_tables.flags(fit, listed),
+            page_tables.definitions(fit),
+            page_tables.provenance(fit),
         )
     )
     data = json.dumps(panels, allow_nan=False, separators=(",", ":"), default=float)

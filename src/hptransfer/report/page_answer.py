@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from html import escape
 
 from hptransfer.quantify.result import Prediction, TransferFit, VariantFit
-from hptransfer.report import format as fmt
-from hptransfer.report import glossary, markup, palette, view, words
+from hptransfer.report import charts, glossary, html_elements, palette, sentences
+from hptransfer.report import number_format as fmt
 
 
 def opening(fit: TransferFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
     """The heading, what comes first, and the answer: verdict, value to use and reason of every variant."""
     items = "\n".join(_answer(fit, v) for v in variants)
     crowd = " crowd" if len(variants) > 6 else ""
-    notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.landscape.notes)
+    notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.sweep.notes)
     return (
         f'<header>\n<h1 class="user">{escape(heading)}</h1>\n'
-        f'<p class="lead user">{escape(words.headline(fit))}</p>\n'
-        f'<p class="extent">{escape(words.extent(fit))}.</p>{notes}\n</header>\n{first}'
+        f'<p class="lead user">{escape(sentences.headline(fit))}</p>\n'
+        f'<p class="extent">{escape(sentences.extent(fit))}.</p>{notes}\n</header>\n{first}'
         f'<section aria-label="The answer">\n<ul class="answer{crowd}">\n{items}\n</ul>\n'
-        f"{markup.left_out(fit, variants, 'listed')}</section>"
+        f"{html_elements.left_out(fit, variants, 'listed')}</section>"
     )
 
 
@@ -35,37 +35,37 @@ def _answer(fit: TransferFit, variant: VariantFit) -> str:
         "".join(_use(fit, p, safe) for p in variant.predictions)
         or '<div class="use">No target asked for.</div>'
     )
-    reason = markup.minus(escape(verdict.reason.rstrip(".")))
+    reason = html_elements.minus(escape(verdict.reason.rstrip(".")))
     why = [f"<p>{glossary.VERDICTS[verdict.value].capitalize()}: {reason}.</p>"]
-    check = words.holdout_sentence(fit, variant)
+    check = sentences.holdout_sentence(fit, variant)
     if check:
         why.append(f"<p>{escape(check)}</p>")
     if verdict.suggested:
-        why.append(f"<p>Would settle it: {escape(words.suggestions(verdict.suggested, fit))}.</p>")
+        why.append(f"<p>Would settle it: {escape(sentences.suggestions(verdict.suggested, fit))}.</p>")
     return f'<li>{who}<div>{uses}</div><div class="why">{"".join(why)}</div></li>'
 
 
 def _use(fit: TransferFit, prediction: Prediction, safe: bool) -> str:
     """The value to use at a target, large; where the optimum is expected, below; grey where it is a guess."""
-    columns = fit.landscape.columns
+    columns = fit.sweep.columns
     where = f"{escape(columns.hp)} at {escape(columns.scale)} {fmt.scale(prediction.scale)}"
     head = f"{where}<b>" if safe else f'Best guess of {where}<b class="guess">'
     if not fmt.known(prediction.hp.value):
-        return f'<div class="use">{escape(words.advice(fit, prediction))}</div>'
-    use = words.recommended(prediction) if prediction.hp_recommended is not None else prediction.hp
-    span = markup.number(fmt.hp_interval(prediction.hp))
+        return f'<div class="use">{escape(sentences.advice(fit, prediction))}</div>'
+    use = sentences.recommended(prediction) if prediction.hp_recommended is not None else prediction.hp
+    span = html_elements.number(fmt.hp_interval(prediction.hp))
     return (
-        f'<div class="use">{head}{markup.number(fmt.decimal(use))}</b>'
-        f"{markup.number(fmt.power_of_two(use))}; optimum in {span}</div>"
+        f'<div class="use">{head}{html_elements.number(fmt.decimal(use))}</b>'
+        f"{html_elements.number(fmt.power_of_two(use))}; optimum in {span}</div>"
     )
 
 
 def figures(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
     """The three figures with their captions and empty panels, which the script fills by index."""
-    columns = fit.landscape.columns
+    columns = fit.sweep.columns
     hp, scale = escape(columns.hp), escape(columns.scale)
-    level = words.level(fit)
-    omitted = markup.left_out(fit, variants, "drawn")
+    level = sentences.level(fit)
+    omitted = html_elements.left_out(fit, variants, "drawn")
     many = len(variants) > 1
     together = "All panels share their axes. " if many else ""
     others = "Grey lines are the laws of the other variants. " if many else ""
@@ -98,7 +98,7 @@ def _panels(figure: str, variants: Sequence[VariantFit], quantity: str) -> str:
     for i, variant in enumerate(variants):
         why = ""
         if figure != "basins" and figure not in variant.laws:
-            why = f'<p class="no-law">No law: {escape(words.no_law(variant))}.</p>'
+            why = f'<p class="no-law">No law: {escape(sentences.no_law(variant))}.</p>'
         label = escape(f"{variant.name}: {_spoken(variant, quantity)}", quote=True)
         items.append(
             f'<div class="panel" data-variant="{escape(variant.name, quote=True)}">'
@@ -117,8 +117,8 @@ def _spoken(variant: VariantFit, quantity: str) -> str:
 
 
 def _key(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
-    scales = view.scales_of(fit, variants)
-    items = [f"<li>{escape(fit.landscape.columns.scale)}</li>"]
+    scales = charts.scales_of(fit, variants)
+    items = [f"<li>{escape(fit.sweep.columns.scale)}</li>"]
     for n, colour in zip(scales, palette.sequence(len(scales)), strict=True):
         line = f'<path d="M0 5H18" stroke="{colour}" stroke-width="1.6"/>'
         mark = f'{line}<circle cx="9" cy="5" r="2.6" fill="{colour}"/>'

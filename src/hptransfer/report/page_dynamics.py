@@ -8,15 +8,15 @@ from html import escape
 
 import numpy as np
 
-from hptransfer.dynamics.edge import EDGES, Edge, predict_edge
+from hptransfer.dynamics.instability import EDGES, Edge, predict_edge
 from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import Trend, trends
 from hptransfer.errors import DynamicsError
 from hptransfer.quantify.result import Estimate
-from hptransfer.report import content, dynamics_figures, markup
-from hptransfer.report import format as fmt
-from hptransfer.report.dynamics_view import scales_of
+from hptransfer.report import dynamics_plotly, html_elements, table_data
+from hptransfer.report import number_format as fmt
+from hptransfer.report.dynamics_charts import scales_of
 
 MOST_VARIANTS = 12  # drawn; the tables have them all
 _FIRST = ("relative_update", "relative_change")  # probe that a choice begins with, where it is there
@@ -24,7 +24,7 @@ _FIRST = ("relative_update", "relative_change")  # probe that a choice begins wi
 
 def section(
     study: StudyDynamics, targets: Sequence[float] = ()
-) -> tuple[str, dict[str, dynamics_figures.Panels]]:
+) -> tuple[str, dict[str, dynamics_plotly.Panels]]:
     """The section's HTML and its figures, by name; curves alone where nothing was probed.
 
     Arguments:
@@ -32,16 +32,16 @@ def section(
         targets: scales at which instability is predicted, beside the largest measured.
     """
     variants, scales = list(study.variants)[:MOST_VARIANTS], scales_of(study)
-    figures = {"curves": dynamics_figures.curves(study, variants, scales)}
+    figures = {"curves": dynamics_plotly.curves(study, variants, scales)}
     parts = [_curves(study, variants, scales)]
     if any(run.probes is not None for run in study.runs):
-        figures["heat"], heat_names = dynamics_figures.heat(study, variants, scales)
+        figures["heat"], heat_names = dynamics_plotly.heat(study, variants, scales)
         parts.append(_heat(study, variants, scales, heat_names) if figures["heat"] else "")
         found = _trends(study)
-        figures["forest"], forest_names = dynamics_figures.forest(found, variants)
+        figures["forest"], forest_names = dynamics_plotly.forest(found, variants)
         parts.append(_forest(study, forest_names, found) if found else "")
         if any(run.series("", "critical_lr")[1].size for run in study.runs):
-            figures["critical"] = dynamics_figures.critical(study, variants, scales)
+            figures["critical"] = dynamics_plotly.critical(study, variants, scales)
             parts.append(_critical(study, variants))
         parts.append(_edges(study, targets))
     return "\n".join(part for part in parts if part), figures
@@ -57,7 +57,7 @@ def _curves(study: StudyDynamics, variants: Sequence[str], scales: Sequence[floa
     return (
         f'<section id="dynamics">\n<h2>Training loss and its spikes</h2>\n<p class="caption">{caption}</p>\n'
         f"{_controls('curves', choice)}{_panels('curves', variants)}"
-        f"{markup.table(spike_table(study))}</section>"
+        f"{html_elements.table(spike_table(study))}</section>"
     )
 
 
@@ -78,7 +78,7 @@ def _heat(
 def _forest(study: StudyDynamics, names: Sequence[str], found: Sequence[Trend]) -> str:
     choice = _choice("probe", "probe", [_spoken(name) for name in names], _first(names))
     definitions = "".join(
-        f"<div><dt>{escape(_spoken(name))}</dt><dd>{markup.typeset(PROBES[name].definition)}</dd></div>"
+        f"<div><dt>{escape(_spoken(name))}</dt><dd>{html_elements.typeset(PROBES[name].definition)}</dd></div>"
         for name in names
     )
     return (
@@ -112,12 +112,12 @@ def _edges(study: StudyDynamics, targets: Sequence[float]) -> str:
         '<section>\n<h2>Where instability begins</h2>\n<p class="caption">The learning rate at which the '
         "largest attention logit (or the learning rate over the critical one) crosses its edge, from a "
         "surface fitted to every run; and the same from all but the largest "
-        f"{escape(study.scale)}, held against what was measured there.</p>\n{markup.table(table, group=True)}"
-        "</section>"
+        f"{escape(study.scale)}, held against what was measured there.</p>\n"
+        f"{html_elements.table(table, group=True)}</section>"
     )
 
 
-def spike_table(study: StudyDynamics) -> content.Table:
+def spike_table(study: StudyDynamics) -> table_data.Table:
     """Stability of every variant: spikes, divergence, raggedness."""
     rows = []
     for variant in study.variants:
@@ -139,21 +139,21 @@ def spike_table(study: StudyDynamics) -> content.Table:
             )
         )
     columns = (
-        content.Column("variant", "text", "The curve family."),
-        content.Column("runs", "number", "Finished runs, diverged ones included."),
-        content.Column("diverged", "number", "Runs that diverged."),
-        content.Column("with spikes", "number", "Runs with at least one loss spike."),
-        content.Column("spikes", "number", "Loss spikes in all."),
-        content.Column("height", "number", "Median height of a spike above its baseline, nats."),
-        content.Column("recovery", "number", "Median steps from a spike's start until it is over."),
-        content.Column(
+        table_data.Column("variant", "text", "The curve family."),
+        table_data.Column("runs", "number", "Finished runs, diverged ones included."),
+        table_data.Column("diverged", "number", "Runs that diverged."),
+        table_data.Column("with spikes", "number", "Runs with at least one loss spike."),
+        table_data.Column("spikes", "number", "Loss spikes in all."),
+        table_data.Column("height", "number", "Median height of a spike above its baseline, nats."),
+        table_data.Column("recovery", "number", "Median steps from a spike's start until it is over."),
+        table_data.Column(
             "raggedness",
             "estimate",
             f"Mean over {study.scale}s and seeds of how much the loss-{study.hp} curve goes up and down "
             "beyond one basin, nats; 0 for any curve with one minimum. Interval: of that mean.",
         ),
     )
-    return content.Table("Stability", columns, tuple(rows))
+    return table_data.Table("Stability", columns, tuple(rows))
 
 
 def mean_interval(values: Sequence[float]) -> Estimate:
@@ -169,10 +169,10 @@ def mean_interval(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def edge_table(study: StudyDynamics, targets: Sequence[float]) -> content.Table:
+def edge_table(study: StudyDynamics, targets: Sequence[float]) -> table_data.Table:
     """Predicted crossings of both measures, and their hold-out check, one row a variant and measure."""
     largest = max(scales_of(study), default=0.0)
-    rows: list[tuple[content.Cell, ...]] = []
+    rows: list[tuple[table_data.Cell, ...]] = []
     for variant in study.variants:
         for measure in EDGES:
             try:
@@ -181,22 +181,22 @@ def edge_table(study: StudyDynamics, targets: Sequence[float]) -> content.Table:
                 continue
             rows += _edge_rows(edge)
     columns = (
-        content.Column("variant", "text", "The curve family."),
-        content.Column("measure", "text", "What must not cross its edge, and the edge."),
-        content.Column(study.scale, "scale", "The scale n."),
-        content.Column(
+        table_data.Column("variant", "text", "The curve family."),
+        table_data.Column("measure", "text", "What must not cross its edge, and the edge."),
+        table_data.Column(study.scale, "scale", "The scale n."),
+        table_data.Column(
             f"{study.hp} at the edge", "text", "Where it is expected to cross, with its interval."
         ),
-        content.Column("held out", "text", "The same from all but the largest scale."),
-        content.Column("error", "number", "Rms error there, octaves of the measure."),
-        content.Column("inside", "number", "Share of the measured values inside their 95% intervals."),
+        table_data.Column("held out", "text", "The same from all but the largest scale."),
+        table_data.Column("error", "number", "Rms error there, octaves of the measure."),
+        table_data.Column("inside", "number", "Share of the measured values inside their 95% intervals."),
     )
-    return content.Table("Edges", columns, tuple(rows))
+    return table_data.Table("Edges", columns, tuple(rows))
 
 
-def _edge_rows(edge: Edge) -> list[tuple[content.Cell, ...]]:
+def _edge_rows(edge: Edge) -> list[tuple[table_data.Cell, ...]]:
     label = f"{_spoken(edge.measure)} = {edge.edge:g}"
-    rows: list[tuple[content.Cell, ...]] = []
+    rows: list[tuple[table_data.Cell, ...]] = []
     for crossing in edge.crossings:
         check = edge.holdout if edge.holdout and math.isclose(edge.holdout.scale, crossing.scale) else None
         rows.append(

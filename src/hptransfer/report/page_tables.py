@@ -7,21 +7,21 @@ from html import escape
 from typing import Any
 
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, TransferFit, VariantFit
-from hptransfer.report import content, markup, words
-from hptransfer.report import format as fmt
+from hptransfer.report import html_elements, sentences, table_data
+from hptransfer.report import number_format as fmt
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
 
 def tables(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
     """Metrics, hold-out check, differences, predictions, regret, optima, and whatever else was measured."""
-    scale = escape(fit.landscape.columns.scale)
+    scale = escape(fit.sweep.columns.scale)
     parts = (
         (
             "Metrics",
             "Each number with its interval, drawn to the same scale down a column; the grey line is zero. "
             "Every head is explained in the glossary.",
-            _metrics(fit, variants, content.main_metrics(fit)),
+            _metrics(fit, variants, table_data.main_metrics(fit)),
         ),
         (
             "Hold-out check",
@@ -31,17 +31,17 @@ def tables(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
             _holdouts(fit, variants),
         ),
         _differences(fit, variants),
-        ("Predictions", "", markup.table(content.predictions(fit, variants), group=True)),
+        ("Predictions", "", html_elements.table(table_data.predictions(fit, variants), group=True)),
         (
             "Transfer regret",
             f"Loss given up, in nats, by using the optimum of the row's {scale}, unchanged, at the column's; "
             f"and how many times smaller a well-tuned {scale} reaches the same loss.",
             _regret(variants),
         ),
-        (f"Optimum at each {scale}", "", markup.table(content.optima(fit, variants), group=True)),
-        ("Laws and further measures", "", _metrics(fit, variants, content.other_metrics(fit))),
+        (f"Optimum at each {scale}", "", html_elements.table(table_data.optima(fit, variants), group=True)),
+        ("Laws and further measures", "", _metrics(fit, variants, table_data.other_metrics(fit))),
     )
-    omitted = markup.left_out(fit, variants, "listed")
+    omitted = html_elements.left_out(fit, variants, "listed")
     return "\n".join(_section(title, caption, body, omitted) for title, caption, body in parts if body)
 
 
@@ -54,25 +54,25 @@ def _metrics(fit: TransferFit, variants: Sequence[VariantFit], names: tuple[str,
     pieces = []
     for start in range(0, len(names), _COLUMNS):
         part = names[start : start + _COLUMNS]
-        pieces.append(_striped(content.metrics(fit, variants, part, "Metrics")))
+        pieces.append(_striped(table_data.metrics(fit, variants, part, "Metrics")))
     return "\n".join(pieces)
 
 
-def _striped(table: content.Table) -> str:
+def _striped(table: table_data.Table) -> str:
     """A table whose estimates are drawn too, each column to its own scale."""
     drawn = {}
     for i, column in enumerate(table.columns):
         cells = [row[i] for row in table.rows]
         if column.kind == "estimate":
-            drawn[column.title] = markup.interval_strip([c for c in cells if isinstance(c, Estimate)])
-    return markup.table(table, drawn)
+            drawn[column.title] = html_elements.interval_strip([c for c in cells if isinstance(c, Estimate)])
+    return html_elements.table(table, drawn)
 
 
 def _differences(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[str, str, str]:
-    reference = words.reference(fit)
+    reference = sentences.reference(fit)
     if reference is None:
         return "", "", ""
-    table = content.differences(fit, variants, reference)
+    table = table_data.differences(fit, variants, reference)
     caption = (
         "Each variant minus this one, from paired draws: noise that both share cancels, so these intervals "
         "are narrower than those above suggest. One that stays clear of the grey line is a difference."
@@ -83,9 +83,9 @@ def _differences(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[str,
 def _holdouts(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
     checks = [h for v in variants for h in v.holdouts]
     reach = max((_reach(h) for h in checks), default=0.0)
-    strips = {id(h.predicted): markup.holdout_strip(h.predicted, h.found, reach) for h in checks}
+    strips = {id(h.predicted): html_elements.holdout_strip(h.predicted, h.found, reach) for h in checks}
     draw = lambda item: strips.get(id(item), "")  # noqa: E731
-    return markup.table(content.holdouts(fit, variants), {"interval": draw})
+    return html_elements.table(table_data.holdouts(fit, variants), {"interval": draw})
 
 
 def _reach(check: HoldOut) -> float:
@@ -123,18 +123,18 @@ def _pair(pair: Regret | None) -> str:
         return ""
     value, _, span = fmt.estimate(pair.regret).partition(" ")
     factor = fmt.value(pair.factor)
-    times = f'<span class="i">{markup.number(factor)}×</span>' if factor != fmt.MISSING else ""
-    return markup.stacked(value, span) + times
+    times = f'<span class="i">{html_elements.number(factor)}×</span>' if factor != fmt.MISSING else ""
+    return html_elements.stacked(value, span) + times
 
 
 def flags(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
     """What every flag means and where it was raised; nothing where none was."""
-    notes = words.flag_notes(variants, fit.landscape.columns.scale)
+    notes = sentences.flag_notes(variants, fit.sweep.columns.scale)
     if not notes:
         return ""
     items = "".join(
-        f'<div id="{markup.anchor("flag " + flag)}"><dt>{escape(flag)}</dt>'
-        f"<dd>{markup.typeset(meaning) + '. ' if meaning != flag else ''}"
+        f'<div id="{html_elements.anchor("flag " + flag)}"><dt>{escape(flag)}</dt>'
+        f"<dd>{html_elements.typeset(meaning) + '. ' if meaning != flag else ''}"
         f'<span class="note user">{escape(places)}</span></dd></div>'
         for flag, meaning, places in notes
     )
@@ -145,18 +145,18 @@ def definitions(fit: TransferFit) -> str:
     """The definition of every column head on the page."""
     entries: dict[str, str] = {}
     tables = (
-        content.metrics(fit, (), (*content.main_metrics(fit), *content.other_metrics(fit)), ""),
-        content.holdouts(fit, ()),
-        content.predictions(fit, ()),
-        content.optima(fit, ()),
+        table_data.metrics(fit, (), (*table_data.main_metrics(fit), *table_data.other_metrics(fit)), ""),
+        table_data.holdouts(fit, ()),
+        table_data.predictions(fit, ()),
+        table_data.optima(fit, ()),
     )
     for table in tables:
         for column in table.columns:
             if column.definition:
                 entries.setdefault(column.title, column.definition)
     items = "".join(
-        f'<div id="{markup.anchor(title)}"><dt>{markup.typeset(title)}</dt>'
-        f"<dd>{markup.typeset(text)}</dd></div>"
+        f'<div id="{html_elements.anchor(title)}"><dt>{html_elements.typeset(title)}</dt>'
+        f"<dd>{html_elements.typeset(text)}</dd></div>"
         for title, text in entries.items()
     )
     return f'<section>\n<h2>Glossary</h2>\n<dl class="glossary">{items}</dl>\n</section>'
@@ -164,7 +164,7 @@ def definitions(fit: TransferFit) -> str:
 
 def provenance(fit: TransferFit) -> str:
     """Version, source, whatever the study recorded of itself, and every setting of the fit."""
-    source = fit.landscape.source
+    source = fit.sweep.source
     facts: list[tuple[str, Any]] = [("hptransfer", fit.version)]
     facts += [("source", source.path), ("sha256 of source", source.sha256)]
     facts += [*_flat("", fit.provenance), *_flat("", fit.settings)]

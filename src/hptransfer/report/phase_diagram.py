@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
-from hptransfer.report import format as fmt
-from hptransfer.report import palette, panel
+from hptransfer.report import number_format as fmt
+from hptransfer.report import palette, plotly_layout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def placed(variants: Sequence[VariantFit]) -> list[VariantFit]:
     return [v for v in variants if all(fmt.known(_metric(v, name).value) for name in ("E", "kappa"))]
 
 
-def diagram(variants: Sequence[VariantFit]) -> list[panel.Panel]:
+def diagram(variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """One panel: log10 E across, kappa upwards, the colour R(inf); one trace a variant, for the filters.
 
     Intervals are drawn as far as they are known; an interval of E is cut where it reaches zero.
@@ -41,14 +41,14 @@ def diagram(variants: Sequence[VariantFit]) -> list[panel.Panel]:
     colours = _colours(shown)
     traces = [_trace(v, colour, len(shown)) for v, colour in zip(shown, colours, strict=True)]
     x, y = _range([_log(_metric(v, "E")) for v in shown]), _range([_metric(v, "kappa") for v in shown])
-    layout = panel.layout(x, y)
+    layout = plotly_layout.layout(x, y)
     layout["xaxis"] |= {
-        "title": panel.title("quality of fit E (smaller is better)"),
+        "title": plotly_layout.title("quality of fit E (smaller is better)"),
         "tickprefix": "10<sup>",
         "ticksuffix": "</sup>",
         "nticks": 7,
     }
-    layout["annotations"] = [panel.y_title("robustness kappa (below 0: errors fade with scale)")]
+    layout["annotations"] = [plotly_layout.y_title("robustness kappa (below 0: errors fade with scale)")]
     layout["shapes"] = [
         {
             "type": "line",
@@ -105,8 +105,8 @@ def _trace(variant: VariantFit, colour: str, count: int) -> dict[str, Any]:
         "mode": "markers+text" if count <= _LABELLED else "markers",
         "x": [quality.value],
         "y": [kappa.value],
-        "error_x": panel.error(*_arms(quality), colour, 1.2),
-        "error_y": panel.error(*_arms(kappa), colour, 1.2),
+        "error_x": plotly_layout.error(*_arms(quality), colour, 1.2),
+        "error_y": plotly_layout.error(*_arms(kappa), colour, 1.2),
         "marker": {"color": colour, "size": 10, "line": {"color": "#fff", "width": 1}},
         "text": [escape(variant.name, quote=False)],
         "textposition": "top right",

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from hptransfer.quantify.result import Estimate, Law, Optimum, Prediction, TransferFit, VariantFit
-from hptransfer.report import format as fmt
-from hptransfer.report import palette, panel, view, words
+from hptransfer.report import charts, palette, plotly_layout, sentences
+from hptransfer.report import number_format as fmt
 
 _CHARACTERS = 44.0  # that fit along a panel of the usual width
 _STRIP = 0.13  # share of a panel's height for runs that have no place on the loss axis
 
 
-def basins(fit: TransferFit, variants: Sequence[VariantFit]) -> list[panel.Panel]:
+def basins(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """Loss against the hyperparameter at every scale, one panel a variant on shared axes."""
-    scales = view.scales_of(fit, variants)
+    scales = charts.scales_of(fit, variants)
     colours = dict(zip(scales, palette.sequence(len(scales)), strict=True))
-    runs = [view.runs_of(fit, v.name) for v in variants]
-    box = view.basin_limits(runs, variants, len(scales))
+    runs = [charts.runs_of(fit, v.name) for v in variants]
+    box = charts.basin_limits(runs, variants, len(scales))
     strip = any(group.diverged.size or (group.loss > box.strip).any() for each in runs for group in each)
     panels = []
     for variant, groups in zip(variants, runs, strict=True):
@@ -30,9 +30,9 @@ def basins(fit: TransferFit, variants: Sequence[VariantFit]) -> list[panel.Panel
             row = len(scales) - 1 - scales.index(group.scale)
             data += _dots(fit, group, colours[group.scale], box, row)
         data += _path(fit, variant)
-        layout = panel.layout((box.x_low, box.x_high), (box.y_low, box.strip))
-        layout["xaxis"] |= {"title": panel.title(fit.landscape.columns.hp)} | panel.powers()
-        layout["annotations"] = [panel.y_title(fit.landscape.columns.loss)]
+        layout = plotly_layout.layout((box.x_low, box.x_high), (box.y_low, box.strip))
+        layout["xaxis"] |= {"title": plotly_layout.title(fit.sweep.columns.hp)} | plotly_layout.powers()
+        layout["annotations"] = [plotly_layout.y_title(fit.sweep.columns.loss)]
         if strip:
             layout["yaxis"]["domain"] = [0, 1 - _STRIP - 0.03]
             layout["yaxis2"] = {
@@ -46,42 +46,42 @@ def basins(fit: TransferFit, variants: Sequence[VariantFit]) -> list[panel.Panel
     return panels
 
 
-def optimum_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[panel.Panel]:
+def optimum_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """The optimum against scale with its law, the band out to the target, and the value to use there."""
-    panels = _laws(fit, variants, "hp", f"optimal {fit.landscape.columns.hp}")
+    panels = _laws(fit, variants, "hp", f"optimal {fit.sweep.columns.hp}")
     for drawn, variant in zip(panels, variants, strict=True):
-        drawn["layout"]["yaxis"] |= panel.powers()
-        falls = view.falls(variant)
+        drawn["layout"]["yaxis"] |= plotly_layout.powers()
+        falls = charts.falls(variant)
         drawn["layout"]["annotations"] += [
             _value_to_use(p, falls) for p in variant.predictions if fmt.known(p.hp.value)
         ]
     return panels
 
 
-def loss_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[panel.Panel]:
+def loss_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """The loss at the optimum against scale, with its law and band."""
-    return _laws(fit, variants, "loss", f"{fit.landscape.columns.loss} at the optimum")
+    return _laws(fit, variants, "loss", f"{fit.sweep.columns.loss} at the optimum")
 
 
-def _curve(optimum: Optimum, colour: str, box: view.Limits) -> dict[str, Any]:
+def _curve(optimum: Optimum, colour: str, box: charts.Limits) -> dict[str, Any]:
     assert optimum.curve_hp is not None
     assert optimum.curve_loss is not None
     shown = optimum.curve_loss <= box.strip + 0.5 * (box.strip - box.y_low)
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": panel.numbers(np.log2(optimum.curve_hp)[shown]),
-        "y": panel.numbers(optimum.curve_loss[shown]),
+        "x": plotly_layout.numbers(np.log2(optimum.curve_hp)[shown]),
+        "y": plotly_layout.numbers(optimum.curve_loss[shown]),
         "line": {"color": colour, "width": 1.6},
         "hoverinfo": "skip",
     }
 
 
 def _dots(
-    fit: TransferFit, group: view.Runs, colour: str, box: view.Limits, row: int
+    fit: TransferFit, group: charts.Runs, colour: str, box: charts.Limits, row: int
 ) -> list[dict[str, Any]]:
     """Runs on the loss axis; those above it and those that diverged go to the strip, in their scale's row."""
-    columns = fit.landscape.columns
+    columns = fit.sweep.columns
     head = f"{escape(columns.scale, quote=False)} {fmt.scale(group.scale)}<br>"
     above = group.loss > box.strip
     style = {"type": "scatter", "mode": "markers", "hovertemplate": head + "%{text}<extra></extra>"}
@@ -92,8 +92,8 @@ def _dots(
     traces = [
         style
         | {
-            "x": panel.numbers(group.x),
-            "y": panel.numbers(group.loss),
+            "x": plotly_layout.numbers(group.x),
+            "y": plotly_layout.numbers(group.loss),
             "text": texts,
             "marker": {"color": colour, "size": 5, "opacity": 0.8, "line": {"width": 0}},
         }
@@ -102,7 +102,7 @@ def _dots(
         traces.append(
             style
             | {
-                "x": panel.numbers(group.x[above]),
+                "x": plotly_layout.numbers(group.x[above]),
                 "y": [row] * int(above.sum()),
                 "yaxis": "y2",
                 "text": [f"{text} (above the frame)" for text, up in zip(texts, above, strict=True) if up],
@@ -113,7 +113,7 @@ def _dots(
         traces.append(
             style
             | {
-                "x": panel.numbers(group.diverged),
+                "x": plotly_layout.numbers(group.diverged),
                 "y": [row] * len(group.diverged),
                 "yaxis": "y2",
                 "text": [_hp_line(fit, x) + "<br>diverged" for x in group.diverged],
@@ -133,10 +133,10 @@ def _path(fit: TransferFit, variant: VariantFit) -> list[dict[str, Any]]:
     found = [o for o in variant.optima if fmt.known(o.hp.value) and fmt.known(o.loss.value)]
     if not found:
         return []
-    sides = [view.bars(o.hp) for o in found]
-    scale = escape(fit.landscape.columns.scale, quote=False)
+    sides = [charts.bars(o.hp) for o in found]
+    scale = escape(fit.sweep.columns.scale, quote=False)
     texts = [
-        f"<b>optimum at {scale} {fmt.scale(o.scale)}</b><br>{panel.power(fmt.hp(o.hp))}"
+        f"<b>optimum at {scale} {fmt.scale(o.scale)}</b><br>{plotly_layout.power(fmt.hp(o.hp))}"
         f"<br>{fmt.hp_interval(o.hp)}<br>loss {fmt.estimate(o.loss)}"
         for o in found
     ]
@@ -146,7 +146,7 @@ def _path(fit: TransferFit, variant: VariantFit) -> list[dict[str, Any]]:
             "mode": "lines+markers",
             "x": [fmt.octaves(o.hp).value for o in found],
             "y": [o.loss.value for o in found],
-            "error_x": panel.error(
+            "error_x": plotly_layout.error(
                 [high for _, high in sides], [low for low, _ in sides], palette.ACCENT, 2.2
             ),
             "line": {"color": palette.ACCENT, "width": 1},
@@ -157,8 +157,10 @@ def _path(fit: TransferFit, variant: VariantFit) -> list[dict[str, Any]]:
     ]
 
 
-def _laws(fit: TransferFit, variants: Sequence[VariantFit], quantity: str, label: str) -> list[panel.Panel]:
-    box = view.law_limits(variants, quantity)
+def _laws(
+    fit: TransferFit, variants: Sequence[VariantFit], quantity: str, label: str
+) -> list[plotly_layout.Panel]:
+    box = charts.law_limits(variants, quantity)
     panels = []
     for variant in variants:
         others = [v for v in variants if v is not variant]
@@ -170,16 +172,16 @@ def _laws(fit: TransferFit, variants: Sequence[VariantFit], quantity: str, label
             data += _law(fit, law, quantity, largest)
         data.append(_points(fit, measured, quantity, palette.INK, palette.INK, "circle"))
         data.append(_points(fit, predicted, quantity, palette.ACCENT, "#fff", "diamond"))
-        limits = box or view.Limits(0, 1, 0, 1, 1)
-        layout = panel.layout((limits.x_low, limits.x_high), (limits.y_low, limits.y_high))
+        limits = box or charts.Limits(0, 1, 0, 1, 1)
+        layout = plotly_layout.layout((limits.x_low, limits.x_high), (limits.y_low, limits.y_high))
         every = [scale for scale, _ in (*measured, *predicted)]
-        places = view.ticks(every, limits.x_low, limits.x_high, _CHARACTERS)
+        places = charts.ticks(every, limits.x_low, limits.x_high, _CHARACTERS)
         layout["xaxis"] |= {
-            "title": panel.title(fit.landscape.columns.scale),
-            "tickvals": panel.numbers(np.log2(places) if places else np.zeros(0)),
+            "title": plotly_layout.title(fit.sweep.columns.scale),
+            "tickvals": plotly_layout.numbers(np.log2(places) if places else np.zeros(0)),
             "ticktext": [fmt.scale(n) for n in places],
         }
-        layout["annotations"] = [panel.y_title(label)]
+        layout["annotations"] = [plotly_layout.y_title(label)]
         panels.append({"data": data, "layout": layout})
     return panels
 
@@ -198,17 +200,17 @@ def _law(fit: TransferFit, law: Law, quantity: str, largest: float) -> list[dict
     """Band, then the law: solid where scales were measured, dashed beyond."""
     if law.scale is None or law.value is None:
         return []
-    x, y = np.log2(law.scale), view.axis(law.value, quantity)
+    x, y = np.log2(law.scale), charts.axis(law.value, quantity)
     traces = []
     if law.low is not None and law.high is not None:
-        low, high = view.axis(law.low, quantity), view.axis(law.high, quantity)
+        low, high = charts.axis(law.low, quantity), charts.axis(law.high, quantity)
         ok = np.isfinite(low) & np.isfinite(high)
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines",
-                "x": panel.numbers(np.concatenate([x[ok], x[ok][::-1]])),
-                "y": panel.numbers(np.concatenate([low[ok], high[ok][::-1]])),
+                "x": plotly_layout.numbers(np.concatenate([x[ok], x[ok][::-1]])),
+                "y": plotly_layout.numbers(np.concatenate([low[ok], high[ok][::-1]])),
                 "fill": "toself",
                 "fillcolor": palette.faded(palette.ACCENT, 0.13),
                 "line": {"width": 0},
@@ -225,8 +227,8 @@ def _law(fit: TransferFit, law: Law, quantity: str, largest: float) -> list[dict
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "x": panel.numbers(x[part]),
-                    "y": panel.numbers(y[part]),
+                    "x": plotly_layout.numbers(x[part]),
+                    "y": plotly_layout.numbers(y[part]),
                     "line": {"color": palette.ACCENT, "width": 1.6, "dash": dash},
                     "text": [text for text, here in zip(texts, part, strict=True) if here],
                     "hovertemplate": "%{text}<extra></extra>",
@@ -238,14 +240,16 @@ def _law(fit: TransferFit, law: Law, quantity: str, largest: float) -> list[dict
 def _law_texts(fit: TransferFit, law: Law, quantity: str) -> list[str]:
     assert law.scale is not None
     assert law.value is not None
-    name = escape(fit.landscape.columns.scale, quote=False)
+    name = escape(fit.sweep.columns.scale, quote=False)
     texts = []
     for i, n in enumerate(law.scale):
         low, high = (None if side is None else float(side[i]) for side in (law.low, law.high))
         item = Estimate(float(law.value[i]), low, high)
         size = float(f"{n:.3g}")
         value = (
-            f"{panel.power(fmt.hp(item))} {fmt.hp_interval(item)}" if quantity == "hp" else fmt.estimate(item)
+            f"{plotly_layout.power(fmt.hp(item))} {fmt.hp_interval(item)}"
+            if quantity == "hp"
+            else fmt.estimate(item)
         )
         texts.append(f"law at {name} {fmt.scale(size)}<br>{value}")
     return texts
@@ -263,12 +267,12 @@ def _points(
     values = [fmt.octaves(item) if quantity == "hp" else item for _, item in known]
     up = [0.0 if v.high is None or v.value is None else v.high - v.value for v in values]
     down = [0.0 if v.low is None or v.value is None else v.value - v.low for v in values]
-    name = escape(fit.landscape.columns.scale, quote=False)
+    name = escape(fit.sweep.columns.scale, quote=False)
     head = "predicted" if symbol == "diamond" else "measured"
     texts = [
         f"<b>{head} at {name} {fmt.scale(n)}</b><br>"
         + (
-            f"{panel.power(fmt.hp(item))}<br>{fmt.hp_interval(item)}"
+            f"{plotly_layout.power(fmt.hp(item))}<br>{fmt.hp_interval(item)}"
             if quantity == "hp"
             else fmt.estimate(item)
         )
@@ -279,11 +283,11 @@ def _points(
         "mode": "markers",
         "x": [float(np.log2(n)) for n, _ in known],
         "y": [v.value for v in values],
-        "error_y": panel.error(up, down, colour, 1.3),
+        "error_y": plotly_layout.error(up, down, colour, 1.3),
         "marker": {
             "color": fill,
             "size": 7,
-            "symbol": [panel.symbol(item, symbol) for _, item in known],
+            "symbol": [plotly_layout.symbol(item, symbol) for _, item in known],
             "line": {"color": colour, "width": 1.4},
         },
         "text": texts,
@@ -293,12 +297,12 @@ def _points(
 
 def _context(others: Iterable[VariantFit], quantity: str) -> dict[str, Any]:
     """The laws of the other variants, in grey hairlines."""
-    scale, value = view.law_lines(others, quantity)
+    scale, value = charts.law_lines(others, quantity)
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": panel.numbers(np.log2(scale)),
-        "y": panel.numbers(view.axis(value, quantity)),
+        "x": plotly_layout.numbers(np.log2(scale)),
+        "y": plotly_layout.numbers(charts.axis(value, quantity)),
         "line": {"color": palette.HAIR, "width": 1},
         "hoverinfo": "skip",
     }
@@ -308,7 +312,7 @@ def _value_to_use(prediction: Prediction, falls: bool) -> dict[str, Any]:
     """The value to use at a target, on the side of the interval where the law does not run."""
     item = fmt.octaves(prediction.hp)
     end = item.low if falls else item.high
-    use = words.recommended(prediction) if prediction.hp_recommended is not None else prediction.hp
+    use = sentences.recommended(prediction) if prediction.hp_recommended is not None else prediction.hp
     return {
         "x": float(np.log2(prediction.scale)),
         "y": item.value if end is None else end,
@@ -323,7 +327,7 @@ def _value_to_use(prediction: Prediction, falls: bool) -> dict[str, Any]:
 
 def _hp_line(fit: TransferFit, x: float) -> str:
     item = Estimate(float(2.0**x))
-    return f"{escape(fit.landscape.columns.hp, quote=False)} {panel.power(fmt.hp(item))}"
+    return f"{escape(fit.sweep.columns.hp, quote=False)} {plotly_layout.power(fmt.hp(item))}"
 
 
 def _seed(seed: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
+from hptransfer.sweep.table import FloatArray
 
 Panel = dict[str, Any]  # {"data": [...], "layout": {...}}, as Plotly.newPlot takes them
 

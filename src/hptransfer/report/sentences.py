@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from hptransfer.quantify.result import (
-    Estimate,
-    Prediction,
-    SuggestedRun,
-    TransferFit,
-    VariantFit,
-)
-from hptransfer.report import format as fmt
+from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, TransferFit, VariantFit
+from hptransfer.report import number_format as fmt
 from hptransfer.report.glossary import FLAGS, REMARKS, VERDICTS, flag_detail, flag_name, flag_sentence, metric
 
 
@@ -90,12 +84,12 @@ def headline(fit: TransferFit, most: int = 6) -> str:
 
 def extent(fit: TransferFit) -> str:
     """`270 runs of 3 variants over width 32 to 128, 10 of them diverged; 95% intervals`."""
-    land = fit.landscape
+    sweep = fit.sweep
     diverged = sum(o.diverged for v in fit.variants.values() for o in v.optima)
-    low, high = (fmt.scale(float(n)) for n in (land.scale.min(), land.scale.max()))
-    span = f"{land.columns.scale} {low}" if low == high else f"{land.columns.scale} {low} to {high}"
+    low, high = (fmt.scale(float(n)) for n in (sweep.scale.min(), sweep.scale.max()))
+    span = f"{sweep.columns.scale} {low}" if low == high else f"{sweep.columns.scale} {low} to {high}"
     lost = f", {fmt.count(diverged)} of them diverged" if diverged else ""
-    who = f"{fmt.plural(len(land.loss), 'run')} of {fmt.plural(len(fit.variants), 'variant')}"
+    who = f"{fmt.plural(len(sweep.loss), 'run')} of {fmt.plural(len(fit.variants), 'variant')}"
     where = {"sp": "; learning rates in SP coordinates", "mup": "; learning rates in muP coordinates"}
     coordinates = where.get(str(fit.settings.get("coordinates")), "")
     return f"{who} over {span}{lost}; {level(fit)} intervals{coordinates}"
@@ -108,7 +102,7 @@ def level(fit: TransferFit) -> str:
 
 def advice(fit: TransferFit, prediction: Prediction) -> str:
     """What to use at a target: the recommended value, and where the optimum is expected."""
-    columns = fit.landscape.columns
+    columns = fit.sweep.columns
     where = f"At {columns.scale} {fmt.scale(prediction.scale)}"
     if not fmt.known(prediction.hp.value):
         why = "; ".join(
@@ -148,7 +142,7 @@ def recommended(prediction: Prediction) -> Estimate:
 
 def suggestions(runs: Iterable[SuggestedRun], fit: TransferFit) -> str:
     """`width 128 at lr = 0.0110, 0.0221 (3 seeds each, 2.4e12 FLOPs)`, runs of one scale together."""
-    columns = fit.landscape.columns
+    columns = fit.sweep.columns
     groups: dict[tuple[float, int], list[SuggestedRun]] = defaultdict(list)
     for run in runs:
         groups[run.scale, run.seeds].append(run)
@@ -171,7 +165,7 @@ def holdout_sentence(fit: TransferFit, variant: VariantFit) -> str:
     ends = {True: "; its interval holds it", False: "; its interval does not hold it", None: ""}[
         check.covered
     ]
-    where = f"{fit.landscape.columns.scale} {fmt.scale(check.scale)}"
+    where = f"{fit.sweep.columns.scale} {fmt.scale(check.scale)}"
     miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 

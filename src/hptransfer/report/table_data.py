@@ -8,8 +8,8 @@ from typing import Literal
 
 from hptransfer.quantify.compare import compare
 from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
-from hptransfer.report import format as fmt
-from hptransfer.report import glossary, words
+from hptransfer.report import glossary, sentences
+from hptransfer.report import number_format as fmt
 
 Kind = Literal[
     "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
@@ -81,7 +81,7 @@ def verdicts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     for v in variants:
         reason = v.verdict.reason
         if v.verdict.suggested:
-            settle = words.suggestions(v.verdict.suggested, fit)
+            settle = sentences.suggestions(v.verdict.suggested, fit)
             reason = f"{reason.rstrip('.')}. Would settle it: {settle}"
         rows.append((v.name, v.verdict.value, reason))
     columns = (
@@ -133,7 +133,7 @@ def largest(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
         Column("loss", "estimate", glossary.COLUMNS["loss"]),
         Column("R(n)", "estimate", glossary.METRICS["R_n"].definition),
     )
-    return Table(f"At the largest {fit.landscape.columns.scale}", columns, tuple(rows))
+    return Table(f"At the largest {fit.sweep.columns.scale}", columns, tuple(rows))
 
 
 def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
@@ -158,16 +158,16 @@ def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
         for v in variants
         for o in v.optima
     )
-    return Table(f"Optimum at each {fit.landscape.columns.scale}", columns, rows)
+    return Table(f"Optimum at each {fit.sweep.columns.scale}", columns, rows)
 
 
 def predictions(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     """Predicted optimum at each target, its interval, and the value to use."""
-    level = words.level(fit)
+    level = sentences.level(fit)
     columns = (
         _variant(fit),
         _scale(fit),
-        Column(f"use {fit.landscape.columns.hp}", "hp", glossary.COLUMNS["use"]),
+        Column(f"use {fit.sweep.columns.hp}", "hp", glossary.COLUMNS["use"]),
         Column("optimum", "hp_value", "Predicted optimum."),
         Column(
             f"{level} interval",
@@ -178,7 +178,7 @@ def predictions(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
         _flags(),
     )
     rows = tuple(
-        (v.name, p.scale, words.recommended(p), p.hp, p.hp, p.loss, _joined(p.flags, p.hp.flags))
+        (v.name, p.scale, sentences.recommended(p), p.hp, p.hp, p.loss, _joined(p.flags, p.hp.flags))
         for v in variants
         for p in v.predictions
     )
@@ -250,21 +250,17 @@ def regrets(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
 
 
 def _variant(fit: TransferFit) -> Column:
-    return Column(
-        fit.landscape.columns.variant, "text", "The curve family: a parametrization, an optimizer ..."
-    )
+    return Column(fit.sweep.columns.variant, "text", "The curve family: a parametrization, an optimizer ...")
 
 
 def _scale(fit: TransferFit) -> Column:
-    return Column(
-        fit.landscape.columns.scale, "scale", "The scale n along which the hyperparameter is carried."
-    )
+    return Column(fit.sweep.columns.scale, "scale", "The scale n along which the hyperparameter is carried.")
 
 
 def _optimum(fit: TransferFit) -> tuple[Column, ...]:
     return (
-        Column(f"optimal {fit.landscape.columns.hp}", "hp", glossary.COLUMNS["optimum"]),
-        Column(f"{words.level(fit)} interval", "hp_interval", glossary.COLUMNS["interval"]),
+        Column(f"optimal {fit.sweep.columns.hp}", "hp", glossary.COLUMNS["optimum"]),
+        Column(f"{sentences.level(fit)} interval", "hp_interval", glossary.COLUMNS["interval"]),
         Column("loss", "value", glossary.COLUMNS["loss"]),
     )
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import TransferFit, VariantFit
-from hptransfer.report import content, words
+from hptransfer.report import sentences, table_data
 
 # A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -36,8 +36,8 @@ def print_summary(fit: TransferFit, console: Console | None = None, *, limit: in
     out = console or Console()
     variants = tuple(islice(fit.variants.values(), limit))
     notes = {flag: i for i, (flag, *_) in enumerate(_notes(fit, variants), start=1)}
-    out.print(_text(words.headline(fit), out, "bold"))
-    out.print(_text(f"{words.extent(fit)}.", out))
+    out.print(_text(sentences.headline(fit), out, "bold"))
+    out.print(_text(f"{sentences.extent(fit)}.", out))
     out.print()
     for table in summary_tables(fit, variants):
         print_table(table, out, notes)
@@ -55,20 +55,20 @@ def summary_text(fit: TransferFit, width: int = 80, *, limit: int = 20) -> str:
     return buffer.getvalue()
 
 
-def summary_tables(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[content.Table, ...]:
+def summary_tables(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[table_data.Table, ...]:
     """The tables of the summary in reading order, each narrow enough for 80 columns."""
-    columns, main = fit.landscape.columns, content.main_metrics(fit)
+    columns, main = fit.sweep.columns, table_data.main_metrics(fit)
     drift = tuple(name for name in main if name.startswith("drift") or name == "E_hp")
     rest = tuple(name for name in main if name not in (*drift, "R_n"))
     moves = f"Drift, octaves of {columns.hp} per octave of {columns.scale}"
     return (
-        content.verdicts(fit, variants),
-        content.predictions(fit, variants),
-        content.holdouts(fit, variants),
-        content.metrics(fit, variants, drift, moves),
-        content.metrics(fit, variants, rest, "Metrics"),
-        content.largest(fit, variants),
-        content.optima(fit, variants),
+        table_data.verdicts(fit, variants),
+        table_data.predictions(fit, variants),
+        table_data.holdouts(fit, variants),
+        table_data.metrics(fit, variants, drift, moves),
+        table_data.metrics(fit, variants, rest, "Metrics"),
+        table_data.largest(fit, variants),
+        table_data.optima(fit, variants),
     )
 
 
@@ -86,14 +86,14 @@ def print_differences(
     Raises:
         QuantifyError: there is nothing to compare, or `reference` is not in the fit.
     """
-    base = reference or words.reference(fit)
+    base = reference or sentences.reference(fit)
     if base is None:
         raise QuantifyError("a comparison needs a fit of two variants or more that holds its draws")
     variants = tuple(islice(fit.variants.values(), limit))
-    print_table(content.differences(fit, variants, base), console or Console())
+    print_table(table_data.differences(fit, variants, base), console or Console())
 
 
-def print_table(table: content.Table, console: Console, notes: Mapping[str, int] | None = None) -> None:
+def print_table(table: table_data.Table, console: Console, notes: Mapping[str, int] | None = None) -> None:
     """Print one table: title, head, rule, rows; or its title and why there is nothing to show.
 
     Arguments:
@@ -111,7 +111,7 @@ def print_table(table: content.Table, console: Console, notes: Mapping[str, int]
     console.print()
 
 
-def parts(table: content.Table, width: int) -> list[content.Table]:
+def parts(table: table_data.Table, width: int) -> list[table_data.Table]:
     """The table cut into tables no wider than `width`, each with the columns that name the row.
 
     A column of flags that no row uses is left out; a column of prose folds, so it is never cut off.
@@ -132,15 +132,15 @@ def parts(table: content.Table, width: int) -> list[content.Table]:
     return [_select(table, keys + group) for group in groups]
 
 
-def _width(table: content.Table, i: int) -> int:
+def _width(table: table_data.Table, i: int) -> int:
     """Characters a column needs; flags are drawn as a few footnote numbers."""
     column = table.columns[i]
     if column.kind == "flags":
         return len(column.title)
-    return max(len(column.title), *(len(content.cell_text(column, row[i])) for row in table.rows))
+    return max(len(column.title), *(len(table_data.cell_text(column, row[i])) for row in table.rows))
 
 
-def render(table: content.Table, console: Console, notes: Mapping[str, int]) -> RichTable:
+def render(table: table_data.Table, console: Console, notes: Mapping[str, int]) -> RichTable:
     """A rich table of the cells as plain text."""
     drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for i, column in enumerate(table.columns):
@@ -173,18 +173,18 @@ def print_flags(fit: TransferFit, variants: Sequence[VariantFit], console: Conso
 
 
 def _notes(fit: TransferFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
-    return words.flag_notes(variants, fit.landscape.columns.scale, content.main_metrics(fit))
+    return sentences.flag_notes(variants, fit.sweep.columns.scale, table_data.main_metrics(fit))
 
 
-def _select(table: content.Table, kept: list[int]) -> content.Table:
+def _select(table: table_data.Table, kept: list[int]) -> table_data.Table:
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
 
-def _cell(column: content.Column, cell: content.Cell, notes: Mapping[str, int]) -> str:
+def _cell(column: table_data.Column, cell: table_data.Cell, notes: Mapping[str, int]) -> str:
     if isinstance(cell, tuple):
         return ",".join(str(notes[flag]) if flag in notes else flag for flag in cell)
-    return content.cell_text(column, cell)
+    return table_data.cell_text(column, cell)
 
 
 def _text(text: str, console: Console, style: str = "") -> Text:

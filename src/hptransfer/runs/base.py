@@ -5,9 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def pairs(value: object) -> object:
+    """A mapping as sorted (key, value) pairs, which can be hashed; anything else is left as it is."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(key), "" if v is None else str(v)) for key, v in value.items()))
+    return value
+
+
+Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(pairs)]
 
 
 class Config(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from hptransfer.lm.layout import counted_parameters
-from hptransfer.lm.model_config import ModelConfig
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.decoder_tensors import counted_parameters
+from hptransfer.runs.model_config import ModelConfig
+from hptransfer.runs.train_config import TrainConfig
 
 
 def budget_steps(model: ModelConfig, train: TrainConfig) -> int:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from hptransfer.lm.budget import budget_steps
-from hptransfer.lm.data_config import DataConfig
-from hptransfer.lm.model_config import ModelConfig
-from hptransfer.lm.plain import Config, spec_hash
-from hptransfer.lm.probe_config import ProbeConfig
-from hptransfer.lm.schedule import phases
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.base import Config, spec_hash
+from hptransfer.runs.budget import budget_steps
+from hptransfer.runs.data_config import DataConfig
+from hptransfer.runs.model_config import ModelConfig
+from hptransfer.runs.probe_config import ProbeConfig
+from hptransfer.runs.schedule import phases
+from hptransfer.runs.train_config import TrainConfig
 
 __all__ = [
     "Config",

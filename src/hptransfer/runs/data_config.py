@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hptransfer.lm.plain import Config
+from hptransfer.runs.base import Config
 
 Source = Literal["python-stdlib", "text", "bin", "hub", "synthetic"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from hptransfer.lm.config import Config, RunRecord, RunSpec
-from hptransfer.sweep.executors.config import Pairs
+from hptransfer.runs.base import Pairs
+from hptransfer.runs.config import Config, RunRecord, RunSpec
 
 
 class Code(Config):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from hptransfer.lm.model_config import ModelConfig
-from hptransfer.parametrization.exponents import ROLES, Role
+from hptransfer.parametrization.rule import ROLES, Role
+from hptransfer.runs.model_config import ModelConfig
 
 Start = Literal["normal", "ones", "zeros"]
 GROUPS: tuple[str, ...] = (*ROLES, *(f"blocks.{role}" for role in ROLES))  # tensors that a rule treats alike

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from hptransfer.lm.config import ModelConfig, RunSpec
-from hptransfer.lm.layout import tensor_layout
+from hptransfer.runs.config import ModelConfig, RunSpec
+from hptransfer.runs.decoder_tensors import tensor_layout
 
 
 def forward_flops(model: ModelConfig) -> float:

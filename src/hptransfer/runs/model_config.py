@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hptransfer.lm.plain import Config, filled
+from hptransfer.runs.base import Config, filled
 
 Bias = Literal["hidden", "norm", "readout"]
 Gains = Literal["none", "scalar", "vector"]

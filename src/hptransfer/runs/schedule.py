@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.train_config import TrainConfig
 
 
 def phases(train: TrainConfig, steps: int) -> tuple[int, int]:

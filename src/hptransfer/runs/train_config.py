@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from hptransfer.lm.plain import Config, filled
+from hptransfer.runs.base import Config, filled
 
 OptimizerName = Literal["adamw", "adam", "sgd", "lion", "muon"]
 DecayKind = Literal["coupled", "independent", "mup"]

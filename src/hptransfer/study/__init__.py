@@ -1,7 +1,7 @@
-"""Studies: spec, plan, trial, store, executors, run."""
+"""Studies: spec, plan, store, driver, run."""
 
-from hptransfer.sweep.run import StudyInterrupted, StudyResult, load_result, run_study
-from hptransfer.sweep.study import StudySpec, load_study, parse_study
+from hptransfer.study.run import StudyInterrupted, StudyResult, load_result, run_study
+from hptransfer.study.spec import StudySpec, load_study, parse_study
 
 __all__ = [
     "StudyInterrupted",

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.lm.flops import run_flops
-from hptransfer.sweep.planner import Stack
-from hptransfer.sweep.study import StudySpec
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.runs.flops import run_flops
+from hptransfer.study.planner import Stack
+from hptransfer.study.spec import StudySpec
 
 CALIBRATION_STEPS = 6  # of which the first is a warm-up
 MOST_CALIBRATION = 3e11  # FLOPs: a minute at 5 GFLOP/s

@@ -16,16 +16,16 @@ from typing import TypeVar
 from rich.console import Console
 
 from hptransfer.errors import HPTransferError, StoreError
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Executor, Job, OnReport, StepReport
-from hptransfer.sweep.executors.spool import forget, spool_of, withdraw
-from hptransfer.sweep.planner import PlannedRun, Stack, entangled, plan
-from hptransfer.sweep.progress import Progress
-from hptransfer.sweep.runs import level, member
-from hptransfer.sweep.schema import Member
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec
-from hptransfer.sweep.view import View, show
+from hptransfer.runs.config import RunRecord
+from hptransfer.study.planner import PlannedRun, Stack, entangled, plan
+from hptransfer.study.progress import Progress
+from hptransfer.study.progress_display import View, show
+from hptransfer.study.runs_table import level, member
+from hptransfer.study.spec import StudySpec
+from hptransfer.study.store import Store
+from hptransfer.study.store_schema import Member
+from hptransfer.workers.executor import Executor, Job, OnReport, StepReport
+from hptransfer.workers.spool import forget, spool_of, withdraw
 
 MOST_WAIT = 600.0  # seconds: a backoff grows no longer than this
 _TICK = 0.25  # seconds between two looks at progress

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
-from hptransfer.landscape import Landscape, Source
-from hptransfer.sweep.runs import COLUMNS, Line, as_rows, csv_bytes, landscape, lines
-from hptransfer.sweep.store import FILE, Store
-from hptransfer.sweep.study import parse_study
+from hptransfer.study.runs_table import COLUMNS, Line, as_rows, csv_bytes, lines, sweep_table
+from hptransfer.study.spec import parse_study
+from hptransfer.study.store import FILE, Store
+from hptransfer.sweep.table import Source, SweepTable
 
 FORMATS = (".csv", ".parquet")
 
@@ -124,11 +124,11 @@ def _frame(rows: Sequence[Mapping[str, Any]], several: bool, path: Path) -> None
         raise MissingExtraError("parquet", "writing Parquet") from None
 
 
-def together(folders: Sequence[Path]) -> Landscape:
-    """Several studies as one landscape, its variants named `STUDY: VARIANT`.
+def together(folders: Sequence[Path]) -> SweepTable:
+    """Several studies as one sweep table, its variants named `STUDY: VARIANT`.
 
     Raises:
-        StoreError: a study cannot be read, or two have one name; LandscapeError: no run is finished.
+        StoreError: a study cannot be read, or two have one name; SweepError: no run is finished.
     """
     names = [folder.resolve().name for folder in folders]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -136,4 +136,4 @@ def together(folders: Sequence[Path]) -> Landscape:
     found: list[Line] = []
     for folder, name in zip(folders, names, strict=True):
         found += [(f"{name}: {variant}", *rest) for variant, *rest in _read(folder)[1]]
-    return landscape(found, Source(path=", ".join(str(folder) for folder in folders)))
+    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import SpecError
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.provenance import provenance
-from hptransfer.sweep.runs import member
-from hptransfer.sweep.store import FILE, Store
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.study.planner import plan
+from hptransfer.study.provenance import provenance
+from hptransfer.study.runs_table import member
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.store import FILE, Store
 
 UNITED = ("variants", "widths", "seeds", "weight_decays", "targets")  # lists: the merged study has all
 _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base_width", *UNITED)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.model_config import ModelConfig
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.model_config import ModelConfig
+from hptransfer.runs.train_config import TrainConfig
 
 Changes = Mapping[str, Any]
 _Made = TypeVar("_Made", ModelConfig, TrainConfig)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from hptransfer.lm.config import RunSpec, spec_hash
-from hptransfer.lm.flops import run_flops
-from hptransfer.sweep.study import StudySpec
+from hptransfer.runs.config import RunSpec, spec_hash
+from hptransfer.runs.flops import run_flops
+from hptransfer.study.spec import StudySpec
 
 # FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
 # compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
@@ -86,7 +86,7 @@ def entangled(spec: StudySpec, width: int) -> tuple[int, ...]:
 
 def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
     """A round's runs of one width, all variants in shared stacks."""
-    from hptransfer.sweep.rounds import rounds  # which plans runs as this module describes them
+    from hptransfer.study.rounds import rounds  # which plans runs as this module describes them
 
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
     return [

@@ -7,9 +7,9 @@ from importlib.resources import files
 from typing import Any, Literal, cast, get_args
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.presets import ABLATIONS, MODELS, TRAINS, Ablation
-from hptransfer.sweep.changes import changed
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.study.overrides import changed
+from hptransfer.study.paper_presets import ABLATIONS, MODELS, TRAINS, Ablation
+from hptransfer.study.spec import StudySpec, parse_study
 
 Scale = Literal["tiny", "small", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -25,14 +25,16 @@ def preset(
 ) -> StudySpec:
     """A paper's experiment as a study.
 
-    At `paper` scale the model and its training are the paper's (`hptransfer.lm.presets`); the smaller scales
-    change sizes, steps and text, never the kind of model. The preset's YAML file says what is ours.
+    At `paper` scale the model and its training are the paper's (`hptransfer.study.paper_presets`); the
+    smaller scales change sizes, steps and text, never the kind of model. The preset's YAML file says what
+    is ours.
 
     Arguments:
         name: of `PRESETS`.
         scale: `tiny` (two CPU cores, minutes), `small` (one GPU, hours) or `paper`.
-        ablation: of `hptransfer.lm.presets.ABLATIONS`; what it changes of a size that the scale sets is lost.
-        changes: `KEY=VALUE`, keys given anew (see `hptransfer.sweep.changes`).
+        ablation: of `hptransfer.study.paper_presets.ABLATIONS`; what it changes of a size that the scale
+            sets is lost.
+        changes: `KEY=VALUE`, keys given anew (see `hptransfer.study.overrides`).
 
     Raises:
         SpecError: a name is unknown.
@@ -64,7 +66,7 @@ def _merged(family: str, change: Ablation, data: Mapping[str, Any]) -> dict[str,
 def _sections(name: str) -> dict[str, Any]:
     import yaml
 
-    text = (files("hptransfer.sweep") / "preset_specs" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (files("hptransfer.study") / "preset_specs" / f"{name}.yaml").read_text(encoding="utf-8")
     return dict(yaml.safe_load(text))
 
 

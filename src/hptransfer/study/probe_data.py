@@ -6,16 +6,16 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.dynamics.spikes import unpack_spikes
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
-from hptransfer.dynamics.table import ProbeLog
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.runs import Row, table
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.runs.config import RunRecord
+from hptransfer.study.runs_table import Row, table
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.store import Store
 
 if TYPE_CHECKING:
-    from hptransfer.sweep.run import StudyResult
+    from hptransfer.study.run import StudyResult
 
 MOST_RUNS = 5000  # whose curves and probes are taken in; a larger study's page is without them
 
@@ -42,7 +42,7 @@ def study_dynamics(folder: str | Path) -> StudyDynamics | None:
 
 def result_dynamics(result: StudyResult) -> StudyDynamics | None:
     """`study_dynamics` of a study that was read before, without reading its table again."""
-    if len(result.landscape) > MOST_RUNS:
+    if len(result.sweep) > MOST_RUNS:
         return None
     with Store(result.folder, read_only=True) as store:
         records = store.records()

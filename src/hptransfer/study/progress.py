@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hptransfer.lm.config import RunRecord
-from hptransfer.lm.flops import run_flops
-from hptransfer.sweep.executors import StepReport
-from hptransfer.sweep.planner import PlannedRun, Stack
-from hptransfer.sweep.runs import level
-from hptransfer.sweep.study import StudySpec
+from hptransfer.runs.config import RunRecord
+from hptransfer.runs.flops import run_flops
+from hptransfer.study.planner import PlannedRun, Stack
+from hptransfer.study.runs_table import level
+from hptransfer.study.spec import StudySpec
+from hptransfer.workers.executor import StepReport
 
 _MANY = 200  # open stacks from which the ETA is reckoned at most once a second
 

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hptransfer.sweep.planner import plan
-from hptransfer.sweep.progress import Cell, Flying, Progress
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec, parse_study
+from hptransfer.study.planner import plan
+from hptransfer.study.progress import Cell, Flying, Progress
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.store import Store
 
 FILE = "progress.json"
 EVERY = 1.0  # seconds between two snapshots

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hptransfer.sweep.executors.local import cores
-from hptransfer.sweep.study import StudySpec
+from hptransfer.study.spec import StudySpec
 from hptransfer.version import __version__
+from hptransfer.workers.local import cores
 
 
 def provenance(spec: StudySpec) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from hptransfer.lm.flops import run_flops
-from hptransfer.sweep.adaptive import Look, look, next_asks
-from hptransfer.sweep.planner import PlannedRun
-from hptransfer.sweep.space import Ask, Seen, Space
-from hptransfer.sweep.study import StudySpec
+from hptransfer.design.acquisition import Look, look, next_asks
+from hptransfer.design.grid import Ask, Seen, Space
+from hptransfer.runs.flops import run_flops
+from hptransfer.study.planner import PlannedRun
+from hptransfer.study.spec import StudySpec
 
 History = tuple[tuple[Ask, float], ...]
 MOST_ROUNDS = 1000  # beyond any study; a guard against a plan that never ends

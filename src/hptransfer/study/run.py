@@ -7,25 +7,38 @@ import importlib.util
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
-from hptransfer.landscape import Landscape, Source
-from hptransfer.sweep.driver import Driver
-from hptransfer.sweep.executors import Executor, OnReport
-from hptransfer.sweep.executors.make import at_a_time, make_executor
-from hptransfer.sweep.executors.spool import forget, spool_of, waiting
-from hptransfer.sweep.provenance import provenance
-from hptransfer.sweep.runs import FILE as CSV
-from hptransfer.sweep.runs import Line, Row, as_rows, csv_bytes, failed, landscape, lines, table, write_csv
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec, parse_study
-from hptransfer.sweep.trial import TRAIN
+from hptransfer.study.driver import Driver
+from hptransfer.study.provenance import provenance
+from hptransfer.study.runs_table import FILE as CSV
+from hptransfer.study.runs_table import (
+    Line,
+    Row,
+    as_rows,
+    csv_bytes,
+    failed,
+    lines,
+    sweep_table,
+    table,
+    write_csv,
+)
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.store import Store
+from hptransfer.sweep.table import Source, SweepTable
+from hptransfer.workers.executor import Executor, OnReport
+from hptransfer.workers.registry import at_a_time, make_executor
+from hptransfer.workers.run_job import TRAIN
+from hptransfer.workers.spool import forget, spool_of, waiting
+
+if TYPE_CHECKING:
+    from hptransfer.quantify.result import TransferFit
 
 
 class StudyInterrupted(KeyboardInterrupt):
@@ -39,7 +52,7 @@ class StudyResult:
     Attributes:
         spec: of the study.
         folder: that holds the store, runs.csv and logs.
-        landscape: the finished runs, eta in SP coordinates.
+        sweep: the finished runs, eta in SP coordinates.
         lines: of runs.csv, failed runs included.
         content: of runs.csv.
         trained: runs that this session finished; 0 where everything was in the store.
@@ -49,7 +62,7 @@ class StudyResult:
 
     spec: StudySpec
     folder: Path
-    landscape: Landscape
+    sweep: SweepTable
     lines: Sequence[Line] = field(repr=False)
     content: bytes = field(repr=False)
     trained: int
@@ -137,6 +150,14 @@ def default_folder(spec: StudySpec) -> Path:
     return Path("runs") / spec.name
 
 
+def fit_study(result: StudyResult) -> TransferFit:
+    """What a study's finished runs tell, in SP coordinates, with where they come from."""
+    from hptransfer.quantify import quantify
+
+    fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp", base_scale=result.spec.base)
+    return replace(fit, provenance=result.provenance)
+
+
 def _take_in_spool(store: Store) -> None:
     """Keep what workers finished and a driver that died did not take in."""
     spool = spool_of(store.path.parent)
@@ -181,7 +202,7 @@ def _result(
     return StudyResult(
         spec=spec,
         folder=folder,
-        landscape=landscape(found, source),
+        sweep=sweep_table(found, source),
         lines=found,
         content=content,
         trained=trained,

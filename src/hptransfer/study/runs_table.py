@@ -1,4 +1,4 @@
-"""Runs: the table of a study's runs, as `runs.csv` and as a landscape."""
+"""Runs: the table of a study's runs, as `runs.csv` and as a sweep table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.errors import StoreError
-from hptransfer.landscape import FloatArray, Landscape, Source
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.planner import PlannedRun
-from hptransfer.sweep.schema import Member
-from hptransfer.sweep.store import Store
-from hptransfer.sweep.study import StudySpec
+from hptransfer.runs.config import RunRecord
+from hptransfer.study.planner import PlannedRun
+from hptransfer.study.spec import StudySpec
+from hptransfer.study.store import Store
+from hptransfer.study.store_schema import Member
+from hptransfer.sweep.table import FloatArray, Source, SweepTable
 
 FILE = "runs.csv"
 Value = str | int | float | None
@@ -128,11 +128,11 @@ def renew_csv(content: bytes, path: Path) -> None:
         write_csv(content, path)
 
 
-def landscape(lines: Sequence[Line], source: Source) -> Landscape:
+def sweep_table(lines: Sequence[Line], source: Source) -> SweepTable:
     """The finished runs, with eta in SP coordinates; failed ones are left out.
 
     Raises:
-        LandscapeError: no run is finished.
+        SweepError: no run is finished.
     """
     finished = [line for line in lines if line[_STATUS] != "failed"]
 
@@ -143,7 +143,7 @@ def landscape(lines: Sequence[Line], source: Source) -> Landscape:
     def column(name: str) -> FloatArray:  # where a value is None: nan
         return np.array(values(name), dtype=np.float64)
 
-    return Landscape(
+    return SweepTable(
         variant=np.array(values("variant"), dtype=np.str_),
         scale=column("width"),
         hp=column("lr"),

@@ -23,10 +23,9 @@ from string import Template
 from typing import Any
 
 from hptransfer.errors import HPTransferError
-from hptransfer.sweep.quantified import quantified
-from hptransfer.sweep.run import load_result
-from hptransfer.sweep.snapshot import Snapshot, Watcher
-from hptransfer.sweep.view import cell_text, flying, summary
+from hptransfer.study.progress_display import cell_text, flying, summary
+from hptransfer.study.progress_file import Snapshot, Watcher
+from hptransfer.study.run import fit_study, load_result
 
 HOST = "127.0.0.1"  # and no other: the study is nobody else's
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -98,14 +97,14 @@ class Pages:
 
     def report(self) -> str:
         """The study's report, or a line that says why there is none yet."""
-        from hptransfer.report.html import page
+        from hptransfer.report.page import page
 
         with self._lock:
             version = _version(self._watcher.look())
             if self._report[0] != version:
                 try:
                     result = load_result(self._folder)
-                    html = page(quantified(result), title=f"Study {result.spec.name}")
+                    html = page(fit_study(result), title=f"Study {result.spec.name}")
                 except HPTransferError as error:
                     html = f"<!DOCTYPE html><title>No report yet</title><p>{escape(str(error))}</p>"
                 self._report = (version, html)
@@ -188,4 +187,4 @@ def _version(seen: Snapshot) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("hptransfer.sweep").joinpath("assets", name).read_text(encoding="utf-8")
+    return files("hptransfer.study").joinpath("assets", name).read_text(encoding="utf-8")

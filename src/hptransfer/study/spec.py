@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
+from hptransfer.design.goal import AdaptiveConfig, CostConfig
 from hptransfer.errors import RuleError, SpecError
-from hptransfer.lm.config import Config, DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig, spec_hash
 from hptransfer.lm.rule import decoder_rule
-from hptransfer.lm.train_config import OptimizerName
-from hptransfer.parametrization.rules import Coordinates
-from hptransfer.sweep.aim import AdaptiveConfig, CostConfig
-from hptransfer.sweep.changes import changed
-from hptransfer.sweep.complaints import complaint
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.identity import OwnRun
-from hptransfer.sweep.own.config import TrialConfig, check
+from hptransfer.parametrization.rule_arithmetic import Coordinates
+from hptransfer.runs.config import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    ProbeConfig,
+    RunSpec,
+    TrainConfig,
+    spec_hash,
+)
+from hptransfer.runs.decode import OwnRun
+from hptransfer.runs.train_config import OptimizerName
+from hptransfer.study.overrides import changed
+from hptransfer.study.validation_errors import complaint
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.user_code.config import TrialConfig, check
 
 MAX_LRS = 200  # a grid finer than this is a slip of the pen
 MAX_BYTES = 1 << 20  # a spec is a page of text
@@ -267,7 +275,7 @@ def load_study(path: str | Path, changes: Iterable[str] = ()) -> StudySpec:
 
     Arguments:
         path: of the file.
-        changes: `KEY=VALUE`, keys given anew (see `hptransfer.sweep.changes`).
+        changes: `KEY=VALUE`, keys given anew (see `hptransfer.study.overrides`).
 
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from hptransfer.errors import StoreError
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep import schema
-from hptransfer.sweep.lock import take_lock
-from hptransfer.sweep.schema import MEMBERS, NARROW, RUNS, SCHEMA, Member
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.study import store_schema
+from hptransfer.study.lock import take_lock
+from hptransfer.study.store_schema import MEMBERS, NARROW, RUNS, SCHEMA, Member
 from hptransfer.version import __version__
 
 FILE = "study.sqlite"
@@ -106,8 +106,8 @@ class Store:
         On disk when this returns; `together`, when that ends.
         """
         now = _now()
-        rows = [schema.narrow(stack_id, record, self._session, now) for _, record in results]
-        details = [(record.run_id, schema.detail(spec, record)) for spec, record in results]
+        rows = [store_schema.narrow(stack_id, record, self._session, now) for _, record in results]
+        details = [(record.run_id, store_schema.detail(spec, record)) for spec, record in results]
         with self._transaction():
             self._db.executemany(_DETAIL, details)
             self._db.executemany(_UPSERT, rows)
@@ -139,7 +139,7 @@ class Store:
     def runs(self) -> list[tuple[RunSpec, RunRecord]]:
         """Every run with its spec, those of earlier specs included."""
         with self._told():
-            return [(schema.spec_of(content), record) for content, record in self._both()]
+            return [(store_schema.spec_of(content), record) for content, record in self._both()]
 
     def rows(self, names: Iterable[str]) -> list[tuple[Any, ...]]:
         """These columns of every run that has a place in the study, by width, LR and seed."""
@@ -175,49 +175,30 @@ class Store:
         columns = ", ".join(f"r.{name}" for name in ("run_id", "status", *NARROW))
         with self._told():
             found = self._db.execute(f"SELECT d.content, {columns} FROM runs r JOIN details d USING (run_id)")
-            return [(content, schema.record_of(tuple(row), content)) for content, *row in found]
+            return [(content, store_schema.record_of(tuple(row), content)) for content, *row in found]
 
     def _check(self, read_only: bool) -> None:
-        """Make the tables of a new file, bring up an old one, refuse what is not ours, too new or damaged."""
+        """Make the tables of a new file; refuse what is not ours, of another schema or damaged."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not tables and not version and not read_only:
             with self._transaction():
-                schema.create(self._db, {"created_by": __version__, "created": _now()})
+                store_schema.create(self._db, {"created_by": __version__, "created": _now()})
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        if application != schema.APPLICATION:
+        if application != store_schema.APPLICATION:
             raise StoreError(f"{self.path} must be a study's store, but is another program's SQLite file")
         self._verify()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA or version < min(schema.MIGRATIONS):
+        if version != SCHEMA:
             raise StoreError(
-                f"{self.path} must have a store schema of {min(schema.MIGRATIONS)} to {SCHEMA} (hptransfer "
-                f"{__version__}), but has {version} (hptransfer {self._maker()}): use that version, or "
-                "another folder"
+                f"{self.path} must have store schema {SCHEMA} (hptransfer {__version__}), but has {version} "
+                f"(hptransfer {self._maker()}): use that version, or another folder"
             )
-        if version < SCHEMA:
-            self._migrate(version, read_only)
 
     def _verify(self) -> None:
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-
-    def _migrate(self, version: int, read_only: bool) -> None:
-        """In place, or, for a reader, in memory."""
-        if read_only:
-            memory = sqlite3.connect(":memory:", isolation_level=None)
-            self._db.backup(memory)
-            self._db.close()
-            self._db = memory
-        try:
-            with self._transaction():
-                schema.migrate(self._db, version)
-        except schema.UnreadableRunError as error:
-            raise StoreError(
-                f"{self.path} is of hptransfer {self._maker()} and must be readable by {__version__}, but "
-                f"{error}: use that version, or another folder"
-            ) from None
 
     def _maker(self) -> str:
         """The version that made the file."""
@@ -254,8 +235,6 @@ class Store:
         """SQLite's errors, and values it cannot have written, as one line that says what to do."""
         try:
             yield
-        except schema.UnreadableRunError:
-            raise
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self.path} must be readable and writable, but: {error}") from error
         except (sqlite3.DatabaseError, ValueError, zlib.error) as error:

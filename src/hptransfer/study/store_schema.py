@@ -1,4 +1,4 @@
-"""Schema: the tables of a store, how a run becomes rows of them, and how older stores are brought up."""
+"""Schema: the tables of a store, and how a run becomes rows of them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.runs.decode import record_from, run_from
 
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.identity import record_from, run_from
-
-SCHEMA = 2  # raise when a table changes meaning, and say in MIGRATIONS how to get there
+SCHEMA = 2  # raise when a table changes meaning
 APPLICATION = 0x68707473  # marks the file as a study of ours
 
 # What is read of every run stands in narrow rows; what is read of one at a time stands apart.
@@ -37,10 +35,6 @@ CREATE TABLE members (
 """
 NARROW = ("loss", "loss_se", "initial_loss", "diverged_step", "tokens", "params", "flops", "wall_s", "error")
 RUNS = ("run_id", "stack_id", "status", *NARROW, "session", "finished")
-
-
-class UnreadableRunError(ValueError):
-    """A run of an older store that this version cannot read."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +61,6 @@ def create(db: sqlite3.Connection, meta: Mapping[str, str]) -> None:
         db.execute(statement)
     db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     db.execute(f"PRAGMA application_id = {APPLICATION}")
-    db.execute(f"PRAGMA user_version = {SCHEMA}")
-
-
-def migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring an older store up to this schema, within the caller's transaction.
-
-    Raises:
-        UnreadableRunError: a run in it means nothing to this version.
-    """
-    for number in range(version, SCHEMA):
-        MIGRATIONS[number](db)
     db.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
@@ -121,40 +104,3 @@ def finite(value: float | None) -> float | None:
 
 def _packed(content: Mapping[str, Any]) -> bytes:
     return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
-
-
-def _from_1(db: sqlite3.Connection) -> None:
-    """Schema 1: one wide table of runs, no members; a run's place is found again at the next start.
-
-    An id is the hash of a run's spec as this version reads it, with the defaults of what it has learnt since.
-    """
-    db.execute("ALTER TABLE runs RENAME TO old")
-    for statement in TABLES.strip().split(";\n"):
-        if not statement.startswith(("CREATE TABLE meta", "CREATE TABLE sessions")):
-            db.execute(statement)
-    columns = ", ".join(("run_id", "stack_id", "status", *NARROW, "session", "finished"))
-    more = "spec, curve, engine, versions"
-    for *row, spec, curve, engine, versions in db.execute(f"SELECT {columns}, {more} FROM old").fetchall():
-        run = _old_run(spec)
-        content = {
-            "spec": run.model_dump(mode="json"),
-            "curve": json.loads(curve),
-            "engine": json.loads(engine),
-            "versions": json.loads(versions),
-        }
-        marks = ", ".join("?" * len(RUNS))
-        db.execute(f"INSERT INTO runs VALUES ({marks})", (run.run_id, *row[1:]))
-        db.execute("INSERT INTO details VALUES (?, ?)", (run.run_id, _packed(content)))
-    db.execute("DROP TABLE old")
-
-
-def _old_run(text: str) -> RunSpec:
-    try:
-        return run_from(json.loads(text))
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise UnreadableRunError(f"a run's `{path}` means nothing to this version: {first['msg']}") from None
-
-
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _from_1}

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.schema import MEMBERS
-from hptransfer.sweep.store import Store
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.study.store import Store
+from hptransfer.study.store_schema import MEMBERS
 
 # One run: its name, its settings, its (step, training loss), its results.
 Log = Callable[[str, Mapping[str, Any], list[tuple[int, float]], Mapping[str, float]], None]

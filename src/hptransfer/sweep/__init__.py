@@ -1,5 +1,5 @@
-"""Readers: files, dataframes, run tables and Optuna studies in, a Landscape out."""
+"""The sweep table, and its readers: files, dataframes, run tables and Optuna studies in, a SweepTable out."""
 
-from hptransfer.readers.read import read
+from hptransfer.sweep.read import read
 
 __all__ = ["read"]

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hptransfer.errors import LandscapeError, MissingExtraError
-from hptransfer.landscape import Source
-from hptransfer.readers.objects import from_frame, from_mapping, from_records
-from hptransfer.readers.table import Cells, Table, make_table, shown, stack
+from hptransfer.errors import MissingExtraError, SweepError
+from hptransfer.sweep.objects import from_frame, from_mapping, from_records
+from hptransfer.sweep.raw_table import Cells, Table, make_table, shown, stack
+from hptransfer.sweep.table import Source
 
 FORMATS = {
     ".csv": "csv",
@@ -37,7 +37,7 @@ def read_files(paths: Sequence[str | os.PathLike[str]]) -> Table:
     """The rows of all files, one file after the other.
 
     Raises:
-        LandscapeError: where a file cannot be opened, is not of a known format, or has no rows.
+        SweepError: where a file cannot be opened, is not of a known format, or has no rows.
     """
     digest = hashlib.sha256()
     tables = []
@@ -54,9 +54,9 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LandscapeError(f"cannot read {path}: {reason}") from None
+        raise SweepError(f"cannot read {path}: {reason}") from None
     if not content.strip():
-        raise LandscapeError(f"a landscape needs at least one run, but {path} is empty")
+        raise SweepError(f"a sweep table needs at least one run, but {path} is empty")
     return content
 
 
@@ -67,9 +67,9 @@ def _parse(content: bytes, name: str, suffix: str) -> Table:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise LandscapeError(f"{name} must be UTF-8 text, but byte {error.start} is not") from None
+        raise SweepError(f"{name} must be UTF-8 text, but byte {error.start} is not") from None
     if "\0" in text:
-        raise LandscapeError(f"{name} must be UTF-8 text, but byte {text.index(chr(0))} is 0")
+        raise SweepError(f"{name} must be UTF-8 text, but byte {text.index(chr(0))} is 0")
     if kind == "csv":
         return _csv(text, name)
     return _json(text, name) if kind == "json" else _jsonl(text, name)
@@ -94,16 +94,16 @@ def _csv(text: str, name: str) -> Table:
                 header = [field.strip() for field in fields]
                 continue
             if len(fields) != len(header):
-                raise LandscapeError(
+                raise SweepError(
                     f"every row must have as many fields as the header, but row {reader.line_num} of {name} "
                     f"has {len(fields)} and the header {len(header)}"
                 )
             rows.append(fields)
             numbers.append(reader.line_num)
     except csv.Error as error:
-        raise LandscapeError(f"{name} is not a CSV file: row {reader.line_num}: {error}") from None
+        raise SweepError(f"{name} is not a CSV file: row {reader.line_num}: {error}") from None
     if header is None or not rows:
-        raise LandscapeError(f"a landscape needs at least one run, but {name} has a header and no rows")
+        raise SweepError(f"a sweep table needs at least one run, but {name} has a header and no rows")
     _check_unique(header, name)
     columns = {column: list(cells) for column, cells in zip(header, zip(*rows, strict=True), strict=True)}
     return make_table({key: _unpacked(key, cells) for key, cells in columns.items()}, name, numbers)
@@ -118,7 +118,7 @@ def _delimiter(text: str) -> str:
 def _check_unique(header: list[str], name: str) -> None:
     twice = [column for column, count in Counter(header).items() if count > 1 and column]
     if twice:
-        raise LandscapeError(f"column names must be unique, but {name} has {shown(twice[0])} more than once")
+        raise SweepError(f"column names must be unique, but {name} has {shown(twice[0])} more than once")
 
 
 def _unpacked(column: str, cells: Cells) -> Cells:
@@ -144,14 +144,14 @@ def _json(text: str, name: str) -> Table:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # one object a line, under the name .json
             return _jsonl(text, name)
-        raise LandscapeError(f"{name} is not valid JSON: {error}") from None
+        raise SweepError(f"{name} is not valid JSON: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise LandscapeError(f"{name} is not valid JSON: {error}") from None
+        raise SweepError(f"{name} is not valid JSON: {error}") from None
     if isinstance(data, dict):
         return from_mapping(data, name)
     if isinstance(data, list):
         return from_records(data, name)
-    raise LandscapeError(f"{name} must hold a list of runs or an object of columns, but holds {shown(data)}")
+    raise SweepError(f"{name} must hold a list of runs or an object of columns, but holds {shown(data)}")
 
 
 def _jsonl(text: str, name: str) -> Table:
@@ -162,9 +162,7 @@ def _jsonl(text: str, name: str) -> Table:
         try:
             records.append(json.loads(line))
         except (ValueError, RecursionError) as error:
-            raise LandscapeError(
-                f"{name} must hold one JSON object a line, but row {number}: {error}"
-            ) from None
+            raise SweepError(f"{name} must hold one JSON object a line, but row {number}: {error}") from None
         numbers.append(number)
     return from_records(records, name, numbers)
 
@@ -178,5 +176,5 @@ def _parquet(content: bytes, name: str) -> Table:
     try:
         frame = pq.read_table(io.BytesIO(content))
     except (pa.ArrowException, OSError) as error:
-        raise LandscapeError(f"{name} is not a Parquet file: {error}") from None
+        raise SweepError(f"{name} is not a Parquet file: {error}") from None
     return from_frame(frame, name)

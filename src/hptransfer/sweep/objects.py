@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hptransfer.errors import LandscapeError
-from hptransfer.readers.table import Table, columns_of, make_table, shown
+from hptransfer.errors import SweepError
+from hptransfer.sweep.raw_table import Table, columns_of, make_table, shown
 
 
 def from_object(data: Any) -> Table:
     """A table from a dataframe, a list of records, a mapping of columns, or an Optuna study.
 
     Raises:
-        LandscapeError: where `data` is none of these.
+        SweepError: where `data` is none of these.
     """
     if hasattr(data, "trials") and hasattr(data, "study_name"):
         return from_study(data)
@@ -31,7 +31,7 @@ def from_frame(frame: Any, name: str) -> Table:
     try:
         native = nw.from_native(frame)
     except TypeError:
-        raise LandscapeError(
+        raise SweepError(
             "read needs a file, a dataframe, a list of records, a mapping of columns or an Optuna study, but "
             f"got {type(frame).__name__}"
         ) from None
@@ -52,7 +52,7 @@ def from_mapping(data: Mapping[Any, Any], name: str) -> Table:
         if isinstance(cells, Mapping):
             cells = list(cells.values())
         if isinstance(cells, str | bytes) or not hasattr(cells, "__iter__"):
-            raise LandscapeError(f"columns must be lists, but {shown(key)} of {name} is {shown(cells)}")
+            raise SweepError(f"columns must be lists, but {shown(key)} of {name} is {shown(cells)}")
         columns[str(key)] = cells.tolist() if hasattr(cells, "tolist") else list(cells)
     return make_table(columns, name)
 
@@ -62,7 +62,7 @@ def from_records(records: Sequence[Any], name: str, rows: Sequence[int] | None =
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
             row = index if rows is None else rows[index]
-            raise LandscapeError(f"every row must be an object, but row {row} of {name} is {shown(record)}")
+            raise SweepError(f"every row must be an object, but row {row} of {name} is {shown(record)}")
     return make_table(columns_of(records), name, rows)
 
 
@@ -73,11 +73,11 @@ def from_study(study: Any) -> Table:
     Trials that were pruned or have not finished have no final loss and are left out.
 
     Raises:
-        LandscapeError: where the study has several objectives or maximises.
+        SweepError: where the study has several objectives or maximises.
     """
     directions = [str(getattr(direction, "name", direction)).upper() for direction in study.directions]
     if directions != ["MINIMIZE"]:
-        raise LandscapeError(f"an Optuna study must minimise one loss, but this one has {directions}")
+        raise SweepError(f"an Optuna study must minimise one loss, but this one has {directions}")
     finished = [trial for trial in study.trials if _state(trial) in ("COMPLETE", "FAIL")]
     records = [
         {"loss": None if _state(trial) == "FAIL" else trial.value, "number": trial.number}

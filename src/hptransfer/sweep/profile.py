@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.landscape import FloatArray
+from hptransfer.sweep.table import FloatArray
 
 
 def groups(*keys: Sequence[Any] | NDArray[np.generic]) -> NDArray[np.int64]:

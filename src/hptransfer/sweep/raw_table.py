@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.errors import LandscapeError
-from hptransfer.landscape import FloatArray, Source
+from hptransfer.errors import SweepError
+from hptransfer.sweep.table import FloatArray, Source
 
 Cells = list[Any]
 
@@ -62,14 +62,14 @@ def make_table(columns: Mapping[str, Cells], name: str, rows: Sequence[int] | No
     """A table of one source; rows count from 0 unless their numbers are given.
 
     Raises:
-        LandscapeError: where the columns differ in length or there is no row.
+        SweepError: where the columns differ in length or there is no row.
     """
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) > 1:
-        raise LandscapeError(f"columns must be of equal length, but {name} has lengths {sorted(lengths)}")
+        raise SweepError(f"columns must be of equal length, but {name} has lengths {sorted(lengths)}")
     count = lengths.pop() if lengths else 0
     if count == 0:
-        raise LandscapeError(f"a landscape needs at least one run, but {name} has no rows")
+        raise SweepError(f"a sweep table needs at least one run, but {name} has no rows")
     row = np.arange(count) if rows is None else np.asarray(rows, dtype=np.int64)
     return Table(expand(columns), row, np.zeros(count, dtype=np.int64), (name,))
 
@@ -129,18 +129,18 @@ def find(table: Table, name: str, what: str) -> str:
     """The table's own name for the column that the user calls `name`.
 
     Raises:
-        LandscapeError: where there is none, or several; the text names what was found.
+        SweepError: where there is none, or several; the text names what was found.
     """
     match candidates(table, name):
         case [column]:
             return column
         case []:
-            raise LandscapeError(
+            raise SweepError(
                 f"no column {name!r} ({what}) in {table.names[0]}{_closest(name, table)}; "
                 f"columns: {_listed(table)}"
             )
         case several:
-            raise LandscapeError(
+            raise SweepError(
                 f"column {name!r} ({what}) could be {' or '.join(map(repr, several))}; name one of them"
             )
 

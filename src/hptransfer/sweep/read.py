@@ -1,4 +1,4 @@
-"""read: from whatever holds the runs to a landscape."""
+"""read: from whatever holds the runs to a sweep table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.errors import LandscapeError
-from hptransfer.landscape import Columns, FloatArray, Landscape
-from hptransfer.readers.files import read_files
-from hptransfer.readers.objects import from_object
-from hptransfer.readers.profile import groups, profile_out
-from hptransfer.readers.table import Cells, Table, candidates, find, floats, plain, shown, texts
-from hptransfer.readers.where import where as keep_where
+from hptransfer.errors import SweepError
+from hptransfer.sweep.files import read_files
+from hptransfer.sweep.objects import from_object
+from hptransfer.sweep.profile import groups, profile_out
+from hptransfer.sweep.raw_table import Cells, Table, candidates, find, floats, plain, shown, texts
+from hptransfer.sweep.table import Columns, FloatArray, SweepTable
+from hptransfer.sweep.where import where as keep_where
 
 BLANK_LABEL = "(blank)"  # of a variant without a name
 ALL = "all"  # the one variant of a table without a variant column
@@ -36,8 +36,8 @@ def read(
     seed: str = "seed",
     where: str | None = None,
     profile: str | None = None,
-) -> Landscape:
-    """Reads runs into a landscape.
+) -> SweepTable:
+    """Reads runs into a sweep table.
 
     Args:
         data: path of a CSV, TSV, JSON, JSONL or Parquet file, or a list of such paths; a dataframe (pandas,
@@ -55,7 +55,7 @@ def read(
             the one with the lowest loss (see `profile_out` for the bias).
 
     Raises:
-        LandscapeError: in one line, with the row, where the data cannot be read so.
+        SweepError: in one line, with the row, where the data cannot be read so.
     """
     table = _load(data)
     if where is not None:
@@ -64,7 +64,7 @@ def read(
     variants, labels = _variants(table, variant)
     seeds, seed_labels = _seeds(table, seed)
     read_columns = {*used.values(), *variants, *seeds}
-    landscape = Landscape(
+    sweep = SweepTable(
         variant=np.array(labels),
         scale=_positive(table, used["scale"], scale),
         hp=_positive(table, used["hp"], hp),
@@ -75,9 +75,9 @@ def read(
         source=table.source,
     )
     if profile is not None:
-        return _profiled(landscape, floats(table.columns[used["profile"]])[0], profile)
+        return _profiled(sweep, floats(table.columns[used["profile"]])[0], profile)
     unread = [column for column in table.columns if column not in read_columns]
-    return replace(landscape, notes=_unexplained(landscape, table, unread))
+    return replace(sweep, notes=_unexplained(sweep, table, unread))
 
 
 def _load(data: Any) -> Table:
@@ -96,9 +96,7 @@ def _find_all(table: Table, names: dict[str, str | None]) -> dict[str, str]:
     for what, column in found.items():
         other = next(key for key, value in found.items() if value == column)
         if other != what:
-            raise LandscapeError(
-                f"{other} and {what} must be different columns, but both are {shown(column)!r}"
-            )
+            raise SweepError(f"{other} and {what} must be different columns, but both are {shown(column)!r}")
     return found
 
 
@@ -133,7 +131,7 @@ def _positive(table: Table, column: str, name: str) -> FloatArray:
     bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
     if bad.size:
         cell = table.columns[column][bad[0]]
-        raise LandscapeError(
+        raise SweepError(
             f"{name} must be a positive number, but {table.place(int(bad[0]))} has {name}={shown(cell)}"
         )
     return values
@@ -144,7 +142,7 @@ def _losses(table: Table, column: str, name: str) -> FloatArray:
     for index in np.flatnonzero(strange):
         cell = table.columns[column][index]
         if str(cell).strip().lower() not in DIVERGED:
-            raise LandscapeError(
+            raise SweepError(
                 f"{name} must be a number (nan, inf, diverged or blank for a diverged run), but "
                 f"{table.place(int(index))} has {name}={shown(cell)}"
             )
@@ -165,21 +163,21 @@ def _extra(table: Table, used: set[str]) -> dict[str, FloatArray]:
     return extra
 
 
-def _profiled(landscape: Landscape, second: FloatArray, name: str) -> Landscape:
-    cell = groups(landscape.variant, landscape.scale, landscape.hp, landscape.seed)
-    kept, levels = profile_out(cell, second, landscape.loss)
+def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
+    cell = groups(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    kept, levels = profile_out(cell, second, sweep.loss)
     note = (
         f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
         "which biases losses low by about the noise"
     )
-    return replace(landscape.take(kept), notes=(note,))
+    return replace(sweep.take(kept), notes=(note,))
 
 
-def _unexplained(landscape: Landscape, table: Table, unread: list[str]) -> tuple[str, ...]:
+def _unexplained(sweep: SweepTable, table: Table, unread: list[str]) -> tuple[str, ...]:
     """A note where rows that count as replicates differ in columns that nobody asked for."""
-    names = landscape.columns
-    cell = groups(landscape.variant, landscape.scale, landscape.hp, landscape.seed)
-    if cell.max() + 1 == len(landscape):
+    names = sweep.columns
+    cell = groups(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    if cell.max() + 1 == len(sweep):
         return ()
     differ = [repr(column) for column in unread if _differs(cell, texts(table.columns[column]))]
     if not differ:

@@ -1,4 +1,4 @@
-"""Landscape: the tidy table loss(variant, scale, hp, seed) that everything downstream reads."""
+"""SweepTable: the tidy table loss(variant, scale, hp, seed) that everything downstream reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hptransfer.errors import LandscapeError
+from hptransfer.errors import SweepError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ LARGEST_LOSS = float(np.finfo(np.float32).max)  # a loss beyond it overflowed wh
 
 @dataclass(frozen=True)
 class Source:
-    """Where a landscape came from.
+    """Where a sweep table came from.
 
     Attributes:
         path: the file (or files, comma-separated), or None when built in memory.
@@ -45,7 +45,7 @@ class Columns:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Landscape:
+class SweepTable:
     """Losses of runs over scale and hyperparameter, one row a run; the only thing `quantify` knows.
 
     Rows are never merged: two rows with the same variant, scale, hyperparameter and seed are two replicate
@@ -64,7 +64,7 @@ class Landscape:
         notes: what a reader of the result should know about how the table was read, one line each.
 
     Raises:
-        LandscapeError: where there is no run, shapes differ, or a scale or hyperparameter is not
+        SweepError: where there is no run, shapes differ, or a scale or hyperparameter is not
             positive and finite.
     """
 
@@ -90,11 +90,11 @@ class Landscape:
     def _check(self) -> None:
         shape = self.loss.shape
         if len(shape) != 1 or shape[0] == 0:
-            raise LandscapeError(f"a landscape needs at least one run, as 1-d columns, but got shape {shape}")
+            raise SweepError(f"a sweep table needs at least one run, as 1-d columns, but got shape {shape}")
         columns = {"variant": self.variant, "scale": self.scale, "hp": self.hp, "seed": self.seed}
         for name, column in (*columns.items(), *self.extra.items()):
             if column.shape != shape:
-                raise LandscapeError(
+                raise SweepError(
                     f"columns must be of equal length, but got {shape[0]} losses and {name} {column.shape}"
                 )
         for name in ("scale", "hp"):
@@ -102,7 +102,7 @@ class Landscape:
             bad = np.flatnonzero(~((column > 0) & np.isfinite(column)))
             if bad.size:
                 label = getattr(self.columns, name)
-                raise LandscapeError(
+                raise SweepError(
                     f"{label} must be positive and finite, but row {bad[0]} has {label}={column[bad[0]]:g}"
                 )
 
@@ -124,17 +124,17 @@ class Landscape:
     def __len__(self) -> int:
         return int(self.loss.size)
 
-    def select(self, variant: str) -> Landscape:
+    def select(self, variant: str) -> SweepTable:
         """The runs of one variant, in their order.
 
         Raises:
-            LandscapeError: where the variant is unknown.
+            SweepError: where the variant is unknown.
         """
         if variant not in self.variants:
-            raise LandscapeError(f"no variant {variant!r}; the landscape has {_names(self.variants)}")
+            raise SweepError(f"no variant {variant!r}; the sweep table has {_names(self.variants)}")
         return self.take(self.variant == variant)
 
-    def take(self, rows: NDArray[np.bool_]) -> Landscape:
+    def take(self, rows: NDArray[np.bool_]) -> SweepTable:
         """The runs that a mask of shape [runs] picks, in their order; at least one."""
         return replace(
             self,
@@ -159,7 +159,7 @@ class Landscape:
         )
 
     def __repr__(self) -> str:
-        head = f"Landscape: {len(self)} runs, {int(self.diverged.sum())} diverged"
+        head = f"SweepTable: {len(self)} runs, {int(self.diverged.sum())} diverged"
         origin = f", from {self.source.path}" if self.source.path else ""
         lines = [
             f"  {self.columns.variant}: {_names(self.variants)}",
@@ -177,7 +177,7 @@ def _floats(name: str, values: ArrayLike) -> FloatArray:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise LandscapeError(f"column {name} must be numeric: {error}") from None
+        raise SweepError(f"column {name} must be numeric: {error}") from None
 
 
 def _names(names: tuple[str, ...], most: int = 8) -> str:

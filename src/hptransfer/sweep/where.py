@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.errors import LandscapeError
-from hptransfer.readers.table import Table, find, floats, shown, texts
+from hptransfer.errors import SweepError
+from hptransfer.sweep.raw_table import Table, find, floats, shown, texts
 
 Mask = NDArray[np.bool_]
 
@@ -39,11 +39,11 @@ def where(table: Table, expression: str) -> Table:
     only `!=`.
 
     Raises:
-        LandscapeError: where the expression cannot be read, names no column, or leaves no row.
+        SweepError: where the expression cannot be read, names no column, or leaves no row.
     """
     mask = _Parser(expression, table).parse()
     if not mask.any():
-        raise LandscapeError(f"where leaves none of the {len(table)} rows: {shown(expression, 80)}")
+        raise SweepError(f"where leaves none of the {len(table)} rows: {shown(expression, 80)}")
     return table.keep(mask)
 
 
@@ -148,8 +148,8 @@ class _Parser:
         if not self._accept(text):
             raise self._error(f"expected {text}, but found {shown(self.tokens[self.next].text)}")
 
-    def _error(self, problem: str) -> LandscapeError:
-        return LandscapeError(
+    def _error(self, problem: str) -> SweepError:
+        return SweepError(
             f'where must read like "epoch == 5 and variant in [sp, mup]", but {problem} in '
             f"{shown(self.expression, 80)}"
         )

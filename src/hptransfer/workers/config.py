@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from hptransfer.lm.config import Config
+from hptransfer.runs.base import Config, Pairs
 
 # What may stand in a line of an sbatch script: no blanks, no quotes, nothing that ends the line.
 PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_\[\]()&|*!-]+")
@@ -24,16 +23,6 @@ _ONLY = {
     "poll": "slurm",
     "sbatch": "slurm",
 }
-
-
-def pairs(value: object) -> object:
-    """A mapping as sorted (key, value) pairs, which can be hashed; anything else is left as it is."""
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(key), "" if v is None else str(v)) for key, v in value.items()))
-    return value
-
-
-Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(pairs)]
 
 
 class ExecutorConfig(Config):

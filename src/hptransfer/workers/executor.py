@@ -7,10 +7,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.runs.config import RunRecord, RunSpec
 
 if TYPE_CHECKING:
-    from hptransfer.sweep.own.config import TrialConfig
+    from hptransfer.workers.user_code.config import TrialConfig
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import traceback
 from typing import Any, Literal
 
 from hptransfer.errors import HPTransferError
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, JobFailedError, OnReport
+from hptransfer.runs.config import RunRecord
 from hptransfer.version import __version__
+from hptransfer.workers.executor import Job, JobFailedError, OnReport
 
 Kind = Literal["records", "failed", "refused"]
 Outcome = tuple[Kind, Any]  # records, or one line; plain, so that workers of another version are understood
@@ -40,8 +40,8 @@ def unpack(data: bytes) -> Job:
 
 def attempt(data: bytes, on_report: OnReport) -> Outcome:
     """Train a packed job in this process; faults are told, not raised."""
-    from hptransfer.sweep.executors.spool import leave
-    from hptransfer.sweep.trial import run_job
+    from hptransfer.workers.run_job import run_job
+    from hptransfer.workers.spool import leave
 
     try:
         job = unpack(data)

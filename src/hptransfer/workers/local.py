@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from hptransfer.errors import StoreError
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, OnReport, WorkerDiedError
-from hptransfer.sweep.executors.wire import pack, settle
+from hptransfer.runs.config import RunRecord
+from hptransfer.workers.executor import Job, OnReport, WorkerDiedError
+from hptransfer.workers.job_codec import pack, settle
 
 # Set before torch is imported. Numbers must not depend on how many cores a machine has, and processes
 # of one thread each use cores better than one process of many threads at these sizes.
@@ -77,7 +77,7 @@ class LocalExecutor:
             thread.start()
 
     def submit(self, job: Job, /) -> Future[list[RunRecord]]:
-        """Queue a job; see `hptransfer.sweep.executors.Executor` for what its future gives."""
+        """Queue a job; see `hptransfer.workers.executor.Executor` for what its future gives."""
         future: Future[list[RunRecord]] = Future()
         with self._ready:
             if self._closed:
@@ -212,7 +212,7 @@ def _start(log: Path, threads: int) -> subprocess.Popen[bytes]:
     """A fresh interpreter that sees the same modules, but (unlike multiprocessing) runs no script again."""
     with open(log, "ab") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "hptransfer.sweep.executors.process"],
+            [sys.executable, "-P", "-m", "hptransfer.workers.local_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

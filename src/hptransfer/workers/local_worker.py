@@ -1,6 +1,6 @@
 """The process of a local worker: jobs in on stdin, reports and records out on stdout, both pickled.
 
-Started as `python -m hptransfer.sweep.executors.process` by `hptransfer.sweep.executors.local`.
+Started as `python -m hptransfer.workers.local_worker` by `hptransfer.workers.local`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import traceback
 from queue import SimpleQueue
 from typing import IO, Any
 
-from hptransfer.sweep.executors.wire import attempt
+from hptransfer.workers.job_codec import attempt
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from hptransfer.errors import ExecutorError, MissingExtraError
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.executors.local import cores, environment
-from hptransfer.sweep.executors.wire import Outcome, attempt, pack, settle
+from hptransfer.runs.config import RunRecord
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
+from hptransfer.workers.job_codec import Outcome, attempt, pack, settle
+from hptransfer.workers.local import cores, environment
 
 _POLL = 1.0  # seconds between two looks at progress
 _START_S = "120"  # seconds that a cluster started here may take on a busy machine
@@ -74,7 +74,7 @@ class RayExecutor:
         self._thread.start()
 
     def submit(self, job: Job, /) -> Future[list[RunRecord]]:
-        """Queue a job; see `hptransfer.sweep.executors.Executor` for what its future gives."""
+        """Queue a job; see `hptransfer.workers.executor.Executor` for what its future gives."""
         future: Future[list[RunRecord]] = Future()
         with self._lock:
             if self._closed:

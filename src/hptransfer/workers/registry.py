@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from hptransfer.sweep.executors import Executor, OnReport
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.executors.local import LocalExecutor, cores
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.executor import Executor, OnReport
+from hptransfer.workers.local import LocalExecutor, cores
 
 MANY = 1000  # stacks at a time where the cluster decides
 
@@ -27,11 +27,11 @@ def make_executor(
         ExecutorError: there is no cluster, no Slurm.
     """
     if config.kind == "ray":
-        from hptransfer.sweep.executors.ray import RayExecutor
+        from hptransfer.workers.ray import RayExecutor
 
         return lambda report: RayExecutor(config, workers, report)
     if config.kind == "slurm":
-        from hptransfer.sweep.executors.slurm import SlurmExecutor
+        from hptransfer.workers.slurm import SlurmExecutor
 
         return lambda report: SlurmExecutor(config, workers, folder, report)
     return lambda report: LocalExecutor(at_a_time(config, workers), folder / "logs", report, config.cpus)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, OnReport, StepReport
-from hptransfer.sweep.executors.spool import checkpoint_of
+from hptransfer.runs.config import RunRecord
+from hptransfer.workers.executor import Job, OnReport, StepReport
+from hptransfer.workers.spool import checkpoint_of
 
 TRAIN = "hptransfer.lm.train:train_stack"
 REPORT_EVERY = 0.5  # seconds between two reports of a job
@@ -47,7 +47,7 @@ def resolve(name: str) -> Callable[..., Any]:
 
 def _own(job: Job) -> list[RunRecord]:
     """The runs one after the other; one that fails leaves the others alone."""
-    from hptransfer.sweep.own.command import own_record
+    from hptransfer.workers.user_code.command import own_record
 
     assert job.trial is not None
     folder = Path(job.folder or ".") / "trials"

@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import ExecutorError, HPTransferError, StoreError
-from hptransfer.lm.config import RunRecord
-from hptransfer.sweep.executors import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.executors.slurm_queue import Queue, Queued, submitter
-from hptransfer.sweep.executors.slurm_task import Task
-from hptransfer.sweep.executors.spool import DONE, spool_of, take, write_whole
-from hptransfer.sweep.executors.wire import pack, settle
+from hptransfer.runs.config import RunRecord
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
+from hptransfer.workers.job_codec import pack, settle
+from hptransfer.workers.slurm_queue import Queue, Queued, submitter
+from hptransfer.workers.slurm_task import Task
+from hptransfer.workers.spool import DONE, spool_of, take, write_whole
 
 ARRAY = 1000  # most tasks of one array; Slurm's own limit is 1001 where nobody has changed it
 _POLL = 10.0  # seconds between two looks at the queue

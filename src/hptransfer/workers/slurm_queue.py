@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import ExecutorError, MissingExtraError
-from hptransfer.sweep.executors.config import ExecutorConfig
-from hptransfer.sweep.executors.local import environment
+from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.local import environment
 
 MINUTES = 60  # time limit of a stack where the config gives none
 REQUEUES = 3  # times that a task is queued again at its time limit where the config gives none

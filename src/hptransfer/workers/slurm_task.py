@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hptransfer.sweep.executors import StepReport
-from hptransfer.sweep.executors.spool import DONE, write_whole
-from hptransfer.sweep.executors.wire import attempt
+from hptransfer.workers.executor import StepReport
+from hptransfer.workers.job_codec import attempt
+from hptransfer.workers.spool import DONE, write_whole
 
 _REPORT_S = 2.0  # seconds between two reports, which cost a file each
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.executors import Job
-from hptransfer.sweep.identity import record_from, run_from
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.runs.decode import record_from, run_from
+from hptransfer.workers.executor import Job
 
 FOLDER = "spool"  # in the study's
 DONE = ".done"

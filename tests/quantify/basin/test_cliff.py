@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hptransfer.landscape import Landscape
 from hptransfer.quantify import quantify
-from hptransfer.quantify.cells import cells_of
-from hptransfer.quantify.survey import survey
+from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.basin.window import survey
+from hptransfer.sweep.table import SweepTable
 
 # Validation losses of runs trained by this package (muP, one seed): width -> (log2 lr of the first, losses).
 MEASURED = {
@@ -18,7 +18,7 @@ MEASURED = {
 }
 
 
-def landscape_of(table: dict[int, tuple[float, list[float]]]) -> Landscape:
+def sweep_of(table: dict[int, tuple[float, list[float]]]) -> SweepTable:
     rows = [
         (width, 2.0 ** (start + i), loss)
         for width, (start, losses) in table.items()
@@ -26,11 +26,11 @@ def landscape_of(table: dict[int, tuple[float, list[float]]]) -> Landscape:
     ]
     scale, hp, loss = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
     names = np.array(["v"] * len(rows)), np.array(["0"] * len(rows))
-    return Landscape(names[0], scale, hp, names[1], loss)
+    return SweepTable(names[0], scale, hp, names[1], loss)
 
 
 def test_optima_lie_where_the_lowest_runs_are() -> None:
-    fit = quantify(landscape_of(MEASURED), resamples=200).variants["v"]
+    fit = quantify(sweep_of(MEASURED), resamples=200).variants["v"]
     for optimum in fit.optima:
         start, losses = MEASURED[int(optimum.scale)]
         y = losses[(b := int(np.argmin(losses))) - 1 : b + 2]
@@ -41,13 +41,13 @@ def test_optima_lie_where_the_lowest_runs_are() -> None:
 
 
 def slots_of(losses: list[float]) -> list[int]:
-    (cells,) = cells_of(landscape_of({64: (-9.0, losses)}))
+    (cells,) = cells_of(sweep_of({64: (-9.0, losses)}))
     return list(survey(cells, 0).slots)
 
 
 def test_a_cliff_is_cut_and_bounds_the_optimum() -> None:
     assert slots_of([4.4, 4.1, 4.0, 3.98, 4.02, 5.0, 5.3]) == [0, 1, 2, 3, 4]
-    (cells,) = cells_of(landscape_of({64: (-9.0, [4.4, 4.1, 4.0, 3.98, 4.02, 5.0, 5.3])}))
+    (cells,) = cells_of(sweep_of({64: (-9.0, [4.4, 4.1, 4.0, 3.98, 4.02, 5.0, 5.3])}))
     assert survey(cells, 0).high >= -4.0
 
 
@@ -65,7 +65,7 @@ def test_a_basins_own_side_is_kept(losses: list[float]) -> None:
 
 
 def test_a_regret_outside_the_fit_is_what_runs_there_gave() -> None:
-    fit = quantify(landscape_of(MEASURED), resamples=200, coordinates="sp").variants["v"]
+    fit = quantify(sweep_of(MEASURED), resamples=200, coordinates="sp").variants["v"]
     kept = next(r.regret for r in fit.regret if (r.source, r.to) == (32, 128))
     eta = fit.optima[0].hp.value
     assert eta is not None

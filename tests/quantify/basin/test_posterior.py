@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from known_landscapes import from_rows, make
+from known_sweeps import from_rows, make
 
-from hptransfer.quantify import stacks
-from hptransfer.quantify.cells import cells_of
-from hptransfer.quantify.joint_basin import (
+from hptransfer.quantify.basin import batched_linalg
+from hptransfer.quantify.basin.basins import fit_basins
+from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.basin.model import (
     CURVATURE_SD,
     LOCAL,
     PRECISIONS,
@@ -18,8 +19,7 @@ from hptransfer.quantify.joint_basin import (
     linearised,
     log_evidence,
 )
-from hptransfer.quantify.laws import curvature_scatter, hp_scatter
-from hptransfer.quantify.optimum import fit_basins
+from hptransfer.quantify.law.optimum_law import curvature_scatter, hp_scatter
 
 WIDTHS = (64.0, 128.0, 256.0, 512.0)
 
@@ -85,7 +85,7 @@ def test_evidence_is_the_marginal_likelihood() -> None:
     state = State(np.array([[[[3.0, 0.1, 0.0], [3.0, -0.1, 0.0]]]]), PRIOR_MEAN[None, None] + 0.01)
     variances = np.array([0.01, 0.03]) ** 2
     covariance = variances[None, :, None, None, None] * np.ones((1, 2, scales, 1, 1)) * np.eye(cells)
-    linear = linearised(batch, state, *stacks.inverse(covariance))
+    linear = linearised(batch, state, *batched_linalg.inverse(covariance))
     anchor, reach = np.zeros((1, scales)), np.full((1, scales), 2.0)
     found = log_evidence(batch, state, linear, anchor, reach, PRECISIONS[None, :1])
     direct = [_marginal(batch, state, v, reach[0]) for v in variances]

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from known_landscapes import from_rows
+from known_sweeps import from_rows
 
 from hptransfer.quantify import quantify
-from hptransfer.quantify.cells import cells_of
-from hptransfer.quantify.survey import survey
+from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.basin.window import survey
 
 
 def slots(losses: list[float], noise: float = 0.001) -> list[int]:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from hptransfer.quantify import loss_law
-from hptransfer.quantify.loss_law import fit_loss
+from hptransfer.quantify.law import loss_law
+from hptransfer.quantify.law.loss_law import fit_loss
 
 SCALES = 32.0 * 2.0 ** np.arange(5)
 

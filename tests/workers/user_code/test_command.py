@@ -16,10 +16,10 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.own import command
-from hptransfer.sweep.own.command import own_record
-from hptransfer.sweep.study import StudySpec
+from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.study.spec import StudySpec
+from hptransfer.workers.user_code import command
+from hptransfer.workers.user_code.command import own_record
 
 HERE = Path(__file__).parent
 SCRIPT = [sys.executable, str(HERE / "own_trainer.py")]
@@ -103,7 +103,7 @@ def test_a_worker_s_death_ends_the_command_and_what_it_started(tmp_path: Path) -
         "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path\n"
         "from test_command import call, spec_of; call(spec_of('hang'), Path(sys.argv[1]))"
     )
-    paths = [str(HERE), str(HERE.parent)]
+    paths = [str(HERE), str(HERE.parents[1] / "study")]
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *paths]) as worker:
         family: list[psutil.Process] = []
         deadline = time.monotonic() + 60

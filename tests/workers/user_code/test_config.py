@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from small_study import study
 
 from hptransfer.errors import SpecError
-from hptransfer.sweep.own.config import fill, values
-from hptransfer.sweep.study import StudySpec, load_study, parse_study
+from hptransfer.study.spec import StudySpec, load_study, parse_study
+from hptransfer.workers.user_code.config import fill, values
 
 
 def own(command: Any = "train {lr} {width} {seed}", **trial: Any) -> StudySpec:

@@ -11,8 +11,8 @@ import pytest
 from small_study import study, without_wall_times
 
 from hptransfer.errors import HPTransferError
-from hptransfer.sweep.run import run_study
-from hptransfer.sweep.study import StudySpec
+from hptransfer.study.run import run_study
+from hptransfer.study.spec import StudySpec
 
 SCRIPT = [sys.executable, str(Path(__file__).parent / "own_trainer.py")]
 

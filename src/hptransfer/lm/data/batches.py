@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data.cache import Corpus
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 
 def batch(

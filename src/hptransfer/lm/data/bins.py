@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data.cache import Corpus, TokenArray, cache_directory, fingerprint
 from hptransfer.lm.data.text import matching
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 MAGIC, HEADER = 20240520, 256  # llm.c: 256 32-bit integers, of which the third is the number of tokens
 _CHUNK = 1 << 24

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from hptransfer.errors import DataError, HPTransferError, MissingExtraError
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data.cache import (
     NAMES,
     Corpus,
@@ -31,6 +30,7 @@ from hptransfer.lm.data.cache import (
 )
 from hptransfer.lm.data.text import matching
 from hptransfer.lm.data.tokenizer import Tokenizer, encoded, named, saved, trained
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 _FORMAT = 1  # raise when the cached files change meaning
 _BATCH = 512  # documents between two places to go on from

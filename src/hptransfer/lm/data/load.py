@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data.batches import check_length
 from hptransfer.lm.data.bins import bin_corpus
 from hptransfer.lm.data.cache import Corpus
 from hptransfer.lm.data.hub import hub_corpus
 from hptransfer.lm.data.synthetic import synthetic_corpus
 from hptransfer.lm.data.text import text_corpus
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 _SOURCES: dict[str, Callable[[DataConfig, ModelConfig], Corpus]] = {
     "python-stdlib": text_corpus,

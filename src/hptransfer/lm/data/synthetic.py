@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data.cache import Corpus, TokenArray, append, cached
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 _FORMAT = 1  # raise when the same spec comes to mean other tokens
 DEFAULT_TOKENS = 1 << 22

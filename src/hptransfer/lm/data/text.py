@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import DataError
-from hptransfer.lm.config import DataConfig, ModelConfig
 from hptransfer.lm.data.cache import Corpus, append, cached
 from hptransfer.lm.data.tokenizer import Tokenizer, encoded, named, saved, trained
+from hptransfer.runs.config import DataConfig, ModelConfig
 
 CACHE_FORMAT = 2  # raise when the cached files change meaning
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}

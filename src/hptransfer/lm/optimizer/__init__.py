@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hptransfer.lm.layout import TensorLayout
 from hptransfer.lm.optimizer.adam import adam, adamw
 from hptransfer.lm.optimizer.lion import lion
 from hptransfer.lm.optimizer.muon import muon
 from hptransfer.lm.optimizer.scalars import Moments, Scalars, Update
 from hptransfer.lm.optimizer.sgd import sgd
-from hptransfer.lm.train_config import TrainConfig
+from hptransfer.runs.decoder_tensors import TensorLayout
+from hptransfer.runs.train_config import TrainConfig
 
 __all__ = ["Moments", "Scalars", "Update", "moment_count", "update_for"]
 

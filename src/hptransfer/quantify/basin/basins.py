@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.cells import BoolArray, Cells, IntArray
-from hptransfer.quantify.joint_basin import PRIOR_MEAN, SHARED, Batch, State
-from hptransfer.quantify.pairing import shared_noise
-from hptransfer.quantify.resample import limits, picked
-from hptransfer.quantify.search import Posterior, draw, fit
-from hptransfer.quantify.shapes import FEATURES, excess
-from hptransfer.quantify.survey import ScaleSurvey, survey_all
+from hptransfer.quantify.basin.cells import BoolArray, Cells, IntArray
+from hptransfer.quantify.basin.model import PRIOR_MEAN, SHARED, Batch, State
+from hptransfer.quantify.basin.posterior import Posterior, draw, fit
+from hptransfer.quantify.basin.shape import FEATURES, excess
+from hptransfer.quantify.basin.shared_noise import shared_noise
+from hptransfer.quantify.basin.window import ScaleSurvey, survey_all
+from hptransfer.quantify.intervals import limits, picked
+from hptransfer.sweep.table import FloatArray
 
 THREADS = min(os.cpu_count() or 1, 4)
 CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory

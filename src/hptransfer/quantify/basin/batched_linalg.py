@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
+from hptransfer.sweep.table import FloatArray
 
 BLOCK = 150_000  # numbers worked on at once: enough to amortise the calls, little enough for the cache
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.landscape import FloatArray, Landscape
+from hptransfer.sweep.table import FloatArray, SweepTable
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -52,23 +52,23 @@ class Cells:
         return np.isfinite(self.loss)
 
 
-def cells_of(landscape: Landscape) -> Iterator[Cells]:
-    """Splits a landscape by variant, in order of first appearance."""
-    loss = _censor(np.asarray(landscape.loss, dtype=np.float64), landscape)
-    x = np.log2(landscape.hp)
-    names, first, inverse = np.unique(landscape.variant, return_index=True, return_inverse=True)
+def cells_of(sweep: SweepTable) -> Iterator[Cells]:
+    """Splits a sweep table by variant, in order of first appearance."""
+    loss = _censor(np.asarray(sweep.loss, dtype=np.float64), sweep)
+    x = np.log2(sweep.hp)
+    names, first, inverse = np.unique(sweep.variant, return_index=True, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     ends = np.cumsum(np.bincount(inverse, minlength=len(names)))
     for i in np.argsort(first):
         rows = order[ends[i - 1] if i else 0 : ends[i]]
-        yield _cells(str(names[i]), landscape.scale[rows], x[rows], loss[rows], landscape.seed[rows])
+        yield _cells(str(names[i]), sweep.scale[rows], x[rows], loss[rows], sweep.seed[rows])
 
 
-def _censor(loss: FloatArray, landscape: Landscape) -> FloatArray:
+def _censor(loss: FloatArray, sweep: SweepTable) -> FloatArray:
     """NaN where a run diverged: not finite, or above the loss at initialisation where that is known."""
     diverged = ~np.isfinite(loss)
-    if "initial_loss" in landscape.extra:
-        diverged |= loss > np.asarray(landscape.extra["initial_loss"], dtype=np.float64)
+    if "initial_loss" in sweep.extra:
+        diverged |= loss > np.asarray(sweep.extra["initial_loss"], dtype=np.float64)
     return np.where(diverged, np.nan, loss)
 
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify import stacks
-from hptransfer.quantify.cells import BoolArray, IntArray
-from hptransfer.quantify.shapes import (
+from hptransfer.quantify.basin import batched_linalg
+from hptransfer.quantify.basin.cells import BoolArray, IntArray
+from hptransfer.quantify.basin.shape import (
     FEATURES,
     SHAPE_PRIORS,
     correction_covariance,
@@ -22,6 +21,7 @@ from hptransfer.quantify.shapes import (
     feature_slopes,
     features,
 )
+from hptransfer.sweep.table import FloatArray
 
 CURVATURE_SD = 0.02  # of a scale's log curvature about its line
 # Shared parameters: log h at the mean scale, its slope per octave of n, then the shape's coefficients.
@@ -157,11 +157,11 @@ def normal_equations(
     """
     system = _with_local_prior(batch, state, linear, anchor, reach)
     coupling = system[..., :LOCAL, LOCAL:]  # of local parameters to the shared ones and to the residuals
-    own, _ = stacks.inverse(system[..., :LOCAL, :LOCAL])
+    own, _ = batched_linalg.inverse(system[..., :LOCAL, :LOCAL])
     cross = own @ coupling
     left = system[..., LOCAL:, LOCAL:] - np.swapaxes(coupling, -1, -2) @ cross
     left = _with_shared_prior(state, left.sum(axis=2), prior)
-    shared, _ = stacks.inverse(left[..., :-1, :-1])
+    shared, _ = batched_linalg.inverse(left[..., :-1, :-1])
     step = (shared @ left[..., :-1, -1:])[..., 0]
     local_step = cross[..., -1] - np.einsum("...kpq,...q->...kp", cross[..., :-1], step)
     return Normal(own, cross[..., :-1], shared, State(local_step, step))
@@ -176,11 +176,11 @@ def log_evidence(
     setting, neighbours on the axis of settings. What priors do not change is worked out once for all of them.
     """
     system = _with_local_prior(batch, state, linear, anchor, reach)
-    left, log_det = stacks.eliminated(system, LOCAL)
+    left, log_det = batched_linalg.eliminated(system, LOCAL)
     left, log_det = left.sum(axis=2), log_det.sum(axis=2) + linear.log_det
     priors = max(prior.shape[1] // left.shape[1], 1)
     left, log_det = np.repeat(left, priors, axis=1), np.repeat(log_det, priors, axis=1)
-    chi2, shared = stacks.eliminated(_with_shared_prior(state, left, prior), SHARED)
+    chi2, shared = batched_linalg.eliminated(_with_shared_prior(state, left, prior), SHARED)
     return np.asarray(-0.5 * (chi2[..., 0, 0] + log_det + shared - np.linalg.slogdet(prior)[1]))
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify import noise, stacks
-from hptransfer.quantify.cells import BoolArray, IntArray
-from hptransfer.quantify.joint_basin import (
+from hptransfer.quantify.basin import batched_linalg, noise_model
+from hptransfer.quantify.basin.cells import BoolArray, IntArray
+from hptransfer.quantify.basin.model import (
     PRECISIONS,
     SHARED,
     Batch,
@@ -22,8 +21,9 @@ from hptransfer.quantify.joint_basin import (
     stepped,
     taken,
 )
-from hptransfer.quantify.noise import Hypers
-from hptransfer.quantify.shapes import SHAPE_PRIORS, excess
+from hptransfer.quantify.basin.noise_model import Hypers
+from hptransfer.quantify.basin.shape import SHAPE_PRIORS, excess
+from hptransfer.sweep.table import FloatArray
 
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise
@@ -67,7 +67,7 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 6) -> Po
     state = start
     for i in range(iterations):
         u, rise = _place(batch, state)
-        weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
+        weight = batched_linalg.inverse(noise_model.covariance(u, rise, batch.count, inflate, doubt, hypers))
         linear = linearised(batch, state, *weight)
         normal = normal_equations(batch, state, linear, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
         if i in (1, 2, 3):
@@ -77,10 +77,12 @@ def fit(batch: Batch, start: State, room: FloatArray, iterations: int = 6) -> Po
             doubt = _doubt(linear, real, doubt)
         state = stepped(state, normal.step, 0.5 * room)
     u, rise = _place(batch, state, hypers)
-    hypers, prior_of = _promising(batch, state, u, rise, inflate, doubt, noise.grid(stretch), anchor, reach)
+    hypers, prior_of = _promising(
+        batch, state, u, rise, inflate, doubt, noise_model.grid(stretch), anchor, reach
+    )
     prior = PRECISIONS[prior_of]
     state = State(np.repeat(state.local, KEEP, axis=1), np.repeat(state.shared, KEEP, axis=1))
-    weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
+    weight = batched_linalg.inverse(noise_model.covariance(u, rise, batch.count, inflate, doubt, hypers))
     for _ in range(2):
         linear = linearised(batch, state, *weight)
         normal = normal_equations(batch, state, linear, anchor, reach, prior)
@@ -112,13 +114,13 @@ def _promising(
     """
 
     def judged(hypers: Hypers) -> tuple[Linear, FloatArray, IntArray]:
-        weight = stacks.inverse(noise.covariance(u, rise, batch.count, inflate, doubt, hypers))
+        weight = batched_linalg.inverse(noise_model.covariance(u, rise, batch.count, inflate, doubt, hypers))
         linear = linearised(batch, state, *weight)
         log = log_evidence(batch, state, linear, anchor, reach, PRECISIONS[None, PILOT : PILOT + 1])
         known = hypers.log_prior + _seed_evidence(batch, u, rise, hypers)
         return linear, known, np.argsort(-log - known, axis=1)[:, :KEEP]
 
-    growths, priors = len(noise.GROWTHS), len(SHAPE_PRIORS)
+    growths, priors = len(noise_model.GROWTHS), len(SHAPE_PRIORS)
     middle = np.arange(growths // 2, grid.sigma.shape[1], growths)
     first = middle[judged(grid.at(np.tile(middle, (len(u), 1))))[2]] - growths // 2
     hypers = grid.at((first[..., None] + np.arange(growths)).reshape(len(u), -1))
@@ -148,7 +150,7 @@ def _place(batch: Batch, state: State, hypers: Hypers | None = None) -> tuple[Fl
     model = excess(u, state.log_h(batch.t)[:, 0, :, None], state.shared[:, 0, None, None, 2:])
     seen = batch.y - state.local[:, 0, :, 0:1]
     if hypers is not None:
-        variance = noise.run_variance(u, model, hypers)[:, 0] / np.maximum(batch.count, 1)
+        variance = noise_model.run_variance(u, model, hypers)[:, 0] / np.maximum(batch.count, 1)
         seen = np.where(seen - model > CLEARLY_ABOVE * np.sqrt(variance), seen, model)
     return u, np.where(batch.count > 0, np.minimum(np.maximum(model, seen), 50.0), 0.0)
 
@@ -186,7 +188,7 @@ def _doubt(linear: Linear, real: BoolArray, doubt: FloatArray) -> FloatArray:
 def _seed_evidence(batch: Batch, u: FloatArray, rise: FloatArray, hypers: Hypers) -> FloatArray:
     """Log likelihood of the scatter of seeds within cells, [V, G]."""
     spare = np.maximum(batch.count - 1, 0)[:, None]
-    variance = noise.run_variance(u, rise, hypers)
+    variance = noise_model.run_variance(u, rise, hypers)
     each = -0.5 * (batch.spread[:, None] / variance + spare * np.log(variance))
     return np.asarray(np.where(spare > 0, each, 0.0).sum(axis=(-1, -2)))
 
@@ -202,7 +204,7 @@ def draw(
     normal, state = posterior.normal, posterior.state
     scales = local.shape[1]
     used, count = np.unique(pick, return_counts=True)
-    root, own = stacks.root(normal.shared[v, used]), stacks.root(normal.own[v, used, :scales])
+    root, own = batched_linalg.root(normal.shared[v, used]), batched_linalg.root(normal.own[v, used, :scales])
     order = np.argsort(pick, kind="stable")  # draws of one setting next to each other
     shared, local = shared[order], local[order]
     shared_out, local_out = np.empty_like(shared), np.empty_like(local)

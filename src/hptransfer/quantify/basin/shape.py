@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
+from hptransfer.sweep.table import FloatArray
 
 TILT = 3.0  # octaves up to which the tilt is a straight line, as in linear-exponential basins
 CORE = 0.5  # octaves; local corrections are even in asinh(u / CORE): finest at the optimum

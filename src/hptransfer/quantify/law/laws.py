@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify.cells import BoolArray, IntArray
-from hptransfer.quantify.laws import (
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.basin.cells import BoolArray, IntArray
+from hptransfer.quantify.law.loss_law import LossFit, fit_loss
+from hptransfer.quantify.law.optimum_law import (
     LineFit,
     curvature_scatter,
     fit_bend,
@@ -19,8 +20,7 @@ from hptransfer.quantify.laws import (
     scatters,
     turn_sd,
 )
-from hptransfer.quantify.loss_law import LossFit, fit_loss
-from hptransfer.quantify.optimum import Basins
+from hptransfer.sweep.table import FloatArray
 
 MIN_SCALES = 3  # fewer usable scales than this: no laws
 SHARP_SLOPE = 0.1  # sd of the drift, octaves per octave, from which data can speak for no drift at all

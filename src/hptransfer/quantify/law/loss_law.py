@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify import stacks
-from hptransfer.quantify.cells import BoolArray, IntArray
+from hptransfer.quantify.basin import batched_linalg
+from hptransfer.quantify.basin.cells import BoolArray, IntArray
+from hptransfer.sweep.table import FloatArray
 
 SCATTER_NATS = 0.001
 ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 40))
@@ -67,7 +67,7 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
     """
     covariance = np.atleast_2d(np.cov(y_draws.T))
     scatter = _loss_scatter(scale, y, covariance)
-    inverse, _ = stacks.inverse(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
+    inverse, _ = batched_linalg.inverse(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
     rng = np.random.default_rng(len(y))
     noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
     everything = np.vstack([y, noisy])
@@ -88,7 +88,7 @@ def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> f
     freedom = len(y) - 3
     if freedom < 1:
         return SCATTER_NATS
-    inverse, _ = stacks.inverse(covariance + 1e-14 * np.eye(len(y)))
+    inverse, _ = batched_linalg.inverse(covariance + 1e-14 * np.eye(len(y)))
     parameters, _ = _loss_grid(scale / scale[0], y[None], inverse, floor=True)
     level, gain, alpha = parameters[0]
     residual = y - level - gain * (scale / scale[0]) ** -alpha

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.landscape import FloatArray
-from hptransfer.quantify import stacks
-from hptransfer.quantify.cells import IntArray
-from hptransfer.quantify.resample import picked
+from hptransfer.quantify.basin import batched_linalg
+from hptransfer.quantify.basin.cells import IntArray
+from hptransfer.quantify.intervals import picked
+from hptransfer.sweep.table import FloatArray
 
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
@@ -155,7 +155,7 @@ def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
     chance = np.where(each < 0, 1.0 - scales * OFF_CHANCE, OFF_CHANCE)
     size, off = np.repeat(grid, len(each)), np.tile(each, len(grid))
     extra = size[:, None] ** 2 + (OFF_SD * (off[:, None] == np.arange(scales))) ** 2
-    inverse, log_det = stacks.inverse(errors + extra[:, None, :] * np.eye(scales))
+    inverse, log_det = batched_linalg.inverse(errors + extra[:, None, :] * np.eye(scales))
     return Scatters(size, off, (log_prior[:, None] + np.log(chance)).ravel(), extra, inverse, log_det)
 
 
@@ -175,7 +175,7 @@ def fit_line(
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
     weighted = basis.T @ every.inverse
-    inverse, log_det = stacks.inverse(weighted @ basis)
+    inverse, log_det = batched_linalg.inverse(weighted @ basis)
     project = inverse @ weighted
     residual = y - project @ y @ basis.T
     chi2 = np.einsum("tk,tkl,tl->t", residual, every.inverse, residual)

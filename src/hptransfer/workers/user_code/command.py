@@ -20,10 +20,10 @@ from typing import IO, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.config import RunRecord, RunSpec
-from hptransfer.sweep.own import call, guard
-from hptransfer.sweep.own.config import TrialConfig, fill, values
+from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.version import __version__
+from hptransfer.workers.user_code import function_runner, process_guard
+from hptransfer.workers.user_code.config import TrialConfig, fill, values
 
 LOG_CAP = 8 << 20  # bytes of each stream that are kept on disk; what comes after is dropped
 TAIL = 1 << 20  # bytes of each stream's end that are searched for a result
@@ -104,7 +104,7 @@ def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> _Ended:
         words = [
             sys.executable,
             "-P",
-            str(call.__file__),
+            str(function_runner.__file__),
             str(trial.function),
             str(result),
             json.dumps(known),
@@ -121,7 +121,7 @@ def _run(words: list[str], environment: dict[str, str], trial: TrialConfig, fold
     started = time.monotonic()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(guard.__file__), *words],
+            [sys.executable, "-I", "-S", str(process_guard.__file__), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -221,7 +221,7 @@ def _json(text: bytes) -> dict[str, Any] | None:
 
 
 def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
-    from hptransfer.lm.flops import run_flops
+    from hptransfer.runs.flops import run_flops
 
     try:
         result = Result.model_validate(found)

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hptransfer.errors import SpecError
-from hptransfer.lm.config import Config, RunSpec
-from hptransfer.sweep.executors.config import Pairs
-from hptransfer.sweep.identity import Code
+from hptransfer.runs.base import Pairs
+from hptransfer.runs.config import Config, RunSpec
+from hptransfer.runs.decode import Code
 
 Value = str | int | float | bool
 AT_CALL = ("result", "folder")  # placeholders that are known when the code is called

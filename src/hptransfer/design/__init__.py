@@ -1,0 +1,1 @@
+"""Design: which runs to make next, and what a budget buys."""

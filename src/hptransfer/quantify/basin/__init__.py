@@ -1,0 +1,1 @@
+"""Basin: the loss of one scale as a function of the hyperparameter."""

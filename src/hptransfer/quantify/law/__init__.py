@@ -1,0 +1,1 @@
+"""Law: how optima, losses and curvatures go with scale."""
