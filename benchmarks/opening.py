@@ -84,7 +84,7 @@ def main() -> None:
     study = enlarged(study_dynamics(options.study), options.copies)
     fit = quantified(study)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        path = Path(folder) / "report.page"
+        path = Path(folder) / "report.html"
         start = time.perf_counter()
         write_html(fit, path, study=study)
         print(f"{len(study.runs)} runs: {path.stat().st_size / 1e6:.1f} MB", end=", ")

@@ -55,7 +55,7 @@ def test_fit_prints_the_answer_and_writes_it(run, csv, tmp_path):
 
 
 def test_fit_writes_the_report(run, csv, tmp_path):
-    out = tmp_path / "report.page"
+    out = tmp_path / "report.html"
     code, printed, errors = run("fit", csv(table()), "--html", out)
     assert (code, errors) == (0, "")
     assert printed.rstrip().endswith(f"wrote {out}")

@@ -44,14 +44,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
 
 def test_a_run_ends_with_tables_and_files(study: tuple[Path, Path, str]) -> None:
     _, folder, output = study
-    for word in ("Verdict", "Drift", "R(inf)", "Hold-out", str(folder / "report.page")):
+    for word in ("Verdict", "Drift", "R(inf)", "Hold-out", str(folder / "report.html")):
         assert word in output
     fit = json.loads((folder / "fit.json").read_text())
     assert fit["schema"] == 1
     assert fit["settings"]["coordinates"] == "sp"
     assert set(fit["variants"]) == {"sp", "mup"}
     assert len((folder / "runs.csv").read_text().splitlines()) > 2 * 3 * 5
-    assert (folder / "report.page").read_text().startswith("<!DOCTYPE html>")
+    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_second_run_trains_nothing_and_says_the_same(
@@ -69,13 +69,13 @@ def test_a_second_run_trains_nothing_and_says_the_same(
 def test_report_makes_the_files_anew(study: tuple[Path, Path, str]) -> None:
     _, folder, _ = study
     before, runs = (folder / "fit.json").read_text(), (folder / "runs.csv").read_bytes()
-    for name in ("runs.csv", "fit.json", "report.page"):
+    for name in ("runs.csv", "fit.json", "report.html"):
         (folder / name).unlink()
     result = CliRunner().invoke(app, ["report", str(folder)])
     assert result.exit_code == 0
     assert (folder / "fit.json").read_text() == before
     assert (folder / "runs.csv").read_bytes() == runs
-    assert (folder / "report.page").exists()
+    assert (folder / "report.html").exists()
 
 
 def test_fit_reads_a_studys_runs(study: tuple[Path, Path, str]) -> None:
@@ -121,7 +121,7 @@ def test_a_store_of_another_version_is_refused(study: tuple[Path, Path, str], tm
     connection.close()
     result = CliRunner().invoke(app, ["report", str(other)])
     assert result.exit_code == 2
-    assert "schema of 1 to 2" in result.output
+    assert "store schema 2" in result.output
     assert "has 999" in result.output
 
 

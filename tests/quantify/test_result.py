@@ -58,8 +58,8 @@ def test_json_to_a_file_and_back(fit, tmp_path):
 
 
 def test_the_page_is_the_report(fit, tmp_path):
-    text = fit.to_html(tmp_path / "report.page")
-    assert (tmp_path / "report.page").read_text(encoding="utf-8") == text
+    text = fit.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
     assert text.lower().startswith("<!doctype html>")
     assert "mup" in text
 

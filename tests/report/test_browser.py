@@ -54,7 +54,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
     pages = []
 
     def open_page(fit: TransferFit, width: int = 1280, study: StudyDynamics | None = None) -> Visit:
-        path = tmp_path / "report.page"
+        path = tmp_path / "report.html"
         write_html(fit, path, study=study)
         page = browser.new_page(viewport={"width": width, "height": 900})
         pages.append(page)

@@ -46,7 +46,11 @@ except HPTransferError as error:
 
 @pytest.fixture
 def environment(faults: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "FAKE_STEP_S": "0.04"}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "FAKE_STEP_S": "0.04",
+    }
 
 
 @pytest.fixture

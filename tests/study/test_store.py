@@ -152,7 +152,7 @@ def test_a_store_of_another_version_is_refused_with_both_versions(tmp_path: Path
         db.commit()
     with pytest.raises(StoreError) as caught:
         Store(tmp_path)
-    one_line(caught, "must have store schema 2", "has 99", "hptransfer 7.1")
+    one_line(caught, "store schema 2", "has 99", "hptransfer 7.1")
     Path(tmp_path / FILE).unlink()
     Store(tmp_path).close()  # a refusal gives the lock back
 

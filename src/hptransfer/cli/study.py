@@ -94,12 +94,12 @@ def _conclude(result: StudyResult) -> None:
     from hptransfer.study.probe_data import result_dynamics
     from hptransfer.study.run import fit_study
 
-    check_outputs([result.folder / page for page in ("fit.json", "report.page")])
+    check_outputs([result.folder / page for page in ("fit.json", "report.html")])
     fit = fit_study(result)
     print_summary(fit)
     fit.to_json(result.folder / "fit.json")
     inside = result_dynamics(result)
-    write_html(fit, result.folder / "report.page", title=f"Study {result.spec.name}", study=inside)
+    write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
     typer.echo(f"runs:   {result.csv}")
-    for page in ("fit.json", "report.page"):
+    for page in ("fit.json", "report.html"):
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")
