@@ -13,7 +13,7 @@ import fake_trainer
 import psutil
 import pytest
 from small_study import study, without_wall_times
-from test_local import job, until
+from tests.workers.test_local import job, until
 
 from hptransfer.errors import ExecutorError, HPTransferError
 from hptransfer.study.run import StudyResult, run_study

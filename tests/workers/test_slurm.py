@@ -17,7 +17,7 @@ import fake_trainer
 import pytest
 from rich.console import Console
 from small_study import study, without_wall_times
-from test_local import job, until
+from tests.workers.test_local import job, until
 
 from hptransfer.errors import ExecutorError, HPTransferError, SpecError
 from hptransfer.study.run import StudyResult, run_study
