@@ -1,4 +1,4 @@
-"""`hptransfer runs`: studies that were run, listed, exported, merged, compared, logged elsewhere."""
+"""`hptransfer runs`: studies that were run, listed, exported, imported, merged, compared, logged elsewhere."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import typer
 from hptransfer.cli.errors import guarded
 from hptransfer.cli.outputs import check_outputs
 from hptransfer.cli.plan import table
+from hptransfer.errors import HPTransferError
 
 if TYPE_CHECKING:
     from hptransfer.quantify.result import TransferFit
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
-app = typer.Typer(help="Studies that were run: list, export, merge, compare, log.", no_args_is_help=True)
+app = typer.Typer(
+    help="Studies that were run: list, export, import, merge, compare, log.", no_args_is_help=True
+)
 
 
 def list_(
@@ -50,16 +53,56 @@ def list_(
 
 def export(
     folders: Folders,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .csv or .parquet file.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="FILE", help="A .csv or .parquet file, or .records.csv[.gz]."),
+    ],
 ) -> None:
     """Write the runs of one or several studies as one table.
 
-    Example: hptransfer runs export runs/demo --to demo.parquet
+    A name that ends in .records.csv or .records.csv.gz makes a record table of one study, with each run's spec,
+    curve and provenance: what `hptransfer runs import` takes in on another machine.
+
+    Examples: hptransfer runs export runs/demo --to demo.parquet;
+    hptransfer runs export runs/demo --to demo.records.csv.gz
     """
     from hptransfer.sweep.export import export as write
+    from hptransfer.sweep.record_import import export_records
+    from hptransfer.sweep.record_table import ENDINGS
 
     check_outputs([to])
-    typer.echo(f"wrote {write(folders, to)} runs to {to}")
+    if to.name.endswith(ENDINGS):
+        if len(folders) > 1:
+            raise HPTransferError(f"a record table must be of one study, but got {len(folders)} folders")
+        count = export_records(folders[0], to)
+    else:
+        count = write(folders, to)
+    typer.echo(f"wrote {count} runs to {to}")
+
+
+def import_(
+    tables: Annotated[list[Path], typer.Argument(metavar="TABLE...", help="Tables of `runs export`.")],
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the study.")],
+    spec: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="The study's spec; default: the one in DIR."),
+    ] = None,
+) -> None:
+    """Take runs that were trained on another machine into a study, as if they had been trained here.
+
+    A run counts as finished where its id and its corpus are those that the study asks for; device and versions
+    stay in its provenance. Run `hptransfer run` after it to train what is missing and to fit.
+
+    Example: hptransfer runs import gpu/study.records.csv.gz --into runs/both --spec study.yaml
+    """
+    from hptransfer.cli.spec import read_spec
+    from hptransfer.sweep.record_import import import_records
+
+    done = import_records(into, tables, None if spec is None else read_spec(spec))
+    there = f", {done.known} were there already" if done.known else ""
+    foreign = f", {done.foreign} are of another study and were left out" if done.foreign else ""
+    left = f"; {done.planned} runs are left to `hptransfer run`" if done.planned else ""
+    typer.echo(f"took {done.taken} finished runs into {into}{there}{foreign}{left}")
 
 
 def merge(
@@ -145,6 +188,7 @@ def log(
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "export": export,
+    "import": import_,
     "merge": merge,
     "compare": compare,
     "log": log,

@@ -63,7 +63,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
                 new = [(run, r) for run, r in pairs if r.run_id not in have]
                 store.add(f"merged from {source.path.parent.name}", new)
                 taken, known = taken + len(new), known + len(pairs) - len(new)
-            return Merged(spec, taken, known, _place(store, spec))
+            return Merged(spec, taken, known, place(store, spec))
     finally:
         for source in stores:
             source.close()
@@ -126,8 +126,8 @@ def _begun(store: Store) -> list[Store]:
     return [store] if store.sessions() else []
 
 
-def _place(store: Store, spec: StudySpec) -> int:
-    """Give every run its place in the merged study; how many are yet to be trained."""
+def place(store: Store, spec: StudySpec) -> int:
+    """Give every run its place in the study; returns how many are yet to be trained."""
     losses = store.losses()
     stacks = plan(spec, losses)
     store.place(member(spec, stack.round, run) for stack in stacks for run in stack.runs)

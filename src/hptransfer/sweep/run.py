@@ -16,6 +16,7 @@ from rich.console import Console
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.landscape import Landscape, Source
+from hptransfer.sweep.corpus import check_corpus, corpus_of
 from hptransfer.sweep.driver import Driver
 from hptransfer.sweep.executors import Executor, OnReport
 from hptransfer.sweep.executors.make import at_a_time, make_executor
@@ -149,19 +150,9 @@ def _prepare(spec: StudySpec, store: Store) -> None:
     """Fail early, once and clearly; and tokenise the text before many workers ask for it at the same time."""
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("lm", "training")
-    from hptransfer.lm.data import load_corpus
-
-    run = spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0])
-    text = load_corpus(run.data, run.model).sha256
     records = store.records()
-    rows = table(store, spec.families())
-    engines = [records[str(row["run_id"])].engine for row in rows]
-    # The same spec can mean other text: files were edited, or this is another Python's standard library.
-    if other := sorted({c for e in engines if (c := str(e.get("corpus", ""))) and not text.startswith(c)}):
-        raise StoreError(
-            f"a study's runs must be trained on the same text, but those in {store.path} were on corpus "
-            f"{other[0]} and this one is {text[:16]}: use another folder"
-        )
+    ids = (str(row["run_id"]) for row in table(store, spec.families()))
+    check_corpus(corpus_of(spec), [records[run_id] for run_id in ids], str(store.path))
 
 
 def _result(

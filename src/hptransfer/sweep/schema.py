@@ -90,23 +90,32 @@ def narrow(stack_id: str, record: RunRecord, session: int | None, finished: str)
 
 def detail(spec: RunSpec, record: RunRecord) -> bytes:
     """A run's spec, and whatever else a record holds, compressed."""
+    return _packed({"spec": spec.model_dump(mode="json"), **rest_of(record)})
+
+
+def rest_of(record: RunRecord) -> dict[str, Any]:
+    """What a record holds beside its row in `runs`, as plain data: curve, engine, versions, probes, ..."""
     rest = {
         field.name: getattr(record, field.name)
         for field in dataclasses.fields(record)
         if field.name not in (*NARROW, "run_id", "status")
     }
     rest["curve"] = [(step, finite(loss)) for step, loss in record.curve]
-    return _packed({"spec": spec.model_dump(mode="json"), **rest})
+    return rest
 
 
 def record_of(row: tuple[Any, ...], content: bytes) -> RunRecord:
     """The record of a row (run_id, status, *NARROW) of `runs` with its details."""
     rest = json.loads(zlib.decompress(content))
     del rest["spec"]
-    rest["curve"] = tuple((step, math.nan if loss is None else loss) for step, loss in rest["curve"])
-    known = dict(zip(("run_id", "status", *NARROW), row, strict=True))
-    known["loss"] = math.nan if known["loss"] is None else known["loss"]
-    return record_from({**known, **rest})
+    return whole_record(dict(zip(("run_id", "status", *NARROW), row, strict=True)), rest)
+
+
+def whole_record(narrow: Mapping[str, Any], rest: Mapping[str, Any]) -> RunRecord:
+    """A record from its row in `runs`, by column, and what `rest_of` gave."""
+    curve = tuple((step, math.nan if loss is None else loss) for step, loss in rest["curve"])
+    loss = math.nan if narrow["loss"] is None else narrow["loss"]
+    return record_from({**narrow, **rest, "curve": curve, "loss": loss})
 
 
 def spec_of(content: bytes) -> RunSpec:

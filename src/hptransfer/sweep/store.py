@@ -171,6 +171,16 @@ class Store:
             found = self._db.execute("SELECT started, provenance FROM sessions ORDER BY id").fetchall()
             return [{"started": started, **json.loads(text)} for started, text in found]
 
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """Start and provenance of the session that each run was trained in, by run id; empty where unknown."""
+        with self._told():
+            sessions = {
+                number: {"started": started, **json.loads(text)}
+                for number, started, text in self._db.execute("SELECT id, started, provenance FROM sessions")
+            }
+            found = self._db.execute("SELECT run_id, session FROM runs").fetchall()
+        return {run_id: sessions.get(session, {}) for run_id, session in found}
+
     def _both(self) -> list[tuple[bytes, RunRecord]]:
         columns = ", ".join(f"r.{name}" for name in ("run_id", "status", *NARROW))
         with self._told():

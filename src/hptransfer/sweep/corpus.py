@@ -1,0 +1,42 @@
+"""Corpus: the text that a study's runs are trained on, and whether runs trained earlier or elsewhere saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hptransfer.errors import StoreError
+from hptransfer.lm.config import RunRecord
+from hptransfer.sweep.study import StudySpec
+
+
+def corpus_of(spec: StudySpec) -> str:
+    """Hash of the tokens that a study of the built-in model is trained on; tokenises them where that was not done.
+
+    Raises:
+        DataError: the text cannot be found or used; MissingExtraError: tokenising it needs a package.
+    """
+    from hptransfer.lm.data import load_corpus
+
+    run = spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0])
+    return load_corpus(run.data, run.model).sha256
+
+
+def check_corpus(corpus: str, records: Iterable[RunRecord], where: str) -> None:
+    """Refuse runs of another text.
+
+    The same spec can mean other text: files were edited, or it is another Python's standard library.
+
+    Args:
+        corpus: hash of the study's tokens; a record holds its beginning. Runs of a user's own code have none.
+        records: of runs that are to count as finished.
+        where: they are.
+
+    Raises:
+        StoreError: a run was trained on other text.
+    """
+    seen = {str(found) for record in records if (found := record.engine.get("corpus"))}
+    if other := sorted(found for found in seen if not corpus.startswith(found)):
+        raise StoreError(
+            f"a study's runs must be trained on the same text, but those in {where} were on corpus "
+            f"{other[0]} and this study's is {corpus[:16]}: use another folder, or the text they were trained on"
+        )

@@ -1,0 +1,127 @@
+"""Record import: runs that were trained elsewhere, taken into a study's store from record tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hptransfer.errors import SpecError
+from hptransfer.sweep.corpus import check_corpus, corpus_of
+from hptransfer.sweep.merge import place
+from hptransfer.sweep.planner import plan
+from hptransfer.sweep.record_table import TableRow, read_records, write_records
+from hptransfer.sweep.runs import level
+from hptransfer.sweep.store import FILE, Store
+from hptransfer.sweep.study import StudySpec, parse_study
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        taken: finished runs that came in.
+        known: finished runs that were in the store already.
+        foreign: runs of the tables that the study does not ask for; they were left out.
+        planned: runs that the study asks for and nobody has trained.
+    """
+
+    taken: int
+    known: int
+    foreign: int
+    planned: int
+
+
+def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Imported:
+    """Take runs that were trained elsewhere into a study, as if they had been trained here.
+
+    A run counts where its id, the hash of all that decides its numbers, is one that the study asks for, and its
+    corpus is the study's. A run that is there already stays as it is, so a table taken in twice changes nothing.
+    Each machine's provenance is kept as a session of its own, and device and versions stay in the runs' records.
+
+    Args:
+        folder: of a study, or of none yet.
+        tables: record tables, as `export_records` writes them.
+        spec: of the study; default: the one in the folder.
+
+    Raises:
+        SpecError: there is no study in the folder and no spec is given.
+        StoreError: a table cannot be read, its runs saw another text, or the store cannot be used.
+        DataError: the study's own text cannot be found.
+    """
+    rows = {row.record.run_id: row for path in tables for row in read_records(path)}
+    spec = stored_spec(folder) if spec is None else spec
+    where = ", ".join(str(path) for path in tables)
+    if spec.trial.kind == "builtin":  # a user's own code has no corpus that could be compared
+        check_corpus(corpus_of(spec), [row.record for row in rows.values()], where)
+    if not rows.keys() & asked_for(spec, rows):
+        raise SpecError(
+            f"{where} must hold runs that the study {spec.name!r} asks for, but holds none of them"
+        )
+    with Store(folder) as store:
+        finished = store.losses()
+        new = {run_id: row for run_id, row in rows.items() if run_id not in finished}
+        wanted = asked_for(spec, new, finished)
+        taken = [row for run_id, row in new.items() if run_id in wanted]
+        for origin, part in by_origin(taken):
+            store.begin(spec.model_dump(mode="json"), origin)
+            store.add("imported", [(row.run, row.record) for row in part])
+        known = len(rows) - len(new)
+        return Imported(len(taken), known, len(new) - len(taken), place(store, spec))
+
+
+def export_records(folder: Path, path: Path) -> int:
+    """Write a study's finished runs as a record table; also while the study runs.
+
+    Args:
+        folder: of the study.
+        path: of the table, see `hptransfer.sweep.record_table`.
+
+    Returns:
+        Runs written.
+
+    Raises:
+        StoreError: the store cannot be read, or the table not written.
+    """
+    with Store(folder, read_only=True) as store:
+        origins = store.origins()
+        return write_records((TableRow(run, r, origins[r.run_id]) for run, r in store.runs()), path)
+
+
+def stored_spec(folder: Path) -> StudySpec:
+    """The spec of the study in a folder.
+
+    Raises:
+        SpecError: there is none. StoreError: its store cannot be read.
+    """
+    if not (folder / FILE).exists():
+        raise SpecError(
+            f"{folder} must hold a study that takes the runs in, but holds none: name its spec, --spec"
+        )
+    with Store(folder, read_only=True) as store:
+        return parse_study(store.spec(), where=f"the spec in {store.path}")
+
+
+def asked_for(
+    spec: StudySpec, rows: Mapping[str, TableRow], finished: Mapping[str, float] | None = None
+) -> set[str]:
+    """Ids of every run that the study asks for, as far as results decide it.
+
+    Args:
+        spec: of the study.
+        rows: runs that were trained elsewhere, by id.
+        finished: loss of those in the store, nats, by run id.
+    """
+    losses = {**{run_id: level(row.record) for run_id, row in rows.items()}, **(finished or {})}
+    return {run.run_id for stack in plan(spec, losses) for run in stack.runs}
+
+
+def by_origin(rows: Sequence[TableRow]) -> list[tuple[Mapping[str, Any], list[TableRow]]]:
+    """The rows by the session that trained them, in the order in which sessions first appear."""
+    found: dict[str, list[TableRow]] = {}
+    for row in rows:
+        found.setdefault(json.dumps(row.origin, sort_keys=True), []).append(row)
+    return [(part[0].origin, part) for part in found.values()]

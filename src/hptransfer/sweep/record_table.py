@@ -1,0 +1,155 @@
+"""Record table: finished runs with their specs and whatever a store keeps, as one file that travels.
+
+`runs.csv` is for reading; this table is for taking runs trained on one machine into a study's store on another.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from hptransfer.errors import StoreError
+from hptransfer.lm.config import RunRecord, RunSpec
+from hptransfer.sweep.identity import run_from
+from hptransfer.sweep.schema import NARROW, rest_of, whole_record
+
+COLUMNS = ("run_id", "status", *NARROW, "spec", "rest", "origin")
+ENDINGS = (".records.csv", ".records.csv.gz")  # by which a record table is told from runs.csv
+_NUMBERS: Mapping[str, Callable[[str], float | int | str]] = {
+    **dict.fromkeys(("loss", "loss_se", "initial_loss", "flops", "wall_s"), float),
+    **dict.fromkeys(("diverged_step", "tokens", "params"), int),
+    "error": str,
+}
+MAX_CELL = 16 << 20  # characters of one cell: a run's curve and probes take some kilobytes
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One finished run of a record table."""
+
+    run: RunSpec  # what decided its numbers
+    record: RunRecord  # what it gave
+    origin: Mapping[str, Any]  # provenance of the session that trained it: commit, hardware, versions
+
+
+def write_records(rows: Iterable[TableRow], path: Path) -> int:
+    """Write finished runs as a record table, whole or not at all; failed ones are left out.
+
+    Args:
+        rows: runs with their records.
+        path: ends in `.records.csv`, or in `.records.csv.gz` to be compressed.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        StoreError: the file cannot be written, or its name ends otherwise.
+    """
+    check_name(path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    count = 0
+    for row in rows:
+        if row.record.status != "failed":
+            writer.writerow(_cells(row))
+            count += 1
+    content = text.getvalue().encode()
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        # Without a time in its header the same runs are the same bytes.
+        draft.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
+        os.replace(draft, path)
+    except OSError as error:
+        raise StoreError(
+            f"a record table must go to a writable file, but {path}: {error.strerror}"
+        ) from error
+    return count
+
+
+def read_records(path: Path) -> list[TableRow]:
+    """The runs of a record table.
+
+    Raises:
+        StoreError: the file cannot be read, is no record table, or a row of it is not as it was written; one
+            line that names the row.
+    """
+    check_name(path)
+    found: list[TableRow] = []
+    try:
+        with _opened(path) as file:
+            reader = _reader(file, path)
+            for number, cells in enumerate(reader, 2):
+                found.append(_row(cells, f"{path}, row {number}"))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"a record table must be a readable CSV file, but {path}: {error}") from error
+    return found
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that does not say what the file is."""
+    if not path.name.endswith(ENDINGS):
+        raise StoreError(f"a record table's name must end in {' or '.join(ENDINGS)}, but got {path}")
+
+
+def _cells(row: TableRow) -> list[object]:
+    record = row.record
+    narrow = [getattr(record, name) for name in NARROW]
+    objects = (row.run.model_dump(mode="json"), rest_of(record), row.origin)
+    return [
+        record.run_id,
+        record.status,
+        *("" if v is None or (isinstance(v, float) and not math.isfinite(v)) else v for v in narrow),
+        *(json.dumps(value, separators=(",", ":")) for value in objects),
+    ]
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _reader(file: IO[str], path: Path) -> Iterator[Sequence[str]]:
+    csv.field_size_limit(min(MAX_CELL, sys.maxsize))
+    reader = csv.reader(file)
+    head = tuple(next(reader, ()))
+    if head != COLUMNS:
+        missing = [name for name in COLUMNS if name not in head]
+        what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(head)}"
+        raise StoreError(
+            f"a record table must have the columns of `runs export --records`, but {path} {what}"
+        )
+    return reader
+
+
+def _row(cells: Sequence[str], where: str) -> TableRow:
+    if len(cells) != len(COLUMNS):
+        raise StoreError(f"{where}: a row must have {len(COLUMNS)} cells, but has {len(cells)}")
+    by_name = dict(zip(COLUMNS, cells, strict=True))
+    try:
+        spec, rest, origin = (dict(json.loads(by_name[name])) for name in ("spec", "rest", "origin"))
+        narrow = {name: read(by_name[name]) if by_name[name] else None for name, read in _NUMBERS.items()}
+        run = run_from(spec)
+        known = {"run_id": by_name["run_id"], "status": by_name["status"], **narrow}
+        record = whole_record(known, rest)
+    except (KeyError, ValueError, TypeError, ValidationError) as error:
+        cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise StoreError(f"{where}: a run must be as it was written, but: {cause}") from error
+    if run.run_id != record.run_id:
+        raise StoreError(
+            f"{where}: a run's id must be the hash of its spec, which is {run.run_id}, but it is "
+            f"{record.run_id}: the spec was edited, or another version wrote it"
+        )
+    return TableRow(run, record, origin)
