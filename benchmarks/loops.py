@@ -1,4 +1,4 @@
-"""The contenders of `throughput.py`: a grid in our stacks, and one run in the loops that a user would write."""
+"""The contenders of `throughput.py`: our stacks, and the loops that a user would write."""
 
 from __future__ import annotations
 

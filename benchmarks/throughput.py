@@ -16,12 +16,12 @@ Contenders, each on the same model, initial weights, batches and schedule:
     gpt2                   transformers' GPT2LMHeadModel of the same shape, its biases held at zero, as plain
 
 Each lives in a process of its own and takes blocks of steps in turn with the others, so that a noisy machine
-disturbs all alike; the speed of a contender is the median of its blocks. `x plain` is its ratio to plain, and
-`x best` that to the strongest loop of its precision (of any precision, for bfloat16), each the median over
-blocks taken in turn. `loss` is the held-out loss of the grid's middle run after the steps that it took: within
-0.02 of plain's, or the line is marked. `of GEMM` is the model's FLOPs a second over the rate of a large matrix
-product on the same threads, in float32 and (after the slash) in bfloat16; `memory` is the peak resident memory
-of the contender's processes, on CUDA that of its tensors.
+disturbs all alike; the speed of a contender is the median of its blocks. `x plain` is its ratio to plain,
+and `x best` that to the strongest loop of its precision (of any precision, for bfloat16), each the median
+over blocks taken in turn. `loss` is the held-out loss of the grid's middle run after the steps that it took:
+within 0.02 of plain's, or the line is marked. `of GEMM` is the model's FLOPs a second over the rate of a
+large matrix product on the same threads, in float32 and (after the slash) in bfloat16; `memory` is the peak
+resident memory of the contender's processes, on CUDA that of its tensors.
 
     python benchmarks/throughput.py --widths 32,64,128,256,512
 

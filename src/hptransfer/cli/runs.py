@@ -1,4 +1,4 @@
-"""`hptransfer runs`: studies that were run, listed, exported, imported, merged, compared, logged elsewhere."""
+"""`hptransfer runs`: list, export, import, merge, compare and log the runs of studies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from hptransfer.quantify.result import TransferFit
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
-app = typer.Typer(
-    help="Studies that were run: list, export, import, merge, compare, log.", no_args_is_help=True
-)
+app = typer.Typer(help="Runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True)
 
 
 def list_(
@@ -60,8 +58,8 @@ def export(
 ) -> None:
     """Write the runs of one or several studies as one table.
 
-    A name that ends in .records.csv or .records.csv.gz makes a record table of one study, with each run's spec,
-    curve and provenance: what `hptransfer runs import` takes in on another machine.
+    A name that ends in .records.csv or .records.csv.gz makes a record table of one study, with each run's
+    spec, curve and provenance: what `hptransfer runs import` takes in on another machine.
 
     Examples: hptransfer runs export runs/demo --to demo.parquet;
     hptransfer runs export runs/demo --to demo.records.csv.gz
@@ -90,8 +88,8 @@ def import_(
 ) -> None:
     """Take runs that were trained on another machine into a study, as if they had been trained here.
 
-    A run counts as finished where its id and its corpus are those that the study asks for; device and versions
-    stay in its provenance. Run `hptransfer run` after it to train what is missing and to fit.
+    A run counts as finished where its id and its corpus are those that the study asks for; device and
+    versions stay in its provenance. `hptransfer run` then trains what is missing, and fits.
 
     Example: hptransfer runs import gpu/study.records.csv.gz --into runs/both --spec study.yaml
     """

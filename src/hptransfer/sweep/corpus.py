@@ -1,4 +1,4 @@
-"""Corpus: the text that a study's runs are trained on, and whether runs trained earlier or elsewhere saw it."""
+"""Corpus: the text that a study's runs are trained on, and whether runs from elsewhere saw it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hptransfer.sweep.study import StudySpec
 
 
 def corpus_of(spec: StudySpec) -> str:
-    """Hash of the tokens that a study of the built-in model is trained on; tokenises them where that was not done.
+    """Hash of the tokens that a study of the built-in model is trained on; tokenises where that is to be done.
 
     Raises:
         DataError: the text cannot be found or used; MissingExtraError: tokenising it needs a package.
@@ -38,5 +38,6 @@ def check_corpus(corpus: str, records: Iterable[RunRecord], where: str) -> None:
     if other := sorted(found for found in seen if not corpus.startswith(found)):
         raise StoreError(
             f"a study's runs must be trained on the same text, but those in {where} were on corpus "
-            f"{other[0]} and this study's is {corpus[:16]}: use another folder, or the text they were trained on"
+            f"{other[0]} and this study's is {corpus[:16]}: use another folder, or "
+            "the text that they were trained on"
         )
