@@ -227,7 +227,8 @@ def test_the_commands(undisturbed: StudyResult, tmp_path: Path, monkeypatch: pyt
     table = tmp_path / "all.records.csv.gz"
     spec = tmp_path / "study.yaml"
     spec.write_text(
-        "{name: small, variants: [sp, mup], widths: [32, 64], lr: {low: 2^-12, high: 2^-7}, train: {steps: 10}}"
+        "{name: small, variants: [sp, mup], widths: [32, 64], "
+        "lr: {low: 2^-12, high: 2^-7}, train: {steps: 10}}"
     )
     said = CliRunner().invoke(app, ["runs", "export", str(undisturbed.folder), "--to", str(table)])
     assert said.output == f"wrote {len(undisturbed.rows)} runs to {table}\n"

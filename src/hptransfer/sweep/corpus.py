@@ -10,7 +10,7 @@ from hptransfer.sweep.study import StudySpec
 
 
 def corpus_of(spec: StudySpec) -> str:
-    """Hash of the tokens that a study of the built-in model is trained on; tokenises where that is to be done.
+    """Hash of the tokens that a study of the built-in model is trained on; tokenises them if need be.
 
     Raises:
         DataError: the text cannot be found or used; MissingExtraError: tokenising it needs a package.

@@ -38,9 +38,10 @@ class Imported:
 def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Imported:
     """Take runs that were trained elsewhere into a study, as if they had been trained here.
 
-    A run counts where its id, the hash of all that decides its numbers, is one that the study asks for, and its
-    corpus is the study's. A run that is there already stays as it is, so a table taken in twice changes nothing.
-    Each machine's provenance is kept as a session of its own, and device and versions stay in the runs' records.
+    A run counts where its id, the hash of all that decides its numbers, is one that the study asks for, and
+    its corpus is the study's. A run that is there already stays as it is, so a table taken in twice changes
+    nothing. Each machine's provenance is kept as a session of its own, and device and versions stay in the
+    runs' records.
 
     Args:
         folder: of a study, or of none yet.

@@ -1,6 +1,6 @@
 """Record table: finished runs with their specs and whatever a store keeps, as one file that travels.
 
-`runs.csv` is for reading; this table is for taking runs trained on one machine into a study's store on another.
+`runs.csv` is for reading; this table takes runs trained on one machine into a study's store on another.
 """
 
 from __future__ import annotations
@@ -128,9 +128,7 @@ def _reader(file: IO[str], path: Path) -> Iterator[Sequence[str]]:
     if head != COLUMNS:
         missing = [name for name in COLUMNS if name not in head]
         what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(head)}"
-        raise StoreError(
-            f"a record table must have the columns of `runs export --records`, but {path} {what}"
-        )
+        raise StoreError(f"a record table must be one that `runs export` wrote, but {path} {what}")
     return reader
 
 

@@ -172,7 +172,7 @@ class Store:
             return [{"started": started, **json.loads(text)} for started, text in found]
 
     def origins(self) -> dict[str, dict[str, Any]]:
-        """Start and provenance of the session that each run was trained in, by run id; empty where unknown."""
+        """Start and provenance of the session that trained each run, by run id; empty where unknown."""
         with self._told():
             sessions = {
                 number: {"started": started, **json.loads(text)}
