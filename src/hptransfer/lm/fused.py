@@ -29,8 +29,15 @@ def fused_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, scale: Tenso
         v_BHTK: values.
         scale: factor on the logits, zero-dimensional.
     """
-    out_BHTK: Tensor = _attention(q_BHTK * scale.to(q_BHTK.dtype), k_BHTK, v_BHTK)
+    dtype = v_BHTK.dtype  # under autocast norms and rotations have put queries and keys back into float32
+    q_BHTK = (q_BHTK * scale.to(q_BHTK.dtype)).to(dtype)
+    out_BHTK: Tensor = _attention(q_BHTK, k_BHTK.to(dtype), v_BHTK)
     return out_BHTK
+
+
+def aligned(d_head: int) -> bool:
+    """Whether CUDA's kernel takes this head dimension in every precision: it reads eight at a time."""
+    return d_head % 8 == 0
 
 
 def _forward_kernel(q: Tensor, k: Tensor, v: Tensor) -> _Pair:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from hptransfer.lm.config import RunSpec
+from hptransfer.lm.fused import aligned
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.layout import tensor_layout
 from hptransfer.lm.model import Decoder
@@ -43,10 +44,10 @@ def template(shape: Shape, device: str = "cpu", fused: bool | None = None) -> De
     Args:
         shape: of the runs.
         device: of its tables (mask, rotations).
-        fused: whether attention is one kernel; default: on CUDA, but for float64, which has none there.
+        fused: whether attention is one kernel; default: on CUDA, where there is one (see `fused.aligned`).
     """
     if fused is None:
-        fused = device.startswith("cuda") and shape.train.dtype != "float64"
+        fused = device.startswith("cuda") and shape.train.dtype != "float64" and aligned(shape.model.d_head)
     return Decoder(shape.model, fused).to(device, getattr(torch, shape.train.dtype))
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from torch import Tensor
 from hptransfer.lm.checkpoint import Progress, read_checkpoint, write_checkpoint
 from hptransfer.lm.config import RunRecord, RunSpec
 from hptransfer.lm.data import Corpus, batch, load_corpus, validation_sequences
-from hptransfer.lm.device import chosen_device, fitting, free_bytes, halving, move, static
+from hptransfer.lm.device import (
+    cache_sized,
+    chosen_device,
+    device_facts,
+    fitting,
+    free_bytes,
+    halving,
+    move,
+    release_memory,
+    reproducibly,
+    static,
+)
 from hptransfer.lm.evaluate import CHUNK, FloatArray, Losses, evaluate, evaluation_steps, record
 from hptransfer.lm.probing import Prober
 from hptransfer.lm.settings import RunSettings, stack_clock, stack_settings
@@ -41,13 +53,15 @@ def train_stack(
 
     A member's numbers do not depend on the others' LR, rule, decay or seeds; a member that diverges stands
     still and is recorded as diverged. Floating-point rounding may depend on the size of the stack and on
-    `compiled`, so a study fixes both in its plan. On CUDA a stack that the free memory does not hold is
-    trained in several, and one that runs out of memory in halves; `engine` in the record says how.
+    `compiled`, so a study fixes both in its plan. On a CPU a compiled stack is trained in parts that its
+    caches hold. On CUDA a stack that the free memory does not hold is trained in several, and one that runs
+    out of memory in halves; `engine` in the record says how.
 
     Args:
         runs: with one `stack_key`.
         compiled: compile the step with `torch.compile`; eager, with a warning, where no compiler is found.
-        on_step: called after every step with the step's number and the members' training losses.
+        on_step: called after every step with the step's number and the members' training losses; where the
+            stack is trained in parts, with the share of all their steps, as a step's number.
         checkpoint: file to go on from and to write; a stack of the same runs that was killed goes on from it
             as if nothing had been, bit for bit on the same machine. Whoever has kept the records deletes it.
         every_s: seconds between two writings; a stack that takes less writes nothing.
@@ -68,8 +82,31 @@ def train_stack(
     device = chosen_device(device, runs[0].train.dtype)
     corpus = load_corpus(runs[0].data, runs[0].model)
     plan = _Plan(corpus, compiled and compiler_found(device), device, on_step, checkpoint, every_s)
-    groups = fitting(runs, free_bytes(device))
-    return [found for group in groups for found in halving(lambda part: _trained(part, runs, plan), group)]
+    groups = _groups(runs, plan)
+
+    def train(number: int) -> list[RunRecord]:
+        told = replace(plan, on_step=_overall(on_step, number, len(groups), runs[0].steps))
+        return halving(lambda part: _trained(part, runs, told), groups[number])
+
+    return [one for number in range(len(groups)) for one in reproducibly(partial(train, number), device)]
+
+
+def _overall(on_step: OnStep | None, number: int, parts: int, steps: int) -> OnStep | None:
+    """Tells of the steps of one part as of a share of those of all."""
+    if on_step is None or parts == 1:
+        return on_step
+    return lambda step, losses: on_step((number * steps + step) // parts, losses)
+
+
+def _groups(runs: Sequence[RunSpec], plan: _Plan) -> list[Sequence[RunSpec]]:
+    """The runs as they are trained together on this device."""
+    if plan.device == "cpu":
+        return cache_sized(runs) if plan.compiled else [runs]
+    groups = fitting(runs, free_bytes(plan.device))
+    if len(groups) > 1:
+        release_memory()
+        groups = fitting(runs, free_bytes(plan.device))
+    return groups
 
 
 @dataclass(frozen=True)
@@ -136,6 +173,7 @@ class _Training:
             "compiled": self.plan.compiled,
             "threads": torch.get_num_threads(),
             "device": self.plan.device,
+            **device_facts(self.plan.device),
             "corpus": self.plan.corpus.sha256[:16],
             **({"resumed_at": self.resumed_at} if self.resumed_at else {}),
             **_floors(self.plan.corpus),
