@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.utils._pytree import tree_map
@@ -145,14 +145,14 @@ def reproducible(device: str) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS wants a workspace of its own for it
-    before, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
-    fill, filled.fill_uninitialized_memory = filled.fill_uninitialized_memory, False  # a debugging aid
+    before, aids = torch.are_deterministic_algorithms_enabled(), cast(Any, torch.utils.deterministic)
+    fill, aids.fill_uninitialized_memory = aids.fill_uninitialized_memory, False  # a debugging aid, slow
     torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        filled.fill_uninitialized_memory = fill
+        aids.fill_uninitialized_memory = fill
 
 
 def fitting(runs: Sequence[RunSpec], free: float) -> list[Sequence[RunSpec]]:

@@ -100,8 +100,8 @@ def _overall(on_step: OnStep | None, number: int, parts: int, steps: int) -> OnS
 
 def _groups(runs: Sequence[RunSpec], plan: _Plan) -> list[Sequence[RunSpec]]:
     """The runs as they are trained together on this device."""
-    if plan.device == "cpu":
-        return cache_sized(runs) if plan.compiled else [runs]
+    if plan.device == "cpu" and plan.compiled:
+        return cache_sized(runs)
     groups = fitting(runs, free_bytes(plan.device))
     if len(groups) > 1:
         release_memory()
