@@ -34,16 +34,10 @@ FOLDER = Path(__file__).parent
 MADE_WITH = FOLDER / "made_with.json"  # versions that recorded
 EXACT = (1e-9, 1e-12)  # relative and absolute difference allowed between a number and the recorded one
 ELSEWHERE = (1e-4, 1e-7)  # the same on other processors and with other versions of numpy and scipy
-KERNELS = {
-    "OPENBLAS_CORETYPE": "Haswell",
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL",
-}  # environment of the fits on x86-64; which of these names numpy knows depends on its version
+AVX512 = "X86_V4 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"  # by any numpy
+KERNELS = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": AVX512}  # environment on x86-64
 DIGITS = 12  # significant ones of a recorded number
-LEFT_OUT = (
-    "version",
-    "source",
-    "provenance",
-)  # of the JSON: they say where a fit was made, not what it found
+LEFT_OUT = ("version", "source", "provenance")  # of the JSON: where a fit was made
 TEXT = ("reason", "notes")  # sentences: recorded, not compared
 RENAMED: dict[str, str] = {}  # recorded keys and words that have another name today; emptied by recording
 

@@ -35,16 +35,8 @@ FLAGS = {
 @pytest.mark.parametrize("name", FLAGS)
 def test_the_command_line_gives_the_recorded_numbers(name, tmp_path):
     out = tmp_path / "fit.json"
-    command = [
-        sys.executable,
-        "-m",
-        "hptransfer",
-        "fit",
-        cases.table(name),
-        *FLAGS[name].split(),
-        "--json",
-        out,
-    ]
+    command = [sys.executable, "-m", "hptransfer", "fit", cases.table(name), "--json", out]
+    command += FLAGS[name].split()
     subprocess.run(command, check=True, capture_output=True, env=cases.environment())
     hold(name, json.loads(out.read_text(encoding="utf-8")))
 
