@@ -7,7 +7,7 @@ import typer
 from hptransfer.cli import options as opt
 from hptransfer.cli.outputs import check_outputs
 from hptransfer.errors import SweepError
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.sweep import read
 
 
@@ -28,7 +28,7 @@ def fit(
     holdout: opt.Holdout = 1,
     filter: opt.Filter = 1.35,
     coordinates: opt.Coordinates = None,
-    resamples: opt.Resamples = 1000,
+    draws: opt.Draws = 1000,
     limit: opt.Limit = 20,
     json: opt.JsonOut = None,
     html: opt.HtmlOut = None,
@@ -53,7 +53,7 @@ def fit(
         targets=target or (),
         level=level,
         tolerance=tolerance,
-        resamples=resamples,
+        draws=draws,
         family=family,
         reference=reference,
         holdout=holdout,

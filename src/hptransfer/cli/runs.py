@@ -14,7 +14,7 @@ from hptransfer.cli.plan import table
 from hptransfer.errors import HPTransferError
 
 if TYPE_CHECKING:
-    from hptransfer.quantify.result import TransferFit
+    from hptransfer.fit import TransferFit
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
 app = typer.Typer(help="Runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True)
@@ -134,7 +134,7 @@ def compare(
 
     Example: hptransfer runs compare runs/step runs/tpp --target 4096
     """
-    from hptransfer.quantify import quantify
+    from hptransfer.fit import quantify
     from hptransfer.report.terminal import print_summary
     from hptransfer.study.export import together
 
@@ -149,7 +149,7 @@ def compare(
 
 def _differences(fit: TransferFit) -> None:
     """Paired differences of what every variant has, to the first variant."""
-    from hptransfer.quantify import compare as pair
+    from hptransfer.quantify.compare import compare as pair
 
     first, *rest = fit.variants
     rows = []
