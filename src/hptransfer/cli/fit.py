@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from hptransfer.cli import options as opt
-from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import quantify
 from hptransfer.sweep import read
@@ -60,13 +60,12 @@ def fit(
         filter=filter,
         coordinates=coordinates,
     )
+    written = write_outputs((json, result.to_json), (html, result.to_html))
     for note in sweep.notes:
         typer.echo(f"note: {note}", err=True)
     print_summary(result, limit=limit)
-    for path, write in ((json, result.to_json), (html, result.to_html)):
-        if path is not None:
-            write(path)
-            typer.echo(f"wrote {path}")
+    for path in written:
+        typer.echo(f"wrote {path}")
     if len(sweep.scales) == 1:
         raise SweepError(
             f"to say what transfers takes two {scale}s or more, but the table holds one, "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hptransfer.cli.errors import guarded
-from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.cli.plan import table
 from hptransfer.errors import HPTransferError
 
@@ -140,11 +140,11 @@ def compare(
 
     check_outputs([html])
     fit = quantify(together(folders), targets=target or (), coordinates="sp")
+    written = write_outputs((html, fit.to_html))
     print_summary(fit)
     _differences(fit)
-    if html is not None:
-        fit.to_html(html)
-        typer.echo(f"wrote {html}")
+    for path in written:
+        typer.echo(f"wrote {path}")
 
 
 def _differences(fit: TransferFit) -> None:
