@@ -62,8 +62,6 @@ CASES = {
     # Known fault: identical rows without a loss or a seed are dropped, so `runs` and `diverged` of the optima
     # come to less than those of the table.
     "no_seed": Case(fit={"targets": [2048], "holdout": 2}),
-    # Known fault: `diverged` at the top counts the loss of NaN only, that of the optima also the losses above
-    # `initial_loss`.
     "initial_loss": Case(),
     "edge": Case(),
     "two_scales": Case(fit={"targets": [512], "coordinates": "sp"}),

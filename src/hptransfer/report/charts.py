@@ -59,9 +59,7 @@ def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
     """The runs of a variant by scale, ascending; diverged as the estimator counts them."""
     sweep = fit.sweep
     mine = sweep.variant == variant
-    lost = ~np.isfinite(sweep.loss)
-    if "initial_loss" in sweep.extra:
-        lost = lost | (sweep.loss > sweep.extra["initial_loss"])
+    lost = sweep.diverged
     out = []
     for n in np.unique(sweep.scale[mine]):
         here, gone = mine & (sweep.scale == n) & ~lost, mine & (sweep.scale == n) & lost

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.runs.divergence import ends_diverged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,8 +119,8 @@ class SweepTable:
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
-        """Which runs diverged, shape [runs]."""
-        return np.isnan(self.loss)
+        """Which runs diverged: loss not finite, or above `initial_loss` where there is one; shape [runs]."""
+        return ends_diverged(self.loss, self.extra.get("initial_loss"))
 
     def __len__(self) -> int:
         return int(self.loss.size)

@@ -54,7 +54,7 @@ class Cells:
 
 def cells_of(sweep: SweepTable) -> Iterator[Cells]:
     """Splits a sweep table by variant, in order of first appearance."""
-    loss = _censor(np.asarray(sweep.loss, dtype=np.float64), sweep)
+    loss = np.where(sweep.diverged, np.nan, sweep.loss)
     x = np.log2(sweep.hp)
     names, first, inverse = np.unique(sweep.variant, return_index=True, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
@@ -62,14 +62,6 @@ def cells_of(sweep: SweepTable) -> Iterator[Cells]:
     for i in np.argsort(first):
         rows = order[ends[i - 1] if i else 0 : ends[i]]
         yield _cells(str(names[i]), sweep.scale[rows], x[rows], loss[rows], sweep.seed[rows])
-
-
-def _censor(loss: FloatArray, sweep: SweepTable) -> FloatArray:
-    """NaN where a run diverged: not finite, or above the loss at initialisation where that is known."""
-    diverged = ~np.isfinite(loss)
-    if "initial_loss" in sweep.extra:
-        diverged |= loss > np.asarray(sweep.extra["initial_loss"], dtype=np.float64)
-    return np.where(diverged, np.nan, loss)
 
 
 def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: Any) -> Cells:
