@@ -39,7 +39,9 @@ KERNELS = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": AVX512}  
 DIGITS = 12  # significant ones of a recorded number
 LEFT_OUT = ("version", "source", "provenance")  # of the JSON: where a fit was made
 TEXT = ("reason", "notes")  # sentences: recorded, not compared
-RENAMED: dict[str, str] = {}  # recorded keys and words that have another name today; emptied by recording
+RENAMED: dict[str, str] = {
+    "resamples": "draws"
+}  # recorded keys and words that have another name today; emptied by recording
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ CASES = {
     "three_scales": Case(fit={"reference": "better", "targets": [1024]}),
     "parameters": Case(
         read={"scale": "params", "variant": "method", "loss": "val_loss"},
-        fit={"targets": [1e9, 1e10], "holdout": 2, "family": "offset", "filter": 1.05, "resamples": 400},
+        fit={"targets": [1e9, 1e10], "holdout": 2, "family": "offset", "filter": 1.05, "draws": 400},
     ),
     # Known fault: the drift in muP coordinates is shifted by 1, though the two coordinates of SGD are one.
     "sgd": Case(fit={"targets": [256], "coordinates": "sp", "family": "const"}),

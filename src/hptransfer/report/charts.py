@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate, Optimum, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, Optimum, SweepFit, VariantFit
 from hptransfer.report import number_format as fmt
 from hptransfer.sweep.table import FloatArray, StrArray
 
@@ -55,7 +55,7 @@ class Limits:
         return self.y_high - (i + 0.5) / rows * (self.y_high - self.strip)
 
 
-def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
+def runs_of(fit: SweepFit, variant: str) -> list[Runs]:
     """The runs of a variant by scale, ascending; diverged as the estimator counts them."""
     sweep = fit.sweep
     mine = sweep.variant == variant
@@ -70,7 +70,7 @@ def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
     return out
 
 
-def scales_of(fit: TransferFit, variants: Iterable[VariantFit]) -> list[float]:
+def scales_of(fit: SweepFit, variants: Iterable[VariantFit]) -> list[float]:
     """Every scale with a run or an optimum of any of the variants, ascending."""
     chosen = list(variants)
     mine = np.isin(fit.sweep.variant, [v.name for v in chosen])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 StrArray = NDArray[np.str_]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 LARGEST_LOSS = float(np.finfo(np.float32).max)  # a loss beyond it overflowed where models are trained
 
@@ -118,7 +120,7 @@ class SweepTable:
         return np.unique(self.scale)
 
     @property
-    def diverged(self) -> NDArray[np.bool_]:
+    def diverged(self) -> BoolArray:
         """Which runs diverged: loss not finite, or above `initial_loss` where there is one; shape [runs]."""
         return ends_diverged(self.loss, self.extra.get("initial_loss"))
 
@@ -135,7 +137,7 @@ class SweepTable:
             raise SweepError(f"no variant {variant!r}; the sweep table has {_names(self.variants)}")
         return self.take(self.variant == variant)
 
-    def take(self, rows: NDArray[np.bool_]) -> SweepTable:
+    def take(self, rows: BoolArray) -> SweepTable:
         """The runs that a mask of shape [runs] picks, in their order; at least one."""
         return replace(
             self,

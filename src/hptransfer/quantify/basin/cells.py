@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hptransfer.sweep.table import FloatArray, SweepTable
-
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
 
 # Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
 SAME_CELL = 1e-6
