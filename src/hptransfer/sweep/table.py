@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.runs.divergence import ends_diverged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,9 +126,7 @@ class SweepTable:
 
         Every count of diverged runs (tables, pages, JSON) and the fit itself go by this.
         """
-        if "initial_loss" not in self.extra:
-            return np.isnan(self.loss)
-        return np.asarray(np.isnan(self.loss) | (self.loss > self.extra["initial_loss"]))
+        return ends_diverged(self.loss, self.extra.get("initial_loss"))
 
     def __len__(self) -> int:
         return int(self.loss.size)
