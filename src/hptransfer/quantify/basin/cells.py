@@ -104,4 +104,4 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
 def _distinct(rows: FloatArray) -> FloatArray:
     """Rows (scale, x, seed, loss) sorted, [distinct, 4]; those without a loss are all distinct."""
     rows = rows[np.lexsort(rows.T[[3, 2, 1, 0]])]
-    return rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])]
+    return np.asarray(rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])])
