@@ -61,8 +61,6 @@ CASES = {
     "two_rules": Case(fit={"targets": [512], "coordinates": "sp"}),
     "ragged": Case(fit={"targets": [1024, 8192], "coordinates": "mup"}),
     "many_seeds": Case(fit={"level": 0.9, "tolerance": 0.02}),
-    # Known fault: identical rows without a loss or a seed are dropped, so `runs` and `diverged` of the optima
-    # come to less than those of the table.
     "no_seed": Case(fit={"targets": [2048], "holdout": 2}),
     "initial_loss": Case(),
     "edge": Case(),

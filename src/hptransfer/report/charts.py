@@ -56,7 +56,7 @@ class Limits:
 
 
 def runs_of(fit: SweepFit, variant: str) -> list[Runs]:
-    """The runs of a variant by scale, ascending; diverged as the estimator counts them."""
+    """The runs of a variant by scale, ascending."""
     sweep = fit.sweep
     mine = sweep.variant == variant
     lost = sweep.diverged
