@@ -61,11 +61,7 @@ CASES = {
     "two_rules": Case(fit={"targets": [512], "coordinates": "sp"}),
     "ragged": Case(fit={"targets": [1024, 8192], "coordinates": "mup"}),
     "many_seeds": Case(fit={"level": 0.9, "tolerance": 0.02}),
-    # Known fault: identical rows without a loss or a seed are dropped, so `runs` and `diverged` of the optima
-    # come to less than those of the table.
     "no_seed": Case(fit={"targets": [2048], "holdout": 2}),
-    # Known fault: `diverged` at the top counts the loss of NaN only, that of the optima also the losses above
-    # `initial_loss`.
     "initial_loss": Case(),
     "edge": Case(),
     "two_scales": Case(fit={"targets": [512], "coordinates": "sp"}),

@@ -56,12 +56,10 @@ class Limits:
 
 
 def runs_of(fit: SweepFit, variant: str) -> list[Runs]:
-    """The runs of a variant by scale, ascending; diverged as the estimator counts them."""
+    """The runs of a variant by scale, ascending."""
     sweep = fit.sweep
     mine = sweep.variant == variant
-    lost = ~np.isfinite(sweep.loss)
-    if "initial_loss" in sweep.extra:
-        lost = lost | (sweep.loss > sweep.extra["initial_loss"])
+    lost = sweep.diverged
     out = []
     for n in np.unique(sweep.scale[mine]):
         here, gone = mine & (sweep.scale == n) & ~lost, mine & (sweep.scale == n) & lost
