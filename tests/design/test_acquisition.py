@@ -254,7 +254,7 @@ def test_a_new_place_is_worth_more_than_a_fourth_seed() -> None:
         for _ in range(3):
             info.run((1, place))
     asked, covariance = info.optima([1]), np.linalg.inv(info.matrix)
-    assert info.gain(asked, covariance, (1, 14)) > info.gains(asked, covariance, (1, 13))
+    assert info.gain(asked, covariance, (1, 14)) > info.gain(asked, covariance, (1, 13))
 
 
 def test_noise_and_optima_are_learned_from_what_is_finished() -> None:
