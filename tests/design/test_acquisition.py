@@ -18,7 +18,7 @@ from hptransfer.design.information import Information, LinearizationPoint
 from hptransfer.design.linearization import linearization_point
 from hptransfer.design.round_fit import fit_round
 from hptransfer.errors import SpecError
-from hptransfer.study.planner import entangled, plan
+from hptransfer.study.planner import coupled_widths, plan
 from hptransfer.study.rounds import candidate_grid, observations, rounds
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import Stack
@@ -147,8 +147,8 @@ def test_every_goal_ends(goal: str, precision: float) -> None:
 
 
 def test_what_one_width_gives_decides_all_of_an_adaptive_plan() -> None:
-    assert entangled(adaptive_study(), 64) == tuple(WIDTHS)
-    assert entangled(study(), 64) == (64,)
+    assert coupled_widths(adaptive_study(), 64) == tuple(WIDTHS)
+    assert coupled_widths(study(), 64) == (64,)
 
 
 def test_a_prediction_needs_a_target_and_precision_a_default() -> None:
