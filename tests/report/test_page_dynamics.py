@@ -14,7 +14,8 @@ from tests.dynamics.studies import LRS, WIDTHS, simulated
 from hptransfer.dynamics.spikes import Spike
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import trends
-from hptransfer.quantify.result import Estimate, TransferFit
+from hptransfer.fit import TransferFit
+from hptransfer.quantify.result import Estimate
 from hptransfer.report import dynamics_plotly, page_dynamics, phase_diagram, table_data
 from hptransfer.report import number_format as fmt
 from hptransfer.report.dynamics_charts import POINTS, curve

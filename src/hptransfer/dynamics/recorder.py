@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from hptransfer.dynamics.activations import evaluating
 from hptransfer.dynamics.collect import Sites, collect, sites
 from hptransfer.dynamics.critical import critical_lr
-from hptransfer.dynamics.names import check_names
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
 from hptransfer.dynamics.taps import Taps, tapped
@@ -23,6 +22,7 @@ from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.parameters import Owned, parameters, unwrapped
 from hptransfer.parametrization.rule import ROLES, Role
 from hptransfer.parametrization.scaling import Scaling
+from hptransfer.runs.probe_names import check_names
 
 TOKENS = 1024  # positions of a batch on which a layer's change is measured
 

@@ -16,7 +16,6 @@ from torch.func import functional_call, vmap
 
 from hptransfer.dynamics.collect import collect, sites
 from hptransfer.dynamics.critical import critical_lr
-from hptransfer.dynamics.names import check_names
 from hptransfer.dynamics.probe_table import ProbeLog, Row
 from hptransfer.dynamics.probes import quarters
 from hptransfer.dynamics.taps import tapped
@@ -27,6 +26,7 @@ from hptransfer.lm.run_tensors import Clock, RunSettings
 from hptransfer.lm.step import RunState, Shape, Weights, acting, run_logits, sequence_losses
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
+from hptransfer.runs.probe_names import check_names
 from hptransfer.runs.train_config import TrainConfig
 
 _COUNTED = 1_000_000  # training tokens that frequencies are counted in

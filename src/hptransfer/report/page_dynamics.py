@@ -9,7 +9,6 @@ from html import escape
 import numpy as np
 
 from hptransfer.dynamics.instability import EDGES, Edge, predict_edge
-from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import Trend, trends
 from hptransfer.errors import DynamicsError
@@ -17,6 +16,7 @@ from hptransfer.quantify.result import Estimate
 from hptransfer.report import dynamics_plotly, html_elements, table_data
 from hptransfer.report import number_format as fmt
 from hptransfer.report.dynamics_charts import scales_of
+from hptransfer.runs.probe_names import PROBES
 
 MOST_VARIANTS = 12  # drawn; the tables have them all
 _FIRST = ("relative_update", "relative_change")  # probe that a choice begins with, where it is there

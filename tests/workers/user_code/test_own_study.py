@@ -11,7 +11,7 @@ import pytest
 from small_study import study, without_wall_times
 
 from hptransfer.errors import HPTransferError
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.study.export import together
 from hptransfer.study.run import fit_study, run_study
 from hptransfer.study.spec import StudySpec
