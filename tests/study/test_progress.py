@@ -9,9 +9,10 @@ from rich.console import Console
 from small_study import study
 
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import Stack, plan
+from hptransfer.study.planner import plan
 from hptransfer.study.progress import Cell, Progress
 from hptransfer.study.progress_display import cell_text, clock, show, summary
+from hptransfer.study.stacks import Stack
 from hptransfer.workers.executor import StepReport
 
 

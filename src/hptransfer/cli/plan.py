@@ -14,7 +14,7 @@ from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
 from hptransfer.errors import StoreError
 
 if TYPE_CHECKING:
-    from hptransfer.design.forecast import Bought
+    from hptransfer.design.forecast import BudgetForecast
     from hptransfer.study.cost import Line, Rate
     from hptransfer.study.spec import StudySpec
 
@@ -55,9 +55,10 @@ def plan(
     price = study.cost.price if price is None else price
     _print_time(study, found, rate, devices or study.workers or 1, price)
     if budget:
-        from hptransfer.design.forecast import bought
+        from hptransfer.design.forecast import forecast
+        from hptransfer.study.rounds import candidate_grid, observations
 
-        options, known = bought(study, losses)
+        options, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
         _print_budgets(study, options, known, rate, found, price)
 
 
@@ -142,13 +143,13 @@ def _print_time(
 
 def _print_budgets(
     study: StudySpec,
-    options: Sequence[Bought],
+    options: Sequence[BudgetForecast],
     known: bool,
     rate: Rate | None,
     found: Sequence[Line],
     price: float | None,
 ) -> None:
-    goal = "prediction" if study.adaptive is None else study.adaptive.goal
+    goal = study.goal
     of = f"the optimum at {max(study.targets)}" if goal == "prediction" and study.targets else f"the {goal}"
     basis = (
         "from the finished runs" if known else "from what basins are usually like: nothing is finished yet"

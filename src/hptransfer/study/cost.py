@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.flops import run_flops
-from hptransfer.study.planner import Stack
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import Stack
 
 CALIBRATION_STEPS = 6  # of which the first is a warm-up
 MOST_CALIBRATION = 3e11  # FLOPs: a minute at 5 GFLOP/s

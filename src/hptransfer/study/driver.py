@@ -17,11 +17,12 @@ from rich.console import Console
 
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import PlannedRun, Stack, entangled, plan
+from hptransfer.study.planner import entangled, plan
 from hptransfer.study.progress import Progress
 from hptransfer.study.progress_display import View, show
 from hptransfer.study.runs_table import level, member
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.study.store import Store
 from hptransfer.study.store_schema import Member
 from hptransfer.workers.executor import Executor, Job, OnReport, StepReport

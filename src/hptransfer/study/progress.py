@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from hptransfer.runs.config import RunRecord
 from hptransfer.runs.flops import run_flops
-from hptransfer.study.planner import PlannedRun, Stack
 from hptransfer.study.runs_table import level
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.workers.executor import StepReport
 
 _MANY = 200  # open stacks from which the ETA is reckoned at most once a second

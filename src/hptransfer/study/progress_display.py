@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hptransfer.study.planner import Stack
 from hptransfer.study.progress import Cell, Progress
 from hptransfer.study.progress_file import Beacon, Snapshot
+from hptransfer.study.stacks import Stack
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,8 +13,8 @@ import numpy as np
 
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import PlannedRun
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun
 from hptransfer.study.store import Store
 from hptransfer.study.store_schema import Member
 from hptransfer.sweep.table import FloatArray, Source, SweepTable

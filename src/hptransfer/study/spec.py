@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
-from hptransfer.design.goal import AdaptiveConfig, CostConfig
+from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
 from hptransfer.lm.rule import decoder_rule
 from hptransfer.parametrization.coordinates import Coordinates, convert_lr
@@ -191,6 +191,11 @@ class StudySpec(Config):
     def base(self) -> int:
         """Width at which every rule is the same."""
         return min(self.widths) if self.base_width is None else self.base_width
+
+    @property
+    def goal(self) -> Goal:
+        """What the study is for; a grid is judged by the prediction."""
+        return "prediction" if self.adaptive is None else self.adaptive.goal
 
     @property
     def together(self) -> int:
