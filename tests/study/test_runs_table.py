@@ -72,7 +72,7 @@ def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> No
         store.add(stack.stack_id, results, [member(spec, 0, run) for run in stack.runs[:2]])
         found = lines(store, spec.variants_with_decay())
     assert [(row["status"], row["error"]) for row in as_rows(found)] == [("done", None), ("failed", "why")]
-    assert len(sweep_table(found, Source())) == 1
+    assert len(sweep_table(found, Source(), {})) == 1
 
 
 def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(

@@ -134,6 +134,9 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     if twice := [name for name in names if names.count(name) > 1]:
         raise StoreError(f"studies that are compared must have names of their own, but two are {twice[0]!r}")
     found: list[Line] = []
+    optimizers: dict[str, str] = {}
     for folder, name in zip(folders, names, strict=True):
-        found += [(f"{name}: {variant}", *rest) for variant, *rest in _read(folder)[1]]
-    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)))
+        spec, rows, _ = _read(folder)
+        found += [(f"{name}: {variant}", *rest) for variant, *rest in rows]
+        optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.families()}
+    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers)

@@ -193,7 +193,7 @@ def _result(
     return StudyResult(
         spec=spec,
         folder=folder,
-        sweep=sweep_table(found, source),
+        sweep=sweep_table(found, source, dict.fromkeys(spec.families(), spec.optimizer)),
         lines=found,
         content=content,
         trained=trained,

@@ -30,7 +30,7 @@ RUN_COLUMNS: Mapping[str, str] = {
     "variant": "curve family: the rule, with its weight decay where the spec lists decays",
     "width": "of the residual stream",
     "lr": "eta in SP coordinates: the learning rate of the hidden matrices",
-    "lr_mup": "eta in muP coordinates: lr x width / base width",
+    "lr_mup": "eta in muP coordinates: lr x width / base width; under SGD the same as lr",
     "seed": "of the initial weights",
     "data_seed": "of the batches",
     "weight_decay": "AdamW's lambda",
@@ -128,8 +128,13 @@ def renew_csv(content: bytes, path: Path) -> None:
         write_csv(content, path)
 
 
-def sweep_table(lines: Sequence[Line], source: Source) -> SweepTable:
+def sweep_table(lines: Sequence[Line], source: Source, optimizers: Mapping[str, str]) -> SweepTable:
     """The finished runs, with eta in SP coordinates; failed ones are left out.
+
+    Args:
+        lines: of runs.csv.
+        source: where they come from.
+        optimizers: by variant, the optimizer that trained its runs.
 
     Raises:
         SweepError: no run is finished.
@@ -151,4 +156,5 @@ def sweep_table(lines: Sequence[Line], source: Source) -> SweepTable:
         loss=column("loss"),
         extra={name: column(name) for name in _EXTRA},
         source=source,
+        optimizers=optimizers,
     )

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationError, create_model, fiel
 from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
 from hptransfer.lm.rule import decoder_rule
-from hptransfer.parametrization.rule_arithmetic import Coordinates
+from hptransfer.parametrization.coordinates import Coordinates, convert_lr
+from hptransfer.parametrization.optimizers import OptimizerName, family
 from hptransfer.runs.config import (
     Config,
     DataConfig,
@@ -25,7 +26,6 @@ from hptransfer.runs.config import (
     spec_hash,
 )
 from hptransfer.runs.decode import OwnRun
-from hptransfer.runs.train_config import OptimizerName
 from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.validation_errors import describe_error
 from hptransfer.workers.config import ExecutorConfig
@@ -251,10 +251,8 @@ class StudySpec(Config):
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
-        if coordinates != self.lr.coordinates and self.optimizer != "sgd":  # SGD's two coordinates are one
-            ratio = Fraction(width, self.base)
-            value = value * ratio if coordinates == "mup" else value / ratio
-        return float(value)
+        ratio = Fraction(width, self.base)
+        return float(convert_lr(value, ratio, self.lr.coordinates, coordinates, family(self.optimizer)))
 
 
 def _own_code(data: object) -> bool:
