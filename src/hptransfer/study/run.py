@@ -193,7 +193,7 @@ def _result(
     return StudyResult(
         spec=spec,
         folder=folder,
-        sweep=sweep_table(found, source, dict.fromkeys(spec.families(), spec.optimizer)),
+        sweep=sweep_table(found, source, dict.fromkeys(spec.variants_with_decay(), spec.optimizer)),
         lines=found,
         content=content,
         trained=trained,
