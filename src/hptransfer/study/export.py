@@ -9,7 +9,7 @@ from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.study.runs_table import RUN_COLUMNS, Line, as_rows, csv_bytes, lines, sweep_table
-from hptransfer.study.spec import parse_study
+from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.sweep.table import Source, SweepTable
 
@@ -68,7 +68,7 @@ def _listing(folder: Path) -> StudyListing:
     )
 
 
-def _read(folder: Path) -> tuple[Any, list[Line], list[dict[str, Any]]]:
+def _read(folder: Path) -> tuple[StudySpec, list[Line], list[dict[str, Any]]]:
     with Store(folder, read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
         return spec, lines(store, spec.variants_with_decay()), store.sessions()
@@ -138,5 +138,5 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     for folder, name in zip(folders, names, strict=True):
         spec, rows, _ = _read(folder)
         found += [(f"{name}: {variant}", *rest) for variant, *rest in rows]
-        optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.families()}
+        optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
     return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers)
