@@ -48,7 +48,7 @@ def test_a_spec_is_loaded_with_changes_and_the_engine_changes_no_run(tmp_path: P
         ("train.steps=[1", ["YAML", "train.steps=[1"]),
         ("name.first=3", ["section", "`name` is 'tiny'"]),
         ("train.stepz=3", ["`train.stepz: 3`", "`train.steps`"]),
-        ("executor.kind=cloud", ["`executor.kind`", "'local', 'ray' or 'slurm'", "'cloud'"]),
+        ("executor.kind=cloud", ["`executor`", "`kind` must be one of local, ray, slurm", "'cloud'"]),
         ("executor.address=auto", ["`executor`", "`address`", "kind ray only", "'local'"]),
     ],
 )

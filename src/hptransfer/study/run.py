@@ -34,7 +34,7 @@ from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import Store
 from hptransfer.sweep.table import Source, SweepTable
 from hptransfer.workers.executor import Executor, OnReport
-from hptransfer.workers.registry import at_a_time, make_executor
+from hptransfer.workers.registry import make_executor
 from hptransfer.workers.run_job import TRAIN
 from hptransfer.workers.spool import clear, pending_results, spool_of
 
@@ -112,7 +112,7 @@ def run_study(
     with Store(folder) as store:
         store.begin(spec.model_dump(mode="json"), provenance(spec))
         _take_in_spool(store)
-        driver = Driver(spec, store, train, at_a_time(spec.executor, spec.workers))
+        driver = Driver(spec, store, train, spec.workers or spec.executor.slots())
         try:
             stacks = driver.missing(spec.widths)
             store.set_members(driver.members())

@@ -28,7 +28,8 @@ from hptransfer.runs.config import (
 from hptransfer.runs.decode import OwnRun
 from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.validation_errors import describe_error
-from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers.local import LocalConfig
+from hptransfer.workers.registry import AnyExecutorConfig
 from hptransfer.workers.user_code.config import TrialConfig, check
 
 MAX_LRS = 200  # a grid finer than this is a slip of the pen
@@ -113,7 +114,7 @@ class StudySpec(Config):
     targets: tuple[int, ...] = ()  # widths to predict
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
-    executor: ExecutorConfig = ExecutorConfig.model_validate({})  # where they are trained
+    executor: AnyExecutorConfig = LocalConfig()  # where they are trained
     trial: TrialConfig = TrialConfig.model_validate({})  # what trains a run
     adaptive: AdaptiveConfig | None = None  # instead of the whole grid, the runs that tell most per FLOP
     cost: CostConfig = CostConfig.model_validate({})  # what a plan is priced with
