@@ -16,7 +16,7 @@ from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import decoder_rule, forward_scales, group_settings
 from hptransfer.lm.run_tensors import multiplied
-from hptransfer.parametrization.rule_arithmetic import CATALOGUE, RULES
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.decoder_tensors import at_width, tensor_layout
 

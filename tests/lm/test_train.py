@@ -16,7 +16,8 @@ from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import forward_scales
 from hptransfer.lm.run_tensors import stack_settings
 from hptransfer.lm.train import compiler_found, initial_state, stack_key, template, train_stack
-from hptransfer.parametrization.rule_arithmetic import VARIANTS, get_rule, role_settings
+from hptransfer.parametrization.catalogue import VARIANTS
+from hptransfer.parametrization.rule_arithmetic import get_rule, role_settings
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.schedule import schedule_factor, warmup_stable_decay

@@ -3,9 +3,8 @@
 import pytest
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES
 from hptransfer.parametrization.rule_arithmetic import (
-    CATALOGUE,
-    RULES,
     get_rule,
     in_coordinates,
     role_settings,

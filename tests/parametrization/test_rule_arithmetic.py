@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.catalogue import VARIANTS
+from hptransfer.parametrization.coordinates import convert_lr
+from hptransfer.parametrization.rule import ROLES
 from hptransfer.parametrization.rule_arithmetic import (
-    ROLES,
-    VARIANTS,
     attention_scale,
-    convert_lr,
     get_rule,
     in_coordinates,
     role_settings,
@@ -65,12 +65,12 @@ def test_every_rule_is_the_same_at_the_base(name: str) -> None:
 def test_coordinates_relabel_eta_and_change_nothing(name: str, ratio: float, lr: float) -> None:
     sp = get_rule(name)
     mup = in_coordinates(sp, "mup")
-    eta = convert_lr(lr, ratio, "sp", "mup")
+    eta = convert_lr(lr, ratio, "sp", "mup", "adam")
     for role in ROLES:
         a, b = role_settings(sp, role, ratio), role_settings(mup, role, ratio)
         assert lr * a.lr == pytest.approx(eta * b.lr)
         assert (a.init, a.multiplier, a.weight_decay, a.eps) == (b.init, b.multiplier, b.weight_decay, b.eps)
-    assert convert_lr(eta, ratio, "mup", "sp") == pytest.approx(lr)
+    assert convert_lr(eta, ratio, "mup", "sp", "adam") == pytest.approx(lr)
     assert in_coordinates(mup, "sp") == sp
 
 

@@ -10,14 +10,11 @@ from pydantic import ValidationError
 
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
 from hptransfer.errors import MissingExtraError, RuleError
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.rule_arithmetic import (
-    Coordinates,
-    Family,
-    Rule,
-    attention_scale,
-    in_coordinates,
-)
+from hptransfer.parametrization.optimizers import Family
+from hptransfer.parametrization.rule import Rule
+from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
 from hptransfer.parametrization.settings_table import tensor_settings
 from hptransfer.runs.config import ModelConfig
 from hptransfer.runs.decoder_tensors import tensor_layout

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import typer
 
-from hptransfer.parametrization.rule_arithmetic import Rule, without_multipliers
+from hptransfer.parametrization.rule import Rule
+from hptransfer.parametrization.rule_arithmetic import without_multipliers
 from hptransfer.parametrization.settings_table import TensorSettings
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")

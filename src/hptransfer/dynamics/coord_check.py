@@ -16,10 +16,12 @@ from hptransfer.dynamics.activation_trace import Batch, Loss, Trace, default_los
 from hptransfer.dynamics.result import CoordCheck
 from hptransfer.dynamics.slopes import LayerCheck, check_layer
 from hptransfer.errors import DynamicsError
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.mup_departures import departures, initial_slope, natural_coordinates
+from hptransfer.parametrization.optimizers import family
 from hptransfer.parametrization.parameters import parameters
-from hptransfer.parametrization.rule import Coordinates, Rule
+from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
 from hptransfer.parametrization.scaling import Scaling, parametrize
 
@@ -242,7 +244,11 @@ def _rule(
                 "without a rule the model is taken as it is: give no base_width or coordinates"
             )
         return None
-    chosen = rule if isinstance(rule, Rule) else as_rule(rule, "sgd" if optimizer == "sgd" else "adam")
+    chosen = (
+        rule
+        if isinstance(rule, Rule)
+        else as_rule(rule, family(optimizer) if isinstance(optimizer, str) else "adam")
+    )
     return in_coordinates(chosen, coordinates) if coordinates else natural_coordinates(chosen)
 
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from hptransfer.dynamics.activations import record_forward
 from hptransfer.dynamics.collect import collect, sites
 from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.probe_table import ProbeLog, Row
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.taps import tapped
 from hptransfer.lm.data import Corpus
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.optimizer import Moments
@@ -155,7 +155,7 @@ class Prober:
         eps = {name: settings.eps[self._tensors[name].group] for name in second}
         some = tokens[: self._sequences, :-1]
         scales = (settings.attention, settings.logits) if self._shape.model.tied else (settings.attention,)
-        with tapped(self._model) as taps:
+        with record_forward(self._model) as forward:
             functional_call(self._model, acting(self._shape, before, settings), (some, *scales))
         found = collect(
             self._sites,
@@ -165,7 +165,7 @@ class Prober:
             grads,
             second,
             eps,
-            taps,
+            forward,
             tokens[:, :-1],
             self._quarter.to(tokens.device),
         )

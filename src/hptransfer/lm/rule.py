@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from hptransfer.parametrization.rule import Exponents, Family, Role, RoleSettings, Rule
+from hptransfer.parametrization.optimizers import OptimizerName, family
+from hptransfer.parametrization.rule import Exponents, Role, RoleSettings, Rule
 from hptransfer.parametrization.rule_arithmetic import (
     attention_scale,
     get_rule,
@@ -17,7 +18,6 @@ from hptransfer.parametrization.rule_arithmetic import (
 )
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import GROUPS, TensorLayout, at_width, tensor_layout
-from hptransfer.runs.train_config import OptimizerName
 
 _L2 = ("adam", "sgd")  # optimizers that add their decay to the gradient
 _MATRICES: Role = "hidden"  # the role that Muon trains
@@ -56,11 +56,6 @@ class ForwardScales:
     attention: float
     residual: float
     logits: float
-
-
-def family(optimizer: OptimizerName) -> Family:
-    """Whose rules an optimizer goes by: SGD's, or Adam's where updates do not grow with gradients."""
-    return "sgd" if optimizer == "sgd" else "adam"
 
 
 def decoder_rule(name: str, optimizer: OptimizerName = "adamw") -> Rule:

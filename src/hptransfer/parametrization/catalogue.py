@@ -10,8 +10,9 @@ from dataclasses import replace
 from itertools import combinations
 from types import MappingProxyType
 
+from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Exponents as E
-from hptransfer.parametrization.rule import Family, Role, Rule, role_map
+from hptransfer.parametrization.rule import Role, Rule, role_map
 
 KALRA = "Kalra & Barkeshli, arXiv:2605.21486"
 TP5 = "Yang et al., Tensor Programs V, arXiv:2203.03466"

@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.rule import FAMILIES, ROLES, Exponents, Family, Ramp, Role, Rule
+from hptransfer.parametrization.coordinates import COORDINATES
+from hptransfer.parametrization.optimizers import FAMILIES, Family
+from hptransfer.parametrization.rule import ROLES, Exponents, Ramp, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import get_rule, in_coordinates
 
 SETTINGS = tuple(field.name for field in fields(Exponents))
@@ -28,7 +30,6 @@ KEYS = (
     "depth",
     "ramps",
 )
-COORDINATES = ("sp", "mup")
 
 
 def as_rule(rule: Rule | str | Path | Mapping[str, Any], optimizer: Family = "adam") -> Rule:

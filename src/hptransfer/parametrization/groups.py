@@ -11,8 +11,8 @@ from torch import nn
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.initialize import matched
+from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.parameters import Owned
-from hptransfer.parametrization.rule import Family
 from hptransfer.parametrization.rule_arithmetic import in_coordinates, role_settings, scaled_eps
 
 if TYPE_CHECKING:

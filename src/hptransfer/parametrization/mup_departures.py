@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hptransfer.parametrization.rule_arithmetic import ROLES, Role, Rule, in_coordinates, without_multipliers
+from hptransfer.parametrization.rule import ROLES, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import in_coordinates, without_multipliers
 
 # Effective exponents (multipliers shifted away) of muP in muP coordinates: Tensor Programs V, Table 3.
 _INIT = {"embedding": 0.0, "hidden": -0.5, "readout": -1.0}

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
-Coordinates = Literal["sp", "mup"]
-Family = Literal["adam", "sgd"]
+from hptransfer.parametrization.coordinates import Coordinates
+from hptransfer.parametrization.optimizers import Family
 
+Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
 ROLES: tuple[Role, ...] = ("embedding", "hidden", "readout", "vector", "scalar")
-FAMILIES: tuple[Family, ...] = ("adam", "sgd")
 
 
 @dataclass(frozen=True)

@@ -12,41 +12,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.catalogue import CATALOGUE, RULES, STANDARD, SWITCHES, VARIANTS, switched
-from hptransfer.parametrization.rule import (
-    FAMILIES,
-    ROLES,
-    Coordinates,
-    Exponents,
-    Family,
-    Role,
-    RoleSettings,
-    Rule,
-)
-
-__all__ = [
-    "CATALOGUE",
-    "FAMILIES",
-    "ROLES",
-    "RULES",
-    "STANDARD",
-    "SWITCHES",
-    "VARIANTS",
-    "Coordinates",
-    "Exponents",
-    "Family",
-    "Role",
-    "RoleSettings",
-    "Rule",
-    "attention_scale",
-    "convert_lr",
-    "get_rule",
-    "in_coordinates",
-    "role_settings",
-    "scaled_eps",
-    "switched",
-    "without_multipliers",
-]
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES
+from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
+from hptransfer.parametrization.optimizers import FAMILIES, Family
+from hptransfer.parametrization.rule import Exponents, Role, RoleSettings, Rule
 
 
 def get_rule(name: str, optimizer: Family = "adam") -> Rule:
@@ -77,19 +46,8 @@ def in_coordinates(rule: Rule, coordinates: Coordinates) -> Rule:
     Training is unchanged when eta is converted along (`convert_lr`). Under SGD the hidden LR of muP is eta
     itself, so the two coordinates are one.
     """
-    if coordinates == rule.coordinates:
-        return rule
-    shift = 0.0 if rule.optimizer == "sgd" else -1.0 if coordinates == "mup" else 1.0
-    return replace(rule, label=rule.label + shift, coordinates=coordinates)
-
-
-def convert_lr(
-    lr: float, ratio: float, source: Coordinates, target: Coordinates, optimizer: Family = "adam"
-) -> float:
-    """The LR eta in another coordinate; `ratio` is m = width / base width. Exact: eta_mup = eta_sp x m."""
-    if source == target or optimizer == "sgd":
-        return lr
-    return lr * ratio if target == "mup" else lr / ratio
+    exponent = coordinate_exponent(rule.coordinates, coordinates, rule.optimizer)
+    return replace(rule, label=rule.label - exponent, coordinates=coordinates)
 
 
 def role_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | None = None) -> RoleSettings:

@@ -13,15 +13,17 @@ from torch import nn
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.attention import attention_sites
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.groups import Decay, Eps, Expected, Kind, muon_groups, optimizer_groups
 from hptransfer.parametrization.hooks import AttentionSite, Factor
 from hptransfer.parametrization.initialize import apply_, base_std, init_
 from hptransfer.parametrization.multipliers import module_factors, tied_readouts
+from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.pairing import Pairing, pair
 from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.roles import TensorRole, paired_roles
-from hptransfer.parametrization.rule import Coordinates, Family, Role, RoleSettings, Rule
+from hptransfer.parametrization.rule import Role, RoleSettings, Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates, role_settings
 from hptransfer.parametrization.settings_table import TensorSettings
 from hptransfer.parametrization.verify import Verification, verify

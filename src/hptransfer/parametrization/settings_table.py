@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hptransfer.parametrization.rule_arithmetic import Role, Rule, role_settings
+from hptransfer.parametrization.rule import Role, Rule
+from hptransfer.parametrization.rule_arithmetic import role_settings
 
 
 class Tensor(Protocol):

@@ -9,14 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.coordinates import Coordinates, convert_lr
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.rule import ROLES, Coordinates, Family, Role, Rule
-from hptransfer.parametrization.rule_arithmetic import (
-    attention_scale,
-    convert_lr,
-    in_coordinates,
-    role_settings,
-)
+from hptransfer.parametrization.optimizers import Family
+from hptransfer.parametrization.rule import ROLES, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates, role_settings
 
 
 @dataclass(frozen=True)

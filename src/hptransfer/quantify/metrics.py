@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hptransfer.parametrization.coordinates import COORDINATES, coordinate_exponent
+from hptransfer.parametrization.optimizers import Family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.model import PRECISIONS, PRIOR_MEAN
 from hptransfer.quantify.basin.shape import excess, features
@@ -172,8 +174,18 @@ def penalties(basins: Basins, laws: Laws | None, against: Reference | None, leve
     return out
 
 
-def law_metrics(basins: Basins, laws: Laws, s: Settings, rng: np.random.Generator) -> dict[str, Part]:
-    """Everything that the laws alone give: exponents, kappa in both readings of beta, drifts, E, E_hp."""
+def law_metrics(
+    basins: Basins, laws: Laws, s: Settings, optimizer: Family, rng: np.random.Generator
+) -> dict[str, Part]:
+    """Everything that the laws alone give: exponents, kappa in both readings of beta, drifts, E, E_hp.
+
+    Args:
+        basins: of all scales of one variant.
+        laws: through them.
+        s: the settings.
+        optimizer: family of the variant's optimizer, which decides how its coordinates differ.
+        rng: of the draws of E.
+    """
     parts = exponents(laws)
     bound = ("at_bound",) if laws.loss.point_at_bound else ()
     offset_bound = ("at_bound",) if "offset" in laws.families and laws.families["offset"].at_bound else ()
@@ -192,9 +204,9 @@ def law_metrics(basins: Basins, laws: Laws, s: Settings, rng: np.random.Generato
     else:
         out["kappa_offset"] = (missing("offset_needs_4_scales"), None)
     if s.coordinates:
-        for name, shift in (("sp", 0.0), ("mup", 1.0)):
-            by = shift - (1.0 if s.coordinates == "mup" else 0.0)
-            add(f"drift_{name}", (parts["drift"][0] + by, parts["drift"][1] + by))
+        for target in COORDINATES:
+            by = coordinate_exponent(s.coordinates, target, optimizer)
+            add(f"drift_{target}", (parts["drift"][0] + by, parts["drift"][1] + by))
     if laws.bend is not None:
         add("bend", laws.bend)
     add("E", fit_error(surface_residuals(basins, laws, s.filter), s.draws, rng))

@@ -136,14 +136,17 @@ def _regret_as_run(basins: Basins, k: int, x: float, x_draws: FloatArray, level:
     return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",))
 
 
-def kept_elsewhere(basins: Basins, coordinates: str, level: float) -> Estimate:
-    """Regret at the largest scale of keeping the smallest's optimum unchanged in the other coordinates.
+def kept_elsewhere(basins: Basins, exponent: int, level: float) -> Estimate:
+    """Regret at the largest scale of keeping the smallest's optimum unchanged in other coordinates.
 
-    eta_mup = eta_sp x m: keeping eta_mup divides eta_sp by the ratio of scales, and the other way round.
+    Args:
+        basins: of all scales of one variant.
+        exponent: e of eta_other = eta x m**e (see `coordinate_exponent`): keeping eta_other multiplies eta by
+            the ratio of scales to the power -e.
+        level: of the interval.
     """
-    octaves = float(np.log2(basins.cells.scale[-1] / basins.cells.scale[0]))
-    shift = -octaves if coordinates == "sp" else octaves
     k = len(basins.cells.scale) - 1
+    shift = -exponent * float(np.log2(basins.cells.scale[k] / basins.cells.scale[0]))
     return regret_between(basins, k, basins.x[0] + shift, basins.x_draws[:, 0] + shift, level)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
+from hptransfer.parametrization.optimizers import Family, family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.predict import kept_elsewhere
 from hptransfer.quantify.priors import ADVICE
@@ -32,8 +34,9 @@ def decide(
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
     # The law is judged on one scale held out, the largest, whatever more was held out.
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
+    optimizer = family(sweep.optimizer_of(basins.cells.variant))
     where = f"at {sweep.columns.scale} {scale[-1]:g}"
-    keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings)}"
+    keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings, optimizer)}"
     text = f"{keeping}; extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
         return Verdict("invariant", keeping, tolerance)
@@ -44,12 +47,16 @@ def decide(
     return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, sweep))
 
 
-def _elsewhere(basins: Basins, settings: Settings) -> str:
-    """What keeping the value costs in the other coordinates, where the rule's are known."""
+def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
+    """What keeping the value costs in the other coordinates; nothing where they are not known, or are one."""
     if settings.coordinates is None or len(basins.cells.scale) < 2:
         return ""
-    other = "muP" if settings.coordinates == "sp" else "SP"
-    return f", or in {other} coordinates {_say(kept_elsewhere(basins, settings.coordinates, settings.level))}"
+    other: Coordinates = "mup" if settings.coordinates == "sp" else "sp"
+    exponent = coordinate_exponent(settings.coordinates, other, optimizer)
+    if exponent == 0:
+        return ""
+    name = {"sp": "SP", "mup": "muP"}[other]
+    return f", or in {name} coordinates {_say(kept_elsewhere(basins, exponent, settings.level))}"
 
 
 def _say(regret: Estimate) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
 from hptransfer.workers.executor import Job, OnReport, WorkerDiedError
-from hptransfer.workers.job_codec import pack, settle
+from hptransfer.workers.job_codec import pack, unwrap_outcome
 
 # Set before torch is imported. Numbers must not depend on how many cores a machine has, and processes
 # of one thread each use cores better than one process of many threads at these sizes.
@@ -168,10 +168,10 @@ class _Worker:
             while True:
                 kind, content = pickle.load(process.stdout)
                 if kind != "report":
-                    return settle((kind, content))
+                    return unwrap_outcome((kind, content))
                 on_report(content)
         except (EOFError, OSError, pickle.UnpicklingError):  # also a message cut short by a kill
-            raise WorkerDiedError(self._obituary(process)) from None
+            raise WorkerDiedError(self._exit_message(process)) from None
 
     def end(self) -> None:
         """Let it go: it ends when its stdin does."""
@@ -199,7 +199,7 @@ class _Worker:
                 self._process = _start(self._log, self._threads)
             return self._process
 
-    def _obituary(self, process: subprocess.Popen[bytes]) -> str:
+    def _exit_message(self, process: subprocess.Popen[bytes]) -> str:
         self.end()
         self.shape = None  # what it had compiled died with it
         code = process.returncode

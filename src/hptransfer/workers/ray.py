@@ -15,7 +15,7 @@ from hptransfer.errors import ExecutorError, MissingExtraError
 from hptransfer.runs.config import RunRecord
 from hptransfer.workers.config import ExecutorConfig
 from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.workers.job_codec import Outcome, attempt, pack, settle
+from hptransfer.workers.job_codec import Outcome, pack, run_packed_job, unwrap_outcome
 from hptransfer.workers.local import cores, environment
 
 _POLL = 1.0  # seconds between two looks at progress
@@ -126,7 +126,7 @@ class RayExecutor:
         with self._lock:
             future = self._refs.pop(ref)
         try:
-            records = settle(_outcome(self._ray, done))
+            records = unwrap_outcome(_outcome(self._ray, done))
         except BaseException as error:  # whatever it is belongs to whoever waits for the job
             future.set_exception(error)
         else:
@@ -176,7 +176,7 @@ def _train(data: bytes, mail: Any) -> Outcome:
     def tell(report: StepReport) -> None:
         mail.put.remote(report)
 
-    return attempt(data, tell)
+    return run_packed_job(data, tell)
 
 
 def _connect(ray: Any, config: ExecutorConfig, workers: int | None) -> None:

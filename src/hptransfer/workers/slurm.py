@@ -29,10 +29,10 @@ from hptransfer.errors import ExecutorError, HPTransferError, StoreError
 from hptransfer.runs.config import RunRecord
 from hptransfer.workers.config import ExecutorConfig
 from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.workers.job_codec import pack, settle
+from hptransfer.workers.job_codec import pack, unwrap_outcome
 from hptransfer.workers.slurm_queue import Queue, Queued, submitter
 from hptransfer.workers.slurm_task import Task
-from hptransfer.workers.spool import DONE, spool_of, take, write_whole
+from hptransfer.workers.spool import DONE, read_result, spool_of, write_whole
 
 ARRAY = 1000  # most tasks of one array; Slurm's own limit is 1001 where nobody has changed it
 _POLL = 10.0  # seconds between two looks at the queue
@@ -176,7 +176,7 @@ class SlurmExecutor:
     def _collect(self) -> None:
         """Pass on what tasks have left in the spool."""
         for stack, one in list(self._open.items()):
-            found = take(self._spool / f"{stack}{DONE}")
+            found = read_result(self._spool / f"{stack}{DONE}")
             if found is not None:
                 self._close(stack).set_result(_in_order(one.job, [record for _, record in found]))
                 continue
@@ -214,7 +214,7 @@ class SlurmExecutor:
     def _raise(self, stack: str, outcome: Any) -> None:
         future = self._close(stack)
         try:
-            settle(outcome)
+            unwrap_outcome(outcome)
         except (HPTransferError, JobFailedError) as error:
             future.set_exception(error)
 

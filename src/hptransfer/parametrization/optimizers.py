@@ -1,0 +1,87 @@
+"""Optimizers as plain data: one entry each, for training, `verify` and coordinates. No torch here.
+
+An optimizer that hptransfer trains with is an entry here and an update function in `hptransfer.lm.optimizer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from hptransfer.errors import RuleError
+
+Family = Literal["adam", "sgd"]
+OptimizerName = Literal["adamw", "adam", "sgd", "lion", "muon"]
+DecayKind = Literal["coupled", "independent", "mup"]
+Hyperparameter = Literal["betas", "eps", "momentum"]
+MuonAdjust = Literal["original", "match_rms_adamw"]
+
+FAMILIES: tuple[Family, ...] = ("adam", "sgd")
+DECAY_KINDS: tuple[DecayKind, ...] = ("coupled", "independent", "mup")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What is to be known of an optimizer besides its arithmetic.
+
+    Attributes:
+        name: as specs and `param_groups` have it.
+        family: whose rules it goes by: `sgd` where an update grows with the gradient, else `adam`.
+        moments: how many tensors it keeps beside each weight, of the weight's shape.
+        hyperparameters: that it has besides LR and weight decay.
+        decay_in_gradient: whether lambda x weight is added to the gradient, as Adam and SGD do; else a step
+            takes LR x lambda of the weight off, apart from the gradient.
+        class_word: what names of classes that implement it hold, `torch.optim`'s and others', in lower case.
+        first_moment: the rate at which the first moment forgets: `beta1`, `beta2` or `momentum`.
+        momentum: its default; None where it has none.
+        others: the optimizer that trains all but the hidden matrices beside it; None where it trains all.
+    """
+
+    name: OptimizerName
+    family: Family
+    moments: int
+    hyperparameters: frozenset[Hyperparameter]
+    decay_in_gradient: bool
+    class_word: str
+    first_moment: Literal["beta1", "beta2", "momentum"]
+    momentum: float | None = None
+    others: OptimizerName | None = None
+
+    def takes_decay(self, kind: DecayKind) -> bool:
+        """Whether it has a decay convention; one that adds decay to the gradient has `coupled` alone."""
+        return kind == "coupled" or not self.decay_in_gradient
+
+    def of_role(self, role: str) -> Optimizer:
+        """The optimizer that trains a tensor of that role: itself, or the one beside it."""
+        return self if self.others is None or role == "hidden" else OPTIMIZERS[self.others]
+
+
+_MOMENTS: frozenset[Hyperparameter] = frozenset({"betas", "eps"})
+_ENTRIES = (
+    Optimizer("adamw", "adam", 2, _MOMENTS, False, "adam", "beta1"),
+    Optimizer("adam", "adam", 2, _MOMENTS, True, "adam", "beta1"),
+    Optimizer("sgd", "sgd", 1, frozenset({"momentum"}), True, "sgd", "momentum", momentum=0.9),
+    Optimizer("lion", "adam", 1, frozenset({"betas"}), False, "lion", "beta2"),
+    Optimizer(
+        "muon", "adam", 1, frozenset({"momentum"}), False, "muon", "momentum", momentum=0.95, others="adamw"
+    ),
+)
+OPTIMIZERS: Mapping[str, Optimizer] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+
+def get_optimizer(name: str) -> Optimizer:
+    """The registry entry of that name.
+
+    Raises:
+        RuleError: there is none; the text lists all.
+    """
+    if name not in OPTIMIZERS:
+        raise RuleError(f"the optimizer must be one of {', '.join(OPTIMIZERS)}, but got {name!r}")
+    return OPTIMIZERS[name]
+
+
+def family(name: str) -> Family:
+    """Whose rules and coordinates an optimizer goes by; raises RuleError where its name is unknown."""
+    return get_optimizer(name).family
