@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hptransfer.errors import QuantifyError
+from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, Law, Prediction, SweepFit, VariantFit
-from hptransfer.report import charts, glossary, palette, sentences, table_data
+from hptransfer.report import charts, palette, sentences, table_data
 from hptransfer.report import number_format as fmt
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def draw_metric(axes: Axes, fit: SweepFit, name: str, variants: Sequence[str] | 
     _quiet(axes)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    words_of = glossary.metric(name)
+    words_of = METRICS[name]
     unit = f"\n{words_of.unit}" if words_of.unit else "\n "
     axes.set_title(f"{words_of.label}{unit}", fontsize=_SMALL, loc="left", color=palette.INK)
     return axes
