@@ -61,7 +61,7 @@ def test_every_ablation_of_lingle_is_a_study_at_every_scale(ablation: str, scale
 
 
 def test_keys_can_be_given_anew() -> None:
-    assert preset("lingle2024", changes=["seeds=[3]"]).seeds == (3,)
+    assert preset("lingle2024", overrides=["seeds=[3]"]).seeds == (3,)
 
 
 @pytest.mark.parametrize(
