@@ -166,7 +166,7 @@ def test_stacked_equals_single(name: str) -> None:
 @pytest.mark.parametrize("optimizer", ["adamw", "lion", "muon"])
 def test_kinds_of_decay(optimizer: str) -> None:
     """One step from a gradient of zero shrinks by exactly what the kind says."""
-    from hptransfer.lm.rule import group_settings
+    from hptransfer.lm.rule import decoder_settings
 
     run = RunSpec(
         model=ModelConfig(width=64, heads=4),
@@ -179,7 +179,7 @@ def test_kinds_of_decay(optimizer: str) -> None:
 
     def shrinks(kind: str) -> dict[str, float]:
         train = run.train.model_copy(update={"decay_kind": kind})
-        found = group_settings(run.model_copy(update={"train": train}))
+        found = decoder_settings(run.model_copy(update={"train": train}))
         assert found["vector"].decay == found["blocks.vector"].decay == found["scalar"].decay == 0
         return {group: found[group].decay for group in ("embedding", "blocks.hidden", "readout")}
 

@@ -11,7 +11,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments, Scalars, moment_count, update_for
+from hptransfer.lm.optimizer import Moments, Scalars, moment_count, optimizer_of, update_for
 from hptransfer.lm.precision import arithmetic
 from hptransfer.lm.run_tensors import RESIDUAL, Clock, RunSettings
 from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
@@ -136,10 +136,7 @@ def run_update(shape: Shape) -> Update:
 def tensor_scalars(tensor: TensorLayout, train: TrainConfig, settings: RunSettings, clock: Clock) -> Scalars:
     """The numbers of one tensor's step."""
     decay = settings.decay[tensor.group]
-    if train.optimizer not in (
-        "adam",
-        "sgd",
-    ):  # theirs is part of the gradient, so the LR's schedule is on it
+    if not optimizer_of(train, tensor).decay_in_gradient:  # the LR's schedule is on what is in the gradient
         decay = decay * clock.schedule
         if tensor.group in clock.decay_ramp:
             decay = decay * clock.decay_ramp[tensor.group]
