@@ -17,6 +17,8 @@ from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import decoder_rule, decoder_settings, forward_scales
 from hptransfer.lm.run_tensors import multiplied
 from hptransfer.parametrization.catalogue import CATALOGUE, RULES
+from hptransfer.parametrization.optimizers import family
+from hptransfer.parametrization.tensor_settings import step_decay
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.decoder_tensors import at_width, tensor_layout
 
@@ -120,13 +122,22 @@ VARIETIES: dict[str, dict[str, Any]] = {
     "fixed-head-dim": {"model": {"heads": None, "head_dim": 4, "qk_norm": True, "positions": "rope"}},
     "decay-mup": {"weight_decay": 0.1, "decay_kind": "mup"},
     "decay-independent": {"weight_decay": 0.1, "decay_kind": "independent"},
+    "sgd-decay-independent": {"optimizer": "sgd", "weight_decay": 0.01, "decay_kind": "independent"},
+    "sgd-decay-mup": {"optimizer": "sgd", "weight_decay": 0.1, "decay_kind": "mup"},
     "eps-scaled": {"eps_rule": "scaled", "eps": 1e-3},
     "eps-rule": {"eps": 1e-3},
 }
 
 
-@pytest.mark.parametrize("name", VARIETIES)
-@pytest.mark.parametrize("rule", ["sp", "mup", "mup-tp5-table9", "u-mup", "completep"])
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (rule, name)
+        for rule in ("sp", "mup", "mup-tp5-table9", "u-mup", "completep")
+        for name, options in VARIETIES.items()
+        if (rule, family(options.get("optimizer", "adamw"))) in CATALOGUE
+    ],
+)
 def test_options_of_rules_train_as_hpt_scale_has_them(rule: str, name: str) -> None:
     run = run_of(rule, **VARIETIES[name])
     losses, _ = trained([run], STEPS)
@@ -172,7 +183,7 @@ def test_completep_golden() -> None:
     found = decoder_settings(run)
     assert forward_scales(run).residual == 1 / 2
     assert found["blocks.hidden"].lr == pytest.approx(0.01)
-    assert found["blocks.hidden"].decay == pytest.approx(0.01 * 0.1 * 2)
+    assert step_decay(found["blocks.hidden"]) == pytest.approx(0.01 * 0.1 * 2)
     assert found["blocks.hidden"].eps == found["blocks.vector"].eps == pytest.approx(1e-6 / 4)
     assert found["embedding"].lr == found["vector"].lr == found["readout"].lr == pytest.approx(0.02)
     assert found["embedding"].eps == found["readout"].eps == pytest.approx(1e-6 / 2)
@@ -210,7 +221,7 @@ def test_muon_groups_agree_with_hpt_scale() -> None:
         for name in group["names"]:
             found = settings[layout[name].group]
             assert found.lr == pytest.approx(group["lr"])
-            assert found.decay == pytest.approx(group["lr"] * group["weight_decay"])
+            assert step_decay(found) == pytest.approx(group["lr"] * group["weight_decay"])
 
 
 def test_a_rule_that_says_nothing_of_sgd_is_refused() -> None:

@@ -19,7 +19,7 @@ from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.mup_departures import departures, initial_slope, natural_coordinates
-from hptransfer.parametrization.optimizers import OPTIMIZERS, family, get_optimizer
+from hptransfer.parametrization.optimizers import OPTIMIZERS, OptimizerName, family, get_optimizer
 from hptransfer.parametrization.parameters import parameters
 from hptransfer.parametrization.parametrize import parametrize
 from hptransfer.parametrization.rule import Rule
@@ -44,7 +44,7 @@ class _Setup:
     base_width: int
     widths: tuple[int, ...]
     lr: float
-    optimizer: str | MakeOptimizer
+    optimizer: OptimizerName | MakeOptimizer
     scaling: Mapping[str, Any]
 
 
@@ -56,7 +56,7 @@ def coord_check(
     *,
     steps: int = 10,
     lr: float = 2.0**-7,
-    optimizer: str | MakeOptimizer = "adamw",
+    optimizer: OptimizerName | MakeOptimizer = "adamw",
     base_width: int | None = None,
     seeds: int = 3,
     level: float = 0.95,
@@ -159,7 +159,9 @@ def _scaled(setup: _Setup, rule: Rule, model: nn.Module, width: int) -> Scaling:
     )
 
 
-def _optimizer(optimizer: str | MakeOptimizer, model: nn.Module, groups: Groups) -> torch.optim.Optimizer:
+def _optimizer(
+    optimizer: OptimizerName | MakeOptimizer, model: nn.Module, groups: Groups
+) -> torch.optim.Optimizer:
     if not isinstance(optimizer, str):
         return optimizer(model, groups)
     entry = get_optimizer(optimizer)
@@ -236,7 +238,7 @@ def _left_out(uneven: Collection[str], idle: Collection[str], constant: int) -> 
 
 def _rule(
     rule: Rule | str | Path | Mapping[str, Any] | None,
-    optimizer: str | MakeOptimizer,
+    optimizer: OptimizerName | MakeOptimizer,
     coordinates: Coordinates | None,
     base_width: int | None,
     scaling: Mapping[str, Any],

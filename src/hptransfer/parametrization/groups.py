@@ -116,8 +116,8 @@ def _check_training(rule: Rule, training: TrainingSettings) -> None:
     _check(lr=training.lr, weight_decay=training.weight_decay, eps=training.eps)
     if training.weight_decay and not optimizer.takes_decay(training.decay):
         raise RuleError(
-            f"decay={training.decay!r} must be decoupled from the gradient, but {optimizer.name} adds it "
-            "there; use AdamW"
+            f"decay={training.decay!r} must be free of the gradient, but {optimizer.name} adds decay to "
+            "the gradient and divides both by its denominator; use AdamW"
         )
 
 

@@ -59,8 +59,8 @@ class Optimizer:
         return self.others is not None
 
     def takes_decay(self, kind: DecayKind) -> bool:
-        """Whether it has a decay convention; one that adds decay to the gradient has `coupled` alone."""
-        return kind == "coupled" or not self.decay_in_gradient
+        """Whether it has a decay convention; Adam, which divides lambda by its denominator, has one alone."""
+        return kind == "coupled" or not (self.decay_in_gradient and self.family == "adam")
 
     def of_role(self, role: str) -> Optimizer:
         """The optimizer that trains a tensor of that role: itself, or the one beside it."""
