@@ -181,12 +181,7 @@ def test_kinds_of_decay(optimizer: str) -> None:
     def shrinks(kind: str) -> dict[str, float]:
         train = run.train.model_copy(update={"decay_kind": kind})
         found = decoder_settings(run.model_copy(update={"train": train}))
-        assert (
-            step_decay(found["vector"])
-            == step_decay(found["blocks.vector"])
-            == step_decay(found["scalar"])
-            == 0
-        )
+        assert {step_decay(found[group]) for group in ("vector", "blocks.vector", "scalar")} == {0}
         return {group: step_decay(found[group]) for group in ("embedding", "blocks.hidden", "readout")}
 
     hidden = eta * {"muon": 2.0}.get(optimizer, 1.0)  # Muon's LR in SP coordinates falls like m**-1/2 alone

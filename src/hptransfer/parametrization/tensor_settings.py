@@ -161,17 +161,19 @@ def group_settings(rule: Rule, growth: Growth, training: TrainingSettings) -> Gr
         rule: in the coordinates that `training.lr` is read in.
         growth: of the tensor.
         training: chosen for all tensors.
+
+    Raises:
+        RuleError: a ratio is not positive and finite, or the optimizer is not known.
     """
     chosen = get_optimizer(training.optimizer)
     optimizer = chosen.of_role(growth.role)
-    eta = training.lr * (1.0 if optimizer is chosen else training.others_lr)
-    eta_mup = convert_lr(eta, growth.model_ratio, rule.coordinates, "mup", optimizer.family)
+    eta_mup = convert_lr(training.lr, growth.model_ratio, rule.coordinates, "mup", optimizer.family)
     factors = tensor_factors(rule, growth)
     if optimizer.matrices_only:
         lr = eta_mup * _muon_factor(rule, growth, training.muon_adjust)
         coupled = 1.0  # the rule's factor makes up for the rule's own LR, not for Muon's
     else:
-        lr = eta * factors.lr
+        lr = training.lr * (1.0 if optimizer is chosen else training.others_lr) * factors.lr
         coupled = factors.weight_decay
     decay = {"coupled": coupled, "independent": 1.0 / lr, "mup": eta_mup / lr}[training.decay]
     return GroupSettings(
