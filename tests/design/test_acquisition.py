@@ -18,7 +18,7 @@ from hptransfer.design.information import Information, LinearizationPoint
 from hptransfer.design.linearization import linearization_point
 from hptransfer.design.round_fit import fit_round
 from hptransfer.errors import SpecError
-from hptransfer.study.planner import entangled, plan
+from hptransfer.study.planner import coupled_widths, plan
 from hptransfer.study.rounds import candidate_grid, observations, rounds
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import Stack
@@ -147,8 +147,8 @@ def test_every_goal_ends(goal: str, precision: float) -> None:
 
 
 def test_what_one_width_gives_decides_all_of_an_adaptive_plan() -> None:
-    assert entangled(adaptive_study(), 64) == tuple(WIDTHS)
-    assert entangled(study(), 64) == (64,)
+    assert coupled_widths(adaptive_study(), 64) == tuple(WIDTHS)
+    assert coupled_widths(study(), 64) == (64,)
 
 
 def test_a_prediction_needs_a_target_and_precision_a_default() -> None:
@@ -254,7 +254,7 @@ def test_a_new_place_is_worth_more_than_a_fourth_seed() -> None:
         for _ in range(3):
             info.run((1, place))
     asked, covariance = info.optima([1]), np.linalg.inv(info.matrix)
-    assert info.gain(asked, covariance, (1, 14)) > info.gains(asked, covariance, (1, 13))
+    assert info.gain(asked, covariance, (1, 14)) > info.gain(asked, covariance, (1, 13))
 
 
 def test_noise_and_optima_are_learned_from_what_is_finished() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
+from hptransfer.cli.spec import Ablation, Out, Override, Scale, Spec, read_spec
 from hptransfer.errors import StoreError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plan(
     ] = None,
     devices: Annotated[int | None, typer.Option(metavar="N", help="That train at a time.", min=1)] = None,
     budget: Annotated[bool, typer.Option(help="Show what a budget would buy.")] = True,
-    set_: Set = None,
+    set_: Override = None,
 ) -> None:
     """Show a study's runs, FLOPs, time and money before anything starts, and what a budget would buy.
 
@@ -63,9 +63,9 @@ def plan(
 
 
 def _finished(folder: Path) -> Mapping[str, float]:
-    from hptransfer.study.store import FILE, Store
+    from hptransfer.study.store import STORE_FILE, Store
 
-    if not (folder / FILE).is_file():
+    if not (folder / STORE_FILE).is_file():
         return {}
     with Store(folder, read_only=True) as store:
         return store.losses()
@@ -74,14 +74,14 @@ def _finished(folder: Path) -> Mapping[str, float]:
 def _rate(study: StudySpec, folder: Path, given_rate: float | None) -> Rate | None:
     """Stated, else measured on finished runs, else calibrated here; None where none of it can be."""
     from hptransfer.study import cost
-    from hptransfer.study.store import FILE, Store
+    from hptransfer.study.store import STORE_FILE, Store
 
     stated = given_rate if given_rate is not None else study.cost.flops_per_second
     if stated is not None:
         if not (stated > 0 and math.isfinite(stated)):
             raise typer.BadParameter("must be positive", param_hint="--flops-per-second")
         return cost.given(stated)
-    if (folder / FILE).is_file():
+    if (folder / STORE_FILE).is_file():
         try:
             with Store(folder, read_only=True) as store:
                 measured = cost.measured(store.runs(), str(folder))
@@ -99,7 +99,7 @@ def _rate(study: StudySpec, folder: Path, given_rate: float | None) -> Rate | No
 def _print_lines(study: StudySpec, found: Sequence[Line]) -> None:
     kind = "the whole grid" if study.adaptive is None else f"adaptive, goal: {study.adaptive.goal}"
     runs, done = sum(line.runs for line in found), sum(line.finished for line in found)
-    typer.echo(f"{study.name}: {kind}; {len(study.families())} variants, {len(study.seeds)} seeds")
+    typer.echo(f"{study.name}: {kind}; {len(study.variants_with_decay())} variants, {len(study.seeds)} seeds")
     rows = [
         (
             f"{line.width}",

@@ -31,7 +31,7 @@ def measure(
 ) -> VariantFit:
     """Laws, metrics, predictions, hold-outs and the verdict of one variant.
 
-    Arguments:
+    Args:
         basins: of all its scales.
         learned: basins refitted without the largest scales, most left out first; None where none is left.
         against: what R is measured from.

@@ -35,7 +35,7 @@ def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | N
     return [stack for width in widths or spec.widths for stack in plan_width(spec, width, losses)]
 
 
-def entangled(spec: StudySpec, width: int) -> tuple[int, ...]:
+def coupled_widths(spec: StudySpec, width: int) -> tuple[int, ...]:
     """Widths whose plan the results at one width decide: itself, or all of an adaptive study's."""
     return (width,) if spec.adaptive is None else spec.widths
 
@@ -47,7 +47,7 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
         Stack(width, found.number, compiled, members)
         for found in rounds(spec, losses)
         for width in spec.widths
-        for members in cut([r for r in found.runs if r.spec.model.width == width], spec.together)
+        for members in cut([r for r in found.runs if r.spec.model.width == width], spec.stack_size)
     ]
 
 
@@ -90,8 +90,8 @@ def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
     compiled = _compiles(spec, width)
     return tuple(
         Stack(width, 0, compiled, members)
-        for variant in spec.families()
-        for members in cut(_runs(spec, width, variant, range(spec.lr.count)), spec.together)
+        for variant in spec.variants_with_decay()
+        for members in cut(_runs(spec, width, variant, range(spec.lr.count)), spec.stack_size)
     )
 
 
@@ -106,7 +106,7 @@ def _extension(
     for variant, levels in _levels(runs, losses).items():
         wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
-    return [Stack(width, number, compiled, members) for members in cut(wanted, spec.together)]
+    return [Stack(width, number, compiled, members) for members in cut(wanted, spec.stack_size)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:
@@ -132,6 +132,5 @@ def _compiles(spec: StudySpec, width: int) -> bool:
         return False
     if spec.compile != "auto":
         return spec.compile == "always"
-    families = spec.families()
-    flops = run_flops(spec.run(next(iter(families)), width, 0, spec.seeds[0]))
-    return flops * len(families) * spec.lr.count * len(spec.seeds) >= COMPILE_REPAYS
+    flops = run_flops(spec.example_run(width))
+    return flops * len(spec.variants_with_decay()) * spec.lr.count * len(spec.seeds) >= COMPILE_REPAYS

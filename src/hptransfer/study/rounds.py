@@ -78,13 +78,13 @@ def candidate_grid(spec: StudySpec) -> CandidateGrid:
     widths = sorted(spec.widths)
     more = spec.lr.extend * spec.lr.extend_by
     places = range(-more, spec.lr.count + more)
-    variants = list(spec.families())
+    variants = list(spec.variants_with_decay())
     lrs = [[spec.lr_at(i, w, spec.lr.coordinates) for i in places] for w in widths]
     sp = [spec.lr_at(0, w, "sp") / spec.lr_at(0, w, spec.lr.coordinates) for w in widths]
     basins = [(variant, k) for variant in variants for k in range(len(widths))]
     return CandidateGrid(
         scales=np.array(widths, dtype=float),
-        cost=np.array([run_flops(spec.run(variants[0], w, 0, spec.seeds[0])) for w in widths]),
+        cost=np.array([run_flops(spec.example_run(w)) for w in widths]),
         x={basin: np.log2(lrs[basin[1]]) for basin in basins},
         start=dict.fromkeys(basins, (more, more + spec.lr.count - 1)),
         seeds=len(spec.seeds),
