@@ -14,7 +14,8 @@ from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
-from hptransfer.parametrization.settings_table import tensor_settings
+from hptransfer.parametrization.settings_table import TensorSettings
+from hptransfer.parametrization.tensor_settings import width_settings
 from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"
@@ -79,8 +80,11 @@ def _block(rule: Rule, model: str, sizes: ModelSizes, width: int, base: int) -> 
     if model != REFERENCE:
         return _hugging_face_block(rule, model, sizes, width, base)
     here, at_base = sizes.decoder_config(width), sizes.decoder_config(base)
-    rows = tensor_settings(rule, tensor_layout(here), tensor_layout(at_base), width / base)
-    return Block(rule, width, base, attention_scale(rule, here.d_head, at_base.d_head), tuple(rows))
+    rows = tuple(
+        TensorSettings.of(t.name, t.role, t.shape, b.base_std, width_settings(rule, t.role, width / base))
+        for t, b in zip(tensor_layout(here), tensor_layout(at_base), strict=True)
+    )
+    return Block(rule, width, base, attention_scale(rule, here.d_head, at_base.d_head), rows)
 
 
 def _hugging_face_block(rule: Rule, model: str, sizes: ModelSizes, width: int, base: int) -> Block:
@@ -89,7 +93,7 @@ def _hugging_face_block(rule: Rule, model: str, sizes: ModelSizes, width: int, b
         import torch
 
         from hptransfer.parametrization.hf_models import build
-        from hptransfer.parametrization.scaling import parametrize
+        from hptransfer.parametrization.parametrize import parametrize
     except ImportError:
         raise MissingExtraError("lm", f"--model {model}") from None
     with torch.random.fork_rng(devices=[]):
