@@ -17,7 +17,7 @@ from hptransfer.lm.step import CompileKey, RunState, Step, initial_moments, stac
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 
-MOST_COMPILED = 256  # compiled steps a process may hold; a study has more widths than torch allows by itself (8)
+MOST_COMPILED = 256  # compiled steps a process may hold; torch allows 8, fewer than a study has widths
 
 
 def stack_key(run: RunSpec) -> Hashable:

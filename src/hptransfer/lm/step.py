@@ -11,10 +11,10 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments, Scalars, moment_count, update_for
+from hptransfer.lm.optimizer import Moments, Scalars, moment_count, optimizer_of, update_for
 from hptransfer.lm.precision import arithmetic
 from hptransfer.lm.run_tensors import RESIDUAL, RunSettings, StepSettings
-from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
+from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.model_config import ModelConfig
 from hptransfer.runs.train_config import TrainConfig
 
@@ -131,6 +131,7 @@ def run_update(key: CompileKey) -> Update:
     """The optimizer's step of one run, from its gradient and loss."""
     tensors = {tensor.name: tensor for tensor in tensor_layout(key.model)}
     updates = {name: update_for(key.train, tensor) for name, tensor in tensors.items()}
+    in_gradient = {n: optimizer_of(key.train, t).decay_in_gradient for n, t in tensors.items()}
 
     def update(
         state: RunState, settings: RunSettings, now: StepSettings, grads: Weights, loss: Tensor
@@ -140,7 +141,7 @@ def run_update(key: CompileKey) -> Update:
             grads = clipped(grads, settings.clip)
         weights, moments = {}, {}
         for name, weight in state.weights.items():
-            scalars = tensor_scalars(tensors[name], key.train, settings, now)
+            scalars = tensor_scalars(tensors[name].group, in_gradient[name], settings, now)
             stepped, moments[name] = updates[name](weight, grads[name], state.moments[name], scalars)
             weights[name] = torch.where(alive, stepped, weight)  # a diverged run stands still
         return RunState(weights, moments, alive)
@@ -148,29 +149,27 @@ def run_update(key: CompileKey) -> Update:
     return update
 
 
-def tensor_scalars(
-    tensor: TensorLayout, train: TrainConfig, settings: RunSettings, now: StepSettings
-) -> Scalars:
-    """The numbers of one tensor's step, zero-dimensional.
+def tensor_scalars(group: str, in_gradient: bool, settings: RunSettings, now: StepSettings) -> Scalars:
+    """The numbers of one tensor's step.
 
     Args:
-        tensor: one of the decoder's.
-        train: of the run.
+        group: of the tensor, see `TensorLayout.group`.
+        in_gradient: whether its decay is added to the gradient; then the LR's schedule and ramp act on it.
         settings: of the run.
         now: of the step.
     """
-    decay = settings.decay[tensor.group]
-    if train.optimizer not in ("adam", "sgd"):  # theirs is part of the gradient: the LR's schedule is on it
+    lr, decay = settings.lr[group] * now.schedule, settings.decay[group]
+    if not in_gradient:
         decay = decay * now.schedule
-        if tensor.group in now.decay_ramp:
-            decay = decay * now.decay_ramp[tensor.group]
-    lr = settings.lr[tensor.group] * now.schedule
+    if group in now.ramp:
+        lr, ramp = lr * now.ramp[group], now.decay_ramp[group]
+        decay = decay * (ramp / now.ramp[group] if in_gradient else ramp)
     return Scalars(
-        lr=lr * now.ramp[tensor.group] if tensor.group in now.ramp else lr,
+        lr=lr,
         decay=decay,
         beta1=settings.beta1,
         beta2=settings.beta2,
-        eps=settings.eps[tensor.group],
+        eps=settings.eps[group],
         correction1=now.correction1,
         correction2=now.correction2,
         momentum=settings.momentum,
