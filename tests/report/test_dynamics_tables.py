@@ -1,5 +1,7 @@
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.dynamics.studies import simulated
 from tests.report.studies import spiky
@@ -11,9 +13,19 @@ from hptransfer.report import dynamics_tables, number_format
 def test_the_table_counts_spikes_and_raggedness() -> None:
     table = dynamics_tables.spike_table(spiky())
     rows = {row[0]: row for row in table.rows}
-    assert rows["sp"][1:7] == (60.0, "0", "10", "10", "1.25", "6")
-    assert rows["sp+embd"][3:7] == ("0", "0", number_format.MISSING, number_format.MISSING)
-    assert rows["sp"][7].value == pytest.approx(0, abs=1e-9)
+    assert rows["sp"][1:8] == (60.0, "0", "10", "10", "0", "1.25", "6")
+    assert rows["sp+embd"][3:8] == ("0", "0", "0", number_format.MISSING, number_format.MISSING)
+    assert rows["sp"][8].value == pytest.approx(0, abs=1e-9)
+
+
+def test_the_table_counts_spikes_of_the_gradient() -> None:
+    study = simulated()
+    run, *others = study.runs
+    values = np.tile(run.probes.values[:1], (30, 1))
+    values[20, [row[2] for row in run.probes.rows].index("grad_norm")] *= 8
+    run = replace(run, probes=replace(run.probes, steps=tuple(range(30)), values=values))
+    table = dynamics_tables.spike_table(replace(study, runs=(run, *others)))
+    assert {row[0]: row[5] for row in table.rows} == {"sp": "1", "sp+embd": "0"}
 
 
 def test_an_interval_of_a_mean_is_student_s() -> None:

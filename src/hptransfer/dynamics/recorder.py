@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hptransfer.dynamics.activations import evaluating
+from hptransfer.dynamics.activations import ForwardRecord, evaluating, record_forward
 from hptransfer.dynamics.collect import Sites, collect, sites
 from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.taps import Taps, tapped
 from hptransfer.errors import DynamicsError
-from hptransfer.parametrization.parameters import Owned, parameters, unwrapped
+from hptransfer.parametrization.parameters import NamedParameter, parameters, unwrapped
 from hptransfer.parametrization.rule import ROLES, Role
 from hptransfer.parametrization.scaling import Scaling
 from hptransfer.runs.probe_names import check_names
@@ -58,7 +57,7 @@ class Recorder:
         self._quarter = None if token_counts is None else quarters(token_counts)
         self._hooks = ExitStack()
         self._looking = ExitStack()  # open inside a forward pass that is to be seen
-        self._taps = Taps()
+        self._forward = ForwardRecord()
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # of the model, to repeat it
         self._before: dict[str, Tensor] = {}
         self._grads: dict[str, Tensor] = {}
@@ -113,7 +112,7 @@ class Recorder:
     def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at the forward passes of a probed step; those in evaluation mode are not training."""
         if module.training and self._due() and not self._before:
-            self._taps = self._looking.enter_context(tapped(module))
+            self._forward = self._looking.enter_context(record_forward(module))
             self._call = (args, kwargs)
 
     def _left(self, *_: Any) -> None:
@@ -157,10 +156,10 @@ class Recorder:
         self._step += 1
 
     def _forget(self) -> None:
-        self._taps.clear()
+        self._forward.clear()
         self._before, self._grads, self._call = {}, {}, None
 
-    def _live(self) -> dict[str, Owned]:
+    def _live(self) -> dict[str, NamedParameter]:
         trained = {id(p) for o in self._optimizers for group in o.param_groups for p in group["params"]}
         return {n: o for n, o in parameters(self._model).items() if id(o.parameter) in trained}
 
@@ -168,7 +167,7 @@ class Recorder:
         live = self._live()
         after = {name: _whole(owned.parameter).detach() for name, owned in live.items()}
         second, eps, lr = self._states(live)
-        tokens = self._taps.inputs.get(self._sites.tokens or "")
+        tokens = self._forward.inputs.get(self._sites.tokens or "")
         values = collect(
             self._sites,
             self.names,
@@ -177,7 +176,7 @@ class Recorder:
             self._grads,
             second,
             eps,
-            _some(self._taps),
+            _some(self._forward),
             tokens,
             None if self._quarter is None or tokens is None else self._quarter.to(tokens.device),
         )
@@ -189,7 +188,9 @@ class Recorder:
         self._steps.append(self._step)
         self._found.append(found)
 
-    def _states(self, live: Mapping[str, Owned]) -> tuple[dict[str, Tensor], dict[str, float], float]:
+    def _states(
+        self, live: Mapping[str, NamedParameter]
+    ) -> tuple[dict[str, Tensor], dict[str, float], float]:
         """Adam's corrected second moments and eps where there are any, and eta."""
         groups = {id(p): (o, g) for o in self._optimizers for g in o.param_groups for p in g["params"]}
         second, eps, rates = {}, {}, []
@@ -203,7 +204,7 @@ class Recorder:
                 eps[name] = float(group["eps"])
         return second, eps, rates[0]
 
-    def _critical(self, live: Mapping[str, Owned], lr: float) -> dict[Row, float]:
+    def _critical(self, live: Mapping[str, NamedParameter], lr: float) -> dict[Row, float]:
         """The batch's forward pass along the update just taken; the weights are put back after it."""
         assert self._call is not None
         args, kwargs = self._call
@@ -288,7 +289,7 @@ def _guessed(model: nn.Module) -> dict[str, Role]:
     owned = parameters(model)
     rows = {o.parameter.shape[0] for o in owned.values() if isinstance(o.module, nn.Embedding)}
 
-    def role(item: Owned) -> Role:
+    def role(item: NamedParameter) -> Role:
         if isinstance(item.module, nn.Embedding):
             return "embedding"
         if item.parameter.ndim < 2:
@@ -311,14 +312,14 @@ def _by_pattern(model: nn.Module, patterns: Mapping[str, Role | str]) -> dict[st
     return {n: role for pattern, role in last_wins for n in names if fnmatchcase(n, pattern)}
 
 
-def _some(taps: Taps) -> Taps:
+def _some(forward: ForwardRecord) -> ForwardRecord:
     """The first positions of every layer's inputs: a layer's change needs no more."""
     inputs = {
         name: x.flatten()[:TOKENS] if not x.is_floating_point() else x.flatten(0, -2)[:TOKENS]
-        for name, x in taps.inputs.items()
+        for name, x in forward.inputs.items()
         if x.ndim > 1
     }
-    return Taps(inputs, taps.outputs, taps.logits)
+    return ForwardRecord(inputs, forward.outputs, forward.logits)
 
 
 def _whole(value: Tensor) -> Tensor:

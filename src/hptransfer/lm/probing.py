@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from hptransfer.dynamics.activations import record_forward
 from hptransfer.dynamics.collect import collect, sites
 from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.probe_table import ProbeLog, Row
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.taps import tapped
 from hptransfer.lm.data import Corpus
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments
+from hptransfer.lm.optimizer import Moments, optimizer_of
 from hptransfer.lm.run_tensors import Clock, RunSettings
 from hptransfer.lm.step import RunState, Shape, Weights, acting, run_logits, sequence_losses
 from hptransfer.runs.config import RunSpec
@@ -155,7 +155,7 @@ class Prober:
         eps = {name: settings.eps[self._tensors[name].group] for name in second}
         some = tokens[: self._sequences, :-1]
         scales = (settings.attention, settings.logits) if self._shape.model.tied else (settings.attention,)
-        with tapped(self._model) as taps:
+        with record_forward(self._model) as forward:
             functional_call(self._model, acting(self._shape, before, settings), (some, *scales))
         found = collect(
             self._sites,
@@ -165,7 +165,7 @@ class Prober:
             grads,
             second,
             eps,
-            taps,
+            forward,
             tokens[:, :-1],
             self._quarter.to(tokens.device),
         )
@@ -211,13 +211,10 @@ def taken_gradient(
 
     It is the one after clipping, and with Adam and SGD it holds the decay that they add to it.
     """
-    if train.optimizer == "sgd":
-        return after[0] - s.momentum * before[0]
-    rate = s.beta1
-    if train.optimizer == "lion":
-        rate = s.beta2
-    elif train.optimizer == "muon" and tensor.role == "hidden":
-        rate = s.momentum
+    optimizer = optimizer_of(train, tensor)
+    rate: Tensor = getattr(s, optimizer.first_moment)
+    if optimizer.sums_gradients:
+        return after[0] - rate * before[0]
     # The moment moved by 1 - rate of the way to it.
     return torch.lerp(before[0], after[0], torch.reciprocal(1 - rate))
 

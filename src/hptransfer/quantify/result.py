@@ -38,8 +38,8 @@ class Optimum:
         loss: L*, the fitted loss there, nats.
         curvature: raw curvature H = d2L/d eta2 at eta*.
         log_curvature: h = d2L/dx2 with x = log2 eta, nats per octave squared.
-        runs: rows at this scale, diverged ones included.
-        diverged: rows that diverged.
+        runs: rows of the sweep table at this scale, diverged and identical ones included.
+        diverged: those of them that diverged (`SweepTable.diverged`).
         flags: per-scale warnings.
         curve_hp: hp grid over the fitted window, shape [points]; empty where there is no fit.
         curve_loss: fitted loss on that grid, shape [points].

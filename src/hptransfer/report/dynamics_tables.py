@@ -26,6 +26,7 @@ def spike_table(study: StudyDynamics) -> Table:
         Column("diverged", "number", "Runs that diverged."),
         Column("with spikes", "number", "Runs with at least one loss spike."),
         Column("spikes", "number", "Loss spikes in all."),
+        Column("gradient spikes", "number", "Spikes of the gradient's norm, at the probed steps."),
         Column("height", "number", "Median height of a spike above its baseline, nats."),
         Column("recovery", "number", "Median steps from a spike's start until it is over."),
         Column(
@@ -49,6 +50,7 @@ def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
         number_format.count(sum(run.status == "diverged" for run in runs)),
         number_format.count(sum(bool(run.spikes) for run in runs)),
         number_format.count(len(spikes)),
+        number_format.count(sum(len(run.gradient_spikes) for run in runs)),
         number_format.hundredths(float(np.median(heights))) if heights else number_format.MISSING,
         number_format.count(float(np.median(recoveries))) if recoveries else number_format.MISSING,
         mean_interval([v for v in study.raggedness(variant).values() if math.isfinite(v)]),

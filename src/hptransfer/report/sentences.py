@@ -85,7 +85,7 @@ def headline(fit: SweepFit, most: int = 6) -> str:
 def extent(fit: SweepFit) -> str:
     """`270 runs of 3 variants over width 32 to 128, 10 of them diverged; 95% intervals`."""
     sweep = fit.sweep
-    diverged = sum(o.diverged for v in fit.variants.values() for o in v.optima)
+    diverged = int(sweep.diverged.sum())
     low, high = (number_format.scale(float(n)) for n in (sweep.scale.min(), sweep.scale.max()))
     span = f"{sweep.columns.scale} {low}" if low == high else f"{sweep.columns.scale} {low} to {high}"
     lost = f", {number_format.count(diverged)} of them diverged" if diverged else ""

@@ -52,19 +52,22 @@ class SweepTable:
     """Losses of runs over scale and hyperparameter, one row a run; the only thing `quantify` knows.
 
     Rows are never merged: two rows with the same variant, scale, hyperparameter and seed are two replicate
-    runs. (`quantify` counts rows that agree in the loss as well once.)
+    runs. (`quantify` fits rows that agree in a finite loss as well once; counts of runs count every row.)
 
     Attributes:
         variant: name of the curve family of each run, shape [runs].
         scale: n > 0, shape [runs]; width unless the user says otherwise.
         hp: eta > 0, shape [runs], in the units of `columns.hp`.
         seed: label of the seed, shape [runs]; empty where unknown.
-        loss: nats per token, shape [runs]; NaN where the run diverged (a loss that is infinite, or beyond
-            what single precision holds, becomes NaN).
+        loss: nats per token, shape [runs]; NaN where the run has none (a loss that is infinite, or beyond
+            what single precision holds, becomes NaN). See `diverged`.
         extra: further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
+            `initial_loss`, the loss before the first step, is NaN where it is not known.
         columns: the user's names.
         source: provenance of the table.
         notes: what a reader of the result should know about how the table was read, one line each.
+        optimizers: by variant, the name of the optimizer that trained its runs, where known; it decides how
+            learning rates change from one coordinates to the other. A variant without one counts as AdamW's.
 
     Raises:
         SweepError: where there is no run, shapes differ, or a scale or hyperparameter is not
@@ -80,6 +83,7 @@ class SweepTable:
     columns: Columns = field(default_factory=Columns)
     source: Source = field(default_factory=Source)
     notes: tuple[str, ...] = ()
+    optimizers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("variant", "seed"):
@@ -121,8 +125,15 @@ class SweepTable:
 
     @property
     def diverged(self) -> BoolArray:
-        """Which runs diverged: loss not finite, or above `initial_loss` where there is one; shape [runs]."""
+        """Which runs diverged, shape [runs]: no finite loss, or one above the run's own `initial_loss`.
+
+        Every count of diverged runs (tables, pages, JSON) and the fit itself go by this.
+        """
         return ends_diverged(self.loss, self.extra.get("initial_loss"))
+
+    def optimizer_of(self, variant: str) -> str:
+        """Name of the optimizer that trained a variant; `adamw` where the table does not say."""
+        return self.optimizers.get(variant, "adamw")
 
     def __len__(self) -> int:
         return int(self.loss.size)
@@ -168,7 +179,7 @@ class SweepTable:
             f"  {self.columns.variant}: {_names(self.variants)}",
             f"  {self.columns.scale}: {_numbers(self.scales)}",
             f"  {self.columns.hp}: {_numbers(np.unique(self.hp))}",
-            f"  {self.columns.loss}: {_range(self.loss)}",
+            f"  {self.columns.loss}: {_range(self.loss[~self.diverged])}",
         ]
         if self.extra:
             lines.append(f"  also: {_names(tuple(self.extra))}")
@@ -197,5 +208,4 @@ def _numbers(values: FloatArray, most: int = 6) -> str:
 
 
 def _range(loss: FloatArray) -> str:
-    finite = loss[np.isfinite(loss)]
-    return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "every run diverged"
+    return f"{loss.min():.4g} to {loss.max():.4g}" if loss.size else "every run diverged"
