@@ -12,14 +12,14 @@ from hptransfer.study.presets import PRESETS, SIZES, preset
 @pytest.mark.parametrize("size", SIZES)
 def test_every_preset_is_a_study_that_can_be_planned(name: str, size: str) -> None:
     spec = preset(name, size)
-    assert spec.name == f"{name}-{scale}"
-    if scale != "paper":  # of 6400 runs
+    assert spec.name == f"{name}-{size}"
+    if size != "paper":  # of 6400 runs
         assert {stack.width for stack in plan(spec, {})} == set(spec.widths)
     assert max(spec.targets) > max(spec.widths)
 
 
 @pytest.mark.parametrize("name", ["kalra2026-step", "lingle2024"])
-def test_at_paper_scale_model_and_training_are_the_papers(name: str) -> None:
+def test_at_paper_size_model_and_training_are_the_papers(name: str) -> None:
     spec = preset(name, "paper")
     for width in spec.widths:
         run = spec.run(next(iter(spec.variants_with_decay())), width, 0, 0)
@@ -49,7 +49,7 @@ def test_lingle_grid_is_two_to_minus_ten_by_four() -> None:
 
 @pytest.mark.parametrize("ablation", ABLATIONS["lingle2024"])
 @pytest.mark.parametrize("size", SIZES)
-def test_every_ablation_of_lingle_is_a_study_at_every_scale(ablation: str, size: str) -> None:
+def test_every_ablation_of_lingle_is_a_study_at_every_size(ablation: str, size: str) -> None:
     spec = preset("lingle2024", size, ablation)
     change = ABLATIONS["lingle2024"][ablation]
     assert spec.variants == (change.rule,)
