@@ -111,7 +111,7 @@ def _verdict(one: Rule, other: Rule) -> str:
     same = all(
         math.isclose(getattr(a.roles[r], s) + shift_a, getattr(b.roles[r], s) + shift_b, abs_tol=1e-12)
         for r in a.roles
-        for s, shift_a, shift_b in (("init", 0.0, 0.0), ("lr", a.label, b.label))
+        for s, shift_a, shift_b in (("init", 0.0, 0.0), ("lr", a.lr_exponent, b.lr_exponent))
     )
     if same and a.attention == b.attention:
         return (

@@ -107,12 +107,12 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
         coordinates=coordinates,
         source=str(data.get("source", "the user's own")),
         optimizer=family,
-        label=base.label if base else 0.0,
+        lr_exponent=base.lr_exponent if base else 0.0,
         tied=None if tied is None else _number(tied, "tied"),
         residual=residual,
         depth=MappingProxyType(depth),
         ramps=MappingProxyType({**(base.ramps if base else {}), **_ramps(data.get("ramps", {}))}),
-        depths=bool(base and base.depths) or "depth" in data or "residual" in data,
+        scales_depth=bool(base and base.scales_depth) or "depth" in data or "residual" in data,
     )
 
 

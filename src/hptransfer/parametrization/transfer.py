@@ -13,7 +13,8 @@ from hptransfer.parametrization.coordinates import Coordinates, convert_lr
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import ROLES, Role, Rule
-from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates, role_settings
+from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
+from hptransfer.parametrization.tensor_settings import width_settings
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ def transfer_lr(
     taken to stand still in muP coordinates (hidden LR eta / m under Adam); in SP coordinates eta falls
     like 1/m.
 
+    Args:
+        lr: eta, tuned at `from_width`.
+        rule: catalogue name, Rule, mapping or YAML file.
+        from_width: where eta was tuned.
+        to_width: where it is to be used.
+        optimizer: family of the optimizer, adam (also AdamW, Lion) or sgd.
+
     Raises:
         RuleError: a number is not positive, or the rule is unknown.
     """
@@ -72,7 +80,7 @@ def transfer_lr(
             raise RuleError(f"{name} must be positive and finite, but got {value!r}")
     chosen = in_coordinates(as_rule(rule, optimizer), "mup")
     ratio = to_width / from_width
-    settings = {role: role_settings(chosen, role, ratio) for role in ROLES}
+    settings = {role: width_settings(chosen, role, ratio) for role in ROLES}
     return LRTransfer(
         rule=chosen.name,
         ratio=ratio,

@@ -70,7 +70,8 @@ class TrainConfig(Config):
     optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
     weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more
     # A step shrinks a weight by its LR x lambda (coupled), by schedule x lambda (independent), or by as much
-    # as at the base width (mup). Adam and SGD add lambda x weight to the gradient instead.
+    # as at the base width (mup). SGD adds decay to the gradient: its steps sum both over 1 / (1 - momentum)
+    # steps. Adam adds lambda x weight to the gradient, coupled alone.
     decay_kind: DecayKind = "coupled"
     betas: tuple[float, float] = (0.9, 0.95)  # decay rates of AdamW's, Adam's and Lion's moments
     eps: float = Field(1e-8, gt=0)  # Adam's epsilon
@@ -121,8 +122,8 @@ class TrainConfig(Config):
         if not chosen.takes_decay(self.decay_kind):
             able = ", ".join(o.name for o in OPTIMIZERS.values() if o.takes_decay(self.decay_kind))
             raise ValueError(
-                f"decay_kind must be 'coupled' with {self.optimizer}, which adds its decay to the gradient, "
-                f"but got {self.decay_kind!r}; optimizers with every kind: {able}"
+                f"decay_kind must be 'coupled' with {self.optimizer}, which divides decay and gradient by "
+                f"one denominator, but got {self.decay_kind!r}; optimizers with every kind: {able}"
             )
         if self.momentum is not None and chosen.momentum is None:
             able = " or ".join(o.name for o in OPTIMIZERS.values() if o.momentum is not None)
