@@ -49,9 +49,10 @@ from typing import Any
 
 import torch
 
+from hptransfer.lm.device import free_bytes, member_bytes
 from hptransfer.runs.config import DataConfig, RunSpec, TrainConfig
 from hptransfer.runs.flops import run_flops
-from loops import Name, grid, one_by_one, stacked
+from loops import Name, grid, model_of, one_by_one, stacked
 
 TOLERANCE = 0.02  # nats; bfloat16 products move a loss by less
 WARM = 2  # steps before the clock runs: the first compiles, the second records a CUDA graph
@@ -110,11 +111,19 @@ class Contender:
     loss: float = math.nan  # held-out, nats per token
     memory: float = 0.0  # MiB
 
-    def take(self, steps: int) -> float:
-        """Seconds of a block of steps, of the process that takes longest."""
+    def send(self, steps: int) -> None:
+        """Ask for a block of steps."""
         for pipe in self.pipes:
             pipe.send(steps)
+
+    def receive(self) -> float:
+        """Seconds of the block that was asked for, of the process that took longest."""
         return max(pipe.recv() for pipe in self.pipes)
+
+    def take(self, steps: int) -> float:
+        """`send` and `receive`."""
+        self.send(steps)
+        return self.receive()
 
     def close(self) -> None:
         """End the processes and note what they leave."""
@@ -132,7 +141,7 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
     name = Name.of(text)
     total = WARM + options.blocks * options.steps
     train = TrainConfig(steps=total, autocast=name.bf16 and name.ours, batch_size=options.batch)
-    runs = grid(width, options.runs, train, options.data, options.device)
+    runs = grid(model_of(width, options.vocab, options.device), options.runs, train, options.data)
     by_process, threads = [[runs]], options.cores
     middle: int | None = len(runs) // 2
     if name.ours:
@@ -156,6 +165,15 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
     return Contender(text, pipes, processes_, len(runs) if name.ours else len(by_process))
 
 
+def device_stack(width: int, options: argparse.Namespace) -> int:
+    """Most runs of a stack of which two, in two precisions, fit the device's memory at the same time."""
+    model, train = (
+        model_of(width, options.vocab, options.device),
+        TrainConfig(steps=1, batch_size=options.batch),
+    )
+    return max(1, min(options.most, int(0.3 * free_bytes(options.device) / member_bytes(model, train))))
+
+
 def cut(runs: Sequence[RunSpec], count: int) -> list[Sequence[RunSpec]]:
     """Into so many parts, as equal as can be."""
     ends = [len(runs) * i // count for i in range(count + 1)]
@@ -177,13 +195,24 @@ def gemm_rate(dtype: torch.dtype, device: str, threads: int = 1) -> float:
 
 
 def measure(width: int, options: argparse.Namespace) -> list[Contender]:
-    """All contenders at one width, their blocks in turn."""
+    """All contenders at one width, their blocks in turn.
+
+    Beside a GPU there are cores enough for all to compile at the same time; on a CPU they would only be in
+    each other's way.
+    """
     contenders = []
     for name in options.contenders:
         one = started(name, width, options)
-        one.first_s = one.take(1)
-        one.take(WARM - 1)
+        if options.device == "cpu":
+            one.first_s = one.take(1)
+        else:
+            one.send(1)
         contenders.append(one)
+    if options.device != "cpu":
+        for one in contenders:
+            one.first_s = one.receive()
+    for one in contenders:
+        one.take(WARM - 1)
     for _ in range(options.blocks):
         for one in contenders:
             one.blocks.append(one.at_once * options.steps / one.take(options.steps))
@@ -208,8 +237,11 @@ def ratio(one: Contender, other: Contender | None) -> float:
 
 def rows(width: int, found: Sequence[Contender], options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a contender, by `COLUMNS`."""
-    train = TrainConfig(steps=1, batch_size=options.batch)
-    flops = run_flops(grid(width, 1, train, options.data, options.device)[0])
+    model, train = (
+        model_of(width, options.vocab, options.device),
+        TrainConfig(steps=1, batch_size=options.batch),
+    )
+    flops = run_flops(grid(model, 1, train, options.data)[0])
     rates = [gemm_rate(d, options.device, options.cores) for d in (torch.float32, torch.bfloat16)]
     plain = next((one for one in found if one.name == "plain"), None)
     out = []
@@ -232,6 +264,14 @@ def line(row: dict[str, Any]) -> str:
         f"{row['x_best']:7.2f} {gemm:>10s} {row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
         f"{row['loss']:9.4f}{'' if row['loss_agrees'] else '  LOSS DIFFERS'}"
     )
+
+
+def measured(table: Path | None, device: str) -> set[int]:
+    """Widths that a table has rows of for a device."""
+    if table is None or not table.exists():
+        return set()
+    with table.open(newline="") as file:
+        return {int(row["width"]) for row in csv.DictReader(file) if row["device"] == device}
 
 
 def append(table: Path, found: Sequence[dict[str, Any]]) -> None:
@@ -257,8 +297,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--contenders", help="names, separated by commas; default: all that suit the device")
     parser.add_argument("--tokens", type=Path, help="a token file to train on; default: Python's own source")
+    parser.add_argument("--vocab", type=int, help="default: 512, of a token file 2048")
     parser.add_argument("--csv", type=Path, help="append a row a contender to this table, width by width")
     options = parser.parse_args()
+    options.most = options.stack
+    options.vocab = options.vocab or (512 if options.tokens is None else 2048)
     names = CPU if options.device == "cpu" else CUDA
     options.contenders = options.contenders.split(",") if options.contenders else list(names)
     options.data = (
@@ -272,12 +315,18 @@ def main() -> None:
     options = parsed()
     print(
         f"{options.runs} runs in stacks of {options.stack} at most, depth 2, {options.batch} x 64 tokens, "
-        f"{options.cores} cores, {options.device}"
+        f"vocabulary {options.vocab}, {options.cores} cores, {options.device}"
     )
     print(
         " width contender             run-steps/s  x plain  x best    of GEMM  memory MiB  first s      loss"
     )
+    there = measured(options.csv, options.device)
     for width in map(int, options.widths.split(",")):
+        if width in there:
+            print(f"{width:6d} is in {options.csv} already", flush=True)
+            continue
+        if options.device != "cpu":
+            options.stack = device_stack(width, options)
         found = rows(width, measure(width, options), options)
         print("\n".join(map(line, found)), flush=True)
         if options.csv is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 from hptransfer.runs.config import RunSpec, spec_hash
 from hptransfer.runs.flops import run_flops
@@ -21,6 +22,8 @@ from hptransfer.study.spec import StudySpec
 # FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
 # compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
 COMPILE_REPAYS = 8e12
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,19 @@ def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]
 
 @lru_cache(maxsize=256)
 def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
-    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be."""
-    compiled = _compiles(spec, width)
+    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be.
+
+    With `mix_variants` it is as many variants' grids as it may hold.
+    """
+    compiled, variants = _compiles(spec, width), list(spec.families())
+    whole = max(1, spec.together // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
     return tuple(
         Stack(width, 0, compiled, members)
-        for variant in spec.families()
-        for members in _cut(_runs(spec, width, variant, range(spec.lr.count)), spec.together)
+        for some in _cut(variants, whole)
+        for members in _cut(
+            [run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))],
+            spec.together,
+        )
     )
 
 
@@ -172,11 +182,11 @@ def _runs(spec: StudySpec, width: int, variant: str, indices: Iterable[int]) -> 
     return [PlannedRun(variant, index, run, run.run_id) for index, run in runs]
 
 
-def _cut(runs: Sequence[PlannedRun], most: int) -> list[tuple[PlannedRun, ...]]:
-    """Into as few stacks as the cap allows, as equal as can be: stacks of one size share a compiled step."""
-    count = math.ceil(len(runs) / most)
-    ends = [len(runs) * i // count for i in range(count + 1)] if count else [0]
-    return [tuple(runs[a:b]) for a, b in pairwise(ends)]
+def _cut(items: Sequence[T], most: int) -> list[tuple[T, ...]]:
+    """Into as few parts as the cap allows, as equal as can be: stacks of one size share a compiled step."""
+    count = math.ceil(len(items) / most)
+    ends = [len(items) * i // count for i in range(count + 1)] if count else [0]
+    return [tuple(items[a:b]) for a, b in pairwise(ends)]
 
 
 def _compiles(spec: StudySpec, width: int) -> bool:
