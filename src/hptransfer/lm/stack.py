@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -57,6 +58,14 @@ def step_of(shape: Shape, compiled: bool, device: str) -> Step:
     if not compiled:
         return stack_step(template(shape, device), shape)
     return stack_step(template(shape, device), shape, compiler(device))
+
+
+def many_shapes() -> AbstractContextManager[object]:
+    """While it is open, a process may hold `SHAPES` compiled shapes of the step."""
+    config = torch._dynamo.config
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # torch 2.6
+    opened: AbstractContextManager[object] = config.patch({name: SHAPES})
+    return opened
 
 
 def compiler(device: str) -> Callable[[Any], Any]:
