@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from baselines import METHODS, baseline
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.result import Estimate
 from simulator import FAMILIES, HELD_OUT, TIED, Study, simulate
@@ -40,11 +40,9 @@ def plain(estimate: Estimate) -> tuple[float, float, float]:
     return value, low, high
 
 
-def measure_ours(study: Study, resamples: int) -> dict[str, list[Row]]:
+def measure_ours(study: Study, draws: int) -> dict[str, list[Row]]:
     truth = study.truth
-    fit = quantify(
-        study.sweep, targets=(truth.target,), reference="a", holdout=0, resamples=resamples
-    ).variants["b"]
+    fit = quantify(study.sweep, targets=(truth.target,), reference="a", holdout=0, draws=draws).variants["b"]
     hp = {o.scale: o.hp for o in fit.optima}  # a scale that lost all its cells has none
     inside = zip(truth.x[truth.inside], truth.scale[truth.inside], strict=True)
     out: dict[str, list[Row]] = {"optimum": [(t, *log2(hp[n])) for t, n in inside]}
@@ -90,10 +88,10 @@ def summary(rows: list[Row]) -> str:
 
 def measured(task: tuple[str, int, int, tuple[str, ...]]) -> dict[tuple[str, str, str], list[Row]]:
     """Rows of one study, by quantity, family and method."""
-    family, seed, resamples, methods = task
+    family, seed, draws, methods = task
     study, out = simulate(family, seed), {}
     for method in methods:
-        found = measure_ours(study, resamples) if method == "ours" else measure_baseline(study, method)
+        found = measure_ours(study, draws) if method == "ours" else measure_baseline(study, method)
         out.update({(quantity, family, method): rows for quantity, rows in found.items()})
     return out
 
@@ -104,7 +102,7 @@ def main() -> None:
     )
     parser.add_argument("--studies", type=int, default=40, help="studies a family")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--held-out", action="store_true", help="only the families held out of development")
     parser.add_argument("--families", default="", help="comma-separated; overrides the default list")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
@@ -117,9 +115,7 @@ def main() -> None:
     table: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     started = time.perf_counter()
     tasks = [
-        (family, args.first_seed + i, args.resamples, methods)
-        for family in families
-        for i in range(args.studies)
+        (family, args.first_seed + i, args.draws, methods) for family in families for i in range(args.studies)
     ]
     with ProcessPoolExecutor(args.jobs) as pool:
         for found in pool.map(measured, tasks, chunksize=4):

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from baselines import METHODS, baseline
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import Cells, cells_of
 from hptransfer.sweep.table import SweepTable
 

@@ -9,7 +9,7 @@ for runs until its own interval is as narrow, or its FLOPs are twice the grid's.
 itself, as in a study. A run's FLOPs are the table's, else scale^2 (fixed steps). All intervals are
 `quantify`'s, on the runs that the method asked for. Random search and Optuna's samplers look for the lowest
 loss, one run at every scale in turn, as one tunes a model. `--within 0.05` calls an interval as narrow that
-is up to 5% wider: a width has a standard deviation of 3% over the seeds of its bootstrap.
+is up to 5% wider: a width has a standard deviation of 3% over the seeds of its draws.
 `holds`: the interval at the end holds the true optimum (simulated), or the full grid's (recorded).
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from hptransfer.design.acquisition import next_asks
 from hptransfer.design.grid import Ask, Basin, Seen, Space
 from hptransfer.errors import MissingExtraError
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.sweep.table import SweepTable
 from simulator import FAMILIES, simulate
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.sweep.table import SweepTable
 
 Array = NDArray[np.float64]
@@ -92,9 +92,9 @@ def main() -> None:
     parser.add_argument("--many", action="store_true")
     parser.add_argument("--quick", action="store_true", help="only the 16 variants")
     args = parser.parse_args()
-    quantify(sweep_table(1, 3, 5, 1), resamples=100)
+    quantify(sweep_table(1, 3, 5, 1), draws=100)
     study = sweep_table(16, 5, 9, 3)
-    ours = timed("16 variants x 5 scales x 9 LRs x 3 seeds, 1,000 resamples, hold-out", study)
+    ours = timed("16 variants x 5 scales x 9 LRs x 3 seeds, 1,000 draws, hold-out", study)
     bare = timed("the same without the hold-out refit", study, holdout=0)
     slow = loop(study, LOOP_RESAMPLES)
     label = "curve_fit loop, 1,000 resamples of the same 16 variants (scaled up)"
@@ -103,12 +103,10 @@ def main() -> None:
     print(f"  its ratio to ours with the hold-out: {slow.over(ours)}")
     if args.quick:
         return
-    timed("1,000 small sweeps (4 scales x 7 LRs), 1,000 resamples, hold-out", sweep_table(1000, 4, 7, 1))
+    timed("1,000 small sweeps (4 scales x 7 LRs), 1,000 draws, hold-out", sweep_table(1000, 4, 7, 1))
     timed("the same without the hold-out refit", sweep_table(1000, 4, 7, 1), holdout=0)
     if args.many:
-        timed(
-            "10,000 variants (3 scales x 6 LRs), 200 resamples", sweep_table(10_000, 3, 6, 1), resamples=200
-        )
+        timed("10,000 variants (3 scales x 6 LRs), 200 draws", sweep_table(10_000, 3, 6, 1), draws=200)
 
 
 if __name__ == "__main__":

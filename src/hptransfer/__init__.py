@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import HPTransferError
-from hptransfer.quantify import compare, quantify
-from hptransfer.quantify.result import TransferFit
+from hptransfer.fit import TransferFit, quantify
+from hptransfer.quantify.compare import compare
 from hptransfer.sweep import read
 from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__

@@ -79,7 +79,7 @@ def test_columns_by_flag_and_without_variant_and_seed(run, csv, tmp_path):
 def test_settings_reach_the_fit(run, csv, tmp_path):
     out = tmp_path / "fit.json"
     settings = ("--level", 0.9, "--tolerance", 0.02, "--family", "power", "--reference", "mup")
-    more = ("--holdout", 2, "--coordinates", "sp", "--where", "width != 128", "--resamples", 100)
+    more = ("--holdout", 2, "--coordinates", "sp", "--where", "width != 128", "--draws", 100)
     assert run("fit", csv(table()), *settings, *more, "--json", out)[0] == 0
     used = json.loads(out.read_text())["settings"]
     expected = {"level": 0.9, "tolerance": 0.02, "family": "power", "reference": "mup", "holdout": 2}

@@ -22,7 +22,7 @@ def run(content: bytes, arguments: list[str], name: str = "runs.csv") -> tuple[i
         printed, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
             try:
-                main(["fit", str(path), "--resamples", "100", "--json", str(out), *arguments])
+                main(["fit", str(path), "--draws", "100", "--json", str(out), *arguments])
             except SystemExit as ended:
                 code = ended.code
         document = json.loads(out.read_text(), parse_constant=float) if out.exists() else None

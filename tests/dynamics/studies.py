@@ -57,7 +57,6 @@ def simulated(
                             loss=3.5 + 0.05 * distance**2 + 10 / n,
                             steps=tuple(range(0, 200, 2)),
                             curve=curve,
-                            initial_loss=7.0,
                             probes=ProbeLog(STEPS, tuple(row for row, _ in rows), values),
                         )
                     )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import hptransfer as hpt
-from hptransfer.dynamics.names import PROBES
+from hptransfer.runs.probe_names import PROBES
 
 TOKENS = torch.randint(0, VOCAB, (4, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
 

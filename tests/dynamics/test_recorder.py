@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import hptransfer as hpt
-from hptransfer.dynamics.names import DEFAULT, PROBES
 from hptransfer.dynamics.probes import quarters
 from hptransfer.errors import DynamicsError
+from hptransfer.runs.probe_names import DEFAULT, PROBES
 
 TOKENS = torch.randint(0, VOCAB, (4, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
 EPS, BETAS = 1e-6, (0.9, 0.95)

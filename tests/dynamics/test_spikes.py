@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from hptransfer.dynamics.spikes import (
     Spike,
-    divergence_step,
     find_spikes,
     pack_spikes,
     raggedness,
@@ -79,18 +78,6 @@ def test_settings_out_of_range_are_told() -> None:
         find_spikes([1.0, 2.0], window=2)
     with pytest.raises(DynamicsError, match="3 steps for 2 values"):
         find_spikes([1.0, 2.0], [0, 1, 2])
-
-
-def test_divergence_is_the_first_loss_that_is_not_finite() -> None:
-    assert divergence_step([7, 6, math.nan, 5], 7.0) == 2
-    assert divergence_step([7, 6, math.inf], 7.0, [0, 10, 20]) == 20
-
-
-def test_divergence_is_a_last_stretch_above_the_start() -> None:
-    assert divergence_step([7, 6, 8, 9, 9], 7.0) == 2
-    assert divergence_step([7, 6, 8, 9, 9], 7.0, span=4) is None
-    assert divergence_step([7, 6, 8, 5], 7.0) is None
-    assert divergence_step([8, 9], 7.0) == 0
 
 
 def test_a_single_basin_is_not_ragged_however_skewed() -> None:

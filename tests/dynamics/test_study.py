@@ -46,10 +46,3 @@ def test_raggedness_is_one_number_a_scale_and_seed() -> None:
     assert max(ragged.values()) == pytest.approx(0, abs=1e-9)
     bumpy = tuple(replace(r, loss=r.loss + 0.4) if r.hp == 2.0**-7 else r for r in study.runs)
     assert replace(study, runs=bumpy).raggedness("sp")[32.0, "0"] == pytest.approx(0.4 - 0.25, abs=0.2)
-
-
-def test_divergence_step_goes_with_the_status() -> None:
-    run = simulated().runs[0]
-    assert run.divergence_step is None
-    bad = replace(run, status="diverged", curve=(7.0, 6.0, 8.0, 9.0), steps=(0, 2, 4, 6))
-    assert bad.divergence_step == 4

@@ -28,7 +28,7 @@ def test_a_fit_gives_the_recorded_numbers(name, fits):
 FLAGS = {
     "initial_loss": "",
     "parameters": "--scale params --by method --loss val_loss --target 1e9 --target 1e10 --holdout 2 "
-    "--family offset --filter 1.05 --resamples 400",
+    "--family offset --filter 1.05 --draws 400",
 }
 
 

@@ -7,35 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.lm.data import load_corpus, validation_sequences
-from hptransfer.lm.evaluate import Losses, diverged_step, evaluate, evaluation_steps, record, standard_error
+from hptransfer.lm.evaluate import Losses, evaluate, evaluation_steps, record, standard_error
 from hptransfer.lm.run_tensors import stack_settings
 from hptransfer.lm.stack import initial_state, template
 from hptransfer.runs.config import RunSpec
-
-
-def test_diverged_step_golden() -> None:
-    nan = math.nan
-    assert diverged_step(np.array([5.0, 4.0, 3.0])) is None
-    assert diverged_step(np.array([5.0, nan, nan])) == 1
-    assert diverged_step(np.array([5.0, math.inf, 4.0])) == 1
-    up = np.full(60, 5.5)
-    up[0] = 5.0
-    assert diverged_step(up) == 1
-    up[53] = 4.9  # six steps above since then, a tenth of sixty
-    assert diverged_step(up) == 54
-    up[54] = 5.0  # as high as the first is not above it
-    assert diverged_step(up) is None
-    assert diverged_step(np.array([5.0, 5.5, 5.5, 5.5, 5.5])) is None  # four steps are too few to tell
-    assert diverged_step(np.array([5.0])) is None
-
-
-@given(st.lists(st.floats(1, 10), min_size=1, max_size=60), st.integers(0, 59))
-def test_a_loss_that_comes_back_down_is_not_diverged(losses: list[float], last: int) -> None:
-    values = np.array(losses)
-    values[-1] = values[0]
-    assert diverged_step(values) is None
-    values[min(last, len(values) - 1)] = math.nan
-    assert diverged_step(values) == min(last, len(values) - 1)
 
 
 @given(st.integers(1, 500), st.integers(1, 40))

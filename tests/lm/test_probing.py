@@ -8,7 +8,6 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from hptransfer.dynamics.names import DEFAULT, PROBES
 from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.lm.data import batch, load_corpus
 from hptransfer.lm.init import initial_weights
@@ -16,6 +15,7 @@ from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.step import run_gradient, run_update
 from hptransfer.lm.train import initial_state, template, train_stack
 from hptransfer.runs.config import ProbeConfig, RunRecord, RunSpec, TrainConfig
+from hptransfer.runs.probe_names import DEFAULT, PROBES
 
 ALL = ProbeConfig(every=4, names=("all",))
 

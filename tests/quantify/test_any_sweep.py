@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.sweep.table import SweepTable
 
 
@@ -41,7 +41,7 @@ def anything(seed: int) -> SweepTable:
 def test_every_sweep_has_a_fit(seed: int) -> None:
     sweep = anything(seed)
     beyond = 10.0 * float(sweep.scale.max())
-    fit = json.loads(quantify(sweep, targets=(beyond,), resamples=100).to_json())
+    fit = json.loads(quantify(sweep, targets=(beyond,), draws=100).to_json())
     assert fit["variants"]["v"]["verdict"]["value"] in (
         "invariant",
         "predictable",

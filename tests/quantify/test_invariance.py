@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_sweeps import join, make
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.sweep.table import SweepTable
 
 COLUMNS = ("variant", "scale", "hp", "seed", "loss")
@@ -106,6 +106,6 @@ def test_more_seeds_do_not_widen_intervals():
     widths = {seeds: [] for seeds in (1, 4)}
     for seeds, found in widths.items():
         for seed in range(6):
-            fit = quantify(make(noise=0.01, seeds=seeds, seed=seed), holdout=0, resamples=400).variants["v"]
+            fit = quantify(make(noise=0.01, seeds=seeds, seed=seed), holdout=0, draws=400).variants["v"]
             found += [np.log2(o.hp.high / o.hp.low) for o in fit.optima if o.hp.low and o.hp.high]
     assert np.median(widths[4]) < 0.8 * np.median(widths[1])

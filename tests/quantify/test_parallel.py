@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from known_sweeps import join, make
 
-from hptransfer.quantify import parallel, quantify
+from hptransfer.fit import quantify
+from hptransfer.quantify import parallel
 from hptransfer.sweep.table import SweepTable
 
 WIDTHS = (64.0, 128.0, 256.0)
@@ -18,13 +19,13 @@ def many() -> SweepTable:
 
 
 def test_processes_give_the_numbers_of_one(many: SweepTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = quantify(many, resamples=100, targets=(512.0,))
+    alone = quantify(many, draws=100, targets=(512.0,))
     monkeypatch.setattr(parallel, "ALONE", 64)
     monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
     started = []
     popen = parallel.subprocess.Popen
     monkeypatch.setattr(parallel.subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
-    dealt = quantify(many, resamples=100, targets=(512.0,))
+    dealt = quantify(many, draws=100, targets=(512.0,))
     assert len(started) == 2
     assert list(dealt.variants) == list(alone.variants)
     for name, fit in alone.variants.items():
@@ -43,4 +44,4 @@ def test_one_process_does_it_all_where_others_cannot_be_had(
     monkeypatch.setattr(parallel, "ALONE", 16)
     monkeypatch.setattr(parallel.os, "cpu_count", lambda: 2)
     monkeypatch.setattr(parallel, "SERVE", "raise SystemExit(1)")
-    assert len(quantify(few, resamples=100, holdout=0).variants) == 40
+    assert len(quantify(few, draws=100, holdout=0).variants) == 40

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_sweeps import from_rows, make
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.basin.basins import Basins, fit_basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.law.laws import fit_laws
@@ -45,7 +45,7 @@ def test_an_optimum_off_the_law_stays_there() -> None:
         star = -8.3 - 0.5 * k + (0.6 if k == 2 else 0.0)
         part = make(widths=(n,), x0=star, noise=0.001, seed=k)
         rows += [("v", n, h, "0", y) for h, y in zip(part.hp, part.loss, strict=True)]
-    fit = quantify(from_rows(rows), resamples=400, holdout=0).variants["v"]
+    fit = quantify(from_rows(rows), draws=400, holdout=0).variants["v"]
     assert np.log2(fit.optima[2].hp.value) == pytest.approx(-8.7, abs=0.1)
     assert fit.metrics["drift"].value == pytest.approx(-0.5, abs=0.06)
 
@@ -84,7 +84,7 @@ def test_an_optimum_at_an_edge_is_where_the_law_puts_it() -> None:
         grid = np.arange(-13.0, -10.5) if k == 4 else np.arange(-13.0, -5.0)
         part = make(widths=(n,), x0=-8.3 - 0.5 * k, grid=grid, noise=0.001, seed=k)
         rows += [("v", n, h, "0", y) for h, y in zip(part.hp, part.loss, strict=True)]
-    optimum = quantify(from_rows(rows), resamples=400, holdout=0).variants["v"].optima[4]
+    optimum = quantify(from_rows(rows), draws=400, holdout=0).variants["v"].optima[4]
     assert {"at_edge", "by_law"} <= set(optimum.hp.flags)
     assert np.log2(optimum.hp.value) == pytest.approx(-10.3, abs=0.15)
     assert np.log2(optimum.hp.low) == pytest.approx(-12.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_sweeps import WIDTHS, from_rows, make
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.basin.basins import fit_basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hptransfer import read
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 
 SWEEPS = Path(__file__).parents[3] / "shared" / "data" / "sweeps"
 pytestmark = pytest.mark.skipif(not SWEEPS.exists(), reason="reference data not at hand")

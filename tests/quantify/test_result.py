@@ -13,7 +13,7 @@ def fit():
     best = -7 - np.where(variant == "sp", np.log2(scale / 64), 0)
     loss = 3 + (scale / 64) ** -0.5 + 0.05 * (np.log2(hp) - best) ** 2
     sweep = hpt.SweepTable(variant, scale, hp, np.full(len(hp), "0"), loss)
-    return hpt.quantify(sweep, targets=[2048], resamples=100)
+    return hpt.quantify(sweep, targets=[2048], draws=100)
 
 
 def test_predict_gives_every_variant_and_agrees_with_the_targets(fit):

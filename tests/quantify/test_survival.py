@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from known_sweeps import from_rows, join, make
 
+from hptransfer import compare, quantify
 from hptransfer.errors import QuantifyError, SweepError
-from hptransfer.quantify import compare, quantify
 from hptransfer.sweep.table import SweepTable
 
 GRID = np.arange(-13.0, -3.0)
@@ -222,7 +222,7 @@ def test_many_variants():
             for x in range(-12, -5):
                 loss = 3 + 0.04 * (x + 8.3 + 0.5 * np.log2(n / 64)) ** 2 + 0.002 * rng.standard_normal()
                 rows.append((f"v{i}", n, 2.0**x, "0", loss))
-    fit = quantify(from_rows(rows), resamples=200, holdout=0)
+    fit = quantify(from_rows(rows), draws=200, holdout=0)
     drifts = np.array([v.metrics["drift"].value for v in fit.variants.values()])
     assert np.median(drifts) == pytest.approx(-0.5, abs=0.02)
 
@@ -231,7 +231,7 @@ def test_bad_settings_say_what_must_hold():
     for option, match in (
         ({"level": 2}, "0 < level < 1"),
         ({"tolerance": 0}, "tolerance must be positive"),
-        ({"resamples": 5}, "resamples must be at least 100"),
+        ({"draws": 5}, "draws must be at least 100"),
         ({"family": "cubic"}, "family must be one of power, offset, const"),
         ({"coordinates": "ntk"}, "coordinates must be one of sp, mup"),
         ({"holdout": -1}, "holdout must be 0 or more"),

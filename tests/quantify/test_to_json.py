@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import TransferFit, quantify
 from hptransfer.quantify.result import (
     Estimate,
     HoldOut,
@@ -13,7 +13,6 @@ from hptransfer.quantify.result import (
     Prediction,
     Regret,
     SuggestedRun,
-    TransferFit,
     VariantFit,
     Verdict,
 )
@@ -33,7 +32,7 @@ def sweep_table(widths=WIDTHS, variants=("sp", "mup")):
 
 @pytest.fixture(scope="module")
 def document():
-    return to_json_dict(quantify(sweep_table(), targets=[2048], resamples=100))
+    return to_json_dict(quantify(sweep_table(), targets=[2048], draws=100))
 
 
 def test_the_keys_of_schema_1(document):
@@ -58,7 +57,7 @@ def test_the_keys_of_schema_1(document):
 
 
 def test_the_numbers_are_those_of_the_fit(document):
-    fit = quantify(sweep_table(), targets=[2048], resamples=100)
+    fit = quantify(sweep_table(), targets=[2048], draws=100)
     sp, written = fit.variants["sp"], document["variants"]["sp"]
     assert written["optima"][1]["hp"] == sp.optima[1].hp.value
     assert written["laws"]["hp"]["exponent"] == sp.laws["hp"].exponent.value
@@ -83,7 +82,7 @@ def nulls(node, flags=()):
 
 @pytest.mark.parametrize("widths", [(64.0,), (64.0, 128.0), WIDTHS])
 def test_thin_data_gives_nulls_with_reasons_and_no_nan(widths):
-    document = to_json_dict(quantify(sweep_table(widths), targets=[4096], resamples=100))
+    document = to_json_dict(quantify(sweep_table(widths), targets=[4096], draws=100))
     json.dumps(document, allow_nan=False)
     assert list(nulls(document["variants"])) == []
 

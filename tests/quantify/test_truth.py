@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_sweeps import WIDTHS, join, make
 
-from hptransfer.quantify import compare, quantify
+from hptransfer import compare, quantify
 
 SIX = (32.0, *WIDTHS, 1024.0)
 

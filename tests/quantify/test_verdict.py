@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_sweeps import from_rows, make
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.result import SuggestedRun, VariantFit
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hptransfer.fit import TransferFit
 from hptransfer.quantify.result import (
     Estimate,
     HoldOut,
@@ -16,7 +17,6 @@ from hptransfer.quantify.result import (
     Prediction,
     Regret,
     SuggestedRun,
-    TransferFit,
     VariantFit,
     Verdict,
 )
@@ -198,7 +198,7 @@ def simulate(
     truths = {name: Truth(i, -1.0 - 0.1 * (2 - i % 4)) for i, name in enumerate(names)}
     sweep = _sweep(truths, seeds)
     variants = {name: _variant(truth, name, sweep, targets) for name, truth in truths.items()}
-    settings = {"level": 0.95, "tolerance": 0.01, "seed": 0, "resamples": 1000, "coordinates": "sp"}
+    settings = {"level": 0.95, "tolerance": 0.01, "seed": 0, "draws": 1000, "coordinates": "sp"}
     provenance = {"commit": "126b212", "spec": "5d41402abc4b2a76", "hardware": "2 cores", "seeds": [0, 1]}
     return TransferFit(sweep, variants, settings, "0.1.0", provenance)
 

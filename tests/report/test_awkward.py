@@ -6,8 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hptransfer.quantify.fit import quantify
-from hptransfer.quantify.result import TransferFit
+from hptransfer.fit import TransferFit, quantify
 from hptransfer.report import glossary, matplotlib_backend, sentences
 from hptransfer.report import page as page_module
 from hptransfer.report.terminal import summary_text
@@ -49,7 +48,7 @@ AWKWARD = {
 
 @pytest.fixture(scope="module", params=AWKWARD)
 def awkward(request: pytest.FixtureRequest) -> TransferFit:
-    return quantify(AWKWARD[request.param], targets=(1024.0,), resamples=100)
+    return quantify(AWKWARD[request.param], targets=(1024.0,), draws=100)
 
 
 def test_the_terminal_can_say_it(awkward: TransferFit) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.dynamics.studies import simulated
 
 from hptransfer.dynamics.study import StudyDynamics
-from hptransfer.quantify.result import TransferFit
+from hptransfer.fit import TransferFit
 from hptransfer.report.page import write_html
 
 pytestmark = pytest.mark.browser

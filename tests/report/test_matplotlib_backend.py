@@ -12,7 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.result import Estimate, TransferFit
+from hptransfer.fit import TransferFit
+from hptransfer.quantify.result import Estimate
 from hptransfer.report import charts, matplotlib_backend, palette
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hptransfer.errors import HPTransferError
-from hptransfer.quantify.result import TransferFit
+from hptransfer.fit import TransferFit
 from hptransfer.report import html_elements, plotly_backend, sentences
 from hptransfer.report import number_format as fmt
 from hptransfer.report import page as page_module

@@ -14,7 +14,8 @@ from tests.dynamics.studies import LRS, WIDTHS, simulated
 from hptransfer.dynamics.spikes import Spike
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import trends
-from hptransfer.quantify.result import Estimate, TransferFit
+from hptransfer.fit import TransferFit
+from hptransfer.quantify.result import Estimate
 from hptransfer.report import dynamics_plotly, page_dynamics, phase_diagram, table_data
 from hptransfer.report import number_format as fmt
 from hptransfer.report.dynamics_charts import POINTS, curve
@@ -32,9 +33,19 @@ def spiky() -> StudyDynamics:
 def test_the_table_counts_spikes_and_raggedness() -> None:
     table = page_dynamics.spike_table(spiky())
     rows = {row[0]: row for row in table.rows}
-    assert rows["sp"][1:7] == (60.0, "0", "10", "10", "1.25", "6")
-    assert rows["sp+embd"][3:7] == ("0", "0", fmt.MISSING, fmt.MISSING)
-    assert rows["sp"][7].value == pytest.approx(0, abs=1e-9)
+    assert rows["sp"][1:8] == (60.0, "0", "10", "10", "0", "1.25", "6")
+    assert rows["sp+embd"][3:8] == ("0", "0", "0", fmt.MISSING, fmt.MISSING)
+    assert rows["sp"][8].value == pytest.approx(0, abs=1e-9)
+
+
+def test_the_table_counts_spikes_of_the_gradient() -> None:
+    study = simulated()
+    run, *others = study.runs
+    values = np.tile(run.probes.values[:1], (30, 1))
+    values[20, [row[2] for row in run.probes.rows].index("grad_norm")] *= 8
+    run = replace(run, probes=replace(run.probes, steps=tuple(range(30)), values=values))
+    table = page_dynamics.spike_table(replace(study, runs=(run, *others)))
+    assert {row[0]: row[5] for row in table.rows} == {"sp": "1", "sp+embd": "0"}
 
 
 def test_an_interval_of_a_mean_is_student_s() -> None:

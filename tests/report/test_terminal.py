@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.fit import quantify
-from hptransfer.quantify.result import Estimate, TransferFit
+from hptransfer.fit import TransferFit, quantify
+from hptransfer.quantify.result import Estimate
 from hptransfer.report import glossary, sentences, table_data
 from hptransfer.report.terminal import print_differences, print_summary, summary_text
 from hptransfer.sweep.table import SweepTable
@@ -142,9 +142,7 @@ def paired() -> TransferFit:
         for lr in 2.0 ** np.arange(-12.0, -2.0)
     ]
     variant, scale, hp, seed, loss = (np.array(column) for column in zip(*rows, strict=True))
-    return quantify(
-        SweepTable(variant, scale, hp, seed, loss + rng.normal(0, 0.003, len(loss))), resamples=200
-    )
+    return quantify(SweepTable(variant, scale, hp, seed, loss + rng.normal(0, 0.003, len(loss))), draws=200)
 
 
 def test_differences_are_taken_from_the_best_variant(paired: TransferFit, fit: TransferFit) -> None:

@@ -31,6 +31,13 @@ def test_a_loss_beyond_single_precision_diverged():
     assert make(loss=[3.0, 1e38, -5.0]).diverged.tolist() == [False, False, False]
 
 
+def test_a_loss_above_the_runs_own_initial_loss_diverged():
+    extra = {"initial_loss": [2.9, 9.0, np.nan]}
+    assert make(extra=extra).diverged.tolist() == [True, True, False]
+    assert repr(make(extra=extra)).startswith("SweepTable: 3 runs, 2 diverged")
+    assert "loss: 2.5 to 2.5" in repr(make(extra=extra))
+
+
 def test_variants_keep_their_order_and_scales_ascend():
     assert make().variants == ("b", "a")
     assert make().scales.tolist() == [64.0, 128.0]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import DynamicsError, MissingExtraError
+
+if TYPE_CHECKING:
+    from hptransfer.dynamics.result import CoordCheck
 
 FAILED = 1  # exit code where a layer grows or shrinks
 
@@ -83,16 +87,17 @@ def coord_check(
             coordinates=coordinates,  # type: ignore[arg-type]
             **chosen.scaling,
         )
+    written = write_outputs((json, result.to_json), (plot, partial(_save_figure, result)))
     typer.echo(result.summary())
-    if json is not None:
-        result.to_json(json)
-        typer.echo(f"wrote {json}")
-    if plot is not None:
-        figure: Any = result.plot()[0].figure
-        figure.savefig(plot, dpi=150)
-        typer.echo(f"wrote {plot}")
+    for path in written:
+        typer.echo(f"wrote {path}")
     if not result.passed:
         raise typer.Exit(FAILED)
+
+
+def _save_figure(result: CoordCheck, path: Path) -> None:
+    figure: Any = result.plot()[0].figure
+    figure.savefig(path, dpi=150)
 
 
 def _numbers(text: str, option: str, kind: type[Any]) -> list[Any]:

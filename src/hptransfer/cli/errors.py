@@ -31,7 +31,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             _end(f"error: {error}", WRONG)
         except KeyboardInterrupt as error:
             _end(str(error) or "interrupted", INTERRUPTED)
-        except BrokenPipeError:
+        except (BrokenPipeError, SystemExit):  # rich ends the program where its output is closed
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit flushes into it
             raise typer.Exit(CLOSED) from None
         except OSError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import typer
 
 from hptransfer.cli import options as opt
-from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.sweep import read
 
 
@@ -28,7 +28,7 @@ def fit(
     holdout: opt.Holdout = 1,
     filter: opt.Filter = 1.35,
     coordinates: opt.Coordinates = None,
-    resamples: opt.Resamples = 1000,
+    draws: opt.Draws = 1000,
     limit: opt.Limit = 20,
     json: opt.JsonOut = None,
     html: opt.HtmlOut = None,
@@ -53,20 +53,19 @@ def fit(
         targets=target or (),
         level=level,
         tolerance=tolerance,
-        resamples=resamples,
+        draws=draws,
         family=family,
         reference=reference,
         holdout=holdout,
         filter=filter,
         coordinates=coordinates,
     )
+    written = write_outputs((json, result.to_json), (html, result.to_html))
     for note in sweep.notes:
         typer.echo(f"note: {note}", err=True)
     print_summary(result, limit=limit)
-    for path, write in ((json, result.to_json), (html, result.to_html)):
-        if path is not None:
-            write(path)
-            typer.echo(f"wrote {path}")
+    for path in written:
+        typer.echo(f"wrote {path}")
     if len(sweep.scales) == 1:
         raise SweepError(
             f"to say what transfers takes two {scale}s or more, but the table holds one, "

@@ -32,7 +32,7 @@ Profile = Annotated[
 ]
 
 Target = Annotated[list[float] | None, _option("N", "Scale to predict the optimum at; may be repeated.")]
-Level = Annotated[float, _option("X", "Confidence level of the intervals.")]
+Level = Annotated[float, _option("X", "Level of the credible intervals.")]
 Tolerance = Annotated[float, _option("X", "Regret that the verdict allows, nats.")]
 Family = Annotated[
     str | None, _option("LAW", "Law of the optimum: power, offset or const.  [default: by AICc]")
@@ -46,7 +46,7 @@ Filter = Annotated[float, _option("X", "E leaves out losses above this many time
 Coordinates = Annotated[
     str | None, _option("sp|mup", "Coordinates of the learning rates; shows the drift in both.")
 ]
-Resamples = Annotated[int, _option("B", "Bootstrap draws.")]
+Draws = Annotated[int, _option("B", "Posterior draws.")]
 
 Limit = Annotated[int, _option("N", "Most variants to print; files hold all of them.", min=1)]
 JsonOut = Annotated[Path | None, _option("OUT", "Write the fit as JSON (schema version 1).")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hptransfer.errors import HPTransferError
@@ -27,6 +27,21 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -
         if problem:
             raise OutputError(f"cannot write {path}: it {problem}")
         taken[path.resolve()] = "is named for two outputs"
+
+
+def write_outputs(*outputs: tuple[Path | None, Callable[[Path], object]]) -> list[Path]:
+    """Writes the files that were asked for, before anything is printed: a reader may close its pipe early.
+
+    Args:
+        outputs: path and what writes it; None where the file was not asked for.
+
+    Returns:
+        Paths of the files written.
+    """
+    written = [(path, write) for path, write in outputs if path is not None]
+    for path, write in written:
+        write(path)
+    return [path for path, _ in written]
 
 
 def _problem(path: Path) -> str | None:

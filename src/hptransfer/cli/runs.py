@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hptransfer.cli.errors import guarded
-from hptransfer.cli.outputs import check_outputs
+from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.cli.plan import table
 from hptransfer.errors import HPTransferError
 
 if TYPE_CHECKING:
-    from hptransfer.quantify.result import TransferFit
+    from hptransfer.fit import TransferFit
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
 app = typer.Typer(help="Runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True)
@@ -134,22 +134,22 @@ def compare(
 
     Example: hptransfer runs compare runs/step runs/tpp --target 4096
     """
-    from hptransfer.quantify import quantify
+    from hptransfer.fit import quantify
     from hptransfer.report.terminal import print_summary
     from hptransfer.study.export import together
 
     check_outputs([html])
     fit = quantify(together(folders), targets=target or (), coordinates="sp")
+    written = write_outputs((html, fit.to_html))
     print_summary(fit)
     _differences(fit)
-    if html is not None:
-        fit.to_html(html)
-        typer.echo(f"wrote {html}")
+    for path in written:
+        typer.echo(f"wrote {path}")
 
 
 def _differences(fit: TransferFit) -> None:
     """Paired differences of what every variant has, to the first variant."""
-    from hptransfer.quantify import compare as pair
+    from hptransfer.quantify.compare import compare as pair
 
     first, *rest = fit.variants
     rows = []

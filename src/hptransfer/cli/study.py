@@ -80,8 +80,8 @@ def _run(spec: StudySpec, out: Path | None) -> None:
     from hptransfer.study.run import default_folder, run_study
 
     folder = default_folder(spec) if out is None else out
-    console = Console()
-    result = run_study(spec, folder, console=console)
+    progress = Console(stderr=True)  # so that a reader of the report may leave while runs are trained
+    result = run_study(spec, folder, console=progress)
     for reason in result.failures:
         typer.echo(f"failed, to be run again at the next start: {reason}", err=True)
     _conclude(result)
@@ -96,10 +96,10 @@ def _conclude(result: StudyResult) -> None:
 
     check_outputs([result.folder / page for page in ("fit.json", "report.html")])
     fit = fit_study(result)
-    print_summary(fit)
     fit.to_json(result.folder / "fit.json")
     inside = result_dynamics(result)
     write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
+    print_summary(fit)
     typer.echo(f"runs:   {result.csv}")
     for page in ("fit.json", "report.html"):
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")

@@ -17,9 +17,9 @@ from hptransfer.design.information import Guess, Information
 from hptransfer.sweep.table import FloatArray
 
 if TYPE_CHECKING:
-    from hptransfer.quantify.result import Estimate, Optimum, TransferFit, VariantFit
+    from hptransfer.quantify.result import Estimate, Optimum, SweepFit, VariantFit
 
-RESAMPLES = 1000  # bootstrap draws of a look; the report takes more
+DRAWS = 1000  # posterior draws of a look; the report may take more
 OVERHEAD = 0.005  # of the dearest run's FLOPs, that any run counts as beside its own: rounds cost time, too
 FEWEST = 3  # scales that a law needs
 REACH = 8.0  # times the largest scale: no prediction further than this, while larger scales can be run
@@ -39,7 +39,7 @@ class Look:
         width: width of what is asked, by variant; infinite where it cannot be told yet.
     """
 
-    fit: TransferFit | None
+    fit: SweepFit | None
     width: dict[str, float]
 
 
@@ -80,12 +80,12 @@ def _too_far(space: Space, state: Brackets, goal: Goal) -> bool:
 
 def look(space: Space, seen: Seen, goal: Goal) -> Look:
     """Quantify what is there."""
-    from hptransfer.quantify import quantify
+    from hptransfer.fit import quantify
 
     sweep = seen.sweep_table(space)
     if sweep is None:
         return Look(None, dict.fromkeys(space.variants, math.inf))
-    fit = quantify(sweep, targets=(space.target,), holdout=int(goal == "verdict"), resamples=RESAMPLES)
+    fit = quantify(sweep, targets=(space.target,), holdout=int(goal == "verdict"), draws=DRAWS)
     widths = {v: _width(fit.variants[v], goal) if v in fit.variants else math.inf for v in space.variants}
     if goal == "verdict":
         widths = {v: max(width, _undecided_between(fit, v)) for v, width in widths.items()}
@@ -249,9 +249,9 @@ def _width(fit: VariantFit, goal: Goal) -> float:
     return math.inf if fit.verdict.value == "undecided" else 0.0
 
 
-def _undecided_between(fit: TransferFit, variant: str) -> float:
+def _undecided_between(fit: SweepFit, variant: str) -> float:
     """Width of the difference to the lowest variant at the largest scale; 0 where its sign is known."""
-    from hptransfer.quantify import compare
+    from hptransfer.quantify.compare import compare
 
     last = {v: f.optima[-1].loss.value for v, f in fit.variants.items()}
     known = {v: loss for v, loss in last.items() if loss is not None}

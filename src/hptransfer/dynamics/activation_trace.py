@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hptransfer.dynamics.activations import activations
+from hptransfer.dynamics.activations import layer_outputs
 from hptransfer.errors import DynamicsError
 
 FloatArray = NDArray[np.float64]
@@ -56,11 +56,11 @@ def trace(
         batches: the first is also the probe, so that what it learns of it is seen.
         steps: optimizer steps.
         loss: of model and batch.
-        tables: see `activations`.
+        tables: see `layer_outputs`.
     """
 
     def probe() -> dict[str, Tensor]:
-        return activations(model, lambda: loss(model, batches[0]), tables)
+        return layer_outputs(model, lambda: loss(model, batches[0]), tables)
 
     start = probe()
     rows = {name: [_sizes(value, value)] for name, value in start.items()}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from hptransfer.dynamics import probes
+from hptransfer.dynamics.activations import ForwardRecord, layer_kind
 from hptransfer.dynamics.probe_table import Row
-from hptransfer.dynamics.taps import Taps, layer_weight
 from hptransfer.parametrization.parameters import modules, parameters
 from hptransfer.parametrization.rule import Role
 
@@ -46,7 +46,7 @@ def sites(model: nn.Module, roles: Mapping[str, Role]) -> Sites:
     tensors = {alias: name for name, item in owned.items() for alias in (name, *item.aliases)}
     layers: dict[str, tuple[str, str]] = {}
     for name, module in modules(model).items():
-        kind, tensor = layer_weight(module), tensors.get(f"{name}.weight" if name else "weight", "")
+        kind, tensor = layer_kind(module), tensors.get(f"{name}.weight" if name else "weight", "")
         if kind is not None and tensor in roles:
             layers[name] = (kind, tensor)
     rows = {n: owned[t].parameter.shape[0] for n, (kind, t) in layers.items() if kind == "embedding"}
@@ -73,7 +73,7 @@ def collect(
     grads: Mapping[str, Tensor],
     second: Mapping[str, Tensor],
     eps: Mapping[str, Tensor | float],
-    taps: Taps,
+    forward: ForwardRecord,
     tokens: Tensor | None = None,
     quarter: Tensor | None = None,
 ) -> Values:
@@ -87,7 +87,7 @@ def collect(
         grads: of the loss; tensors without one are left out.
         second: Adam's corrected second moments, where the optimizer has them.
         eps: Adam's, by tensor name.
-        taps: of a forward pass with the weights before the update.
+        forward: of a forward pass with the weights before the update.
         tokens: ids of the whole batch; default: those that the token embedding was seen to read.
         quarter: of each token, by frequency.
     """
@@ -100,15 +100,15 @@ def collect(
         values = probes.tensor_probes(weight, after[name], grads.get(name), second.get(name), eps.get(name))
         keep(name.removesuffix(".weight"), where.roles[name], values)
     for name, (kind, tensor) in where.layers.items():
-        if name in taps.inputs:
-            keep(name, where.roles[tensor], _layer(kind, before[tensor], after[tensor], taps, name))
-    for name, logits in taps.logits.items():
+        if name in forward.inputs:
+            keep(name, where.roles[tensor], _layer(kind, before[tensor], after[tensor], forward, name))
+    for name, logits in forward.logits.items():
         keep(name, "hidden", probes.attention_probes(logits))
-    if where.readout in taps.outputs:
+    if where.readout in forward.outputs:
         assert where.readout is not None
-        keep(where.readout, "readout", probes.readout_probes(taps.outputs[where.readout]))
-    if where.tokens is not None and (where.tokens in taps.inputs or tokens is not None):
-        ids = taps.inputs[where.tokens] if tokens is None else tokens
+        keep(where.readout, "readout", probes.readout_probes(forward.outputs[where.readout]))
+    if where.tokens is not None and (where.tokens in forward.inputs or tokens is not None):
+        ids = forward.inputs[where.tokens] if tokens is None else tokens
         weight = before[where.layers[where.tokens][1]]
         keep(where.tokens, "embedding", probes.row_probes(weight, ids, quarter))
     if grads:
@@ -116,9 +116,9 @@ def collect(
     return found
 
 
-def _layer(kind: str, before: Tensor, after: Tensor, taps: Taps, name: str) -> dict[str, Tensor]:
-    inputs = taps.inputs[name]
-    values = {"activation_rms": probes.rms(taps.outputs[name])}
+def _layer(kind: str, before: Tensor, after: Tensor, forward: ForwardRecord, name: str) -> dict[str, Tensor]:
+    inputs = forward.inputs[name]
+    values = {"activation_rms": probes.rms(forward.outputs[name])}
     if kind == "embedding":
         return values | probes.embedding_probes(before, after - before, inputs)
     if kind in ("linear", "transposed"):

@@ -81,7 +81,7 @@ class ProbeTable:
         step: optimizer steps taken before the measured update.
         layer: name of the layer or tensor; empty for the run as a whole.
         role: embedding, hidden, readout, vector or scalar; empty for the run as a whole.
-        name: of the probe, see `hptransfer.dynamics.names`.
+        name: of the probe, see `hptransfer.runs.probe_names`.
         value: in the unit that its name has.
     """
 

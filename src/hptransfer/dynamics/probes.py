@@ -1,6 +1,6 @@
 """Probes: pure functions of one run's tensors around one update; `torch.func.vmap` lifts them over a stack.
 
-Each gives zero-dimensional tensors by probe name (see `hptransfer.dynamics.names`).
+Each gives zero-dimensional tensors by probe name (see `hptransfer.runs.probe_names`).
 """
 
 from __future__ import annotations

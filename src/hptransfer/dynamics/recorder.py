@@ -12,17 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hptransfer.dynamics.activations import evaluating
+from hptransfer.dynamics.activations import ForwardRecord, evaluating, record_forward
 from hptransfer.dynamics.collect import Sites, collect, sites
 from hptransfer.dynamics.critical import critical_lr
-from hptransfer.dynamics.names import check_names
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.taps import Taps, tapped
 from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.parameters import Owned, parameters, unwrapped
 from hptransfer.parametrization.rule import ROLES, Role
 from hptransfer.parametrization.scaling import Scaling
+from hptransfer.runs.probe_names import check_names
 
 TOKENS = 1024  # positions of a batch on which a layer's change is measured
 
@@ -58,7 +57,7 @@ class Recorder:
         self._quarter = None if token_counts is None else quarters(token_counts)
         self._hooks = ExitStack()
         self._looking = ExitStack()  # open inside a forward pass that is to be seen
-        self._taps = Taps()
+        self._forward = ForwardRecord()
         self._call: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # of the model, to repeat it
         self._before: dict[str, Tensor] = {}
         self._grads: dict[str, Tensor] = {}
@@ -113,7 +112,7 @@ class Recorder:
     def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at the forward passes of a probed step; those in evaluation mode are not training."""
         if module.training and self._due() and not self._before:
-            self._taps = self._looking.enter_context(tapped(module))
+            self._forward = self._looking.enter_context(record_forward(module))
             self._call = (args, kwargs)
 
     def _left(self, *_: Any) -> None:
@@ -157,7 +156,7 @@ class Recorder:
         self._step += 1
 
     def _forget(self) -> None:
-        self._taps.clear()
+        self._forward.clear()
         self._before, self._grads, self._call = {}, {}, None
 
     def _live(self) -> dict[str, Owned]:
@@ -168,7 +167,7 @@ class Recorder:
         live = self._live()
         after = {name: _whole(owned.parameter).detach() for name, owned in live.items()}
         second, eps, lr = self._states(live)
-        tokens = self._taps.inputs.get(self._sites.tokens or "")
+        tokens = self._forward.inputs.get(self._sites.tokens or "")
         values = collect(
             self._sites,
             self.names,
@@ -177,7 +176,7 @@ class Recorder:
             self._grads,
             second,
             eps,
-            _some(self._taps),
+            _some(self._forward),
             tokens,
             None if self._quarter is None or tokens is None else self._quarter.to(tokens.device),
         )
@@ -311,14 +310,14 @@ def _by_pattern(model: nn.Module, patterns: Mapping[str, Role | str]) -> dict[st
     return {n: role for pattern, role in last_wins for n in names if fnmatchcase(n, pattern)}
 
 
-def _some(taps: Taps) -> Taps:
+def _some(forward: ForwardRecord) -> ForwardRecord:
     """The first positions of every layer's inputs: a layer's change needs no more."""
     inputs = {
         name: x.flatten()[:TOKENS] if not x.is_floating_point() else x.flatten(0, -2)[:TOKENS]
-        for name, x in taps.inputs.items()
+        for name, x in forward.inputs.items()
         if x.ndim > 1
     }
-    return Taps(inputs, taps.outputs, taps.logits)
+    return ForwardRecord(inputs, forward.outputs, forward.logits)
 
 
 def _whole(value: Tensor) -> Tensor:

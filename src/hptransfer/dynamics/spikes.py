@@ -1,4 +1,4 @@
-"""Spikes of a series (training loss, gradient norm), when a run diverged, and how ragged a loss-LR curve is.
+"""Spikes of a series (training loss, gradient norm), and how ragged a loss-LR curve is.
 
 No torch here. The rule for spikes is stated at `find_spikes`.
 """
@@ -124,34 +124,6 @@ def _spike(values: FloatArray, steps: Sequence[int], level: float, back: int | N
     top = int(np.argmax(finite))
     recovery = None if back is None else back - steps[0]
     return Spike(steps[0], steps[top], float(finite[top]) - level, recovery)
-
-
-def divergence_step(
-    losses: Sequence[float] | FloatArray,
-    initial: float,
-    steps: Sequence[int] | None = None,
-    *,
-    span: int = 1,
-) -> int | None:
-    """The step from which a run counts as diverged; None where it does not.
-
-    That is the first step whose loss is not finite; else the start of the last stretch, where the loss stays
-    above `initial` to the end and that stretch holds at least `span` values.
-
-    Args:
-        losses: training loss, nats per token.
-        initial: loss at initialisation.
-        steps: of the losses; default 0, 1, ...
-        span: values.
-    """
-    series = np.asarray(losses, dtype=float)
-    places = list(range(len(series))) if steps is None else list(steps)
-    bad = np.flatnonzero(~np.isfinite(series))
-    if bad.size:
-        return places[int(bad[0])]
-    below = np.flatnonzero(series <= initial)
-    start = int(below[-1]) + 1 if below.size else 0
-    return places[start] if len(series) - start >= max(span, 1) else None
 
 
 def raggedness(losses: Sequence[float] | FloatArray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, table
-from hptransfer.dynamics.spikes import Spike, divergence_step, find_spikes, raggedness
+from hptransfer.dynamics.spikes import Spike, find_spikes, raggedness
 
 FloatArray = NDArray[np.float64]
 Cell = tuple[str, float, float]  # variant, scale, hyperparameter
@@ -30,7 +30,8 @@ class RunDynamics:
         loss: final, nats per token; NaN where diverged.
         steps: of the curve.
         curve: training loss at these steps, nats per token.
-        initial_loss: before the first step; NaN where not known.
+        diverged_step: from which on it counts as diverged, see `hptransfer.runs.divergence`; None where it
+            has not diverged, or where only the final loss says so.
         probes: what was measured inside; None where nothing was.
         known_spikes: of every step's loss; None where only a thinned curve is kept.
     """
@@ -44,7 +45,7 @@ class RunDynamics:
     loss: float
     steps: tuple[int, ...] = ()
     curve: tuple[float, ...] = ()
-    initial_loss: float = np.nan
+    diverged_step: int | None = None
     probes: ProbeLog | None = None
     known_spikes: tuple[Spike, ...] | None = None
 
@@ -58,13 +59,6 @@ class RunDynamics:
         """Spikes of the log of the gradient's norm at the probed steps."""
         steps, norms = self.series("", "grad_norm")
         return find_spikes(np.log(norms), steps.tolist(), floor=np.log(2)) if norms.size else ()
-
-    @cached_property
-    def divergence_step(self) -> int | None:
-        """First step from which it counts as diverged; None where it does not."""
-        return (
-            divergence_step(self.curve, self.initial_loss, self.steps) if self.status == "diverged" else None
-        )
 
     def series(self, layer: str, name: str) -> tuple[NDArray[np.int64], FloatArray]:
         """Steps and finite values of one probe; empty where it was not measured."""

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
 from hptransfer.errors import DynamicsError
+from hptransfer.runs.probe_names import PROBES
 
 FloatArray = NDArray[np.float64]
 By = Literal["role", "layer"]

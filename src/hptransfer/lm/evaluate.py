@@ -1,4 +1,4 @@
-"""Evaluation: the held-out loss of a stack, when a run counts as diverged, and the record of a run."""
+"""Evaluation: the held-out loss of a stack, and the record of a run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from hptransfer.lm.run_tensors import RunSettings
 from hptransfer.lm.step import RunState, Shape, run_logits, sequence_losses
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decoder_tensors import parameter_count
+from hptransfer.runs.divergence import divergence
 from hptransfer.runs.flops import run_flops
 from hptransfer.version import __version__
 
 FloatArray = NDArray[np.float64]
 CURVE_POINTS = 200  # a training curve is thinned to about so many
 CHUNK = 16  # sequences evaluated at once; bounds memory
-SPAN = 0.1  # share of the steps, at the end; a run whose loss is above its first throughout is diverged
-LEAST_SPAN = 5  # steps at least: a batch or two above the first is noise
 
 
 @dataclass(frozen=True)
@@ -68,29 +67,17 @@ def evaluation_steps(steps: int, evaluations: int) -> tuple[int, ...]:
     return tuple(sorted(set(wanted)))
 
 
-def diverged_step(training: FloatArray) -> int | None:
-    """The step from which on a run counts as diverged; None where its training losses give no cause.
-
-    Either the first whose loss is not finite; or, where the loss of every one of the last tenth of the steps
-    (at least 5) is above that of the first step, the step after the last that was not above it.
-    """
-    bad = np.flatnonzero(~np.isfinite(training))
-    if bad.size:
-        return int(bad[0])
-    calm = np.flatnonzero(training <= training[0])  # never empty: the first step is one of them
-    span = max(LEAST_SPAN, math.ceil(SPAN * len(training)))
-    return int(calm[-1]) + 1 if len(training) - 1 - calm[-1] >= span else None
-
-
 def record(run: RunSpec, losses: Losses, engine: Mapping[str, Any], wall_s: float) -> RunRecord:
     """The record of a run that was trained to its end.
 
-    It is diverged where `diverged_step` finds a step, or the final held-out loss is not finite or above the
-    initial one.
+    Args:
+        run: its spec.
+        losses: what was seen of its loss.
+        engine: how it was trained, kept with the record.
+        wall_s: the run's share of the wall time, seconds.
     """
     final = float(losses.held_out[-1].mean())
-    at = diverged_step(losses.training)
-    diverged = at is not None or not math.isfinite(final) or final > losses.initial
+    diverged, step = divergence(final, losses.initial, losses.training)
     means = losses.held_out.mean(axis=1)
     validation = [(s, float(m)) for s, m in zip(losses.steps, means, strict=True) if math.isfinite(m)]
     best = min(validation, key=lambda point: point[1], default=None)
@@ -105,7 +92,7 @@ def record(run: RunSpec, losses: Losses, engine: Mapping[str, Any], wall_s: floa
         best_loss=None if best is None else best[1],
         best_step=None if best is None else best[0],
         spikes=pack_spikes(find_spikes(losses.training)),
-        diverged_step=at,
+        diverged_step=step,
         tokens=run.tokens,
         params=parameter_count(run.model),
         flops=run_flops(run),

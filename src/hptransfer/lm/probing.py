@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from hptransfer.dynamics.activations import record_forward
 from hptransfer.dynamics.collect import collect, sites
 from hptransfer.dynamics.critical import critical_lr
-from hptransfer.dynamics.names import check_names
 from hptransfer.dynamics.probe_table import ProbeLog, Row
 from hptransfer.dynamics.probes import quarters
-from hptransfer.dynamics.taps import tapped
 from hptransfer.lm.data import Corpus
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.optimizer import Moments
@@ -27,6 +26,7 @@ from hptransfer.lm.run_tensors import Clock, RunSettings
 from hptransfer.lm.step import RunState, Shape, Weights, acting, run_logits, sequence_losses
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
+from hptransfer.runs.probe_names import check_names
 from hptransfer.runs.train_config import TrainConfig
 
 _COUNTED = 1_000_000  # training tokens that frequencies are counted in
@@ -155,7 +155,7 @@ class Prober:
         eps = {name: settings.eps[self._tensors[name].group] for name in second}
         some = tokens[: self._sequences, :-1]
         scales = (settings.attention, settings.logits) if self._shape.model.tied else (settings.attention,)
-        with tapped(self._model) as taps:
+        with record_forward(self._model) as forward:
             functional_call(self._model, acting(self._shape, before, settings), (some, *scales))
         found = collect(
             self._sites,
@@ -165,7 +165,7 @@ class Prober:
             grads,
             second,
             eps,
-            taps,
+            forward,
             tokens[:, :-1],
             self._quarter.to(tokens.device),
         )

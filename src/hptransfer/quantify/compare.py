@@ -6,10 +6,10 @@ import numpy as np
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.intervals import estimate
-from hptransfer.quantify.result import Estimate, TransferFit
+from hptransfer.quantify.result import Estimate, SweepFit
 
 
-def compare(fit: TransferFit, a: str, b: str) -> dict[str, Estimate]:
+def compare(fit: SweepFit, a: str, b: str) -> dict[str, Estimate]:
     """Metric of variant `a` minus metric of variant `b`, each with its interval, by name.
 
     The intervals come from paired draws: noise that both variants share cancels. A metric that either

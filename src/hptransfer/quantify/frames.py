@@ -10,12 +10,12 @@ from hptransfer.quantify.to_json import to_json_dict
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hptransfer.quantify.result import TransferFit
+    from hptransfer.quantify.result import SweepFit
 
 TABLES = ("metrics", "optima", "laws", "regret", "predictions", "holdouts", "verdicts")
 
 
-def to_frame(fit: TransferFit, table: str = "metrics") -> pd.DataFrame:
+def to_frame(fit: SweepFit, table: str = "metrics") -> pd.DataFrame:
     """One table of a fit, the numbers and names of its JSON.
 
     Arguments:

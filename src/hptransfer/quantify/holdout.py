@@ -25,7 +25,7 @@ def without_largest(
     """
     left = [b for b in all_basins if len(b.cells.scale) > k]
     cut = [_cut(b.cells, k) for b in left]
-    refitted = iter(fit_basins(cut, settings.resamples, settings.seed, first=first, total=total))
+    refitted = iter(fit_basins(cut, settings.draws, settings.seed, first=first, total=total))
     return [next(refitted) if len(b.cells.scale) > k else None for b in all_basins]
 
 

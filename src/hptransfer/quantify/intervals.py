@@ -1,12 +1,11 @@
-"""Bootstrap draws into estimates with limits."""
+"""Equal-tailed credible intervals from posterior draws."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hptransfer.quantify.basin.cells import IntArray
 from hptransfer.quantify.result import Estimate
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import FloatArray, IntArray
 
 
 def limits(draws: FloatArray, level: float) -> tuple[float, float]:

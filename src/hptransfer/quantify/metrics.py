@@ -197,7 +197,7 @@ def law_metrics(basins: Basins, laws: Laws, s: Settings, rng: np.random.Generato
             add(f"drift_{name}", (parts["drift"][0] + by, parts["drift"][1] + by))
     if laws.bend is not None:
         add("bend", laws.bend)
-    add("E", fit_error(surface_residuals(basins, laws, s.filter), s.resamples, rng))
+    add("E", fit_error(surface_residuals(basins, laws, s.filter), s.draws, rng))
     add("E_hp", hp_error(basins, laws))
     return out
 

@@ -56,7 +56,7 @@ class Share:
     def basins(self) -> list[Basins]:
         """The fitted basins of every variant."""
         cells, s = list(cells_of(self.sweep)), self.settings
-        return fit_basins(cells, s.resamples, s.seed, first=self.first, total=self.total)
+        return fit_basins(cells, s.draws, s.seed, first=self.first, total=self.total)
 
     def best(self, basins: list[Basins]) -> Reference | None:
         """What this share knows of the best losses."""

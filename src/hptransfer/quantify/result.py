@@ -1,35 +1,25 @@
-"""TransferFit and its parts: everything that is printed, plotted or written to JSON, held once, immutable."""
+"""A fit and its parts as plain data: everything that is printed, plotted or written to JSON, held once."""
 
 from __future__ import annotations
 
-import html
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from hptransfer.errors import QuantifyError
 from hptransfer.sweep.table import FloatArray, SweepTable
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 VerdictValue = Literal["invariant", "predictable", "unpredictable", "undecided"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its confidence limits; None where it cannot be estimated (the flags say why).
+    """A value with its credible limits; None where it cannot be estimated (the flags say why).
 
     Attributes:
         value: point estimate.
         low: lower limit at the fit's level.
         high: upper limit; may be None on its own for a one-sided interval.
-        flags: why not to trust it, in words of the house (`at_edge`, `at_bound`, `thin` ...).
+        flags: why not to trust it, a word or two each (`at_edge`, `at_bound`, `thin` ...).
     """
 
     value: float | None = None
@@ -48,8 +38,8 @@ class Optimum:
         loss: L*, the fitted loss there, nats.
         curvature: raw curvature H = d2L/d eta2 at eta*.
         log_curvature: h = d2L/dx2 with x = log2 eta, nats per octave squared.
-        runs: rows at this scale, diverged ones included.
-        diverged: rows that diverged.
+        runs: rows of the sweep table at this scale, diverged and identical ones included.
+        diverged: those of them that diverged (`SweepTable.diverged`).
         flags: per-scale warnings.
         curve_hp: hp grid over the fitted window, shape [points]; empty where there is no fit.
         curve_loss: fitted loss on that grid, shape [points].
@@ -193,13 +183,13 @@ class VariantFit:
         optima: one a scale, ascending.
         laws: `hp`, `loss`, `curvature`; a law that cannot be fitted is absent and `flags` say why.
         metrics: by name: E, E_hp, kappa, R_inf, R_n, alpha, beta, gamma, drift (octaves of eta* per octave
-            of n), and the sisters of each.
+            of n), and the comparison metrics.
         regret: for every pair of scales, smaller to larger.
         predictions: at the targets asked for.
         holdouts: the hold-out checks, largest scale first.
         verdict: see `Verdict`.
         flags: why something is missing or not to be trusted.
-        draws: bootstrap draws of the metrics, by name, each of shape [draws]; draw b of one variant belongs
+        draws: posterior draws of the metrics, by name, each of shape [draws]; draw b of one variant belongs
             to draw b of every other. Empty where a fit was read back from JSON or has too many variants.
     """
 
@@ -216,13 +206,15 @@ class VariantFit:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TransferFit:
-    """The result of `quantify`: immutable, complete, the one source of tables, plots and JSON.
+class SweepFit:
+    """Everything measured of one sweep table, as plain data: what tables, figures, pages and JSON read.
+
+    `hptransfer.TransferFit` is the same with the methods that show it.
 
     Attributes:
         sweep: what was fitted, every row.
         variants: by name, in the order of the sweep table.
-        settings: level, tolerance, seed, resamples, families, coordinates, base scale ... as used.
+        settings: level, tolerance, seed, draws, family, coordinates, base scale ... as used.
         version: of hptransfer.
         provenance: where the runs came from (spec hash, commit, hardware, seeds), for a study of ours.
     """
@@ -232,108 +224,3 @@ class TransferFit:
     settings: Mapping[str, Any]
     version: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    # The room `report` lies a floor above this one. The methods that show a fit import it when called: the
-    # one way up that the floors allow (see the contract in pyproject.toml).
-
-    def summary(self, width: int = 80) -> str:
-        """The tables of the terminal as plain text, `width` characters wide."""
-        from hptransfer.report.terminal import summary_text
-
-        return summary_text(self, width)
-
-    def predict(self, scale: float) -> dict[str, Prediction]:
-        """What the laws say of a scale, by variant; refits with this scale among the targets where it is new.
-
-        Raises:
-            QuantifyError: the scale is not positive and finite.
-        """
-        from hptransfer.quantify.fit import quantify
-
-        fit = self
-        if scale not in self.settings["targets"]:
-            settings = {**self.settings, "targets": (*self.settings["targets"], scale)}
-            fit = quantify(self.sweep, **settings)
-        return {
-            name: next(p for p in variant.predictions if p.scale == scale)
-            for name, variant in fit.variants.items()
-        }
-
-    def regret(self, source: float, to: float) -> dict[str, Estimate]:
-        """Loss given up at scale `to` by using the optimum of scale `source`, nats, by variant.
-
-        Variants that were not run at both scales are left out.
-
-        Raises:
-            QuantifyError: no variant was run at both, or `source` is not the smaller.
-        """
-        pairs = {
-            name: pair.regret
-            for name, variant in self.variants.items()
-            for pair in variant.regret
-            if (pair.source, pair.to) == (source, to)
-        }
-        if not pairs:
-            scales = ", ".join(f"{scale:g}" for scale in self.sweep.scales)
-            raise QuantifyError(
-                f"regret needs two measured scales, the smaller first, but got {source:g} and {to:g}; "
-                f"measured: {scales}"
-            )
-        return pairs
-
-    def plot(self, kind: str = "basins", variants: Sequence[str] | None = None) -> list[Axes]:
-        """One kind of figure as small multiples, a panel a variant; `fit.plot()[0].figure` is the figure.
-
-        Arguments:
-            kind: `basins` (loss against the hyperparameter), `optimum` or `loss` (their laws against scale),
-                or `metrics` (a panel a metric).
-            variants: names of those to draw, in this order; None draws all.
-
-        Raises:
-            QuantifyError: the kind or a name is unknown.
-        """
-        from hptransfer.report import matplotlib_backend
-
-        kinds: dict[str, Callable[..., Figure]] = {
-            "basins": matplotlib_backend.plot_basins,
-            "optimum": matplotlib_backend.plot_optimum,
-            "loss": matplotlib_backend.plot_loss,
-            "metrics": matplotlib_backend.plot_metrics,
-        }
-        if kind not in kinds:
-            raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
-        return [axes for axes in kinds[kind](self, variants=variants).axes if axes.get_visible()]
-
-    def to_frame(self, table: str = "metrics") -> pd.DataFrame:
-        """One table of the fit as a pandas frame; see `hptransfer.quantify.frames.to_frame`."""
-        from hptransfer.quantify.frames import to_frame
-
-        return to_frame(self, table)
-
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The fit as JSON (schema version 1), written to `path` where one is given."""
-        from hptransfer.quantify.to_json import to_json_dict
-
-        text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
-        if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
-        return text
-
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The report as one self-contained page, written to `path` where one is given."""
-        from hptransfer.report.page import page
-
-        text = page(self)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
-
-    def _repr_html_(self) -> str:
-        """The summary, in a notebook."""
-        return f"<pre>{html.escape(self.summary(100))}</pre>"
-
-    def __repr__(self) -> str:
-        verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:20])
-        more = [f"  and {len(self.variants) - 20:,} more variants"] if len(self.variants) > 20 else []
-        head = f"TransferFit of {len(self.sweep)} runs, hptransfer {self.version}"
-        return "\n".join([head, *verdicts, *more])

@@ -11,7 +11,7 @@ from hptransfer.errors import QuantifyError
 
 FAMILIES = ("power", "offset", "const")
 COORDINATES = ("sp", "mup")
-MIN_RESAMPLES = 100
+MIN_DRAWS = 100
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Settings:
     targets: tuple[float, ...]
     level: float
     tolerance: float
-    resamples: int
+    draws: int
     seed: int
     family: str | None
     reference: str | None
@@ -36,8 +36,8 @@ class Settings:
             raise QuantifyError(f"0 < level < 1 must hold, but got level={self.level:g}")
         if not self.tolerance > 0:
             raise QuantifyError(f"tolerance must be positive, but got {self.tolerance:g}")
-        if self.resamples < MIN_RESAMPLES:
-            raise QuantifyError(f"resamples must be at least {MIN_RESAMPLES}, but got {self.resamples}")
+        if self.draws < MIN_DRAWS:
+            raise QuantifyError(f"draws must be at least {MIN_DRAWS}, but got {self.draws}")
         if self.seed < 0:
             raise QuantifyError(f"seed must be 0 or more, but got {self.seed}")
         if self.holdout < 0:

@@ -1,4 +1,4 @@
-"""Fitted basins and laws in the form a TransferFit holds them."""
+"""Fitted basins and laws in the form a SweepFit holds them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hptransfer.quantify.result import (
     Optimum,
     Prediction,
     Regret,
-    TransferFit,
+    SweepFit,
     VariantFit,
     Verdict,
 )
@@ -27,7 +27,7 @@ UNEXPLAINED = "not_estimated"  # the flag of a null that came without a reason
 Json = dict[str, Any]
 
 
-def to_json_dict(fit: TransferFit) -> Json:
+def to_json_dict(fit: SweepFit) -> Json:
     """A fit as plain data for `json.dumps(..., allow_nan=False)`.
 
     What cannot be estimated is null, and the nearest `flags` says why. `low` and `high` are limits at

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate, Optimum, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, Optimum, SweepFit, VariantFit
 from hptransfer.report import number_format as fmt
 from hptransfer.sweep.table import FloatArray, StrArray
 
@@ -55,13 +55,11 @@ class Limits:
         return self.y_high - (i + 0.5) / rows * (self.y_high - self.strip)
 
 
-def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
-    """The runs of a variant by scale, ascending; diverged as the estimator counts them."""
+def runs_of(fit: SweepFit, variant: str) -> list[Runs]:
+    """The runs of a variant by scale, ascending."""
     sweep = fit.sweep
     mine = sweep.variant == variant
-    lost = ~np.isfinite(sweep.loss)
-    if "initial_loss" in sweep.extra:
-        lost = lost | (sweep.loss > sweep.extra["initial_loss"])
+    lost = sweep.diverged
     out = []
     for n in np.unique(sweep.scale[mine]):
         here, gone = mine & (sweep.scale == n) & ~lost, mine & (sweep.scale == n) & lost
@@ -72,7 +70,7 @@ def runs_of(fit: TransferFit, variant: str) -> list[Runs]:
     return out
 
 
-def scales_of(fit: TransferFit, variants: Iterable[VariantFit]) -> list[float]:
+def scales_of(fit: SweepFit, variants: Iterable[VariantFit]) -> list[float]:
     """Every scale with a run or an optimum of any of the variants, ascending."""
     chosen = list(variants)
     mine = np.isin(fit.sweep.variant, [v.name for v in chosen])

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import Trend
 from hptransfer.errors import DynamicsError
 from hptransfer.report import palette
 from hptransfer.report.dynamics_charts import best, heat_rows, representative, scales_of
+from hptransfer.runs.probe_names import PROBES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

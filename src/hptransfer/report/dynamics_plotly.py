@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
 from hptransfer.dynamics.trends import Trend
 from hptransfer.report import number_format as fmt
 from hptransfer.report import palette, plotly_layout
 from hptransfer.report.dynamics_charts import best, curve, heat_rows, representative
+from hptransfer.runs.probe_names import PROBES
 
 Panels = dict[str, plotly_layout.Panel]  # by the values of the page's choices, joined by |
 
@@ -40,7 +40,8 @@ def curves(study: StudyDynamics, variants: Sequence[str], scales: Sequence[float
 def _line(study: StudyDynamics, run: RunDynamics, colour: str) -> dict[str, Any]:
     steps, losses = curve(run)
     head = f"{escape(study.hp, quote=False)} {run.hp:.3g}"
-    tail = "diverged" if run.status == "diverged" else f"final loss {run.loss:.4f}"
+    when = "" if run.diverged_step is None else f" from step {run.diverged_step}"
+    tail = f"diverged{when}" if run.status == "diverged" else f"final loss {run.loss:.4f}"
     return {
         "type": "scatter",
         "mode": "lines",

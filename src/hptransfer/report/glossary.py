@@ -169,7 +169,7 @@ METRICS: dict[str, Metric] = {
 
 COLUMNS: dict[str, str] = {
     "optimum": "Fitted optimum of the basin, as a power of two and as a decimal.",
-    "interval": "Confidence interval at the fit's level.",
+    "interval": "Credible interval at the fit's level.",
     "loss": "Loss at the optimum, nats per token.",
     "runs": "Runs at this scale, the diverged ones included.",
     "diverged": "Runs that diverged. They bound the usable range and are never dropped.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import number_format as fmt
 from hptransfer.report import palette, table_data
 
@@ -213,7 +213,7 @@ def aside(text: str) -> str:
     return f' <span class="aside">{number(text)}</span>' if text else ""
 
 
-def left_out(fit: TransferFit, shown: Sequence[VariantFit], how: str) -> str:
+def left_out(fit: SweepFit, shown: Sequence[VariantFit], how: str) -> str:
     """How many variants there are beyond those shown; empty where all are."""
     total = len(fit.variants)
     if total == len(shown):

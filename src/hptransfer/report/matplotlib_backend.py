@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.result import Estimate, Law, Prediction, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, Law, Prediction, SweepFit, VariantFit
 from hptransfer.report import charts, glossary, palette, sentences, table_data
 from hptransfer.report import number_format as fmt
 
@@ -26,7 +26,7 @@ _SMALL = 8.0  # points, for ticks and labels
 _CHARACTERS = 38.0  # of the small size that fit along a panel
 
 
-def plot_basins(fit: TransferFit, variants: Sequence[str] | None = None) -> Figure:
+def plot_basins(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
     """Loss against the hyperparameter at every scale: runs, fitted basins, optima with their intervals.
 
     Arguments:
@@ -49,7 +49,7 @@ def plot_basins(fit: TransferFit, variants: Sequence[str] | None = None) -> Figu
 
 def draw_basins(
     axes: Axes,
-    fit: TransferFit,
+    fit: SweepFit,
     variant: str,
     *,
     scales: Sequence[float] | None = None,
@@ -89,12 +89,12 @@ def draw_basins(
     return axes
 
 
-def plot_optimum(fit: TransferFit, variants: Sequence[str] | None = None) -> Figure:
+def plot_optimum(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
     """The optimum against scale, its law, and the prediction band out to the targets; arguments as above."""
     return _laws(fit, variants, "hp", draw_optimum, f"optimal {fit.sweep.columns.hp}")
 
 
-def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
+def draw_optimum(axes: Axes, fit: SweepFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
     """One variant's optimum against scale on `axes`, with law, band and predictions."""
     (chosen,) = _chosen(fit, (variant,))
     items = [(o.scale, o.own or o.hp) for o in chosen.optima]
@@ -113,12 +113,12 @@ def draw_optimum(axes: Axes, fit: TransferFit, variant: str, *, limits: charts.L
     return axes
 
 
-def plot_loss(fit: TransferFit, variants: Sequence[str] | None = None) -> Figure:
+def plot_loss(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
     """The loss at the optimum against scale, its law and band; arguments as above."""
     return _laws(fit, variants, "loss", draw_loss, f"{fit.sweep.columns.loss} at the optimum")
 
 
-def draw_loss(axes: Axes, fit: TransferFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
+def draw_loss(axes: Axes, fit: SweepFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
     """One variant's loss at the optimum against scale on `axes`, with law, band and predictions."""
     (chosen,) = _chosen(fit, (variant,))
     items = [(o.scale, o.loss) for o in chosen.optima]
@@ -131,7 +131,7 @@ def draw_loss(axes: Axes, fit: TransferFit, variant: str, *, limits: charts.Limi
 
 
 def plot_metrics(
-    fit: TransferFit, names: Sequence[str] | None = None, variants: Sequence[str] | None = None
+    fit: SweepFit, names: Sequence[str] | None = None, variants: Sequence[str] | None = None
 ) -> Figure:
     """Metrics with their intervals: one panel a metric, one row a variant.
 
@@ -152,7 +152,7 @@ def plot_metrics(
     return figure
 
 
-def draw_metric(axes: Axes, fit: TransferFit, name: str, variants: Sequence[str] | None = None) -> Axes:
+def draw_metric(axes: Axes, fit: SweepFit, name: str, variants: Sequence[str] | None = None) -> Axes:
     """One metric of every variant on `axes`, the first variant on top; a hairline marks zero."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -179,7 +179,7 @@ def draw_metric(axes: Axes, fit: TransferFit, name: str, variants: Sequence[str]
 
 
 def _laws(
-    fit: TransferFit,
+    fit: SweepFit,
     variants: Sequence[str] | None,
     quantity: str,
     draw: Callable[..., Axes],
@@ -305,7 +305,7 @@ def _say(axes: Axes, text: str) -> None:
     )
 
 
-def _chosen(fit: TransferFit, names: Sequence[str] | None) -> list[VariantFit]:
+def _chosen(fit: SweepFit, names: Sequence[str] | None) -> list[VariantFit]:
     if names is None:
         return list(fit.variants.values())
     unknown = [name for name in names if name not in fit.variants]
@@ -338,7 +338,7 @@ def _label(figure: Figure, panels: Sequence[Axes], x: str, y: str) -> None:
         axes.tick_params(labelbottom=True)
 
 
-def _key(figure: Figure, fit: TransferFit, scales: Sequence[float]) -> None:
+def _key(figure: Figure, fit: SweepFit, scales: Sequence[float]) -> None:
     """The colours of the scales, in a line above the panels."""
     from matplotlib.lines import Line2D
 

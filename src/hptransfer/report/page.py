@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.errors import HPTransferError
-from hptransfer.quantify.result import TransferFit
+from hptransfer.quantify.result import SweepFit
 from hptransfer.report import page_answer, page_dynamics, page_tables, phase_diagram, plotly_backend
 
 _MOST_PANELS = 24  # variants drawn; more would make a page nobody reads
@@ -22,7 +22,7 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 
 
 def write_html(
-    fit: TransferFit,
+    fit: SweepFit,
     path: str | os.PathLike[str],
     *,
     title: str | None = None,
@@ -47,7 +47,7 @@ def write_html(
         raise HPTransferError(f"the report must go to a writable file, but {path}: {reason}") from None
 
 
-def page(fit: TransferFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
+def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
     """The report as a string of HTML; arguments as for `write_html`."""
     columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from hptransfer.quantify.result import Prediction, TransferFit, VariantFit
+from hptransfer.quantify.result import Prediction, SweepFit, VariantFit
 from hptransfer.report import charts, glossary, html_elements, palette, sentences
 from hptransfer.report import number_format as fmt
 
 
-def opening(fit: TransferFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
+def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
     """The heading, what comes first, and the answer: verdict, value to use and reason of every variant."""
     items = "\n".join(_answer(fit, v) for v in variants)
     crowd = " crowd" if len(variants) > 6 else ""
@@ -24,7 +24,7 @@ def opening(fit: TransferFit, heading: str, variants: Sequence[VariantFit], firs
     )
 
 
-def _answer(fit: TransferFit, variant: VariantFit) -> str:
+def _answer(fit: SweepFit, variant: VariantFit) -> str:
     verdict = variant.verdict
     who = (
         f'<div><div class="who">{escape(variant.name)}</div>'
@@ -45,7 +45,7 @@ def _answer(fit: TransferFit, variant: VariantFit) -> str:
     return f'<li>{who}<div>{uses}</div><div class="why">{"".join(why)}</div></li>'
 
 
-def _use(fit: TransferFit, prediction: Prediction, safe: bool) -> str:
+def _use(fit: SweepFit, prediction: Prediction, safe: bool) -> str:
     """The value to use at a target, large; where the optimum is expected, below; grey where it is a guess."""
     columns = fit.sweep.columns
     where = f"{escape(columns.hp)} at {escape(columns.scale)} {fmt.scale(prediction.scale)}"
@@ -60,7 +60,7 @@ def _use(fit: TransferFit, prediction: Prediction, safe: bool) -> str:
     )
 
 
-def figures(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
+def figures(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     """The three figures with their captions and empty panels, which the script fills by index."""
     columns = fit.sweep.columns
     hp, scale = escape(columns.hp), escape(columns.scale)
@@ -116,7 +116,7 @@ def _spoken(variant: VariantFit, quantity: str) -> str:
     return f"{quantity}; optimum {', '.join(optima)}" if optima else f"{quantity}; no optimum found"
 
 
-def _key(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
+def _key(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     scales = charts.scales_of(fit, variants)
     items = [f"<li>{escape(fit.sweep.columns.scale)}</li>"]
     for n, colour in zip(scales, palette.sequence(len(scales)), strict=True):

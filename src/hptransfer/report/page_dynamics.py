@@ -9,7 +9,6 @@ from html import escape
 import numpy as np
 
 from hptransfer.dynamics.instability import EDGES, Edge, predict_edge
-from hptransfer.dynamics.names import PROBES
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import Trend, trends
 from hptransfer.errors import DynamicsError
@@ -17,6 +16,7 @@ from hptransfer.quantify.result import Estimate
 from hptransfer.report import dynamics_plotly, html_elements, table_data
 from hptransfer.report import number_format as fmt
 from hptransfer.report.dynamics_charts import scales_of
+from hptransfer.runs.probe_names import PROBES
 
 MOST_VARIANTS = 12  # drawn; the tables have them all
 _FIRST = ("relative_update", "relative_change")  # probe that a choice begins with, where it is there
@@ -133,6 +133,7 @@ def spike_table(study: StudyDynamics) -> table_data.Table:
                 f"{sum(run.status == 'diverged' for run in runs)}",
                 f"{sum(bool(run.spikes) for run in runs)}",
                 f"{len(spikes)}",
+                f"{sum(len(run.gradient_spikes) for run in runs)}",
                 f"{np.median(heights):.2f}" if heights else fmt.MISSING,
                 f"{np.median(back):.0f}" if back else fmt.MISSING,
                 mean_interval(ragged),
@@ -144,6 +145,7 @@ def spike_table(study: StudyDynamics) -> table_data.Table:
         table_data.Column("diverged", "number", "Runs that diverged."),
         table_data.Column("with spikes", "number", "Runs with at least one loss spike."),
         table_data.Column("spikes", "number", "Loss spikes in all."),
+        table_data.Column("gradient spikes", "number", "Spikes of the gradient's norm, at the probed steps."),
         table_data.Column("height", "number", "Median height of a spike above its baseline, nats."),
         table_data.Column("recovery", "number", "Median steps from a spike's start until it is over."),
         table_data.Column(

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from hptransfer.quantify.result import Estimate, HoldOut, Regret, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, HoldOut, Regret, SweepFit, VariantFit
 from hptransfer.report import html_elements, sentences, table_data
 from hptransfer.report import number_format as fmt
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
 
-def tables(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
+def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     """Metrics, hold-out check, differences, predictions, regret, optima, and whatever else was measured."""
     scale = escape(fit.sweep.columns.scale)
     parts = (
@@ -50,7 +50,7 @@ def _section(title: str, caption: str, body: str, omitted: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n{lead}{body}\n{omitted}</section>"
 
 
-def _metrics(fit: TransferFit, variants: Sequence[VariantFit], names: tuple[str, ...]) -> str:
+def _metrics(fit: SweepFit, variants: Sequence[VariantFit], names: tuple[str, ...]) -> str:
     pieces = []
     for start in range(0, len(names), _COLUMNS):
         part = names[start : start + _COLUMNS]
@@ -68,7 +68,7 @@ def _striped(table: table_data.Table) -> str:
     return html_elements.table(table, drawn)
 
 
-def _differences(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[str, str, str]:
+def _differences(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[str, str, str]:
     reference = sentences.reference(fit)
     if reference is None:
         return "", "", ""
@@ -80,7 +80,7 @@ def _differences(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[str,
     return f"Differences from {escape(reference)}", caption, _striped(table)
 
 
-def _holdouts(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
+def _holdouts(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     checks = [h for v in variants for h in v.holdouts]
     reach = max((_reach(h) for h in checks), default=0.0)
     strips = {id(h.predicted): html_elements.holdout_strip(h.predicted, h.found, reach) for h in checks}
@@ -127,7 +127,7 @@ def _pair(pair: Regret | None) -> str:
     return html_elements.stacked(value, span) + times
 
 
-def flags(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
+def flags(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     """What every flag means and where it was raised; nothing where none was."""
     notes = sentences.flag_notes(variants, fit.sweep.columns.scale)
     if not notes:
@@ -141,7 +141,7 @@ def flags(fit: TransferFit, variants: Sequence[VariantFit]) -> str:
     return f'<section>\n<h2>Flags</h2>\n<dl class="glossary">{items}</dl>\n</section>'
 
 
-def definitions(fit: TransferFit) -> str:
+def definitions(fit: SweepFit) -> str:
     """The definition of every column head on the page."""
     entries: dict[str, str] = {}
     tables = (
@@ -162,7 +162,7 @@ def definitions(fit: TransferFit) -> str:
     return f'<section>\n<h2>Glossary</h2>\n<dl class="glossary">{items}</dl>\n</section>'
 
 
-def provenance(fit: TransferFit) -> str:
+def provenance(fit: SweepFit) -> str:
     """Version, source, whatever the study recorded of itself, and every setting of the fit."""
     source = fit.sweep.source
     facts: list[tuple[str, Any]] = [("hptransfer", fit.version)]

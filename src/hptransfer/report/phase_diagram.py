@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import number_format as fmt
 from hptransfer.report import palette, plotly_layout
 
@@ -160,7 +160,7 @@ def _colours(variants: Sequence[VariantFit]) -> list[str]:
     return [palette.GREY if v is None else shades.get(v, palette.GREY) for v in values]
 
 
-def draw_phase(axes: Axes, fit: TransferFit) -> Axes:
+def draw_phase(axes: Axes, fit: SweepFit) -> Axes:
     """The diagram on matplotlib axes, for papers; log10 E across, kappa upwards."""
     shown = placed(list(fit.variants.values()))
     for variant, colour in zip(shown, _colours(shown), strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate, Law, Optimum, Prediction, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, Law, Optimum, Prediction, SweepFit, VariantFit
 from hptransfer.report import charts, palette, plotly_layout, sentences
 from hptransfer.report import number_format as fmt
 
@@ -16,7 +16,7 @@ _CHARACTERS = 44.0  # that fit along a panel of the usual width
 _STRIP = 0.13  # share of a panel's height for runs that have no place on the loss axis
 
 
-def basins(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
+def basins(fit: SweepFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """Loss against the hyperparameter at every scale, one panel a variant on shared axes."""
     scales = charts.scales_of(fit, variants)
     colours = dict(zip(scales, palette.sequence(len(scales)), strict=True))
@@ -46,7 +46,7 @@ def basins(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layo
     return panels
 
 
-def optimum_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
+def optimum_laws(fit: SweepFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """The optimum against scale with its law, the band out to the target, and the value to use there."""
     panels = _laws(fit, variants, "hp", f"optimal {fit.sweep.columns.hp}")
     for drawn, variant in zip(panels, variants, strict=True):
@@ -58,7 +58,7 @@ def optimum_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotl
     return panels
 
 
-def loss_laws(fit: TransferFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
+def loss_laws(fit: SweepFit, variants: Sequence[VariantFit]) -> list[plotly_layout.Panel]:
     """The loss at the optimum against scale, with its law and band."""
     return _laws(fit, variants, "loss", f"{fit.sweep.columns.loss} at the optimum")
 
@@ -78,7 +78,7 @@ def _curve(optimum: Optimum, colour: str, box: charts.Limits) -> dict[str, Any]:
 
 
 def _dots(
-    fit: TransferFit, group: charts.Runs, colour: str, box: charts.Limits, row: int
+    fit: SweepFit, group: charts.Runs, colour: str, box: charts.Limits, row: int
 ) -> list[dict[str, Any]]:
     """Runs on the loss axis; those above it and those that diverged go to the strip, in their scale's row."""
     columns = fit.sweep.columns
@@ -128,7 +128,7 @@ def _dots(
     return traces
 
 
-def _path(fit: TransferFit, variant: VariantFit) -> list[dict[str, Any]]:
+def _path(fit: SweepFit, variant: VariantFit) -> list[dict[str, Any]]:
     """The optima with their intervals, joined: a vertical path transfers, a slanted one drifts."""
     found = [o for o in variant.optima if fmt.known(o.hp.value) and fmt.known(o.loss.value)]
     if not found:
@@ -158,7 +158,7 @@ def _path(fit: TransferFit, variant: VariantFit) -> list[dict[str, Any]]:
 
 
 def _laws(
-    fit: TransferFit, variants: Sequence[VariantFit], quantity: str, label: str
+    fit: SweepFit, variants: Sequence[VariantFit], quantity: str, label: str
 ) -> list[plotly_layout.Panel]:
     box = charts.law_limits(variants, quantity)
     panels = []
@@ -196,7 +196,7 @@ def _items(
     return [(o.scale, o.loss) for o in variant.optima], [(p.scale, p.loss) for p in variant.predictions]
 
 
-def _law(fit: TransferFit, law: Law, quantity: str, largest: float) -> list[dict[str, Any]]:
+def _law(fit: SweepFit, law: Law, quantity: str, largest: float) -> list[dict[str, Any]]:
     """Band, then the law: solid where scales were measured, dashed beyond."""
     if law.scale is None or law.value is None:
         return []
@@ -237,7 +237,7 @@ def _law(fit: TransferFit, law: Law, quantity: str, largest: float) -> list[dict
     return traces
 
 
-def _law_texts(fit: TransferFit, law: Law, quantity: str) -> list[str]:
+def _law_texts(fit: SweepFit, law: Law, quantity: str) -> list[str]:
     assert law.scale is not None
     assert law.value is not None
     name = escape(fit.sweep.columns.scale, quote=False)
@@ -256,7 +256,7 @@ def _law_texts(fit: TransferFit, law: Law, quantity: str) -> list[str]:
 
 
 def _points(
-    fit: TransferFit,
+    fit: SweepFit,
     items: list[tuple[float, Estimate]],
     quantity: str,
     colour: str,
@@ -325,7 +325,7 @@ def _value_to_use(prediction: Prediction, falls: bool) -> dict[str, Any]:
     }
 
 
-def _hp_line(fit: TransferFit, x: float) -> str:
+def _hp_line(fit: SweepFit, x: float) -> str:
     item = Estimate(float(2.0**x))
     return f"{escape(fit.sweep.columns.hp, quote=False)} {plotly_layout.power(fmt.hp(item))}"
 

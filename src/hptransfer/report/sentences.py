@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit
 from hptransfer.report import number_format as fmt
 from hptransfer.report.glossary import FLAGS, REMARKS, VERDICTS, flag_detail, flag_name, flag_sentence, metric
 
@@ -66,7 +66,7 @@ def flag_notes(
     return notes
 
 
-def headline(fit: TransferFit, most: int = 6) -> str:
+def headline(fit: SweepFit, most: int = 6) -> str:
     """The verdicts of the whole fit in one sentence: names where they are few, else counts."""
     if len(fit.variants) == 1:
         (only,) = fit.variants.values()
@@ -82,10 +82,10 @@ def headline(fit: TransferFit, most: int = 6) -> str:
     return "; ".join(parts) + "."
 
 
-def extent(fit: TransferFit) -> str:
+def extent(fit: SweepFit) -> str:
     """`270 runs of 3 variants over width 32 to 128, 10 of them diverged; 95% intervals`."""
     sweep = fit.sweep
-    diverged = sum(o.diverged for v in fit.variants.values() for o in v.optima)
+    diverged = int(sweep.diverged.sum())
     low, high = (fmt.scale(float(n)) for n in (sweep.scale.min(), sweep.scale.max()))
     span = f"{sweep.columns.scale} {low}" if low == high else f"{sweep.columns.scale} {low} to {high}"
     lost = f", {fmt.count(diverged)} of them diverged" if diverged else ""
@@ -95,12 +95,12 @@ def extent(fit: TransferFit) -> str:
     return f"{who} over {span}{lost}; {level(fit)} intervals{coordinates}"
 
 
-def level(fit: TransferFit) -> str:
-    """The confidence level as `95%`."""
+def level(fit: SweepFit) -> str:
+    """The level of the intervals as `95%`."""
     return fmt.percent(float(fit.settings.get("level", 0.95)))
 
 
-def advice(fit: TransferFit, prediction: Prediction) -> str:
+def advice(fit: SweepFit, prediction: Prediction) -> str:
     """What to use at a target: the recommended value, and where the optimum is expected."""
     columns = fit.sweep.columns
     where = f"At {columns.scale} {fmt.scale(prediction.scale)}"
@@ -116,7 +116,7 @@ def advice(fit: TransferFit, prediction: Prediction) -> str:
     return f"{where} use {columns.hp} = {use}; the optimum is expected at {expected}."
 
 
-def reference(fit: TransferFit) -> str | None:
+def reference(fit: SweepFit) -> str | None:
     """The variant that differences are taken from: the user's, else the best at the largest scale.
 
     None where there is nothing to compare, or the fit does not hold the draws that pair the variants.
@@ -140,7 +140,7 @@ def recommended(prediction: Prediction) -> Estimate:
     return Estimate(value, low, high)
 
 
-def suggestions(runs: Iterable[SuggestedRun], fit: TransferFit) -> str:
+def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
     """`width 128 at lr = 0.0110, 0.0221 (3 seeds each, 2.4e12 FLOPs)`, runs of one scale together."""
     columns = fit.sweep.columns
     groups: dict[tuple[float, int], list[SuggestedRun]] = defaultdict(list)
@@ -156,7 +156,7 @@ def suggestions(runs: Iterable[SuggestedRun], fit: TransferFit) -> str:
     return "; ".join(parts)
 
 
-def holdout_sentence(fit: TransferFit, variant: VariantFit) -> str:
+def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
     """How the law did on the largest scale it had not seen; empty where there was no such check."""
     check = next((h for h in variant.holdouts if h.error_octaves is not None), None)
     if check is None or check.error_octaves is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hptransfer.quantify.compare import compare
-from hptransfer.quantify.result import Estimate, TransferFit, VariantFit
+from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import glossary, sentences
 from hptransfer.report import number_format as fmt
 
@@ -75,7 +75,7 @@ _WRITERS: dict[str, Callable[[Estimate], str]] = {
 }
 
 
-def verdicts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+def verdicts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Verdict of each variant with the sentence that decided it, and the runs that would settle it."""
     rows = []
     for v in variants:
@@ -92,7 +92,7 @@ def verdicts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     return Table("Verdict", columns, tuple(rows))
 
 
-def metrics(fit: TransferFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
+def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
     """Chosen metrics, one row a variant, with the flags of those metrics and of the optimum's law."""
     columns = [_variant(fit)]
     for name in names:
@@ -107,20 +107,20 @@ def metrics(fit: TransferFit, variants: Iterable[VariantFit], names: tuple[str, 
     return Table(title, (*columns, _flags()), tuple(rows))
 
 
-def main_metrics(fit: TransferFit) -> tuple[str, ...]:
+def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
     present = {name for v in fit.variants.values() for name in v.metrics}
     named = {"drift_sp", "drift_mup"} <= present
     return tuple(name for name in _MAIN if name in present and not (named and name == "drift"))
 
 
-def other_metrics(fit: TransferFit) -> tuple[str, ...]:
+def other_metrics(fit: SweepFit) -> tuple[str, ...]:
     """Exponents of the laws and the sisters: every metric that is not a headline, in the fit's own order."""
     names = dict.fromkeys(name for v in fit.variants.values() for name in v.metrics)
     return tuple(sorted((n for n in names if n not in _MAIN), key=lambda n: n not in _LAWS))
 
 
-def largest(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Where each variant stands at its largest scale: the loss at its optimum, and what it gives up there."""
     rows = []
     for v in variants:
@@ -136,7 +136,7 @@ def largest(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     return Table(f"At the largest {fit.sweep.columns.scale}", columns, tuple(rows))
 
 
-def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+def optima(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """The fitted optimum of every variant and scale."""
     columns = (
         _variant(fit),
@@ -161,7 +161,7 @@ def optima(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     return Table(f"Optimum at each {fit.sweep.columns.scale}", columns, rows)
 
 
-def predictions(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+def predictions(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Predicted optimum at each target, its interval, and the value to use."""
     level = sentences.level(fit)
     columns = (
@@ -186,7 +186,7 @@ def predictions(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     return Table("Prediction", columns, rows, note)
 
 
-def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+def holdouts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """The hold-out check: what the smaller scales predict for the largest, against what was found there."""
     columns = (
         _variant(fit),
@@ -219,7 +219,7 @@ def holdouts(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
 
 
 def differences(
-    fit: TransferFit, variants: Iterable[VariantFit], reference: str, names: tuple[str, ...] = _COMPARED
+    fit: SweepFit, variants: Iterable[VariantFit], reference: str, names: tuple[str, ...] = _COMPARED
 ) -> Table:
     """Metrics of each variant minus those of `reference`, from paired draws.
 
@@ -237,7 +237,7 @@ def differences(
     return Table(f"Difference from {reference}", columns, tuple(rows), note)
 
 
-def regrets(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
+def regrets(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Loss given up by carrying the optimum of one scale to a larger one unchanged."""
     columns = (
         _variant(fit),
@@ -249,15 +249,15 @@ def regrets(fit: TransferFit, variants: Iterable[VariantFit]) -> Table:
     return Table("Transfer regret, nats", columns, rows, "" if rows else "Needs optima at two scales.")
 
 
-def _variant(fit: TransferFit) -> Column:
+def _variant(fit: SweepFit) -> Column:
     return Column(fit.sweep.columns.variant, "text", "The curve family: a parametrization, an optimizer ...")
 
 
-def _scale(fit: TransferFit) -> Column:
+def _scale(fit: SweepFit) -> Column:
     return Column(fit.sweep.columns.scale, "scale", "The scale n along which the hyperparameter is carried.")
 
 
-def _optimum(fit: TransferFit) -> tuple[Column, ...]:
+def _optimum(fit: SweepFit) -> tuple[Column, ...]:
     return (
         Column(f"optimal {fit.sweep.columns.hp}", "hp", glossary.COLUMNS["optimum"]),
         Column(f"{sentences.level(fit)} interval", "hp_interval", glossary.COLUMNS["interval"]),

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.result import TransferFit, VariantFit
+from hptransfer.quantify.result import SweepFit, VariantFit
 from hptransfer.report import sentences, table_data
 
 # A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
@@ -25,7 +25,7 @@ _GAP = 2  # characters between columns
 _LONGEST_NAME = 28  # a longer name of a variant folds
 
 
-def print_summary(fit: TransferFit, console: Console | None = None, *, limit: int = 20) -> None:
+def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int = 20) -> None:
     """Print what the fit says: verdicts, predictions, the hold-out check, drift, metrics, optima, flags.
 
     Arguments:
@@ -46,7 +46,7 @@ def print_summary(fit: TransferFit, console: Console | None = None, *, limit: in
         out.print(f"Shown: the first {len(variants):,} of {len(fit.variants):,} variants.")
 
 
-def summary_text(fit: TransferFit, width: int = 80, *, limit: int = 20) -> str:
+def summary_text(fit: SweepFit, width: int = 80, *, limit: int = 20) -> str:
     """The summary as plain text, `width` columns wide."""
     buffer = io.StringIO()
     print_summary(
@@ -55,7 +55,7 @@ def summary_text(fit: TransferFit, width: int = 80, *, limit: int = 20) -> str:
     return buffer.getvalue()
 
 
-def summary_tables(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[table_data.Table, ...]:
+def summary_tables(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[table_data.Table, ...]:
     """The tables of the summary in reading order, each narrow enough for 80 columns."""
     columns, main = fit.sweep.columns, table_data.main_metrics(fit)
     drift = tuple(name for name in main if name.startswith("drift") or name == "E_hp")
@@ -73,7 +73,7 @@ def summary_tables(fit: TransferFit, variants: Sequence[VariantFit]) -> tuple[ta
 
 
 def print_differences(
-    fit: TransferFit, reference: str | None = None, console: Console | None = None, *, limit: int = 20
+    fit: SweepFit, reference: str | None = None, console: Console | None = None, *, limit: int = 20
 ) -> None:
     """Print how every variant differs from one of them, from paired draws.
 
@@ -158,7 +158,7 @@ def render(table: table_data.Table, console: Console, notes: Mapping[str, int]) 
     return drawn
 
 
-def print_flags(fit: TransferFit, variants: Sequence[VariantFit], console: Console) -> None:
+def print_flags(fit: SweepFit, variants: Sequence[VariantFit], console: Console) -> None:
     """Explain under the tables every flag that was raised, and where."""
     notes = _notes(fit, variants)
     if not notes:
@@ -172,7 +172,7 @@ def print_flags(fit: TransferFit, variants: Sequence[VariantFit], console: Conso
     console.print()
 
 
-def _notes(fit: TransferFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
+def _notes(fit: SweepFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
     return sentences.flag_notes(variants, fit.sweep.columns.scale, table_data.main_metrics(fit))
 
 

@@ -94,7 +94,7 @@ class RunRecord:
         best_loss: the lowest of these; also of a run that diverged later.
         best_step: steps done when it was measured.
         diverged_step: step from which on the run counts as diverged, see
-            `hptransfer.lm.evaluate.diverged_step`; None where none, or where only the final loss says so.
+            `hptransfer.runs.divergence.diverged_step`; None where none, or where only the final loss says so.
         tokens: training tokens.
         params: trainable parameters.
         flops: of training, forward and backward.

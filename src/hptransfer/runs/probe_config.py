@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from hptransfer.dynamics.names import check_names
 from hptransfer.errors import DynamicsError
 from hptransfer.runs.base import Config
+from hptransfer.runs.probe_names import check_names
 
 MOST_PROBED = 40  # steps of a run that are probed where it is not said how often
 LEAST_EVERY = 30  # steps from one probed to the next, at the least, then

@@ -69,7 +69,7 @@ def _run(row: Row, column: str, record: RunRecord) -> RunDynamics:
         loss=record.loss if record.status == "done" else math.nan,
         steps=tuple(step for step, _ in record.curve),
         curve=tuple(loss for _, loss in record.curve),
-        initial_loss=math.nan if record.initial_loss is None else record.initial_loss,
+        diverged_step=record.diverged_step,
         probes=None if record.probes is None else ProbeLog.from_data(record.probes),
         known_spikes=None if record.spikes is None else unpack_spikes(record.spikes),
     )

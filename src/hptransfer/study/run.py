@@ -39,7 +39,7 @@ from hptransfer.workers.run_job import TRAIN
 from hptransfer.workers.spool import forget, spool_of, waiting
 
 if TYPE_CHECKING:
-    from hptransfer.quantify.result import TransferFit
+    from hptransfer.fit import TransferFit
 
 
 class StudyInterrupted(KeyboardInterrupt):
@@ -153,7 +153,7 @@ def default_folder(spec: StudySpec) -> Path:
 
 def fit_study(result: StudyResult) -> TransferFit:
     """What a study's finished runs tell, in SP coordinates, with where they come from."""
-    from hptransfer.quantify import quantify
+    from hptransfer.fit import quantify
 
     fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp", base_scale=result.spec.base)
     return replace(fit, provenance=result.provenance)

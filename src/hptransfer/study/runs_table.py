@@ -38,7 +38,7 @@ COLUMNS: Mapping[str, str] = {
     "loss_se": "its standard error over validation sequences",
     "status": "done, diverged (a result) or failed (a fault, to be run again)",
     "initial_loss": "validation loss before the first step",
-    "diverged_step": "first step whose loss was not finite",
+    "diverged_step": "step from which on it counts as diverged; blank where only the final loss says so",
     "tokens": "training tokens",
     "params": "trainable parameters",
     "flops": "of training, forward and backward",

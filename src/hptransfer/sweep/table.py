@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.runs.divergence import ends_diverged
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
 StrArray = NDArray[np.str_]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 LARGEST_LOSS = float(np.finfo(np.float32).max)  # a loss beyond it overflowed where models are trained
 
@@ -49,16 +52,17 @@ class SweepTable:
     """Losses of runs over scale and hyperparameter, one row a run; the only thing `quantify` knows.
 
     Rows are never merged: two rows with the same variant, scale, hyperparameter and seed are two replicate
-    runs. (`quantify` counts rows that agree in the loss as well once.)
+    runs. (`quantify` fits rows that agree in a finite loss as well once; counts of runs count every row.)
 
     Attributes:
         variant: name of the curve family of each run, shape [runs].
         scale: n > 0, shape [runs]; width unless the user says otherwise.
         hp: eta > 0, shape [runs], in the units of `columns.hp`.
         seed: label of the seed, shape [runs]; empty where unknown.
-        loss: nats per token, shape [runs]; NaN where the run diverged (a loss that is infinite, or beyond
-            what single precision holds, becomes NaN).
+        loss: nats per token, shape [runs]; NaN where the run has none (a loss that is infinite, or beyond
+            what single precision holds, becomes NaN). See `diverged`.
         extra: further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
+            `initial_loss`, the loss before the first step, is NaN where it is not known.
         columns: the user's names.
         source: provenance of the table.
         notes: what a reader of the result should know about how the table was read, one line each.
@@ -117,9 +121,12 @@ class SweepTable:
         return np.unique(self.scale)
 
     @property
-    def diverged(self) -> NDArray[np.bool_]:
-        """Which runs diverged, shape [runs]."""
-        return np.isnan(self.loss)
+    def diverged(self) -> BoolArray:
+        """Which runs diverged, shape [runs]: no finite loss, or one above the run's own `initial_loss`.
+
+        Every count of diverged runs (tables, pages, JSON) and the fit itself go by this.
+        """
+        return ends_diverged(self.loss, self.extra.get("initial_loss"))
 
     def __len__(self) -> int:
         return int(self.loss.size)
@@ -134,7 +141,7 @@ class SweepTable:
             raise SweepError(f"no variant {variant!r}; the sweep table has {_names(self.variants)}")
         return self.take(self.variant == variant)
 
-    def take(self, rows: NDArray[np.bool_]) -> SweepTable:
+    def take(self, rows: BoolArray) -> SweepTable:
         """The runs that a mask of shape [runs] picks, in their order; at least one."""
         return replace(
             self,
@@ -165,7 +172,7 @@ class SweepTable:
             f"  {self.columns.variant}: {_names(self.variants)}",
             f"  {self.columns.scale}: {_numbers(self.scales)}",
             f"  {self.columns.hp}: {_numbers(np.unique(self.hp))}",
-            f"  {self.columns.loss}: {_range(self.loss)}",
+            f"  {self.columns.loss}: {_range(self.loss[~self.diverged])}",
         ]
         if self.extra:
             lines.append(f"  also: {_names(tuple(self.extra))}")
@@ -194,5 +201,4 @@ def _numbers(values: FloatArray, most: int = 6) -> str:
 
 
 def _range(loss: FloatArray) -> str:
-    finite = loss[np.isfinite(loss)]
-    return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "every run diverged"
+    return f"{loss.min():.4g} to {loss.max():.4g}" if loss.size else "every run diverged"

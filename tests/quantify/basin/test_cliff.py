@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.window import survey
 from hptransfer.sweep.table import SweepTable
@@ -30,7 +30,7 @@ def sweep_of(table: dict[int, tuple[float, list[float]]]) -> SweepTable:
 
 
 def test_optima_lie_where_the_lowest_runs_are() -> None:
-    fit = quantify(sweep_of(MEASURED), resamples=200).variants["v"]
+    fit = quantify(sweep_of(MEASURED), draws=200).variants["v"]
     for optimum in fit.optima:
         start, losses = MEASURED[int(optimum.scale)]
         y = losses[(b := int(np.argmin(losses))) - 1 : b + 2]
@@ -65,7 +65,7 @@ def test_a_basins_own_side_is_kept(losses: list[float]) -> None:
 
 
 def test_a_regret_outside_the_fit_is_what_runs_there_gave() -> None:
-    fit = quantify(sweep_of(MEASURED), resamples=200, coordinates="sp").variants["v"]
+    fit = quantify(sweep_of(MEASURED), draws=200, coordinates="sp").variants["v"]
     kept = next(r.regret for r in fit.regret if (r.source, r.to) == (32, 128))
     eta = fit.optima[0].hp.value
     assert eta is not None

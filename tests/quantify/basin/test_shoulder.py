@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_sweeps import from_rows
 
-from hptransfer.quantify import quantify
+from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.window import survey
 
@@ -38,5 +38,5 @@ def test_a_lucky_run_at_the_edge_does_not_carry_the_optimum_away(lone: float) ->
                 if x == lone:
                     loss = 3.0 - 0.1 * k - 0.004
             rows.append(("v", n, 2.0**x, "0", loss))
-    optimum = quantify(from_rows(rows), resamples=200, holdout=0).variants["v"].optima[4]
+    optimum = quantify(from_rows(rows), draws=200, holdout=0).variants["v"].optima[4]
     assert np.log2(optimum.hp.value) == pytest.approx(-10.0, abs=0.3)

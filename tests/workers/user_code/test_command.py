@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import own_trainer
 import psutil
 import pytest
@@ -129,6 +131,22 @@ def test_environment_and_working_directory_reach_the_command(tmp_path: Path) -> 
     words = ["bash", "-c", 'echo "{{\\"loss\\": 1, \\"said\\": \\"$DATA $(pwd)\\"}}"']
     trial = {"kind": "command", "command": words, "environment": {"DATA": 7}, "cwd": str(tmp_path)}
     assert call(study(trial=trial), tmp_path).engine["result"] == {"said": f"7 {tmp_path}"}
+
+
+def test_a_curve_diverges_as_the_trainer_s_own_does(tmp_path: Path) -> None:
+    from hptransfer.lm.evaluate import Losses  # not at the top: a worker's process imports this file too
+    from hptransfer.lm.evaluate import record as built_in_record
+
+    curve = [5.0, 4.5, *[5.5] * 8]
+    told = json.dumps({"loss": 4.0, "initial_loss": 5.0, "curve": list(enumerate(curve))})
+    words = ["echo", told.replace("{", "{{").replace("}", "}}")]
+    record = call(study(trial={"kind": "command", "command": words}), tmp_path)
+    losses = Losses(np.array(curve), 5.0, (10,), np.array([[4.0]]))
+    built_in = built_in_record(RunSpec(base_width=64, lr=0.1), losses, {}, 0.0)
+    assert (
+        (record.status, record.diverged_step) == (built_in.status, built_in.diverged_step) == ("diverged", 2)
+    )
+    assert math.isnan(record.loss)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hptransfer.quantify.basin.cells import BoolArray, Cells, IntArray
+from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.model import PRIOR_MEAN, SHARED, Batch, State
 from hptransfer.quantify.basin.posterior import Posterior, draw, fit
 from hptransfer.quantify.basin.shape import FEATURES, excess
 from hptransfer.quantify.basin.shared_noise import shared_noise
 from hptransfer.quantify.basin.window import ScaleSurvey, survey_all
 from hptransfer.quantify.intervals import limits, picked
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 THREADS = min(os.cpu_count() or 1, 4)
 CHUNK = 32  # variants fitted at once: enough to amortise the calls, little enough memory
@@ -128,7 +128,7 @@ def fit_basins(
 
     Arguments:
         all_cells: the runs, one entry a variant.
-        draws: B, the number of bootstrap draws. Draw b of one variant belongs to draw b of every other:
+        draws: B, the number of posterior draws. Draw b of one variant belongs to draw b of every other:
             noise that variants share (the same seeds and batches) is shared by their draws too.
         seed: of the draws.
         first: place of these variants among all, which their draws depend on.

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hptransfer.sweep.table import FloatArray, SweepTable
-
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
 
 # Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
 SAME_CELL = 1e-6
@@ -30,9 +26,10 @@ class Cells:
         count: runs behind each mean, shape [K, N].
         spread: sum over the runs of a cell of (loss - mean)**2, shape [K, N].
         censored: True where a run of the cell diverged, shape [K, N].
-        runs: rows at each scale, diverged ones included, shape [K].
-        diverged: rows that diverged, shape [K].
-        duplicates: rows dropped because another row is identical in scale, hp, seed and loss.
+        runs: rows of the sweep table at each scale, diverged and identical ones included, shape [K].
+        diverged: those of them that diverged, shape [K].
+        duplicates: rows dropped because another row is identical in scale, hp, seed and finite loss; a run
+            without a loss cannot be told from another, and is none's duplicate.
     """
 
     variant: str
@@ -54,7 +51,7 @@ class Cells:
 
 def cells_of(sweep: SweepTable) -> Iterator[Cells]:
     """Splits a sweep table by variant, in order of first appearance."""
-    loss = _censor(np.asarray(sweep.loss, dtype=np.float64), sweep)
+    loss = np.where(sweep.diverged, np.nan, sweep.loss)
     x = np.log2(sweep.hp)
     names, first, inverse = np.unique(sweep.variant, return_index=True, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
@@ -64,28 +61,18 @@ def cells_of(sweep: SweepTable) -> Iterator[Cells]:
         yield _cells(str(names[i]), sweep.scale[rows], x[rows], loss[rows], sweep.seed[rows])
 
 
-def _censor(loss: FloatArray, sweep: SweepTable) -> FloatArray:
-    """NaN where a run diverged: not finite, or above the loss at initialisation where that is known."""
-    diverged = ~np.isfinite(loss)
-    if "initial_loss" in sweep.extra:
-        diverged |= loss > np.asarray(sweep.extra["initial_loss"], dtype=np.float64)
-    return np.where(diverged, np.nan, loss)
-
-
 def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: Any) -> Cells:
+    """The cells of one variant from its runs, all of shape [runs]; a loss of NaN is of a diverged run."""
     _, label = np.unique(seed, return_inverse=True)
-    order = np.lexsort((loss, label, x, scale))
-    rows = np.stack([scale, x, label.astype(float), loss], axis=1)[order]
-    same = (rows[1:] == rows[:-1]) | (np.isnan(rows[1:]) & np.isnan(rows[:-1]))
-    rows = rows[np.concatenate([[True], ~same.all(axis=1)])]
-    duplicates = len(scale) - len(rows)
-    scales, k = np.unique(rows[:, 0], return_inverse=True)
-    new = np.ones(len(rows), dtype=bool)
+    scales, runs = np.unique(scale, return_counts=True)
+    diverged = np.bincount(np.searchsorted(scales, scale), weights=np.isnan(loss), minlength=len(scales))
+    rows = _distinct(np.stack([scale, x, label.astype(float), loss], axis=1))
+    k = np.searchsorted(scales, rows[:, 0])
+    new = np.ones(len(rows), dtype=bool)  # the first row of a cell
     new[1:] = (k[1:] != k[:-1]) | (np.diff(rows[:, 1]) > SAME_CELL)
     cell = np.cumsum(new) - 1
     k_of = k[new]
-    starts = np.searchsorted(k_of, np.arange(len(scales)))
-    slot = np.arange(len(k_of)) - starts[k_of]
+    slot = np.arange(len(k_of)) - np.searchsorted(k_of, np.arange(len(scales)))[k_of]
     shape = (len(scales), int(slot.max()) + 1)
     finite = np.isfinite(rows[:, 3])
     value = np.where(finite, rows[:, 3], 0.0)
@@ -108,7 +95,13 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
         count=grid(np.where(censored, 0, total), 0),
         spread=grid(np.where(censored, 0.0, spread), 0.0),
         censored=grid(censored, False),
-        runs=np.bincount(k),
-        diverged=np.bincount(k, weights=~finite).astype(np.int64),
-        duplicates=duplicates,
+        runs=runs,
+        diverged=diverged.astype(np.int64),
+        duplicates=len(scale) - len(rows),
     )
+
+
+def _distinct(rows: FloatArray) -> FloatArray:
+    """Rows (scale, x, seed, loss) sorted, [distinct, 4]; those without a loss are all distinct."""
+    rows = rows[np.lexsort(rows.T[[3, 2, 1, 0]])]
+    return np.asarray(rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
-from hptransfer.quantify.basin.cells import BoolArray, IntArray
 from hptransfer.quantify.basin.shape import (
     FEATURES,
     SHAPE_PRIORS,
@@ -21,7 +20,7 @@ from hptransfer.quantify.basin.shape import (
     feature_slopes,
     features,
 )
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 CURVATURE_SD = 0.02  # of a scale's log curvature about its line
 # Shared parameters: log h at the mean scale, its slope per octave of n, then the shape's coefficients.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.quantify.basin.cells import IntArray
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import FloatArray, IntArray
 
 SIGMAS = np.geomspace(4e-4, 0.05, 10)  # sd of one run near the optimum, nats
 MISFITS = np.array([0.008, 0.03, 0.12, 0.45])  # sd of the shape's relative error

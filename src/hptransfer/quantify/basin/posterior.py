@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg, noise_model
-from hptransfer.quantify.basin.cells import BoolArray, IntArray
 from hptransfer.quantify.basin.model import (
     PRECISIONS,
     SHARED,
@@ -23,7 +22,7 @@ from hptransfer.quantify.basin.model import (
 )
 from hptransfer.quantify.basin.noise_model import Hypers
 from hptransfer.quantify.basin.shape import SHAPE_PRIORS, excess
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 PILOT = 1  # the shape prior of the pilot fit
 PILOT_MISFIT, PILOT_GROWTH = 0.12, 0.5  # and its noise

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.quantify.basin.cells import BoolArray, Cells, IntArray
-from hptransfer.sweep.table import FloatArray
+from hptransfer.quantify.basin.cells import Cells
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 MIN_SPARE = 5  # more runs than cells, from which seeds tell the noise
 WINDOW = 3.2  # octaves either side of the lowest cell that a fit looks at

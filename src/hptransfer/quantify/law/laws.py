@@ -1,4 +1,4 @@
-"""The three laws of one variant, fitted together on the same bootstrap draws."""
+"""The three laws of one variant, fitted together on the same posterior draws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.basin.cells import BoolArray, IntArray
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.optimum_law import (
     LineFit,
@@ -20,7 +19,7 @@ from hptransfer.quantify.law.optimum_law import (
     scatters,
     turn_sd,
 )
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 MIN_SCALES = 3  # fewer usable scales than this: no laws
 SHARP_SLOPE = 0.1  # sd of the drift, octaves per octave, from which data can speak for no drift at all

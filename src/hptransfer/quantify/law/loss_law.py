@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
-from hptransfer.quantify.basin.cells import BoolArray, IntArray
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 SCATTER_NATS = 0.001
 ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 40))

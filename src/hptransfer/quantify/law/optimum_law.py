@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
-from hptransfer.quantify.basin.cells import IntArray
 from hptransfer.quantify.intervals import picked
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import FloatArray, IntArray
 
 # Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
 # scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
@@ -147,7 +146,7 @@ class Scatters:
 
 
 def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
-    """Of a quantity with bootstrap draws [B, K]."""
+    """Of a quantity with posterior draws [B, K]."""
     scales = y_draws.shape[1]
     errors = np.atleast_2d(np.cov(y_draws.T)) + 1e-12 * np.eye(scales)
     grid, log_prior = prior.grid()
@@ -167,7 +166,7 @@ def fit_line(
     Arguments:
         t: log2 scale, shape [K].
         y: the quantity, in log units, shape [K].
-        y_draws: its bootstrap draws, shape [B, K].
+        y_draws: its posterior draws, shape [B, K].
         every: the scatters of these draws.
         family: `const` or `power`.
         rng: source of the scatter draws.

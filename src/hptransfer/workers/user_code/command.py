@@ -42,7 +42,7 @@ class Result(BaseModel):
     loss_se: float | None = Field(None, ge=0)  # standard error of the loss
     initial_loss: float | None = None  # before the first step; a run that ends above it is diverged
     curve: tuple[tuple[int, float | None], ...] = ()  # (step, training loss)
-    diverged_step: int | None = None  # first step whose loss was not finite
+    diverged_step: int | None = None  # from which on the run has diverged; default: as the curve says
     tokens: int | None = Field(None, ge=0)  # of training
     params: int = Field(0, ge=0)  # trainable
     flops: float | None = Field(None, ge=0)  # of training
@@ -221,6 +221,7 @@ def _json(text: bytes) -> dict[str, Any] | None:
 
 
 def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
+    from hptransfer.runs.divergence import divergence
     from hptransfer.runs.flops import run_flops
 
     try:
@@ -234,8 +235,10 @@ def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
     if result.status == "failed":
         raise OwnCodeError(result.error or "the call says that it failed")
     loss = math.nan if result.loss is None else result.loss
-    above = result.initial_loss is not None and loss > result.initial_loss
-    done = math.isfinite(loss) and not above and result.status != "diverged"
+    steps = [step for step, _ in sorted(result.curve, key=lambda point: point[0])]
+    curve = [math.nan if at is None else at for _, at in sorted(result.curve, key=lambda point: point[0])]
+    diverged, step = divergence(loss, result.initial_loss, curve, steps)
+    done = not diverged and result.status != "diverged" and result.diverged_step is None
     more = {k: v for k, v in (result.model_extra or {}).items() if isinstance(v, str | int | float)}
     return RunRecord(
         run_id=run.run_id,
@@ -243,8 +246,8 @@ def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
         loss=loss if done else math.nan,
         loss_se=result.loss_se if done else None,
         initial_loss=result.initial_loss,
-        curve=tuple((step, math.nan if loss is None else loss) for step, loss in result.curve),
-        diverged_step=result.diverged_step,
+        curve=tuple(zip(steps, curve, strict=True)),
+        diverged_step=step if result.diverged_step is None else result.diverged_step,
         tokens=run.tokens if result.tokens is None else result.tokens,
         params=result.params,
         flops=run_flops(run) if result.flops is None else result.flops,

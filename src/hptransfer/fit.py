@@ -1,0 +1,191 @@
+"""quantify(): sweep table in, TransferFit out, which shows itself as text, figure, frame, JSON or page."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from threadpoolctl import threadpool_limits
+
+from hptransfer.errors import QuantifyError
+from hptransfer.quantify.frames import to_frame
+from hptransfer.quantify.parallel import fit_variants
+from hptransfer.quantify.result import Estimate, Prediction, SweepFit
+from hptransfer.quantify.settings import Settings
+from hptransfer.quantify.to_json import to_json_dict
+from hptransfer.sweep.table import SweepTable
+from hptransfer.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_NAMED = 20  # variants that `repr` names
+
+
+class TransferFit(SweepFit):
+    """The result of `quantify`: immutable, complete, the one source of tables, plots and JSON.
+
+    Its attributes are those of `hptransfer.quantify.result.SweepFit`. Methods that print or draw import what
+    they need when they are called, so that a fit alone loads no plotting library.
+    """
+
+    def summary(self, width: int = 80) -> str:
+        """The tables of the terminal as plain text, `width` characters wide."""
+        from hptransfer.report.terminal import summary_text
+
+        return summary_text(self, width)
+
+    def predict(self, scale: float) -> dict[str, Prediction]:
+        """What the laws say of a scale, by variant; refits with this scale among the targets where it is new.
+
+        Raises:
+            QuantifyError: the scale is not positive and finite.
+        """
+        fit = self
+        if scale not in self.settings["targets"]:
+            settings = {**self.settings, "targets": (*self.settings["targets"], scale)}
+            fit = quantify(self.sweep, **settings)
+        return {
+            name: next(p for p in variant.predictions if p.scale == scale)
+            for name, variant in fit.variants.items()
+        }
+
+    def regret(self, source: float, to: float) -> dict[str, Estimate]:
+        """Loss given up at scale `to` by using the optimum of scale `source`, nats, by variant.
+
+        Variants that were not run at both scales are left out.
+
+        Raises:
+            QuantifyError: no variant was run at both, or `source` is not the smaller.
+        """
+        pairs = {
+            name: pair.regret
+            for name, variant in self.variants.items()
+            for pair in variant.regret
+            if (pair.source, pair.to) == (source, to)
+        }
+        if not pairs:
+            scales = ", ".join(f"{scale:g}" for scale in self.sweep.scales)
+            raise QuantifyError(
+                f"regret needs two measured scales, the smaller first, but got {source:g} and {to:g}; "
+                f"measured: {scales}"
+            )
+        return pairs
+
+    def plot(self, kind: str = "basins", variants: Sequence[str] | None = None) -> list[Axes]:
+        """One kind of figure as small multiples, a panel a variant; `fit.plot()[0].figure` is the figure.
+
+        Args:
+            kind: `basins` (loss against the hyperparameter), `optimum` or `loss` (their laws against scale),
+                or `metrics` (a panel a metric).
+            variants: names of those to draw, in this order; None draws all.
+
+        Raises:
+            QuantifyError: the kind or a name is unknown.
+        """
+        from hptransfer.report import matplotlib_backend
+
+        kinds: dict[str, Callable[..., Figure]] = {
+            "basins": matplotlib_backend.plot_basins,
+            "optimum": matplotlib_backend.plot_optimum,
+            "loss": matplotlib_backend.plot_loss,
+            "metrics": matplotlib_backend.plot_metrics,
+        }
+        if kind not in kinds:
+            raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
+        return [axes for axes in kinds[kind](self, variants=variants).axes if axes.get_visible()]
+
+    def to_frame(self, table: str = "metrics") -> pd.DataFrame:
+        """One table of the fit as a pandas frame; see `hptransfer.quantify.frames.to_frame`."""
+        return to_frame(self, table)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The fit as JSON (schema version 1), written to `path` where one is given."""
+        text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The report as one self-contained page, written to `path` where one is given."""
+        from hptransfer.report.page import page
+
+        text = page(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return f"<pre>{html.escape(self.summary(100))}</pre>"
+
+    def __repr__(self) -> str:
+        verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:_MOST_NAMED])
+        beyond = len(self.variants) - _MOST_NAMED
+        more = [f"  and {beyond:,} more variants"] if beyond > 0 else []
+        head = f"TransferFit of {len(self.sweep)} runs, hptransfer {self.version}"
+        return "\n".join([head, *verdicts, *more])
+
+
+def quantify(
+    sweep: SweepTable,
+    *,
+    targets: Sequence[float] = (),
+    level: float = 0.95,
+    tolerance: float = 0.01,
+    draws: int = 1000,
+    seed: int = 0,
+    family: str | None = None,
+    reference: str | None = None,
+    holdout: int = 1,
+    filter: float = 1.35,
+    coordinates: str | None = None,
+    base_scale: float | None = None,
+) -> TransferFit:
+    """Measures how well a hyperparameter transfers across scales, for every variant of a sweep table.
+
+    Args:
+        sweep: the runs.
+        targets: scales to predict at, in the sweep table's own units of scale.
+        level: of the credible intervals, in (0, 1).
+        tolerance: regret allowed by the verdict, nats.
+        draws: B, the number of posterior draws, at least 100.
+        seed: of the draws; the same seed and sweep table give the same result.
+        family: of the optimum's law: `power`, `offset` or `const`; None lets AICc choose.
+        reference: variant that R(inf) is measured from; None is the lower envelope of all variants.
+        holdout: how many of the largest scales are left out, one more at a time, to check predictions.
+        filter: cells with a loss above `filter` times the best of their scale do not enter E.
+        coordinates: of the hyperparameter column, `sp` or `mup`; None if it is not a learning rate.
+        base_scale: n0 at which both coordinates agree; recorded, and None means the smallest scale.
+
+    Returns:
+        Everything measured; what cannot be estimated is None, with the reason in `flags`.
+
+    Raises:
+        QuantifyError: a setting is out of range.
+    """
+    settings = Settings(
+        targets=tuple(float(t) for t in targets),
+        level=float(level),
+        tolerance=float(tolerance),
+        draws=int(draws),
+        seed=int(seed),
+        family=family,
+        reference=reference,
+        holdout=int(holdout),
+        filter=float(filter),
+        coordinates=coordinates,
+        base_scale=None if base_scale is None else float(base_scale),
+    )
+    settings.check_reference(sweep.variants)
+    # The matrices are small: threads of the linear algebra would only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        variants = fit_variants(sweep, settings)
+    return TransferFit(sweep, variants, asdict(settings), __version__)
