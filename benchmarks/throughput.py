@@ -49,7 +49,7 @@ from typing import Any
 
 import torch
 
-from hptransfer.lm.device import free_bytes, member_bytes
+from hptransfer.lm.device import cache_sized, free_bytes, member_bytes
 from hptransfer.runs.config import DataConfig, RunSpec, TrainConfig
 from hptransfer.runs.flops import run_flops
 from loops import Name, grid, model_of, one_by_one, stacked
@@ -106,6 +106,7 @@ class Contender:
     pipes: list[Connection]
     processes: list[mp.process.BaseProcess]
     at_once: int  # runs that a step of all its processes takes together
+    stack: int  # runs of its largest stack
     blocks: list[float] = field(default_factory=list)  # run-steps a second of each block
     first_s: float = 0.0  # of the first step: compiling
     loss: float = math.nan  # held-out, nats per token
@@ -149,7 +150,7 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
         ordered = [*runs[middle:], *runs[:middle]]
         processes = options.cores if options.device == "cpu" else 1
         shares = cut(ordered, processes)
-        by_process, threads, middle = [cut(s, math.ceil(len(s) / options.stack)) for s in shares], 1, 0
+        by_process, threads, middle = [in_stacks(share, name, options) for share in shares], 1, 0
     elif name.a_core:
         by_process, threads = [[runs]] * options.cores, 1
     pipes, processes_, context = [], [], mp.get_context("spawn")
@@ -162,7 +163,9 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
         process.start()
         pipes.append(here)
         processes_.append(process)
-    return Contender(text, pipes, processes_, len(runs) if name.ours else len(by_process))
+    at_once = len(runs) if name.ours else len(by_process)
+    largest = max(len(part) for parts in by_process for part in parts) if name.ours else 1
+    return Contender(text, pipes, processes_, at_once, largest)
 
 
 def device_stack(width: int, options: argparse.Namespace) -> int:
@@ -172,6 +175,13 @@ def device_stack(width: int, options: argparse.Namespace) -> int:
         TrainConfig(steps=1, batch_size=options.batch),
     )
     return max(1, min(options.most, int(0.3 * free_bytes(options.device) / member_bytes(model, train))))
+
+
+def in_stacks(runs: Sequence[RunSpec], name: Name, options: argparse.Namespace) -> list[Sequence[RunSpec]]:
+    """The runs of a process as they are trained together: as `train_stack` would, or as `--stack` says."""
+    if options.stack is not None:
+        return cut(runs, math.ceil(len(runs) / options.stack))
+    return cache_sized(runs) if name.loop == "ours" else [runs]
 
 
 def cut(runs: Sequence[RunSpec], count: int) -> list[Sequence[RunSpec]]:
@@ -250,7 +260,7 @@ def rows(width: int, found: Sequence[Contender], options: argparse.Namespace) ->
         values = (
             width, one.name, speed, ratio(one, plain), ratio(one, best_loop(found, Name.of(one.name).bf16)),
             *(speed * flops / rate for rate in rates), one.memory, one.first_s, one.loss,
-            plain is None or abs(one.loss - plain.loss) < TOLERANCE, options.stack, options.device,
+            plain is None or abs(one.loss - plain.loss) < TOLERANCE, one.stack, options.device,
         )  # fmt: skip
         out.append(dict(zip(COLUMNS, values, strict=True)))
     return out
@@ -290,7 +300,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--widths", default="32,64,128,256,512")
     parser.add_argument("--runs", type=int, default=16, help="learning rates of the grid")
-    parser.add_argument("--stack", type=int, default=16, help="most runs of one stack")
+    parser.add_argument("--stack", type=int, help="most runs of one stack; default: as a study would")
     parser.add_argument("--batch", type=int, default=8, help="sequences a step")
     parser.add_argument("--steps", type=int, default=10, help="of a block")
     parser.add_argument("--blocks", type=int, default=7)
@@ -300,7 +310,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--vocab", type=int, help="default: 512, of a token file 2048")
     parser.add_argument("--csv", type=Path, help="append a row a contender to this table, width by width")
     options = parser.parse_args()
-    options.most = options.stack
+    options.most = options.stack or options.runs
     options.vocab = options.vocab or (512 if options.tokens is None else 2048)
     names = CPU if options.device == "cpu" else CUDA
     options.contenders = options.contenders.split(",") if options.contenders else list(names)
@@ -314,7 +324,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     options = parsed()
     print(
-        f"{options.runs} runs in stacks of {options.stack} at most, depth 2, {options.batch} x 64 tokens, "
+        f"{options.runs} runs, depth 2, {options.batch} x 64 tokens, "
         f"vocabulary {options.vocab}, {options.cores} cores, {options.device}"
     )
     print(

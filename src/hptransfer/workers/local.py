@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -19,12 +20,13 @@ from hptransfer.workers.job_codec import pack, settle
 
 # Set before torch is imported. Numbers must not depend on how many cores a machine has, and processes
 # of one thread each use cores better than one process of many threads at these sizes.
+COMPILE_THREADS = "TORCHINDUCTOR_COMPILE_THREADS"
 _THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
-    "TORCHINDUCTOR_COMPILE_THREADS",
+    COMPILE_THREADS,
 )
 
 
@@ -33,10 +35,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def environment(threads: int) -> dict[str, str]:
-    """What a worker's process needs besides: so many threads, and the modules that this process sees."""
+def environment(threads: int, device: str | None = None) -> dict[str, str]:
+    """What a worker's process needs besides: its threads, its GPU, and the modules that this process sees.
+
+    Args:
+        threads: cores that it uses. A process with a GPU compiles its kernels on all cores.
+        device: that it trains on; None: what it finds.
+    """
+    gpu = {} if device is None else {"HPTRANSFER_DEVICE": device, COMPILE_THREADS: str(cores())}
     return {
         **dict.fromkeys(_THREADS, str(threads)),
+        **gpu,
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
     }
 
@@ -55,12 +64,20 @@ class LocalExecutor:
         logs: folder for what workers print, one file each.
         on_report: told of progress; called from several threads, must not block.
         threads: cores that a worker uses.
+        devices: GPUs that the workers take in turn; none: each takes what it finds.
 
     Raises:
         StoreError: the folder for logs cannot be written.
     """
 
-    def __init__(self, workers: int, logs: Path, on_report: OnReport, threads: int = 1) -> None:
+    def __init__(
+        self,
+        workers: int,
+        logs: Path,
+        on_report: OnReport,
+        threads: int = 1,
+        devices: Sequence[str] = (),
+    ) -> None:
         try:
             logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,7 +86,10 @@ class LocalExecutor:
         self._ready = threading.Condition()
         self._waiting: list[tuple[Job, Future[list[RunRecord]]]] = []
         self._closed = False
-        self._workers = [_Worker(logs / f"worker-{n}.log", threads) for n in range(workers)]
+        given = [devices[n % len(devices)] if devices else None for n in range(workers)]
+        self._workers = [
+            _Worker(logs / f"worker-{n}.log", environment(threads, device)) for n, device in enumerate(given)
+        ]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers
         ]
@@ -146,10 +166,10 @@ class LocalExecutor:
 class _Worker:
     """A worker's process: started when it is first needed, and again after it died."""
 
-    def __init__(self, log: Path, threads: int) -> None:
+    def __init__(self, log: Path, variables: Mapping[str, str]) -> None:
         self.shape: tuple[int, int] | None = None  # last one compiled here
         self._log = log
-        self._threads = threads
+        self._variables = variables
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
         self._starting = threading.Lock()  # so that a kill never misses a process that is about to start
@@ -196,7 +216,7 @@ class _Worker:
                 raise WorkerDiedError("the executor was ended")
             if self._process is None or self._process.poll() is not None:
                 self.end()
-                self._process = _start(self._log, self._threads)
+                self._process = _start(self._log, self._variables)
             return self._process
 
     def _obituary(self, process: subprocess.Popen[bytes]) -> str:
@@ -208,7 +228,7 @@ class _Worker:
         return f"worker process {process.pid} ended with {cause}{hint}; its log is {self._log}"
 
 
-def _start(log: Path, threads: int) -> subprocess.Popen[bytes]:
+def _start(log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """A fresh interpreter that sees the same modules, but (unlike multiprocessing) runs no script again."""
     with open(log, "ab") as stderr:
         return subprocess.Popen(
@@ -216,6 +236,6 @@ def _start(log: Path, threads: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env={**os.environ, **environment(threads)},
+            env={**os.environ, **variables},
             process_group=0,  # Ctrl-C in a terminal goes to the driver alone
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hptransfer.workers.config import ExecutorConfig
 from hptransfer.workers.executor import Executor, OnReport
+from hptransfer.workers.gpus import gpus
 from hptransfer.workers.local import LocalExecutor, cores
 
 MANY = 1000  # stacks at a time where the cluster decides
@@ -34,7 +35,8 @@ def make_executor(
         from hptransfer.workers.slurm import SlurmExecutor
 
         return lambda report: SlurmExecutor(config, workers, folder, report)
-    return lambda report: LocalExecutor(at_a_time(config, workers), folder / "logs", report, config.cpus)
+    at_once, logs = at_a_time(config, workers), folder / "logs"
+    return lambda report: LocalExecutor(at_once, logs, report, config.cpus, gpus())
 
 
 def at_a_time(config: ExecutorConfig, workers: int | None) -> int:
@@ -43,4 +45,6 @@ def at_a_time(config: ExecutorConfig, workers: int | None) -> int:
         return workers
     if config.kind == "slurm" or config.address is not None:
         return MANY
+    if config.kind == "local" and (found := gpus()):
+        return len(found)  # a stack fills a GPU; several processes on one would only take turns
     return max(1, cores() // config.cpus)
