@@ -18,7 +18,9 @@ Contenders, each on the same model, initial weights, batches and schedule:
 Each lives in a process of its own and takes blocks of steps in turn with the others, so that a noisy machine
 disturbs all alike; the speed of a contender is the median of its blocks. `x plain` is its ratio to plain,
 and `x best` that to the strongest loop of its precision (of any precision, for bfloat16), each the median
-over blocks taken in turn. `loss` is the held-out loss of the grid's middle run after the steps that it took:
+over blocks taken in turn. `cpu ms` is what a run-step takes of all processors, and `by cpu` the strongest
+loop's over it: among contenders of one thread a process it says the same as `x best`, whatever else the
+machine does. `loss` is the held-out loss of the grid's middle run after the steps that it took:
 within 0.02 of plain's, or the line is marked. `of GEMM` is the model's FLOPs a second over the rate of a
 large matrix product on the same threads, in float32 and (after the slash) in bfloat16; `memory` is the peak
 resident memory of the contender's processes, on CUDA that of its tensors.
@@ -62,8 +64,8 @@ CPU = (
 )  # fmt: skip
 CUDA = ("ours", "ours bf16", "plain", "plain bf16", "compiled", "compiled bf16")
 COLUMNS = (
-    "width", "contender", "run_steps_per_s", "x_plain", "x_best", "of_gemm_float32", "of_gemm_bfloat16",
-    "memory_mib", "first_step_s", "loss", "loss_agrees", "stack", "device",
+    "width", "contender", "run_steps_per_s", "x_plain", "x_best", "cpu_ms", "x_best_cpu", "of_gemm_float32",
+    "of_gemm_bfloat16", "memory_mib", "first_step_s", "loss", "loss_agrees", "stack", "device",
 )  # fmt: skip
 
 
@@ -88,10 +90,10 @@ def contender(
     else:
         made = [one_by_one(name, parts[0], options.device)]
     while (count := pipe.recv()) is not None:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         for steps, _ in made:
             steps(count)
-        pipe.send(time.perf_counter() - start)
+        pipe.send((time.perf_counter() - start, time.process_time() - used))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if options.device != "cpu":
         peak = torch.cuda.max_memory_allocated() / 2**20
@@ -108,6 +110,7 @@ class Contender:
     at_once: int  # runs that a step of all its processes takes together
     stack: int  # runs of its largest stack
     blocks: list[float] = field(default_factory=list)  # run-steps a second of each block
+    used: list[float] = field(default_factory=list)  # processor milliseconds a run-step of each block
     first_s: float = 0.0  # of the first step: compiling
     loss: float = math.nan  # held-out, nats per token
     memory: float = 0.0  # MiB
@@ -117,11 +120,12 @@ class Contender:
         for pipe in self.pipes:
             pipe.send(steps)
 
-    def receive(self) -> float:
-        """Seconds of the block that was asked for, of the process that took longest."""
-        return max(pipe.recv() for pipe in self.pipes)
+    def receive(self) -> tuple[float, float]:
+        """Seconds of the block that was asked for: of the process that took longest, and all processors'."""
+        found = [pipe.recv() for pipe in self.pipes]
+        return max(wall for wall, _ in found), sum(used for _, used in found)
 
-    def take(self, steps: int) -> float:
+    def take(self, steps: int) -> tuple[float, float]:
         """`send` and `receive`."""
         self.send(steps)
         return self.receive()
@@ -214,18 +218,20 @@ def measure(width: int, options: argparse.Namespace) -> list[Contender]:
     for name in options.contenders:
         one = started(name, width, options)
         if options.device == "cpu":
-            one.first_s = one.take(1)
+            one.first_s, _ = one.take(1)
         else:
             one.send(1)
         contenders.append(one)
     if options.device != "cpu":
         for one in contenders:
-            one.first_s = one.receive()
+            one.first_s, _ = one.receive()
     for one in contenders:
         one.take(WARM - 1)
     for _ in range(options.blocks):
         for one in contenders:
-            one.blocks.append(one.at_once * options.steps / one.take(options.steps))
+            wall, used = one.take(options.steps)
+            one.blocks.append(one.at_once * options.steps / wall)
+            one.used.append(1e3 * used / (one.at_once * options.steps))
     for one in contenders:
         one.close()
     return contenders
@@ -238,27 +244,26 @@ def best_loop(found: Sequence[Contender], bf16: bool) -> Contender | None:
     return max(loops, key=lambda one: statistics.median(one.blocks), default=None)
 
 
-def ratio(one: Contender, other: Contender | None) -> float:
-    """Median over blocks that were taken in turn; NaN where there is no other."""
-    if other is None:
+def ratio(values: Sequence[float], others: Sequence[float] | None) -> float:
+    """Median ratio over blocks that were taken in turn; NaN where there are no others."""
+    if others is None:
         return math.nan
-    return statistics.median(a / b for a, b in zip(one.blocks, other.blocks, strict=True))
+    return statistics.median(a / b for a, b in zip(values, others, strict=True))
 
 
 def rows(width: int, found: Sequence[Contender], options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a contender, by `COLUMNS`."""
-    model, train = (
-        model_of(width, options.vocab, options.device),
-        TrainConfig(steps=1, batch_size=options.batch),
-    )
-    flops = run_flops(grid(model, 1, train, options.data)[0])
+    train = TrainConfig(steps=1, batch_size=options.batch)
+    flops = run_flops(grid(model_of(width, options.vocab, options.device), 1, train, options.data)[0])
     rates = [gemm_rate(d, options.device, options.cores) for d in (torch.float32, torch.bfloat16)]
     plain = next((one for one in found if one.name == "plain"), None)
     out = []
     for one in found:
-        speed = statistics.median(one.blocks)
+        speed, best = statistics.median(one.blocks), best_loop(found, Name.of(one.name).bf16)
+        by_cpu = ratio(best.used, one.used) if best else math.nan
         values = (
-            width, one.name, speed, ratio(one, plain), ratio(one, best_loop(found, Name.of(one.name).bf16)),
+            width, one.name, speed, ratio(one.blocks, plain.blocks if plain else None),
+            ratio(one.blocks, best.blocks if best else None), statistics.median(one.used), by_cpu,
             *(speed * flops / rate for rate in rates), one.memory, one.first_s, one.loss,
             plain is None or abs(one.loss - plain.loss) < TOLERANCE, one.stack, options.device,
         )  # fmt: skip
@@ -271,7 +276,7 @@ def line(row: dict[str, Any]) -> str:
     gemm = f"{row['of_gemm_float32']:.2f}/{row['of_gemm_bfloat16']:.2f}"
     return (
         f"{row['width']:6d} {row['contender']:21s} {row['run_steps_per_s']:11.1f} {row['x_plain']:8.2f} "
-        f"{row['x_best']:7.2f} {gemm:>10s} {row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
+        f"{row['x_best']:7.2f} {row['cpu_ms']:8.2f} {row['x_best_cpu']:7.2f} {gemm:>10s} {row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
         f"{row['loss']:9.4f}{'' if row['loss_agrees'] else '  LOSS DIFFERS'}"
     )
 
@@ -328,7 +333,8 @@ def main() -> None:
         f"vocabulary {options.vocab}, {options.cores} cores, {options.device}"
     )
     print(
-        " width contender             run-steps/s  x plain  x best    of GEMM  memory MiB  first s      loss"
+        " width contender             run-steps/s  x plain  x best   cpu ms  by cpu    of GEMM  memory MiB"
+        "  first s      loss"
     )
     there = measured(options.csv, options.device)
     for width in map(int, options.widths.split(",")):
