@@ -30,8 +30,8 @@ from hptransfer.study.run import run_study
 from hptransfer.study.spec import parse_study
 from hptransfer.study.store import Store
 from hptransfer.workers.executor import Job
-from hptransfer.workers.job_codec import attempt, pack, settle
-from hptransfer.workers.spool import spool_of, waiting
+from hptransfer.workers.job_codec import pack, run_packed_job, unwrap_outcome
+from hptransfer.workers.spool import pending_results, spool_of
 
 SPEC = parse_study(
     {
@@ -68,7 +68,7 @@ class InThread:
 
     def submit(self, job: Job, /) -> Future[list[RunRecord]]:
         """Queue a job."""
-        return self._pool.submit(lambda: settle(attempt(pack(job), lambda _: None)))
+        return self._pool.submit(lambda: unwrap_outcome(run_packed_job(pack(job), lambda _: None)))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Finish."""
@@ -97,7 +97,9 @@ def forked(work: Callable[[], None]) -> int:
 
 def finished(folder: Path) -> dict[str, str]:
     """Every finished run, in the store or waiting in the spool, with all that its record says."""
-    found = {run.run_id: repr(record) for _, pairs in waiting(spool_of(folder)) for run, record in pairs}
+    found = {
+        run.run_id: repr(record) for _, pairs in pending_results(spool_of(folder)) for run, record in pairs
+    }
     try:
         with Store(folder, read_only=True) as store:
             return found | {record.run_id: repr(record) for _, record in store.runs()}

@@ -98,7 +98,7 @@ def fill(folder: Path, runs: int) -> StudySpec:
     )
     with Store(folder) as store:
         store.begin(spec.model_dump(mode="json"), {"commit": None})
-        for number, variant in enumerate(spec.families()):
+        for number, variant in enumerate(spec.variants_with_decay()):
             for width in widths:
                 template = spec.run(variant, width, 0, 0)
                 pairs, members = [], []

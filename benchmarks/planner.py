@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.design.acquisition import next_asks
-from hptransfer.design.grid import Ask, Basin, Seen, Space
+from hptransfer.design.acquisition import propose_runs
+from hptransfer.design.grid import CandidateGrid, GridKey, Observations, Proposal
 from hptransfer.errors import MissingExtraError
 from hptransfer.fit import quantify
 from hptransfer.sweep.table import SweepTable
@@ -34,7 +34,7 @@ from simulator import FAMILIES, simulate
 
 MOST = 2.0  # times the full grid's FLOPs at which a method is ended
 METHODS = ("adaptive", "random", "tpe", "gp")
-Asks = Iterator[list[Ask]]
+Asks = Iterator[list[Proposal]]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Recorded:
     """A grid that was run, and what a planner may ask of it."""
 
     name: str
-    space: Space
-    losses: dict[Basin, dict[int, list[float]]]  # by place, one a seed; infinite where diverged
+    space: CandidateGrid
+    losses: dict[GridKey, dict[int, list[float]]]  # by place, one a seed; infinite where diverged
     grid: SweepTable  # the full grid
     flops: float  # of it
     truth: float | None  # log2 of the optimum at the target; None where nobody knows
@@ -83,7 +83,7 @@ def record(
         cost = np.array([np.median(grid.extra["flops"][grid.scale == n]) for n in scales])
     seeds = max(len(c) for places in losses.values() for c in places.values())
     start = {basin: (0, len(places) - 1) for basin, places in x.items()}
-    space = Space(scales, cost / cost.max(), x, start, seeds, np.zeros(len(scales)), target)
+    space = CandidateGrid(scales, cost / cost.max(), x, start, seeds, np.zeros(len(scales)), target)
     flops = float(sum(space.cost[np.searchsorted(scales, grid.scale)]))
     return Recorded(name, space, losses, grid, flops, truth)
 
@@ -122,12 +122,12 @@ def predict(sweep: SweepTable | None, target: float) -> tuple[float, float, floa
     return math.log2(hp.value), math.log2(hp.low), math.log2(hp.high)
 
 
-def adaptive(study: Recorded, seen: Seen, goal: float, batch: int) -> Asks:
-    while asks := next_asks(study.space, seen, "prediction", goal, batch):
+def adaptive(study: Recorded, seen: Observations, goal: float, batch: int) -> Asks:
+    while asks := propose_runs(study.space, seen, "prediction", goal, batch):
         yield asks
 
 
-def random(study: Recorded, seen: Seen, rng: np.random.Generator) -> Asks:
+def random(study: Recorded, seen: Observations, rng: np.random.Generator) -> Asks:
     """One run at every scale, anywhere on its grid, seeds in turn."""
     while True:
         asks = []
@@ -135,13 +135,13 @@ def random(study: Recorded, seen: Seen, rng: np.random.Generator) -> Asks:
             free = [p for p in range(len(x)) if seen.count(basin, p) < len(study.losses[basin][p])]
             if free:
                 place = int(rng.choice(free))
-                asks.append(Ask(*basin, place, seen.count(basin, place)))
+                asks.append(Proposal(*basin, place, seen.count(basin, place)))
         if not asks:
             return
         yield asks
 
 
-def optuna(study: Recorded, seen: Seen, sampler: Callable[[int], Any]) -> Asks:
+def optuna(study: Recorded, seen: Observations, sampler: Callable[[int], Any]) -> Asks:
     """One run at every scale, where the sampler of that scale's own search wants it."""
     from optuna import create_study
 
@@ -155,10 +155,10 @@ def optuna(study: Recorded, seen: Seen, sampler: Callable[[int], Any]) -> Asks:
                 place = trial.suggest_int("place", 0, len(study.space.x[basin]) - 1)
                 rank = seen.count(basin, place)
                 if rank < len(study.losses[basin][place]):
-                    asks.append(Ask(*basin, place, rank))
+                    asks.append(Proposal(*basin, place, rank))
                     trials.append((search, trial))
                     break
-                search.tell(trial, min(seen.levels(basin)[place], worst))
+                search.tell(trial, min(seen.mean_losses(basin)[place], worst))
         if not asks:
             return
         yield asks
@@ -182,7 +182,14 @@ def samplers() -> dict[str, Callable[[int], Any]]:
 
 
 def replay(
-    study: Recorded, asks: Asks, seen: Seen, goal: float, aim: float, most: float, *, alone: bool = False
+    study: Recorded,
+    asks: Asks,
+    seen: Observations,
+    goal: float,
+    aim: float,
+    most: float,
+    *,
+    alone: bool = False,
 ) -> Reached:
     """Answers a method's asks from the record until its interval is as narrow as the goal.
 
@@ -215,18 +222,18 @@ def run(study: Recorded, methods: tuple[str, ...], batch: int, within: float) ->
     aim = value if study.truth is None else study.truth
     goal = (1.0 + within) * (high - low)
     out = {"grid": Reached(1.0, high - low, value - aim, low <= aim <= high, True)}
-    makers: dict[str, Callable[[Seen], Asks]] = {
+    makers: dict[str, Callable[[Observations], Asks]] = {
         "adaptive": lambda seen: adaptive(study, seen, goal, batch),
         "random": lambda seen: random(study, seen, np.random.default_rng(0)),
     }
     for name, sampler in samplers().items() if {"tpe", "gp"} & set(methods) else ():
         makers[name] = lambda seen, sampler=sampler: optuna(study, seen, sampler)  # type: ignore[misc]
     for method in methods:
-        seen = Seen()
+        seen = Observations()
         alone = method == "adaptive"
         out[method] = replay(study, makers[method](seen), seen, goal, aim, MOST, alone=alone)
         if method != "adaptive" and "adaptive" in out:  # the same again on the adaptive planner's budget
-            seen = Seen()
+            seen = Observations()
             out[f"{method} at its budget"] = replay(
                 study, makers[method](seen), seen, 0.0, aim, out["adaptive"].share
             )

@@ -276,7 +276,8 @@ def line(row: dict[str, Any]) -> str:
     gemm = f"{row['of_gemm_float32']:.2f}/{row['of_gemm_bfloat16']:.2f}"
     return (
         f"{row['width']:6d} {row['contender']:21s} {row['run_steps_per_s']:11.1f} {row['x_plain']:8.2f} "
-        f"{row['x_best']:7.2f} {row['cpu_ms']:8.2f} {row['x_best_cpu']:7.2f} {gemm:>10s} {row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
+        f"{row['x_best']:7.2f} {row['cpu_ms']:8.2f} {row['x_best_cpu']:7.2f} {gemm:>10s} "
+        f"{row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
         f"{row['loss']:9.4f}{'' if row['loss_agrees'] else '  LOSS DIFFERS'}"
     )
 

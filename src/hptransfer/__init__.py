@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
+    from hptransfer.parametrization.parametrize import parametrize
     from hptransfer.parametrization.roles import find_roles
     from hptransfer.parametrization.rule import Rule
     from hptransfer.parametrization.rule_arithmetic import get_rule, without_multipliers
-    from hptransfer.parametrization.scaling import Scaling, parametrize
+    from hptransfer.parametrization.scaling import Scaling
     from hptransfer.parametrization.transfer import transfer_lr
 
 __all__ = [
@@ -74,7 +75,7 @@ _LATER = {
     "lightning_callback": "parametrization.callbacks",
     "lightning_probe": "dynamics.callbacks",
     "load_rule": "parametrization.custom",
-    "parametrize": "parametrization.scaling",
+    "parametrize": "parametrization.parametrize",
     "probe": "dynamics.recorder",
     "rule_from": "parametrization.custom",
     "trainer_callback": "parametrization.callbacks",

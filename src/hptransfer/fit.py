@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from hptransfer.errors import QuantifyError
+from hptransfer.parametrization.coordinates import Coordinates
+from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.quantify.frames import to_frame
 from hptransfer.quantify.parallel import fit_variants
 from hptransfer.quantify.result import Estimate, Prediction, SweepFit
@@ -146,7 +148,7 @@ def quantify(
     reference: str | None = None,
     holdout: int = 1,
     filter: float = 1.35,
-    coordinates: str | None = None,
+    coordinates: Coordinates | None = None,
     base_scale: float | None = None,
 ) -> TransferFit:
     """Measures how well a hyperparameter transfers across scales, for every variant of a sweep table.
@@ -162,7 +164,8 @@ def quantify(
         reference: variant that R(inf) is measured from; None is the lower envelope of all variants.
         holdout: how many of the largest scales are left out, one more at a time, to check predictions.
         filter: cells with a loss above `filter` times the best of their scale do not enter E.
-        coordinates: of the hyperparameter column, `sp` or `mup`; None if it is not a learning rate.
+        coordinates: of the hyperparameter column, `sp` or `mup`; None if it is not a learning rate. How one
+            becomes the other goes by the optimizer that the sweep table names for the variant.
         base_scale: n0 at which both coordinates agree; recorded, and None means the smallest scale.
 
     Returns:
@@ -170,6 +173,7 @@ def quantify(
 
     Raises:
         QuantifyError: a setting is out of range.
+        RuleError: the sweep table names an optimizer that is not known.
     """
     settings = Settings(
         targets=tuple(float(t) for t in targets),
@@ -185,6 +189,8 @@ def quantify(
         base_scale=None if base_scale is None else float(base_scale),
     )
     settings.check_reference(sweep.variants)
+    for name in sweep.optimizers.values():
+        get_optimizer(name)  # an unknown one is an error before anything is fitted
     # The matrices are small: threads of the linear algebra would only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         variants = fit_variants(sweep, settings)

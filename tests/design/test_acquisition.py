@@ -11,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import study
 
-from hptransfer.design.acquisition import best_move, guess, look, next_asks
-from hptransfer.design.bracket import brackets, expected, missing
-from hptransfer.design.grid import Ask, Seen, Space
-from hptransfer.design.information import Guess, Information
+from hptransfer.design.acquisition import best_move, propose_runs
+from hptransfer.design.bracket import brackets, expected_optimum, missing_places
+from hptransfer.design.grid import CandidateGrid, Observations, Proposal
+from hptransfer.design.information import Information, LinearizationPoint
+from hptransfer.design.linearization import linearization_point
+from hptransfer.design.round_fit import fit_round
 from hptransfer.errors import SpecError
-from hptransfer.study.planner import Stack, entangled, plan
-from hptransfer.study.rounds import rounds, space_of, state
+from hptransfer.study.planner import coupled_widths, plan
+from hptransfer.study.rounds import candidate_grid, observations, rounds
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import Stack
 
 WIDTHS = [32, 64, 128, 256]
 
@@ -64,7 +67,7 @@ def test_it_reaches_its_precision_with_a_fraction_of_the_grid(
     spec = adaptive_study()
     grid = plan(study(**{**spec.model_dump(exclude={"adaptive"}), "adaptive": None}), {})
     assert sum(s.flops for s in stacks) < 0.4 * sum(s.flops for s in grid)
-    assert max(state(spec, losses).width.values()) <= 0.25
+    assert max(interval_widths(spec, losses).values()) <= 0.25
 
 
 def test_cheap_widths_come_first_and_the_rest_is_put_near_their_optimum(
@@ -138,14 +141,14 @@ def test_a_budget_is_never_overspent_and_cuts_no_other_round() -> None:
 def test_every_goal_ends(goal: str, precision: float) -> None:
     spec = adaptive_study(adaptive={"goal": goal, "precision": precision, "batch": 8})
     stacks, losses = finished(spec)
-    assert max(state(spec, losses).width.values()) <= precision
+    assert max(interval_widths(spec, losses).values()) <= precision
     if goal in ("optimum", "verdict"):
         assert {s.width for s in stacks} == set(WIDTHS)
 
 
 def test_what_one_width_gives_decides_all_of_an_adaptive_plan() -> None:
-    assert entangled(adaptive_study(), 64) == tuple(WIDTHS)
-    assert entangled(study(), 64) == (64,)
+    assert coupled_widths(adaptive_study(), 64) == tuple(WIDTHS)
+    assert coupled_widths(study(), 64) == (64,)
 
 
 def test_a_prediction_needs_a_target_and_precision_a_default() -> None:
@@ -167,16 +170,24 @@ def test_all_diverged_at_the_smallest_width_goes_on_to_the_left() -> None:
 # --- the parts ---------------------------------------------------------------------------------------
 
 
-def one_basin(levels: Mapping[int, float], step: float = 1.0, places: int = 12) -> tuple[Space, list[int]]:
+def interval_widths(spec: StudySpec, losses: Mapping[str, float]) -> dict[str, float]:
+    """Width of the interval of what the study asks, by variant."""
+    assert spec.adaptive is not None
+    return fit_round(candidate_grid(spec), observations(spec, losses), spec.adaptive.goal).width
+
+
+def one_basin(
+    losses: Mapping[int, float], step: float = 1.0, places: int = 12
+) -> tuple[CandidateGrid, list[int]]:
     x = -10 + step * np.arange(places)
-    space = Space(
+    grid = CandidateGrid(
         np.array([32.0]), np.ones(1), {("v", 0): x}, {("v", 0): (0, places - 1)}, 1, np.zeros(1), 64.0
     )
-    return space, missing(space, ("v", 0), levels)
+    return grid, missing_places(grid, ("v", 0), losses)
 
 
 @pytest.mark.parametrize(
-    ("levels", "needs"),
+    ("losses", "needs"),
     [
         ({3: 2.0, 4: 1.0, 5: 2.0}, []),
         ({4: 1.0, 5: 2.0}, [3]),
@@ -189,29 +200,29 @@ def one_basin(levels: Mapping[int, float], step: float = 1.0, places: int = 12) 
         ({0: math.inf}, []),
     ],
 )
-def test_what_a_bracket_needs(levels: Mapping[int, float], needs: list[int]) -> None:
-    assert one_basin(levels)[1] == needs
+def test_what_a_bracket_needs(losses: Mapping[int, float], needs: list[int]) -> None:
+    assert one_basin(losses)[1] == needs
 
 
 @given(st.dictionaries(st.integers(0, 11), st.floats(1, 5) | st.just(math.inf), min_size=1))
-def test_a_bracket_asks_for_new_places_inside_the_grid(levels: dict[int, float]) -> None:
-    space, needs = one_basin(dict(sorted(levels.items())))
-    assert not set(needs) & set(levels)
-    assert all(0 <= place < len(space.x["v", 0]) for place in needs)
+def test_a_bracket_asks_for_new_places_inside_the_grid(losses: dict[int, float]) -> None:
+    grid, needs = one_basin(dict(sorted(losses.items())))
+    assert not set(needs) & set(losses)
+    assert all(0 <= place < len(grid.x["v", 0]) for place in needs)
 
 
 def test_the_expected_optimum_follows_the_smaller_scales_more_the_more_there_are() -> None:
-    space = space_of(adaptive_study())
-    assert expected(space, {0: -6.0}, 1) == -6.0
-    drift = [expected(space, {k: -6.0 - k for k in range(count)}, count) + 6 for count in (2, 3)]
+    grid = candidate_grid(adaptive_study())
+    assert expected_optimum(grid, {0: -6.0}, 1) == -6.0
+    drift = [expected_optimum(grid, {k: -6.0 - k for k in range(count)}, count) + 6 for count in (2, 3)]
     assert -2 < drift[0] < -1.2
     assert -3 < drift[1] < -2.7
 
 
-def information(seen: Seen | None = None) -> tuple[Space, Information]:
-    space = space_of(adaptive_study())
-    flat = Guess(np.full(4, -6.0), np.full(4, math.log(0.1)), 0.005, 0.05)
-    return space, Information(space, "sp", flat, seen or Seen())
+def information(observed: Observations | None = None) -> tuple[CandidateGrid, Information]:
+    grid = candidate_grid(adaptive_study())
+    flat = LinearizationPoint(np.full(4, -6.0), np.full(4, math.log(0.1)), 0.005, 0.05)
+    return grid, Information(grid, "sp", flat, observed or Observations())
 
 
 def test_the_gain_of_a_run_is_what_the_variance_falls_by() -> None:
@@ -222,7 +233,7 @@ def test_the_gain_of_a_run_is_what_the_variance_falls_by() -> None:
     asked = info.prediction(1024.0)
     before = info.variance(asked)
     for key in ((2, 11), (1, 13), (0, 10)):
-        gain = info.gains(asked, np.linalg.inv(info.matrix), key)
+        gain = info.gain(asked, np.linalg.inv(info.matrix), key)
         assert gain == pytest.approx(before - info.with_runs([key]).variance(asked), rel=1e-6)
         assert gain > 0
 
@@ -232,7 +243,7 @@ def test_flanks_tell_of_the_optimum_and_its_bottom_does_not() -> None:
     for place in (11, 12, 13):
         info.run((1, place))
     asked, covariance = info.optima([1]), np.linalg.inv(info.matrix)
-    at = {place: info.gains(asked, covariance, (1, place)) for place in range(8, 17)}
+    at = {place: info.gain(asked, covariance, (1, place)) for place in range(8, 17)}
     assert max(at[11], at[13]) > 3 * at[12]
     assert not info.informative((1, 0))
 
@@ -243,37 +254,37 @@ def test_a_new_place_is_worth_more_than_a_fourth_seed() -> None:
         for _ in range(3):
             info.run((1, place))
     asked, covariance = info.optima([1]), np.linalg.inv(info.matrix)
-    assert info.gains(asked, covariance, (1, 14)) > info.gains(asked, covariance, (1, 13))
+    assert info.gain(asked, covariance, (1, 14)) > info.gain(asked, covariance, (1, 13))
 
 
 def test_noise_and_optima_are_learned_from_what_is_finished() -> None:
     spec = adaptive_study()
-    space, seen = space_of(spec), Seen()
+    grid, observed = candidate_grid(spec), Observations()
     rng = np.random.default_rng(0)
     for k in range(4):
-        for place, x in enumerate(space.x["sp", k]):
+        for place, x in enumerate(grid.x["sp", k]):
             if abs(x + 6) < 3:
                 for seed in range(3):
                     loss = 3.0 + 0.05 * (x + 6.2) ** 2 + 0.02 * rng.standard_normal()
-                    seen.add(Ask("sp", k, place, seed), loss)
-    found = guess(space, seen, look(space, seen, "prediction"), "sp")
+                    observed.add(Proposal("sp", k, place, seed), loss)
+    found = linearization_point(grid, observed, fit_round(grid, observed, "prediction"), "sp")
     assert found.x == pytest.approx(np.full(4, -6.2), abs=0.2)
-    assert np.exp(found.log_h) == pytest.approx(np.full(4, 0.1), rel=0.5)
+    assert np.exp(found.log_curvature) == pytest.approx(np.full(4, 0.1), rel=0.5)
     assert 0.014 < found.noise < 0.026
 
 
 def test_no_move_where_every_run_is_made() -> None:
-    space, info = information()
+    grid, info = information()
     for key in info.count:
-        info.count[key] = space.seeds
-    seen = Seen()
+        info.count[key] = grid.seeds
+    observed = Observations()
     for k in range(4):
-        for place in range(len(space.x["sp", k])):
-            seen.add(Ask("sp", k, place, 0), 3.0 + abs(place - 12))
-    now = brackets(space, seen, "sp")
-    assert now.next is None
-    assert len(now.done) == 4
-    assert best_move(space, info, now, "prediction", opened=False) is None
+        for place in range(len(grid.x["sp", k])):
+            observed.add(Proposal("sp", k, place, 0), 3.0 + abs(place - 12))
+    round_fit = brackets(grid, observed, "sp")
+    assert round_fit.next_scale is None
+    assert len(round_fit.optima) == 4
+    assert best_move(grid, info, round_fit, "prediction", opened=False) is None
 
 
 def test_a_law_is_not_trusted_further_than_eight_times_while_larger_widths_are_left() -> None:
@@ -290,9 +301,9 @@ def test_rounds_are_numbered_and_next_asks_are_empty_at_the_goal(
     spec = adaptive_study()
     found = list(rounds(spec, done[1]))
     assert [r.number for r in found] == list(range(len(found)))
-    space, seen = space_of(spec), Seen()
+    grid, observed = candidate_grid(spec), Observations()
     for each in found:
-        for ask, run in zip(each.asks, each.runs, strict=True):
-            seen.add(ask, done[1][run.run_id])
-    assert next_asks(space, seen, "prediction", 0.25, 4) == []
-    assert seen.runs == len(done[1])
+        for proposal, run in zip(each.proposals, each.runs, strict=True):
+            observed.add(proposal, done[1][run.run_id])
+    assert propose_runs(grid, observed, "prediction", 0.25, 4) == []
+    assert observed.runs == len(done[1])

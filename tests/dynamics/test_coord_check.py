@@ -12,7 +12,7 @@ import hptransfer as hpt
 from hptransfer.dynamics.result import NO_PROOF, UNSEEN
 from hptransfer.errors import DynamicsError, RuleError, VerifyError
 from hptransfer.parametrization.mup_departures import departures, natural_coordinates
-from hptransfer.parametrization.rule_arithmetic import ROLES
+from hptransfer.parametrization.rule import ROLES
 
 small = partial(build, depth=1)
 WIDTHS = (16, 64, 256)

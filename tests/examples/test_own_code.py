@@ -9,7 +9,7 @@ import pytest
 
 from hptransfer.study.run import run_study
 from hptransfer.study.spec import StudySpec, load_study
-from hptransfer.workers.user_code.command import own_record
+from hptransfer.workers.user_code.command import run_user_code
 
 pytest.importorskip("torch")
 
@@ -38,7 +38,7 @@ def test_the_script_in_nanogpt_s_style_is_swept(tmp_path: Path) -> None:
 def test_the_trainer_script_gives_a_run(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     spec = example("trainer")
-    record = own_record(spec.run("mup", 32, 3, 0), spec.trial, tmp_path)
+    record = run_user_code(spec.run("mup", 32, 3, 0), spec.trial, tmp_path)
     assert record.error is None
     assert record.status == "done"
     assert 0.5 < record.loss < 4.5  # chance is log 64 = 4.16

@@ -14,9 +14,11 @@ import hptransfer as hpt
 from hptransfer.errors import RuleError
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.rule import decoder_rule, forward_scales, group_settings
+from hptransfer.lm.rule import decoder_rule, decoder_settings, forward_scales
 from hptransfer.lm.run_tensors import multiplied
-from hptransfer.parametrization.rule_arithmetic import CATALOGUE, RULES
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES
+from hptransfer.parametrization.optimizers import family
+from hptransfer.parametrization.tensor_settings import step_decay
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.decoder_tensors import at_width, tensor_layout
 
@@ -102,7 +104,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, tokens: Tensor) -> 
 @pytest.mark.parametrize(("rule", "family"), CATALOGUE)
 def test_every_rule_trains_as_hpt_scale_has_it(rule: str, family: str) -> None:
     optimizer = "sgd" if family == "sgd" else "adamw"
-    run = run_of(rule, optimizer=optimizer, deep=CATALOGUE[rule, family].depths, weight_decay=0.1)  # type: ignore[index]
+    run = run_of(rule, optimizer=optimizer, deep=CATALOGUE[rule, family].scales_depth, weight_decay=0.1)  # type: ignore[index]
     losses, _ = trained([run], STEPS)
     torch.testing.assert_close(losses[:, 0].tolist(), scaled_loop(run), rtol=0, atol=1e-9)
 
@@ -120,13 +122,22 @@ VARIETIES: dict[str, dict[str, Any]] = {
     "fixed-head-dim": {"model": {"heads": None, "head_dim": 4, "qk_norm": True, "positions": "rope"}},
     "decay-mup": {"weight_decay": 0.1, "decay_kind": "mup"},
     "decay-independent": {"weight_decay": 0.1, "decay_kind": "independent"},
+    "sgd-decay-independent": {"optimizer": "sgd", "weight_decay": 0.01, "decay_kind": "independent"},
+    "sgd-decay-mup": {"optimizer": "sgd", "weight_decay": 0.1, "decay_kind": "mup"},
     "eps-scaled": {"eps_rule": "scaled", "eps": 1e-3},
     "eps-rule": {"eps": 1e-3},
 }
 
 
-@pytest.mark.parametrize("name", VARIETIES)
-@pytest.mark.parametrize("rule", ["sp", "mup", "mup-tp5-table9", "u-mup", "completep"])
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (rule, name)
+        for rule in ("sp", "mup", "mup-tp5-table9", "u-mup", "completep")
+        for name, options in VARIETIES.items()
+        if (rule, family(options.get("optimizer", "adamw"))) in CATALOGUE
+    ],
+)
 def test_options_of_rules_train_as_hpt_scale_has_them(rule: str, name: str) -> None:
     run = run_of(rule, **VARIETIES[name])
     losses, _ = trained([run], STEPS)
@@ -135,7 +146,7 @@ def test_options_of_rules_train_as_hpt_scale_has_them(rule: str, name: str) -> N
 
 def test_all_rules_share_a_stack() -> None:
     """Multipliers on in one member leave the others as they were, to the last digit but one."""
-    runs = [run_of(rule, deep=RULES[rule].depths) for rule in RULES]
+    runs = [run_of(rule, deep=RULES[rule].scales_depth) for rule in RULES]
     together, _ = trained(runs, 3)
     for index in (0, 3, len(runs) - 2):
         alone, _ = trained([runs[index]], 3)
@@ -169,10 +180,10 @@ def test_every_rule_is_the_same_run_at_the_base() -> None:
 def test_completep_golden() -> None:
     """arXiv:2505.01618, Table 1 at alpha = 1, in muP coordinates: m = 2, mL = 2, eta = 0.02."""
     run = run_of("completep", deep=True, weight_decay=0.1, eps=1e-6)
-    found = group_settings(run)
+    found = decoder_settings(run)
     assert forward_scales(run).residual == 1 / 2
     assert found["blocks.hidden"].lr == pytest.approx(0.01)
-    assert found["blocks.hidden"].decay == pytest.approx(0.01 * 0.1 * 2)
+    assert step_decay(found["blocks.hidden"]) == pytest.approx(0.01 * 0.1 * 2)
     assert found["blocks.hidden"].eps == found["blocks.vector"].eps == pytest.approx(1e-6 / 4)
     assert found["embedding"].lr == found["vector"].lr == found["readout"].lr == pytest.approx(0.02)
     assert found["embedding"].eps == found["readout"].eps == pytest.approx(1e-6 / 2)
@@ -187,7 +198,7 @@ def test_muon_takes_the_hidden_matrices_and_no_exponents_of_theirs() -> None:
     for adjust, factor in (("original", 1.0), ("match_rms_adamw", 2**-0.5)):
         for rule in ("sp", "mup", "mup-tp5-table8", "ntk", "everett-ntk-full-alignment"):
             run = run_of(rule, optimizer="muon", muon_adjust=adjust, adamw_lr=0.3)
-            found, adamw = group_settings(run), group_settings(run_of(rule))
+            found, adamw = decoder_settings(run), decoder_settings(run_of(rule))
             assert found["blocks.hidden"].lr == pytest.approx(0.02 * factor)  # eta in muP coordinates is 0.02
             assert found["blocks.hidden"].multiplier == 1.0
             assert found["blocks.hidden"].init == pytest.approx(2**-0.5)  # multiplier and init of the rule
@@ -205,12 +216,12 @@ def test_muon_groups_agree_with_hpt_scale() -> None:
     eta = run.lr * 2
     muon = scaling.muon_groups(model, lr=eta, weight_decay=0.1, adjust="match_rms_adamw")
     rest = scaling.param_groups(model, lr=eta, weight_decay=0.1, matrices=False)
-    settings, layout = group_settings(run), {t.name: t for t in tensor_layout(run.model)}
+    settings, layout = decoder_settings(run), {t.name: t for t in tensor_layout(run.model)}
     for group in (*muon, *rest):
         for name in group["names"]:
             found = settings[layout[name].group]
             assert found.lr == pytest.approx(group["lr"])
-            assert found.decay == pytest.approx(group["lr"] * group["weight_decay"])
+            assert step_decay(found) == pytest.approx(group["lr"] * group["weight_decay"])
 
 
 def test_a_rule_that_says_nothing_of_sgd_is_refused() -> None:

@@ -172,7 +172,8 @@ def test_stacked_equals_single(name: str) -> None:
 @pytest.mark.parametrize("optimizer", ["adamw", "lion", "muon"])
 def test_kinds_of_decay(optimizer: str) -> None:
     """One step from a gradient of zero shrinks by exactly what the kind says."""
-    from hptransfer.lm.rule import group_settings
+    from hptransfer.lm.rule import decoder_settings
+    from hptransfer.parametrization.tensor_settings import step_decay
 
     run = RunSpec(
         model=ModelConfig(width=64, heads=4),
@@ -185,9 +186,9 @@ def test_kinds_of_decay(optimizer: str) -> None:
 
     def shrinks(kind: str) -> dict[str, float]:
         train = run.train.model_copy(update={"decay_kind": kind})
-        found = group_settings(run.model_copy(update={"train": train}))
-        assert found["vector"].decay == found["blocks.vector"].decay == found["scalar"].decay == 0
-        return {group: found[group].decay for group in ("embedding", "blocks.hidden", "readout")}
+        found = decoder_settings(run.model_copy(update={"train": train}))
+        assert {step_decay(found[group]) for group in ("vector", "blocks.vector", "scalar")} == {0}
+        return {group: step_decay(found[group]) for group in ("embedding", "blocks.hidden", "readout")}
 
     hidden = eta * {"muon": 2.0}.get(optimizer, 1.0)  # Muon's LR in SP coordinates falls like m**-1/2 alone
     assert shrinks("coupled") == pytest.approx(

@@ -12,7 +12,7 @@ from tests.lm.reference import random_tokens, reference_logits, reference_loss, 
 from torch import Tensor
 from torch.nn import functional as F
 
-from hptransfer.lm.rule import forward_scales, group_settings
+from hptransfer.lm.rule import decoder_settings, forward_scales
 from hptransfer.lm.run_tensors import stack_clock, stack_settings
 from hptransfer.lm.step import RunSettings, Weights, run_gradient, run_logits, sequence_losses, stack_step
 from hptransfer.lm.train import initial_state, stack_key, template, train_stack
@@ -157,7 +157,7 @@ def test_lr_goes_with_the_batch_by_its_rule() -> None:
     for rule, factor in (("none", 1.0), ("sqrt", 2.0), ("linear", 4.0)):
         base = None if rule == "none" else 1
         run = run_of(lr_batch_rule=rule, base_batch_size=base)
-        assert group_settings(run)["blocks.hidden"].lr == pytest.approx(0.01 * factor)
+        assert decoder_settings(run)["blocks.hidden"].lr == pytest.approx(0.01 * factor)
 
 
 def test_members_of_a_stack_may_differ_in_schedule_and_rates() -> None:

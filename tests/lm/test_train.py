@@ -16,7 +16,9 @@ from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import forward_scales
 from hptransfer.lm.run_tensors import stack_settings
 from hptransfer.lm.train import compiler_found, initial_state, stack_key, template, train_stack
-from hptransfer.parametrization.rule_arithmetic import VARIANTS, get_rule, role_settings
+from hptransfer.parametrization.catalogue import VARIANTS
+from hptransfer.parametrization.rule_arithmetic import get_rule
+from hptransfer.parametrization.tensor_settings import width_settings
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.schedule import schedule_factor, warmup_stable_decay
@@ -49,7 +51,7 @@ def trained_alone(run: RunSpec) -> tuple[list[float], float]:
     groups = [
         {
             "params": [weight],
-            "lr": run.lr * role_settings(rule, roles[name], m).lr,
+            "lr": run.lr * width_settings(rule, roles[name], m).lr,
             "weight_decay": run.train.weight_decay if weight.ndim >= 2 else 0.0,
         }
         for name, weight in model.named_parameters()

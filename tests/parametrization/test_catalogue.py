@@ -3,15 +3,14 @@
 import pytest
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES
 from hptransfer.parametrization.rule_arithmetic import (
-    CATALOGUE,
-    RULES,
     get_rule,
     in_coordinates,
-    role_settings,
-    scaled_eps,
+    scaled_eps_exponent,
     without_multipliers,
 )
+from hptransfer.parametrization.tensor_settings import width_settings
 
 # Per role (init std, multiplier, LR) at m = 4 in the rule's own coordinates; then attention exponent, tied.
 SP_HIDDEN = (1 / 2, 1, 1)
@@ -76,11 +75,11 @@ def test_golden_factors(name: str, family: str) -> None:
     rule = get_rule(name, family)
     *roles, attention, tied = GOLDEN[name, family]
     for role, golden in zip(("embedding", "hidden", "readout", "vector"), roles, strict=True):
-        found = role_settings(rule, role, 4.0)
+        found = width_settings(rule, role, 4.0)
         assert (found.init, found.multiplier, found.lr) == pytest.approx(golden), role
         decay_and_eps = DECAY_AND_EPS.get(name, {}).get(role, (1, 1))
         assert (found.weight_decay, found.eps) == pytest.approx(decay_and_eps), role
-    scalar = role_settings(rule, "scalar", 4.0)
+    scalar = width_settings(rule, "scalar", 4.0)
     assert (scalar.init, scalar.multiplier, scalar.weight_decay, scalar.eps) == (1, 1, 1, 1)
     assert scalar.lr == (roles[3][2] if family == "adam" else 1)  # biases of fixed length too; SGD: no fan
     assert (rule.attention, rule.tied) == (attention, tied)
@@ -89,7 +88,7 @@ def test_golden_factors(name: str, family: str) -> None:
 
 
 def test_depth_rules() -> None:
-    assert {name for name, rule in RULES.items() if rule.depths} == {"u-mup", "completep", "depth-mup"}
+    assert {name for name, rule in RULES.items() if rule.scales_depth} == {"u-mup", "completep", "depth-mup"}
     complete, unit = get_rule("completep"), get_rule("u-mup")
     assert (complete.residual, unit.residual) == (-1, -0.5)
     assert (complete.depth["hidden"].lr, complete.depth["hidden"].eps) == (0, -1)
@@ -123,24 +122,24 @@ def test_tables_3_8_9_are_one_rule_without_multipliers(family: str) -> None:
 def test_scaled_eps_is_completep_s_published_eps() -> None:
     rule = get_rule("completep")
     for role in ("embedding", "hidden", "readout"):
-        assert scaled_eps(rule, role) == rule.roles[role].eps
+        assert scaled_eps_exponent(rule, role) == rule.roles[role].eps
 
 
 def test_the_study_s_mup_is_table_3_in_mup_coordinates() -> None:
     mup, table = in_coordinates(get_rule("mup"), "mup"), get_rule("mup-tp5-table3")
     for role in ("embedding", "hidden", "readout", "vector", "scalar"):
-        assert role_settings(mup, role, 8) == role_settings(table, role, 8)
+        assert width_settings(mup, role, 8) == width_settings(table, role, 8)
 
 
 def test_eta_is_relabelled_by_the_model_s_ratio_and_scaled_by_the_tensor_s() -> None:
     table = in_coordinates(get_rule("mup-tp5-table3"), "sp")
-    assert role_settings(table, "hidden", 2.0, 4.0).lr == pytest.approx(4 / 2)
-    assert role_settings(get_rule("sp"), "hidden", 2.0, 4.0).lr == 1
+    assert width_settings(table, "hidden", 2.0, 4.0).lr == pytest.approx(4 / 2)
+    assert width_settings(get_rule("sp"), "hidden", 2.0, 4.0).lr == 1
 
 
 def test_sgd_has_one_coordinate() -> None:
     rule = get_rule("mup", "sgd")
-    assert role_settings(in_coordinates(rule, "mup"), "hidden", 4).lr == 1
+    assert width_settings(in_coordinates(rule, "mup"), "hidden", 4).lr == 1
 
 
 def test_a_rule_that_is_silent_on_sgd_says_so() -> None:

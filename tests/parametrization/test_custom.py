@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from hptransfer.errors import HPTransferError, RuleError
 from hptransfer.parametrization.custom import SETTINGS, as_rule, load_rule, rule_from
-from hptransfer.parametrization.rule_arithmetic import ROLES, get_rule, role_settings
+from hptransfer.parametrization.rule import ROLES
+from hptransfer.parametrization.rule_arithmetic import get_rule
+from hptransfer.parametrization.tensor_settings import width_settings
 
 YAML = """
 name: ours
@@ -28,10 +30,10 @@ def test_a_rule_from_yaml(tmp_path: Path) -> None:
     path.write_text(YAML)
     rule = load_rule(path)
     assert (rule.name, rule.coordinates, rule.attention, rule.tied) == ("ours", "mup", -1, -1)
-    assert role_settings(rule, "hidden", 4).lr == 1 / 4
-    assert role_settings(rule, "readout", 4).multiplier == 1 / 4
-    assert role_settings(rule, "embedding", 4).lr == 1
-    assert (rule.depths, rule.residual, rule.depth["hidden"].eps) == (True, -1, -1)
+    assert width_settings(rule, "hidden", 4).lr == 1 / 4
+    assert width_settings(rule, "readout", 4).multiplier == 1 / 4
+    assert width_settings(rule, "embedding", 4).lr == 1
+    assert (rule.scales_depth, rule.residual, rule.depth["hidden"].eps) == (True, -1, -1)
     assert as_rule(str(path)) == as_rule(path) == rule
 
 
@@ -47,8 +49,8 @@ def test_a_rule_like_another_gives_only_what_differs() -> None:
 
 def test_a_rule_like_another_in_other_coordinates_keeps_its_lrs() -> None:
     rule = rule_from({"like": "mup-tp5-table3", "coordinates": "sp"})
-    assert role_settings(rule, "hidden", 4).lr == 1
-    assert role_settings(rule, "embedding", 4).lr == 4
+    assert width_settings(rule, "hidden", 4).lr == 1
+    assert width_settings(rule, "embedding", 4).lr == 4
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import torch
 from small_models import build
 
 import hptransfer as hpt
+from hptransfer.parametrization.catalogue import CATALOGUE
 from hptransfer.parametrization.custom import load_rule
-from hptransfer.parametrization.rule_arithmetic import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs"
 

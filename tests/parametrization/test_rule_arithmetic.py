@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.catalogue import VARIANTS
+from hptransfer.parametrization.coordinates import convert_lr
+from hptransfer.parametrization.rule import ROLES
 from hptransfer.parametrization.rule_arithmetic import (
-    ROLES,
-    VARIANTS,
     attention_scale,
-    convert_lr,
     get_rule,
     in_coordinates,
-    role_settings,
 )
+from hptransfer.parametrization.tensor_settings import width_settings
 
 NAMES = {
     "sp", "sp+embd", "sp+ln", "sp+attn", "sp+last",
@@ -45,11 +45,11 @@ def test_the_sixteen_variants() -> None:
 def test_golden_settings(name: str) -> None:
     rule = get_rule(name)
     embedding, vector, readout, scale = GOLDEN[name]
-    assert role_settings(rule, "embedding", 4).lr == embedding
-    assert role_settings(rule, "vector", 4).lr == vector
-    assert role_settings(rule, "readout", 4).init == readout
+    assert width_settings(rule, "embedding", 4).lr == embedding
+    assert width_settings(rule, "vector", 4).lr == vector
+    assert width_settings(rule, "readout", 4).init == readout
     assert attention_scale(rule, 64, 16) == pytest.approx(scale)
-    hidden = role_settings(rule, "hidden", 4)
+    hidden = width_settings(rule, "hidden", 4)
     assert (hidden.lr, hidden.init) == (1, 0.5)
 
 
@@ -57,7 +57,7 @@ def test_golden_settings(name: str) -> None:
 def test_every_rule_is_the_same_at_the_base(name: str) -> None:
     rule = get_rule(name)
     for role in ROLES:
-        assert role_settings(rule, role, 1.0) == role_settings(get_rule("sp"), role, 1.0)
+        assert width_settings(rule, role, 1.0) == width_settings(get_rule("sp"), role, 1.0)
     assert attention_scale(rule, 16, 16) == 0.25
 
 
@@ -65,18 +65,18 @@ def test_every_rule_is_the_same_at_the_base(name: str) -> None:
 def test_coordinates_relabel_eta_and_change_nothing(name: str, ratio: float, lr: float) -> None:
     sp = get_rule(name)
     mup = in_coordinates(sp, "mup")
-    eta = convert_lr(lr, ratio, "sp", "mup")
+    eta = convert_lr(lr, ratio, "sp", "mup", "adam")
     for role in ROLES:
-        a, b = role_settings(sp, role, ratio), role_settings(mup, role, ratio)
+        a, b = width_settings(sp, role, ratio), width_settings(mup, role, ratio)
         assert lr * a.lr == pytest.approx(eta * b.lr)
         assert (a.init, a.multiplier, a.weight_decay, a.eps) == (b.init, b.multiplier, b.weight_decay, b.eps)
-    assert convert_lr(eta, ratio, "mup", "sp") == pytest.approx(lr)
+    assert convert_lr(eta, ratio, "mup", "sp", "adam") == pytest.approx(lr)
     assert in_coordinates(mup, "sp") == sp
 
 
 def test_mup_coordinates_are_the_usual_mup_table() -> None:
     mup = in_coordinates(get_rule("mup"), "mup")
-    lrs = {role: role_settings(mup, role, 8).lr for role in ROLES}
+    lrs = {role: width_settings(mup, role, 8).lr for role in ROLES}
     assert lrs["embedding"] == lrs["vector"] == 1
     assert lrs["hidden"] == lrs["readout"] == 1 / 8
 
@@ -89,4 +89,4 @@ def test_an_unknown_rule_names_the_closest() -> None:
 @pytest.mark.parametrize("ratio", [0.0, -1.0, math.nan, math.inf])
 def test_an_impossible_ratio_is_refused(ratio: float) -> None:
     with pytest.raises(RuleError, match="positive and finite"):
-        role_settings(get_rule("sp"), "hidden", ratio)
+        width_settings(get_rule("sp"), "hidden", ratio)

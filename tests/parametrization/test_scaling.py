@@ -413,7 +413,7 @@ def test_another_model_is_refused() -> None:
         ({"lr": 1.0, "eps": 0}, "eps must be positive"),
         ({"lr": 1.0, "decay": "both"}, "decay must be one of coupled, independent, mup"),
         ({"lr": 1.0, "eps_rule": "x"}, "eps_rule must be one of rule, fixed, scaled"),
-        ({"lr": 1.0, "optimizer": "lbfgs"}, "optimizer must be one of adamw, adam, lion, sgd"),
+        ({"lr": 1.0, "optimizer": "lbfgs"}, "optimizer must be one of adamw, adam, sgd, lion"),
         ({"lr": 1.0, "optimizer": "sgd"}, "parametrize.*optimizer='sgd'"),
         ({"lr": 1.0, "no_decay": ["bias$"]}, "matches none"),
         ({"lr": 1.0, "weight_decay": 1, "optimizer": "adam", "decay": "mup"}, "use AdamW"),

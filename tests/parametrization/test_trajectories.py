@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from small_models import build, train
 
 import hptransfer as hpt
-from hptransfer.parametrization.rule_arithmetic import ROLES, RULES, Rule, get_rule, without_multipliers
+from hptransfer.parametrization.catalogue import RULES
+from hptransfer.parametrization.rule import ROLES, Rule
+from hptransfer.parametrization.rule_arithmetic import get_rule, without_multipliers
 
 BASE, WIDTH, STEPS = 8, 32, 8
 

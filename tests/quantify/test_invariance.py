@@ -1,11 +1,14 @@
 """What must not matter does not, and what must shift shifts as it should."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_sweeps import join, make
 
+from hptransfer.errors import RuleError
 from hptransfer.fit import quantify
 from hptransfer.sweep.table import SweepTable
 
@@ -85,6 +88,26 @@ def test_relabelling_to_mup_coordinates_adds_one_to_the_drift():
     assert mup.metrics["drift"].value - sp.metrics["drift"].value == pytest.approx(1.0, abs=1e-5)
     assert mup.metrics["drift_sp"].value == pytest.approx(sp.metrics["drift_sp"].value, abs=1e-5)
     assert mup.metrics["kappa"].value == pytest.approx(sp.metrics["kappa"].value, abs=1e-4)
+
+
+@pytest.mark.parametrize("known", ["sp", "mup"])
+def test_the_coordinates_of_sgd_are_one(known):
+    sweep = replace(make(**NOISY), optimizers={"v": "sgd"})
+    found = quantify(sweep, coordinates=known).variants["v"]
+    assert found.metrics["drift_sp"] == found.metrics["drift_mup"] == found.metrics["drift"]
+    assert "coordinates" not in found.verdict.reason
+
+
+def test_each_variant_goes_by_its_own_optimizer():
+    sweep = replace(join(make(), make(variant="w")), optimizers={"w": "sgd"})
+    found = {name: v.metrics for name, v in quantify(sweep, coordinates="sp").variants.items()}
+    assert found["v"]["drift_mup"].value - found["v"]["drift"].value == pytest.approx(1.0, abs=1e-12)
+    assert found["w"]["drift_mup"] == found["w"]["drift"]
+
+
+def test_an_unknown_optimizer_is_refused_before_anything_is_fitted():
+    with pytest.raises(RuleError, match="one of adamw, adam, sgd, lion, muon, but got 'SGD'"):
+        quantify(replace(make(), optimizers={"v": "SGD"}))
 
 
 def test_same_seed_same_answer(base):

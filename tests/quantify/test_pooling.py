@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from known_sweeps import from_rows, make
 
 from hptransfer.fit import quantify
-from hptransfer.quantify.basin.basins import Basins, fit_basins
+from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.laws import fit_laws
 from hptransfer.quantify.law.optimum_law import ScatterPrior, fit_line, scatters
 from hptransfer.quantify.pooling import pooled

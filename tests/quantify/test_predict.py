@@ -7,11 +7,12 @@ import pytest
 from known_sweeps import WIDTHS, from_rows, make
 
 from hptransfer.fit import quantify
-from hptransfer.quantify.basin.basins import fit_basins
 from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws
-from hptransfer.quantify.law.optimum_law import TURN, turn_sd
+from hptransfer.quantify.law.optimum_law import slope_change_sd
 from hptransfer.quantify.predict import optimum_draws
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import SweepTable
 
 
@@ -35,16 +36,23 @@ def unlike() -> SweepTable:
     return from_rows(rows)
 
 
-def test_a_turn_needs_basins_that_differ() -> None:
-    assert turn_sd(0.0) == 0.0
-    assert turn_sd(0.01) < 0.002 < 0.05 < turn_sd(0.13) < turn_sd(0.5) < TURN
-    assert laws_of(make(noise=0.002)).turn < 0.01
-    assert laws_of(unlike()).turn > 0.05
+def test_a_change_of_slope_needs_basins_that_differ() -> None:
+    assert slope_change_sd(0.0) == 0.0
+    assert (
+        slope_change_sd(0.01)
+        < 0.002
+        < 0.05
+        < slope_change_sd(0.13)
+        < slope_change_sd(0.5)
+        < LAW.slope_change_sd
+    )
+    assert laws_of(make(noise=0.002)).slope_change_sd < 0.01
+    assert laws_of(unlike()).slope_change_sd > 0.05
 
 
-def test_a_turn_begins_at_the_largest_scale() -> None:
+def test_a_change_of_slope_begins_at_the_largest_scale() -> None:
     laws = laws_of(unlike())
-    without = HpLaws(**{**vars(laws), "turn": 0.0})
+    without = HpLaws(**{**vars(laws), "slope_change_sd": 0.0})
     spread = {
         name: [
             float(optimum_draws(law, n, np.random.default_rng(1)).std())
@@ -54,7 +62,7 @@ def test_a_turn_begins_at_the_largest_scale() -> None:
     }
     extra = np.sqrt(np.square(spread["with"]) - np.square(spread["without"]))
     assert extra[:2] == pytest.approx([0.0, 0.0], abs=1e-9)
-    assert extra[2:] == pytest.approx([laws.turn, 3 * laws.turn], rel=0.1)
+    assert extra[2:] == pytest.approx([laws.slope_change_sd, 3 * laws.slope_change_sd], rel=0.1)
 
 
 def test_many_scales_at_once_are_each_alone() -> None:

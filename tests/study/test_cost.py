@@ -5,11 +5,12 @@ import math
 import pytest
 from small_study import study
 
-from hptransfer.design.forecast import bought
+from hptransfer.design.forecast import forecast
 from hptransfer.runs.config import RunRecord
 from hptransfer.runs.flops import run_flops
 from hptransfer.study.cost import Rate, calibrated, calibrates, given, lines, measured
 from hptransfer.study.planner import plan
+from hptransfer.study.rounds import candidate_grid, observations
 
 
 def test_lines_count_runs_flops_and_the_time_that_is_left() -> None:
@@ -65,7 +66,7 @@ def test_a_few_steps_calibrate_without_any_text() -> None:
 
 def test_more_flops_buy_a_narrower_interval_and_the_grid_comes_last() -> None:
     spec = study(widths=[32, 64, 128, 256], seeds=[0, 1], targets=[1024], lr={"low": "2^-12", "high": "2^-2"})
-    options, known = bought(spec, {})
+    options, known = forecast(candidate_grid(spec), observations(spec, {}), "prediction")
     assert not known
     assert options[-1].plan == "full grid"
     assert options[-1].runs == 2 * 4 * 11 * 2
@@ -86,8 +87,8 @@ def test_finished_runs_are_what_a_budget_is_judged_by() -> None:
             sign = 1.0 if (run.index + run.spec.seed + run.spec.model.width // 32) % 2 else -1.0
             quiet[run.run_id] = 3.0 + 0.06 * x * x
             noisy[run.run_id] = quiet[run.run_id] + 0.03 * sign
-    calm, known = bought(spec, quiet)
-    rough, _ = bought(spec, noisy)
+    calm, known = forecast(candidate_grid(spec), observations(spec, quiet), "prediction")
+    rough, _ = forecast(candidate_grid(spec), observations(spec, noisy), "prediction")
     assert known
     assert calm[-1].width < 0.8 * rough[-1].width
 

@@ -9,7 +9,7 @@ import pytest
 from small_study import study
 
 from hptransfer.errors import HPTransferError, StoreError
-from hptransfer.study.export import export, studies, together
+from hptransfer.study.export import combined_sweep, export, studies
 from hptransfer.study.run import StudyResult, run_study
 from hptransfer.study.trackers import log_curves
 
@@ -54,11 +54,11 @@ def test_tables_hold_every_run_and_every_digit(
 
 
 def test_studies_side_by_side_keep_their_names(undisturbed: StudyResult, other: StudyResult) -> None:
-    sweep = together([undisturbed.folder, other.folder])
+    sweep = combined_sweep([undisturbed.folder, other.folder])
     assert f"{other.folder.name}: sp" in sweep.variants
     assert len(sweep.variants) == 4
     with pytest.raises(StoreError, match="names of their own"):
-        together([other.folder, other.folder])
+        combined_sweep([other.folder, other.folder])
 
 
 def test_curves_go_to_tensorboard_once(other: StudyResult, tmp_path: Path) -> None:

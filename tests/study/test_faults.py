@@ -20,10 +20,10 @@ from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.study import store as store_module
 from hptransfer.study.planner import plan
 from hptransfer.study.run import StudyResult, load_result, run_study
-from hptransfer.study.store import FILE
+from hptransfer.study.store import STORE_FILE
 from hptransfer.workers import job_codec
 from hptransfer.workers.executor import Job
-from hptransfer.workers.spool import leave, spool_of
+from hptransfer.workers.spool import spool_of, write_result
 
 
 def completes(folder: Path, undisturbed: StudyResult) -> StudyResult:
@@ -92,7 +92,7 @@ def test_a_database_that_another_program_has_locked(
 
     monkeypatch.setattr(store_module, "_connect", impatient)
     run_study(study(widths=[32]), tmp_path, train=fake_trainer.NAME)
-    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked") as caught:
             run_study(study(), tmp_path, train=fake_trainer.NAME)
@@ -105,14 +105,14 @@ def test_a_truncated_database_is_refused_and_a_copy_brought_back_goes_on(
     tmp_path: Path, undisturbed: StudyResult, faults: Path
 ) -> None:
     run_study(study(widths=[32]), tmp_path, train=fake_trainer.NAME)
-    whole = (tmp_path / FILE).read_bytes()
-    (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
+    whole = (tmp_path / STORE_FILE).read_bytes()
+    (tmp_path / STORE_FILE).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(StoreError, match=r"damaged .*bring back a copy") as caught:
         run_study(study(), tmp_path, train=fake_trainer.NAME)
     one_line(caught)
-    for leftover in tmp_path.glob(f"{FILE}-*"):
+    for leftover in tmp_path.glob(f"{STORE_FILE}-*"):
         leftover.unlink()
-    (tmp_path / FILE).write_bytes(whole)
+    (tmp_path / STORE_FILE).write_bytes(whole)
     completes(tmp_path, undisturbed)
     assert set(Counter(fake_trainer.calls(faults)).values()) == {1}
 
@@ -149,7 +149,7 @@ def test_what_a_worker_finished_and_a_dead_driver_did_not_take_in_is_not_run_aga
     for stack in (first, second):
         runs = tuple(run.spec for run in stack.runs)
         records = [fake_trainer._record(run, 0.1) for run in runs]
-        leave(Job(stack.stack_id, runs, fake_trainer.NAME, folder=str(tmp_path)), records)
+        write_result(Job(stack.stack_id, runs, fake_trainer.NAME, folder=str(tmp_path)), records)
     damaged = spool_of(tmp_path) / f"{second.stack_id}.done"
     damaged.write_bytes(damaged.read_bytes()[:100])
     completes(tmp_path, undisturbed)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import study
 
-from hptransfer.study.planner import Stack, plan, plan_width, unbracketed
+from hptransfer.study.planner import plan, plan_width, unbracketed
+from hptransfer.study.stacks import Stack
 
 levels = st.floats(1.0, 5.0) | st.just(math.inf)
 

@@ -22,7 +22,7 @@ def test_every_preset_is_a_study_that_can_be_planned(name: str, scale: str) -> N
 def test_at_paper_scale_model_and_training_are_the_papers(name: str) -> None:
     spec = preset(name, "paper")
     for width in spec.widths:
-        run = spec.run(next(iter(spec.families())), width, 0, 0)
+        run = spec.run(next(iter(spec.variants_with_decay())), width, 0, 0)
         assert run.model == preset_model(PRESETS[name], width)
         assert run.train == preset_train(PRESETS[name])
         assert run.base_width == 128
@@ -31,7 +31,7 @@ def test_at_paper_scale_model_and_training_are_the_papers(name: str) -> None:
 def test_kalra_sweeps_sixteen_parametrizations_and_eight_decays() -> None:
     for name in ("kalra2026-step", "kalra2026-tpp"):
         spec = preset(name, "paper")
-        assert len(spec.families()) == 128
+        assert len(spec.variants_with_decay()) == 128
         assert spec.widths == (128, 256, 512, 1024, 2048)
     run = preset("kalra2026-tpp", "paper").run("mup wd=0.001", 256, 0, 0)
     assert run.train.tokens_per_param == 20
@@ -53,7 +53,7 @@ def test_every_ablation_of_lingle_is_a_study_at_every_scale(ablation: str, scale
     spec = preset("lingle2024", scale, ablation)
     change = ABLATIONS["lingle2024"][ablation]
     assert spec.variants == (change.rule,)
-    run = spec.run(next(iter(spec.families())), max(spec.widths), 0, 0)
+    run = spec.run(next(iter(spec.variants_with_decay())), max(spec.widths), 0, 0)
     if "gains" in change.model:
         assert run.model.gains == change.model["gains"]
     if "weight_decay" in change.train:

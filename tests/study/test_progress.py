@@ -9,9 +9,10 @@ from rich.console import Console
 from small_study import study
 
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import Stack, plan
+from hptransfer.study.planner import plan
 from hptransfer.study.progress import Cell, Progress
-from hptransfer.study.progress_display import cell_text, clock, show, summary
+from hptransfer.study.progress_display import cell_text, clock, show_progress, summary
+from hptransfer.study.stacks import Stack
 from hptransfer.workers.executor import StepReport
 
 
@@ -110,7 +111,7 @@ def test_the_live_view_has_every_variant_and_width(
     progress: Progress, stacks: list[Stack], time: Clock
 ) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, legacy_windows=False)
-    with show(progress, console) as view:
+    with show_progress(progress, console) as view:
         time.now = 62.0
         progress.close(stacks[1], records(stacks[1], 2.0))
         view.stack_closed(stacks[1])
@@ -122,7 +123,7 @@ def test_the_live_view_has_every_variant_and_width(
 
 def test_plain_lines_name_width_variant_best_and_eta(progress: Progress, stacks: list[Stack]) -> None:
     console = Console(file=io.StringIO(), width=20)
-    with show(progress, console) as view:
+    with show_progress(progress, console) as view:
         progress.close(stacks[0], records(stacks[0], 2.0))
         view.stack_closed(stacks[0])
         view.tick()

@@ -12,7 +12,7 @@ from hptransfer.study import progress_file
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Progress
 from hptransfer.study.progress_display import summary
-from hptransfer.study.progress_file import FILE, Beacon, Watcher
+from hptransfer.study.progress_file import PROGRESS_FILE, ProgressWriter, Watcher
 from hptransfer.study.run import StudyResult
 
 
@@ -24,14 +24,14 @@ def folder(undisturbed: StudyResult, tmp_path: Path) -> Path:
 
 
 def test_a_driver_leaves_its_last_word(undisturbed: StudyResult) -> None:
-    content = json.loads((undisturbed.folder / FILE).read_text())
+    content = json.loads((undisturbed.folder / PROGRESS_FILE).read_text())
     assert content["state"] == "ended"
     assert not (undisturbed.folder / "progress.json.part").exists()
-    assert Watcher(undisturbed.folder).look().state == "ended"
+    assert Watcher(undisturbed.folder).read().state == "ended"
 
 
 def test_without_a_driver_the_store_is_asked(folder: Path, undisturbed: StudyResult) -> None:
-    seen = Watcher(folder).look()
+    seen = Watcher(folder).read()
     assert seen.state == "not running"
     assert seen.total("done") == seen.total("planned") == len(undisturbed.rows)
     assert summary(seen).endswith("diverged") or summary(seen).endswith("runs")
@@ -42,8 +42,8 @@ def test_a_running_drivers_word_is_taken_with_its_eta(folder: Path) -> None:
     stacks = plan(study(), {})
     for stack in stacks:
         progress.open(stack)
-    Beacon(progress, folder).tick()
-    seen = Watcher(folder).look()
+    ProgressWriter(progress, folder).tick()
+    seen = Watcher(folder).read()
     assert seen.state == "running"
     assert (seen.total("planned"), seen.total("done")) == (24, 0)
     assert seen.eta() is None
@@ -53,32 +53,32 @@ def test_a_running_drivers_word_is_taken_with_its_eta(folder: Path) -> None:
 def test_a_driver_that_is_gone_or_silent_is_not_believed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beacon = Beacon(Progress(study(), workers=2), folder)
+    beacon = ProgressWriter(Progress(study(), workers=2), folder)
     beacon.tick()
     watcher = Watcher(folder)
-    assert watcher.look().state == "running"
+    assert watcher.read().state == "running"
     monkeypatch.setattr(progress_file, "STALE", -1.0)
-    assert watcher.look().state == "not running"
+    assert watcher.read().state == "not running"
     monkeypatch.undo()
-    content = json.loads((folder / FILE).read_text())
+    content = json.loads((folder / PROGRESS_FILE).read_text())
     content["pid"] = _ended_process()
-    (folder / FILE).write_text(json.dumps(content))
-    assert Watcher(folder).look().state == "not running"
+    (folder / PROGRESS_FILE).write_text(json.dumps(content))
+    assert Watcher(folder).read().state == "not running"
 
 
 def test_snapshots_come_now_and_then_and_a_full_disk_stops_nothing(tmp_path: Path) -> None:
-    beacon = Beacon(Progress(study(), workers=1), tmp_path)
+    beacon = ProgressWriter(Progress(study(), workers=1), tmp_path)
     beacon.tick()
-    first = (tmp_path / FILE).read_text()
+    first = (tmp_path / PROGRESS_FILE).read_text()
     beacon.tick()
-    assert (tmp_path / FILE).read_text() == first
-    Beacon(Progress(study(), workers=1), tmp_path / "not there").tick()
+    assert (tmp_path / PROGRESS_FILE).read_text() == first
+    ProgressWriter(Progress(study(), workers=1), tmp_path / "not there").tick()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"state": "running"}'])
 def test_half_a_snapshot_is_none(folder: Path, text: str) -> None:
-    (folder / FILE).write_text(text)
-    assert Watcher(folder).look().state in ("not running", "ended")
+    (folder / PROGRESS_FILE).write_text(text)
+    assert Watcher(folder).read().state in ("not running", "ended")
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from hptransfer.study.record_import import export_records, import_records
 from hptransfer.study.record_table import ENDINGS, TableRow, read_records, write_records
 from hptransfer.study.run import StudyResult, load_result, run_study
 from hptransfer.study.spec import StudySpec
-from hptransfer.study.store import FILE, Store
+from hptransfer.study.store import STORE_FILE, Store
 
 CORPUS = "c0" * 32
 ORIGIN = {"commit": "abc", "cpu": "another", "gpu": "a large one"}
@@ -240,4 +240,4 @@ def test_the_commands(undisturbed: StudyResult, tmp_path: Path, monkeypatch: pyt
     two = ["runs", "export", str(undisturbed.folder), str(tmp_path / "here"), "--to", str(table)]
     refused = CliRunner().invoke(app, two)
     assert refused.exit_code == 2
-    assert (tmp_path / "here" / FILE).exists()
+    assert (tmp_path / "here" / STORE_FILE).exists()

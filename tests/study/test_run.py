@@ -17,7 +17,7 @@ from hptransfer.study.driver import MOST_WAIT, Driver
 from hptransfer.study.run import StudyInterrupted, StudyResult, load_result, run_study
 from hptransfer.study.store import Store
 from hptransfer.workers.executor import Job, StepReport
-from hptransfer.workers.local import LocalExecutor
+from hptransfer.workers.local import LocalConfig, LocalExecutor
 
 
 def same(result: StudyResult, undisturbed: StudyResult) -> bool:
@@ -167,7 +167,7 @@ def test_another_executor_fits_in(undisturbed: StudyResult, tmp_path: Path) -> N
     made: list[LocalExecutor] = []
 
     def make(on_report: object) -> LocalExecutor:
-        made.append(LocalExecutor(1, tmp_path / "logs", on_report))  # type: ignore[arg-type]
+        made.append(LocalExecutor(LocalConfig(), 1, tmp_path, on_report))  # type: ignore[arg-type]
         return made[0]
 
     assert same(run_study(study(), tmp_path, train=fake_trainer.NAME, executor=make), undisturbed)

@@ -15,7 +15,7 @@ from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
 from hptransfer.study.probe_data import result_dynamics, study_dynamics
 from hptransfer.study.run import StudyResult
-from hptransfer.study.runs_table import COLUMNS, as_rows, lines, member, sweep_table, write_csv
+from hptransfer.study.runs_table import RUN_COLUMNS, as_rows, lines, member, sweep_table, write_csv
 from hptransfer.study.store import Store
 from hptransfer.sweep.table import Source
 
@@ -23,7 +23,7 @@ from hptransfer.sweep.table import Source
 def test_the_table_has_every_column_and_wall_time_last(undisturbed: StudyResult) -> None:
     with open(undisturbed.csv) as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == list(RUN_COLUMNS)
     assert list(rows[0])[-1] == "wall_s"
     assert [r["variant"] for r in rows] == sorted((r["variant"] for r in rows), key=["sp", "mup"].index)
     keys = [(r["variant"] == "mup", int(r["width"]), float(r["lr"]), int(r["seed"])) for r in rows]
@@ -70,9 +70,9 @@ def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> No
     with Store(tmp_path) as store:
         results = [(run.spec, record) for run, record in zip(stack.runs, (good, bad, stray), strict=False)]
         store.add(stack.stack_id, results, [member(spec, 0, run) for run in stack.runs[:2]])
-        found = lines(store, spec.families())
+        found = lines(store, spec.variants_with_decay())
     assert [(row["status"], row["error"]) for row in as_rows(found)] == [("done", None), ("failed", "why")]
-    assert len(sweep_table(found, Source())) == 1
+    assert len(sweep_table(found, Source(), {})) == 1
 
 
 def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(

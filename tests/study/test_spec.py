@@ -57,9 +57,9 @@ def test_lr_is_exact_to_the_last_bit_between_coordinates(index: int, width: int,
 
 def test_listed_weight_decays_make_variants_of_their_own() -> None:
     spec = study(weight_decays=[0, "2^-4", 0.01])
-    assert list(spec.families())[:3] == ["sp wd=0", "sp wd=0.0625", "sp wd=0.01"]
+    assert list(spec.variants_with_decay())[:3] == ["sp wd=0", "sp wd=0.0625", "sp wd=0.01"]
     assert spec.run("mup wd=0.01", 32, 0, 0).train.weight_decay == 0.01
-    assert study().families() == {"sp": ("sp", 0.0), "mup": ("mup", 0.0)}
+    assert study().variants_with_decay() == {"sp": ("sp", 0.0), "mup": ("mup", 0.0)}
 
 
 def test_a_seed_seeds_weights_and_batches() -> None:

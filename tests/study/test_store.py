@@ -15,7 +15,7 @@ from small_study import study
 
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord, RunSpec
-from hptransfer.study.store import FILE, Store
+from hptransfer.study.store import STORE_FILE, Store
 
 RUN = study().run("sp", 32, 0, 0)
 
@@ -101,7 +101,7 @@ def test_a_stack_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_stacks_kept_together_reach_the_disk_at_the_end_an_error_inside_included(tmp_path: Path) -> None:
     runs = [study().run("sp", 32, index, 0) for index in range(4)]
     with started(tmp_path) as store, Store(tmp_path, read_only=True) as reader:
-        with store.together():
+        with store.batch_commit():
             store.add("a", [(runs[0], record(runs[0]))])
             with pytest.raises(OverflowError):  # a stack that cannot be kept takes no other with it
                 store.add("b", [(runs[1], record(runs[1])), (runs[2], record(runs[2], tokens=2**80))])
@@ -109,7 +109,7 @@ def test_stacks_kept_together_reach_the_disk_at_the_end_an_error_inside_included
         assert set(reader.losses()) == {runs[0].run_id}
 
         def interrupted() -> None:
-            with store.together():
+            with store.batch_commit():
                 store.add("c", [(runs[3], record(runs[3]))])
                 raise KeyboardInterrupt
 
@@ -146,23 +146,23 @@ def test_two_drivers_are_refused_and_the_lock_dies_with_its_process(tmp_path: Pa
 
 def test_a_store_of_another_version_is_refused_with_both_versions(tmp_path: Path) -> None:
     started(tmp_path).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as db:
         db.execute("PRAGMA user_version = 99")
         db.execute("UPDATE meta SET value = '7.1' WHERE key = 'created_by'")
         db.commit()
     with pytest.raises(StoreError) as caught:
         Store(tmp_path)
     one_line(caught, "store schema 2", "has 99", "hptransfer 7.1")
-    Path(tmp_path / FILE).unlink()
+    Path(tmp_path / STORE_FILE).unlink()
     Store(tmp_path).close()  # a refusal gives the lock back
 
 
 def test_another_program_s_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as db:
         db.execute("CREATE TABLE photos (name)")
     with pytest.raises(StoreError, match="another program"):
         Store(tmp_path)
-    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+    with closing(sqlite3.connect(tmp_path / STORE_FILE)) as db:
         assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("photos",)]
 
 
@@ -172,7 +172,7 @@ def test_a_damaged_store_is_refused_in_one_line(tmp_path: Path, damage: str) -> 
         curve = tuple((i, 1.0) for i in range(2000))
         runs = [study().run("sp", 32, index, 0) for index in range(6)]
         store.add("s", [(run, record(run, curve=curve)) for run in runs])
-    path = tmp_path / FILE
+    path = tmp_path / STORE_FILE
     data = path.read_bytes()
     half = len(data) // 2
     damaged = {
@@ -183,11 +183,11 @@ def test_a_damaged_store_is_refused_in_one_line(tmp_path: Path, damage: str) -> 
     path.write_bytes(damaged[damage])
     with pytest.raises(StoreError) as caught, Store(tmp_path) as store:
         store.records()
-    one_line(caught, "damaged", FILE)
+    one_line(caught, "damaged", STORE_FILE)
 
 
 def test_a_file_left_empty_by_a_kill_at_birth_is_begun_anew(tmp_path: Path) -> None:
-    (tmp_path / FILE).touch()
+    (tmp_path / STORE_FILE).touch()
     with started(tmp_path) as store:
         assert store.losses() == {}
 
@@ -220,7 +220,7 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_study(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=FILE):
+    with pytest.raises(StoreError, match=STORE_FILE):
         Store(tmp_path, read_only=True)
     Store(tmp_path).close()
     with Store(tmp_path, read_only=True) as store, pytest.raises(StoreError, match="never started"):

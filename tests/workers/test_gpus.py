@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from hptransfer.workers import gpus as gpus_module
-from hptransfer.workers import registry
-from hptransfer.workers.config import ExecutorConfig
+from hptransfer.workers import local
+from hptransfer.workers.environment import cores, environment
 from hptransfer.workers.gpus import gpus
-from hptransfer.workers.local import LocalExecutor, cores, environment
-from hptransfer.workers.registry import at_a_time
+from hptransfer.workers.local import LocalConfig, LocalExecutor
 
 
 @pytest.fixture
@@ -49,11 +48,10 @@ def test_a_machine_without_a_driver_has_none(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_as_many_workers_as_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "gpus", lambda: ("cuda:0", "cuda:1", "cuda:2"))
-    assert at_a_time(ExecutorConfig(), None) == 3
-    assert at_a_time(ExecutorConfig(), 5) == 5
-    monkeypatch.setattr(registry, "gpus", lambda: ())
-    assert at_a_time(ExecutorConfig(), None) == cores()
+    monkeypatch.setattr(local, "gpus", lambda: ("cuda:0", "cuda:1", "cuda:2"))
+    assert LocalConfig().slots() == 3
+    monkeypatch.setattr(local, "gpus", tuple)
+    assert LocalConfig().slots() == cores()
 
 
 def test_a_worker_is_told_its_gpu_and_compiles_on_all_cores() -> None:
@@ -66,15 +64,13 @@ def test_a_worker_is_told_its_gpu_and_compiles_on_all_cores() -> None:
 
 
 def test_workers_take_the_gpus_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-    real = LocalExecutor.__init__.__globals__["environment"]
+    given: list[str | None] = []
 
     def noted(threads: int, device: str | None) -> dict[str, str]:
-        started.append(str(device))
-        found: dict[str, str] = real(threads, device)
-        return found
+        given.append(device)
+        return environment(threads, device)
 
-    monkeypatch.setitem(LocalExecutor.__init__.__globals__, "environment", noted)
-    executor = LocalExecutor(3, tmp_path, lambda report: None, 1, ("cuda:0", "cuda:1"))
-    executor.shutdown()
-    assert started == ["cuda:0", "cuda:1", "cuda:0"]
+    monkeypatch.setattr(local, "gpus", lambda: ("cuda:0", "cuda:1"))
+    monkeypatch.setattr(local, "environment", noted)
+    LocalExecutor(LocalConfig(), 3, tmp_path, lambda report: None).shutdown()
+    assert given == ["cuda:0", "cuda:1", "cuda:0"]

@@ -18,7 +18,7 @@ from small_study import study
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.runs.config import RunSpec
 from hptransfer.workers.executor import Job, JobFailedError, StepReport, WorkerDiedError
-from hptransfer.workers.local import LocalExecutor
+from hptransfer.workers.local import LocalConfig, LocalExecutor
 
 HERE = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., LocalExecutor]]:
     made: list[LocalExecutor] = []
 
     def executor(workers: int = 1, on_report: Callable[[StepReport], None] = lambda _: None) -> LocalExecutor:
-        made.append(LocalExecutor(workers, tmp_path / "logs", on_report))
+        made.append(LocalExecutor(LocalConfig(), workers, tmp_path, on_report))
         return made[-1]
 
     yield executor
@@ -166,8 +166,9 @@ def test_shutdown_finishes_what_was_submitted(make: Callable[..., LocalExecutor]
 def test_workers_end_when_the_driver_is_killed_amid_their_work(tmp_path: Path) -> None:
     code = (
         "import sys, time; sys.path[:0] = sys.argv[2:]\n"
-        "from pathlib import Path; from test_local import job, LocalExecutor\n"
-        "executor = LocalExecutor(2, Path(sys.argv[1]), lambda report: print(*executor.pids, flush=True))\n"
+        "from pathlib import Path; from test_local import job, LocalConfig, LocalExecutor\n"
+        "show = lambda report: print(*executor.pids, flush=True)\n"
+        "executor = LocalExecutor(LocalConfig(), 2, Path(sys.argv[1]), show)\n"
         "[executor.submit(job()) for _ in range(2)]; time.sleep(600)"
     )
     command = [sys.executable, "-c", code, str(tmp_path), str(HERE), str(HERE.parent / "study")]
@@ -184,4 +185,4 @@ def test_workers_end_when_the_driver_is_killed_amid_their_work(tmp_path: Path) -
 def test_logs_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="folder for logs must be writable"):
-        LocalExecutor(1, tmp_path / "file", lambda _: None)
+        LocalExecutor(LocalConfig(), 1, tmp_path / "file", lambda _: None)

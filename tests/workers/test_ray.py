@@ -18,9 +18,8 @@ from tests.workers.test_local import job, until
 from hptransfer.errors import ExecutorError, HPTransferError
 from hptransfer.study.run import StudyResult, run_study
 from hptransfer.workers import job_codec
-from hptransfer.workers.config import ExecutorConfig
 from hptransfer.workers.executor import JobFailedError, StepReport, WorkerDiedError
-from hptransfer.workers.ray import RayExecutor
+from hptransfer.workers.ray import RayConfig, RayExecutor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own
@@ -32,13 +31,14 @@ Make = Callable[..., RayExecutor]
 
 
 @pytest.fixture
-def make(ray_cluster: str) -> Iterator[Make]:
+def make(ray_cluster: str, tmp_path: Path) -> Iterator[Make]:
     made: list[RayExecutor] = []
 
     def executor(
         workers: int | None = None, on_report: Callable[[StepReport], None] = lambda _: None, **config: object
     ) -> RayExecutor:
-        made.append(RayExecutor(ExecutorConfig(kind="ray", address="auto", **config), workers, on_report))  # type: ignore[arg-type]
+        engine = RayConfig(address="auto", **config)  # type: ignore[arg-type]
+        made.append(RayExecutor(engine, workers, tmp_path, on_report))
         return made[-1]
 
     yield executor

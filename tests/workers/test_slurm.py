@@ -23,9 +23,8 @@ from hptransfer.errors import ExecutorError, HPTransferError, SpecError
 from hptransfer.study.run import StudyResult, run_study
 from hptransfer.study.spec import StudySpec
 from hptransfer.workers import job_codec
-from hptransfer.workers.config import ExecutorConfig
 from hptransfer.workers.slurm import SlurmExecutor
-from hptransfer.workers.slurm_queue import Queue
+from hptransfer.workers.slurm_queue import Queue, SlurmConfig
 
 pytestmark = pytest.mark.usefixtures("slurm")
 
@@ -138,7 +137,7 @@ def test_a_task_that_is_cancelled_is_told_and_tried_again(tmp_path: Path, faults
 
 def test_a_task_that_is_preempted_is_queued_again_by_itself(tmp_path: Path, faults: Path) -> None:
     """As Slurm tells a job that it is to make room, 90 s before it must."""
-    executor = SlurmExecutor(ExecutorConfig(**engine()), None, tmp_path / "out", lambda _: None)
+    executor = SlurmExecutor(SlurmConfig(**engine()), None, tmp_path / "out", lambda _: None)
     os.environ["FAKE_STEP_S"] = "0.2"
     try:
         one = job(folder=str(tmp_path / "out"))

@@ -19,7 +19,7 @@ INTERRUPTED = 130  # 128 + SIGINT
 CLOSED = 141  # 128 + SIGPIPE: the reader of our output has left
 
 
-def guarded(command: Callable[P, None]) -> Callable[P, None]:
+def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
     """A command whose user errors end it with one line on stderr and exit code 2, never a traceback."""
 
     @functools.wraps(command)

@@ -28,6 +28,7 @@ def fit(
     holdout: opt.Holdout = 1,
     filter: opt.Filter = 1.35,
     coordinates: opt.Coordinates = None,
+    optimizer: opt.Optimizer = None,
     draws: opt.Draws = 1000,
     limit: opt.Limit = 20,
     json: opt.JsonOut = None,
@@ -45,7 +46,7 @@ def fit(
 
     check_outputs([json, html], files)
     columns = {"scale": scale, "hp": hp, "loss": loss, "variant": by, "seed": seed}
-    sweep = read(files, **columns, where=where, profile=profile)
+    sweep = read(files, **columns, where=where, profile=profile, optimizer=optimizer)
     if sweep.diverged.all():
         raise SweepError(f"at least one run must have finished, but all {len(sweep.loss)} diverged")
     result = quantify(
@@ -58,7 +59,7 @@ def fit(
         reference=reference,
         holdout=holdout,
         filter=filter,
-        coordinates=coordinates,
+        coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
     )
     written = write_outputs((json, result.to_json), (html, result.to_html))
     for note in sweep.notes:

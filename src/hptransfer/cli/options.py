@@ -46,6 +46,10 @@ Filter = Annotated[float, _option("X", "E leaves out losses above this many time
 Coordinates = Annotated[
     str | None, _option("sp|mup", "Coordinates of the learning rates; shows the drift in both.")
 ]
+Optimizer = Annotated[
+    str | None,
+    _option("NAME", "That trained the runs; sgd: its SP and muP coordinates are one.  [default: adamw]"),
+]
 Draws = Annotated[int, _option("B", "Posterior draws.")]
 
 Limit = Annotated[int, _option("N", "Most variants to print; files hold all of them.", min=1)]

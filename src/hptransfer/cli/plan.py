@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
+from hptransfer.cli.spec import Ablation, Out, Override, Scale, Spec, read_spec
 from hptransfer.errors import StoreError
 
 if TYPE_CHECKING:
-    from hptransfer.design.forecast import Bought
+    from hptransfer.design.forecast import BudgetForecast
     from hptransfer.study.cost import Line, Rate
     from hptransfer.study.spec import StudySpec
 
@@ -33,7 +33,7 @@ def plan(
     ] = None,
     devices: Annotated[int | None, typer.Option(metavar="N", help="That train at a time.", min=1)] = None,
     budget: Annotated[bool, typer.Option(help="Show what a budget would buy.")] = True,
-    set_: Set = None,
+    set_: Override = None,
 ) -> None:
     """Show a study's runs, FLOPs, time and money before anything starts, and what a budget would buy.
 
@@ -55,16 +55,17 @@ def plan(
     price = study.cost.price if price is None else price
     _print_time(study, found, rate, devices or study.workers or 1, price)
     if budget:
-        from hptransfer.design.forecast import bought
+        from hptransfer.design.forecast import forecast
+        from hptransfer.study.rounds import candidate_grid, observations
 
-        options, known = bought(study, losses)
+        options, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
         _print_budgets(study, options, known, rate, found, price)
 
 
 def _finished(folder: Path) -> Mapping[str, float]:
-    from hptransfer.study.store import FILE, Store
+    from hptransfer.study.store import STORE_FILE, Store
 
-    if not (folder / FILE).is_file():
+    if not (folder / STORE_FILE).is_file():
         return {}
     with Store(folder, read_only=True) as store:
         return store.losses()
@@ -73,14 +74,14 @@ def _finished(folder: Path) -> Mapping[str, float]:
 def _rate(study: StudySpec, folder: Path, given_rate: float | None) -> Rate | None:
     """Stated, else measured on finished runs, else calibrated here; None where none of it can be."""
     from hptransfer.study import cost
-    from hptransfer.study.store import FILE, Store
+    from hptransfer.study.store import STORE_FILE, Store
 
     stated = given_rate if given_rate is not None else study.cost.flops_per_second
     if stated is not None:
         if not (stated > 0 and math.isfinite(stated)):
             raise typer.BadParameter("must be positive", param_hint="--flops-per-second")
         return cost.given(stated)
-    if (folder / FILE).is_file():
+    if (folder / STORE_FILE).is_file():
         try:
             with Store(folder, read_only=True) as store:
                 measured = cost.measured(store.runs(), str(folder))
@@ -98,7 +99,7 @@ def _rate(study: StudySpec, folder: Path, given_rate: float | None) -> Rate | No
 def _print_lines(study: StudySpec, found: Sequence[Line]) -> None:
     kind = "the whole grid" if study.adaptive is None else f"adaptive, goal: {study.adaptive.goal}"
     runs, done = sum(line.runs for line in found), sum(line.finished for line in found)
-    typer.echo(f"{study.name}: {kind}; {len(study.families())} variants, {len(study.seeds)} seeds")
+    typer.echo(f"{study.name}: {kind}; {len(study.variants_with_decay())} variants, {len(study.seeds)} seeds")
     rows = [
         (
             f"{line.width}",
@@ -142,13 +143,13 @@ def _print_time(
 
 def _print_budgets(
     study: StudySpec,
-    options: Sequence[Bought],
+    options: Sequence[BudgetForecast],
     known: bool,
     rate: Rate | None,
     found: Sequence[Line],
     price: float | None,
 ) -> None:
-    goal = "prediction" if study.adaptive is None else study.adaptive.goal
+    goal = study.goal
     of = f"the optimum at {max(study.targets)}" if goal == "prediction" and study.targets else f"the {goal}"
     basis = (
         "from the finished runs" if known else "from what basins are usually like: nothing is finished yet"

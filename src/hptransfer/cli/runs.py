@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hptransfer.cli.errors import guarded
+from hptransfer.cli.errors import handle_errors
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.cli.plan import table
 from hptransfer.errors import HPTransferError
@@ -136,10 +136,10 @@ def compare(
     """
     from hptransfer.fit import quantify
     from hptransfer.report.terminal import print_summary
-    from hptransfer.study.export import together
+    from hptransfer.study.export import combined_sweep
 
     check_outputs([html])
-    fit = quantify(together(folders), targets=target or (), coordinates="sp")
+    fit = quantify(combined_sweep(folders), targets=target or (), coordinates="sp")
     written = write_outputs((html, fit.to_html))
     print_summary(fit)
     _differences(fit)
@@ -192,4 +192,4 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "log": log,
 }
 for name, command in COMMANDS.items():
-    app.command(name=name)(guarded(command))
+    app.command(name=name)(handle_errors(command))

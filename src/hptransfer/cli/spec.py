@@ -24,7 +24,7 @@ Ablation = Annotated[
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study.  [default: runs/NAME]")]
 
 
-Set = Annotated[
+Override = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A key of the spec given anew; repeatable."),
 ]

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from hptransfer.cli.outputs import check_outputs
-from hptransfer.cli.spec import Ablation, Out, Scale, Set, Spec, read_spec
+from hptransfer.cli.spec import Ablation, Out, Override, Scale, Spec, read_spec
 
 if TYPE_CHECKING:
     from hptransfer.study.run import StudyResult
@@ -31,7 +31,7 @@ def run(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Stacks trained at a time.  [default: as many as fit]")
     ] = None,
-    set_: Set = None,
+    set_: Override = None,
 ) -> None:
     """Train what is missing of a study, then fit and report it.
 
@@ -73,7 +73,7 @@ def report(
 
     result = load_result(folder)
     renew_csv(result.content, result.csv)
-    _conclude(result)
+    report_study(result)
 
 
 def _run(spec: StudySpec, out: Path | None) -> None:
@@ -84,10 +84,10 @@ def _run(spec: StudySpec, out: Path | None) -> None:
     result = run_study(spec, folder, console=progress)
     for reason in result.failures:
         typer.echo(f"failed, to be run again at the next start: {reason}", err=True)
-    _conclude(result)
+    report_study(result)
 
 
-def _conclude(result: StudyResult) -> None:
+def report_study(result: StudyResult) -> None:
     """Quantify, print, and write fit.json and report.html."""
     from hptransfer.report.page import write_html
     from hptransfer.report.terminal import print_summary

@@ -10,15 +10,13 @@ from pydantic import ValidationError
 
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
 from hptransfer.errors import MissingExtraError, RuleError
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.rule_arithmetic import (
-    Coordinates,
-    Family,
-    Rule,
-    attention_scale,
-    in_coordinates,
-)
-from hptransfer.parametrization.settings_table import tensor_settings
+from hptransfer.parametrization.optimizers import Family
+from hptransfer.parametrization.rule import Rule
+from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
+from hptransfer.parametrization.settings_table import TensorSettings
+from hptransfer.parametrization.tensor_settings import width_settings
 from hptransfer.runs.config import ModelConfig
 from hptransfer.runs.decoder_tensors import tensor_layout
 
@@ -95,8 +93,11 @@ def _block(rule: Rule, width: int, base: int, shape: Shape) -> Block:
     if shape.model != REFERENCE:
         return _family(rule, width, base, shape)
     here, at_base = _config(width, shape), _config(base, shape)
-    rows = tensor_settings(rule, tensor_layout(here), tensor_layout(at_base), width / base)
-    return Block(rule, width, base, attention_scale(rule, here.d_head, at_base.d_head), tuple(rows))
+    rows = tuple(
+        TensorSettings.of(t.name, t.role, t.shape, b.base_std, width_settings(rule, t.role, width / base))
+        for t, b in zip(tensor_layout(here), tensor_layout(at_base), strict=True)
+    )
+    return Block(rule, width, base, attention_scale(rule, here.d_head, at_base.d_head), rows)
 
 
 def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
@@ -105,7 +106,7 @@ def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
         import torch
 
         from hptransfer.parametrization.hf_models import build
-        from hptransfer.parametrization.scaling import parametrize
+        from hptransfer.parametrization.parametrize import parametrize
     except ImportError:
         raise MissingExtraError("lm", f"--model {shape.model}") from None
     sizes: dict[str, Any] = {

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import typer
 
-from hptransfer.parametrization.rule_arithmetic import Rule, without_multipliers
+from hptransfer.parametrization.rule import Rule
+from hptransfer.parametrization.rule_arithmetic import without_multipliers
 from hptransfer.parametrization.settings_table import TensorSettings
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
@@ -110,7 +111,7 @@ def _verdict(one: Rule, other: Rule) -> str:
     same = all(
         math.isclose(getattr(a.roles[r], s) + shift_a, getattr(b.roles[r], s) + shift_b, abs_tol=1e-12)
         for r in a.roles
-        for s, shift_a, shift_b in (("init", 0.0, 0.0), ("lr", a.label, b.label))
+        for s, shift_a, shift_b in (("init", 0.0, 0.0), ("lr", a.lr_exponent, b.lr_exponent))
     )
     if same and a.attention == b.attention:
         return (

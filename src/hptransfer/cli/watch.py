@@ -48,27 +48,27 @@ def watch(
 def _live(watcher: Watcher, console: Console, every: float) -> Snapshot:
     from rich.live import Live
 
-    seen = watcher.look()
+    seen = watcher.read()
     with Live(_drawn(seen), console=console, auto_refresh=False) as live:
         while seen.state == "running":
             time.sleep(every)
-            seen = watcher.look()
+            seen = watcher.read()
             live.update(_drawn(seen), refresh=True)
     return seen
 
 
 def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snapshot:
-    from hptransfer.study.progress_display import cell_text, flying, summary
+    from hptransfer.study.progress_display import cell_text, running_stacks, summary
 
     told: dict[tuple[str, int], str] = {}
     while True:
-        seen = watcher.look()
+        seen = watcher.read()
         changed = {key: cell_text(cell) for key, cell in seen.cells.items()}
         for (variant, width), text in changed.items():
             if told.get((variant, width)) != text:
                 _print(console, f"width {width} {variant}: {text}")
         if changed != told or once:
-            rest = flying(seen)
+            rest = running_stacks(seen)
             _print(console, f"{seen.spec.name}: {summary(seen)}" + (f"; {rest}" if rest else ""))
         told = changed
         if once or seen.state != "running":
@@ -77,9 +77,9 @@ def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snap
 
 
 def _drawn(seen: Snapshot) -> RenderableType:
-    from hptransfer.study.progress_display import flying, table
+    from hptransfer.study.progress_display import running_stacks, table
 
-    return Group(table(seen), Text(flying(seen)))
+    return Group(table(seen), Text(running_stacks(seen)))
 
 
 def _print(console: Console, text: str) -> None:

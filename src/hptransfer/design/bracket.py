@@ -2,7 +2,7 @@
 
 Cheap scales first. The smallest scale is searched coarsely, over the whole grid; each larger one only around
 where the smaller ones put its optimum. A basin is bracketed when its lowest run has higher (or diverged) ones
-on both sides, none further than `NEAR` octaves.
+on both sides, none further than `BRACKET_REACH` octaves.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.design.grid import Basin, Seen, Space
+from hptransfer.design.grid import CandidateGrid, GridKey, Observations
 
-COARSE = 2.0  # octaves between the first runs of the smallest scale
-AROUND = 1.0  # octaves from the expected optimum to the runs beside it at the other scales
-NEAR = 1.5  # octaves from the lowest run to its neighbours, at most
-SHRINK = 0.5  # octaves a doubling: how steep an optimum is expected to drift in the grid's coordinates
-SLACK = 0.15  # octaves: how well a bracket tells the optimum
+COARSE_STRIDE = 2.0  # octaves between the first runs of the smallest scale
+FINE_STRIDE = 1.0  # octaves from the expected optimum to the runs beside it at the other scales
+BRACKET_REACH = 1.5  # octaves from the lowest run to its neighbours, at most
+DRIFT_PRIOR_SD = 0.5  # octaves a doubling of the scale: expected drift of the optimum on the grid
+BRACKET_SD = 0.15  # octaves: how well a bracket tells the optimum
 
 
 @dataclass(frozen=True)
@@ -27,102 +27,121 @@ class Brackets:
     """How far the brackets of one variant are.
 
     Attributes:
-        open: the scale that is being bracketed, as its basin; None where none is.
-        needs: the places it needs next.
-        done: log2 eta of the optimum of each scale that is bracketed, by place of the scale.
-        next: the first scale that was never run, None where there is none.
-        first: the places it would begin with.
+        active: the scale that is being bracketed, as its basin; None where none is.
+        missing: the places it needs next.
+        optima: log2 eta of the optimum of each scale that is bracketed, by place of the scale.
+        next_scale: the first scale that was never run, as its basin; None where there is none.
+        first_runs: the places it would begin with.
     """
 
-    open: Basin | None
-    needs: tuple[int, ...]
-    done: Mapping[int, float]
-    next: Basin | None = None
-    first: tuple[int, ...] = ()
+    active: GridKey | None
+    missing: tuple[int, ...]
+    optima: Mapping[int, float]
+    next_scale: GridKey | None = None
+    first_runs: tuple[int, ...] = ()
 
 
-def brackets(space: Space, seen: Seen, variant: str) -> Brackets:
+def brackets(grid: CandidateGrid, observed: Observations, variant: str) -> Brackets:
     """The state of a variant's brackets, cheapest scale first."""
     found: dict[int, float] = {}
-    for k in range(len(space.scales)):
+    for k in range(len(grid.scales)):
         basin = (variant, k)
-        if basin not in space.x:
+        if basin not in grid.x:
             continue
-        levels = seen.levels(basin)
-        if not levels:
-            return Brackets(None, (), found, basin, tuple(_first(space, basin, found)))
-        if places := missing(space, basin, levels):
+        losses = observed.mean_losses(basin)
+        if not losses:
+            return Brackets(None, (), found, basin, tuple(_first(grid, basin, found)))
+        if places := missing_places(grid, basin, losses):
             return Brackets(basin, tuple(places), found)
-        if (x := lowest(space, basin, levels)) is not None:
+        if (x := bracketed_optimum(grid, basin, losses)) is not None:
             found[k] = x
     return Brackets(None, (), found)
 
 
-def missing(space: Space, basin: Basin, levels: Mapping[int, float]) -> list[int]:
-    """Places without which the lowest run is not bracketed; empty where it is, or the grid ends."""
-    x, last = space.x[basin], len(space.x[basin]) - 1
-    stride = _stride(space, basin, AROUND)
-    finite = [place for place, level in levels.items() if math.isfinite(level)]
+def missing_places(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, float]) -> list[int]:
+    """Places without which the lowest run is not bracketed; empty where it is, or the grid ends.
+
+    Args:
+        grid: where runs may be put.
+        basin: that is being bracketed.
+        losses: mean loss by place, nats; infinite where diverged.
+    """
+    x, last = grid.x[basin], len(grid.x[basin]) - 1
+    stride = _stride(grid, basin, FINE_STRIDE)
+    finite = [place for place, loss in losses.items() if math.isfinite(loss)]
     if not finite:
-        low = min(levels)
+        low = min(losses)
         return [max(low - 2 * stride, 0)] if low > 0 else []
-    best = min(finite, key=lambda place: (levels[place], place))
-    left = max((p for p in levels if p < best), default=None)
-    right = min((p for p in levels if p > best), default=None)
+    best = min(finite, key=lambda place: (losses[place], place))
+    left = max((p for p in losses if p < best), default=None)
+    right = min((p for p in losses if p > best), default=None)
     out = []
     if left is None and best > 0:
         out.append(max(best - stride, 0))
-    elif left is not None and best - left > 1 and x[best] - x[left] > NEAR:
+    elif left is not None and best - left > 1 and x[best] - x[left] > BRACKET_REACH:
         out.append((best + left) // 2)
     if right is None and best < last:
         out.append(min(best + stride, last))
-    elif right is not None and right - best > 1 and x[right] - x[best] > NEAR:
+    elif right is not None and right - best > 1 and x[right] - x[best] > BRACKET_REACH:
         out.append((best + right + 1) // 2)
     return out
 
 
-def lowest(space: Space, basin: Basin, levels: Mapping[int, float]) -> float | None:
-    """log2 eta of the optimum, by a parabola through the lowest runs; None where all diverged."""
-    x = space.x[basin]
-    places = [place for place, level in levels.items() if math.isfinite(level)]
+def bracketed_optimum(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, float]) -> float | None:
+    """log2 eta of the optimum, by a parabola through the lowest runs; None where all diverged.
+
+    Args:
+        grid: where runs may be put.
+        basin: whose optimum is asked for.
+        losses: mean loss by place, nats; infinite where diverged.
+    """
+    x = grid.x[basin]
+    places = [place for place, loss in losses.items() if math.isfinite(loss)]
     if not places:
         return None
-    i = min(range(len(places)), key=lambda i: levels[places[i]])
+    i = min(range(len(places)), key=lambda i: losses[places[i]])
     if not 0 < i < len(places) - 1:
         return float(x[places[i]])
     a, b, c = (float(x[p]) for p in places[i - 1 : i + 2])
-    fa, fb, fc = (levels[p] for p in places[i - 1 : i + 2])
+    fa, fb, fc = (losses[p] for p in places[i - 1 : i + 2])
     top = (b - a) ** 2 * (fb - fc) - (b - c) ** 2 * (fb - fa)
     bottom = (b - a) * (fb - fc) - (b - c) * (fb - fa)
     return float(np.clip(b - 0.5 * top / bottom, a, c)) if bottom else b
 
 
-def expected(space: Space, found: Mapping[int, float], k: int) -> float:
+def expected_optimum(grid: CandidateGrid, found: Mapping[int, float], k: int) -> float:
     """log2 eta where the optimum of scale k should lie, from those of other scales.
 
     On a line whose slope is drawn towards none, more so the fewer and the closer the scales are.
+
+    Args:
+        grid: where runs may be put.
+        found: log2 eta of the optimum by place of the scale.
+        k: place of the scale asked for.
     """
-    t = np.log2(space.scales[list(found)])
+    t = np.log2(grid.scales[list(found)])
     y = np.array(list(found.values()))
     u = t - t.mean()
-    slope = float(u @ y / (u @ u + (SLACK / SHRINK) ** 2))
-    return float(y.mean() + slope * (np.log2(space.scales[k]) - t.mean()))
+    slope = float(u @ y / (u @ u + (BRACKET_SD / DRIFT_PRIOR_SD) ** 2))
+    return float(y.mean() + slope * (np.log2(grid.scales[k]) - t.mean()))
 
 
-def _first(space: Space, basin: Basin, found: Mapping[int, float]) -> list[int]:
-    """The first runs of a basin: coarse over the whole range, or around what smaller scales say."""
-    first, last = space.start[basin]
-    if not found:
-        stride = min(_stride(space, basin, COARSE), max((last - first) // 2, 1))
-        offset = (last - first) % stride // 2
-        return list(range(first + offset, last + 1, stride))
-    stride = _stride(space, basin, AROUND)
-    end = len(space.x[basin]) - 1
-    middle = min(
-        max(space.nearest(basin, expected(space, found, basin[1])), min(stride, end)), max(end - stride, 0)
-    )
+def first_places(grid: CandidateGrid, basin: GridKey, expected: float) -> list[int]:
+    """The first places of a basin: where log2 eta of its optimum is expected, and on both sides."""
+    stride, end = _stride(grid, basin, FINE_STRIDE), len(grid.x[basin]) - 1
+    middle = min(max(grid.nearest(basin, expected), min(stride, end)), max(end - stride, 0))
     return sorted({min(max(p, 0), end) for p in (middle - stride, middle, middle + stride)})
 
 
-def _stride(space: Space, basin: Basin, octaves: float) -> int:
-    return max(round(octaves / space.step(basin)), 1)
+def _first(grid: CandidateGrid, basin: GridKey, found: Mapping[int, float]) -> list[int]:
+    """The first places of a basin: coarse over the whole range, or around what smaller scales say."""
+    if found:
+        return first_places(grid, basin, expected_optimum(grid, found, basin[1]))
+    first, last = grid.start[basin]
+    stride = min(_stride(grid, basin, COARSE_STRIDE), max((last - first) // 2, 1))
+    offset = (last - first) % stride // 2
+    return list(range(first + offset, last + 1, stride))
+
+
+def _stride(grid: CandidateGrid, basin: GridKey, octaves: float) -> int:
+    return max(round(octaves / grid.step(basin)), 1)

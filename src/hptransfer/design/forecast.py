@@ -1,39 +1,27 @@
-"""Budget: how narrow the interval of what is asked may be expected to get, for so many FLOPs."""
+"""How narrow the interval of what is asked may be expected to get, for so many FLOPs."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.design.acquisition import (
-    FEWEST,
-    LOG_H,
-    NOISE,
-    SCATTER,
-    Look,
-    best_move,
-    contrasts,
-    guess,
-    look,
-    student,
-)
-from hptransfer.design.bracket import Brackets, brackets
+from hptransfer.design.acquisition import MIN_LAW_SCALES, best_move, contrasts, student
+from hptransfer.design.bracket import Brackets, brackets, first_places
 from hptransfer.design.goal import Goal
-from hptransfer.design.grid import Ask, Basin, Seen, Space
-from hptransfer.design.information import Guess, Information
-from hptransfer.study.rounds import rounds, space_of
-from hptransfer.study.spec import StudySpec
+from hptransfer.design.grid import CandidateGrid, Observations
+from hptransfer.design.information import Information, LinearizationPoint
+from hptransfer.design.linearization import LOG_CURVATURE, NOISE, SCATTER, linearization_point
+from hptransfer.design.round_fit import RoundFit, fit_round
 
-SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the full grid's FLOPs, that are shown
+FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the full grid's FLOPs, that are shown
 
 
 @dataclass(frozen=True)
-class Bought:
-    """What a budget would buy.
+class BudgetForecast:
+    """What a budget is expected to buy.
 
     Attributes:
         flops: of all runs, finished ones included.
@@ -48,157 +36,143 @@ class Bought:
     plan: str
 
 
-def bought(spec: StudySpec, losses: Mapping[str, float]) -> tuple[list[Bought], bool]:
+def forecast(grid: CandidateGrid, observed: Observations, goal: Goal) -> tuple[list[BudgetForecast], bool]:
     """Budgets and what they are expected to buy, chosen run by run; and the full grid, as a last line.
 
-    The widths are those of the linearised model (`hptransfer.design.information`): from what the study's
-    finished runs tell, else from what basins are usually like, which the second value says.
+    The widths are those of the linearised model (`hptransfer.design.information`): from what the finished
+    runs tell, else from what basins are usually like.
+
+    Args:
+        grid: where runs may be put.
+        observed: finished runs.
+        goal: what is asked.
+
+    Returns:
+        The budgets, and whether they are based on finished runs.
     """
-    space, goal = space_of(spec), "prediction" if spec.adaptive is None else spec.adaptive.goal
-    seen = _seen(spec, losses)
-    known = any(seen.losses.values())
+    known = any(observed.losses.values())
     alike = 1
     if not known:  # one variant stands for all: they are told apart by their runs alone
-        alike = len(space.variants)
-        space = _first_variant(space)
-    path = [_times(step, alike) for step in _path(space, seen, goal, known)]
-    grid = _times(_grid(space, seen, goal, known), alike)
-    out: list[Bought] = []
-    for share in SHARES:
-        within = [step for step in path if step.flops <= share * grid.flops]
+        alike = len(grid.variants)
+        grid = _first_variant(grid)
+    path = [_times(step, alike) for step in _path(grid, observed, goal)]
+    full = _times(_full_grid(grid, observed, goal), alike)
+    out: list[BudgetForecast] = []
+    for fraction in FRACTIONS:
+        within = [step for step in path if step.flops <= fraction * full.flops]
         if within and (not out or within[-1].flops > out[-1].flops):
             out.append(within[-1])
-    return [*out, grid], known
+    return [*out, full], known
 
 
-def _first_variant(space: Space) -> Space:
-    first = space.variants[0]
-    x = {basin: places for basin, places in space.x.items() if basin[0] == first}
-    return dataclasses.replace(space, x=x, start={basin: space.start[basin] for basin in x})
+def _first_variant(grid: CandidateGrid) -> CandidateGrid:
+    first = grid.variants[0]
+    x = {basin: places for basin, places in grid.x.items() if basin[0] == first}
+    return dataclasses.replace(grid, x=x, start={basin: grid.start[basin] for basin in x})
 
 
-def _times(step: Bought, count: int) -> Bought:
-    return Bought(step.flops * count, step.runs * count, step.width, step.plan)
+def _times(step: BudgetForecast, count: int) -> BudgetForecast:
+    return BudgetForecast(step.flops * count, step.runs * count, step.width, step.plan)
 
 
-def _seen(spec: StudySpec, losses: Mapping[str, float]) -> Seen:
-    """Every finished run that lies on the study's grid, whoever asked for it."""
-    seen, space = Seen(), space_of(spec)
-    if not losses:
-        return seen
-    if spec.adaptive is not None:
-        for done in rounds(spec, losses):
-            for ask, run in zip(done.asks, done.runs, strict=True):
-                if run.run_id in losses:
-                    seen.add(ask, losses[run.run_id])
-        return seen
-    more = spec.lr.extend * spec.lr.extend_by
-    for (variant, k), x in space.x.items():
-        for place in range(len(x)):
-            for rank, seed in enumerate(spec.seeds):
-                run_id = spec.run(variant, int(space.scales[k]), place - more, seed).run_id
-                if run_id in losses:
-                    seen.add(Ask(variant, k, place, rank), losses[run_id])
-    return seen
+def _informations(grid: CandidateGrid, observed: Observations, goal: Goal) -> dict[str, Information]:
+    """What is known of each variant."""
+    round_fit = fit_round(grid, observed, goal)
+    points = {v: _point(grid, observed, round_fit, v) for v in grid.variants}
+    return {v: Information(grid, v, point, observed) for v, point in points.items()}
 
 
-def _knowledge(space: Space, seen: Seen, goal: Goal, known: bool) -> dict[str, Information]:
-    now = look(space, seen, goal) if known else Look(None, {})
-    return {v: Information(space, v, _guess(space, seen, now, v), seen) for v in space.variants}
-
-
-def _guess(space: Space, seen: Seen, now: Look, variant: str) -> Guess:
+def _point(
+    grid: CandidateGrid, observed: Observations, round_fit: RoundFit, variant: str
+) -> LinearizationPoint:
     """From the finished runs; where there are none, the middle of the grid and the usual basin."""
-    if any(basin[0] == variant for basin, cells in seen.losses.items() if cells):
-        return guess(space, seen, now, variant)
-    size = len(space.scales)
-    middle = [sum(space.start[variant, k]) // 2 for k in range(size)]
-    x = np.array([space.x[variant, k][place] for k, place in enumerate(middle)])
-    return Guess(x, np.full(size, LOG_H), NOISE[0], SCATTER[0])
+    if any(basin[0] == variant for basin, cells in observed.losses.items() if cells):
+        return linearization_point(grid, observed, round_fit, variant)
+    size = len(grid.scales)
+    middle = [sum(grid.start[variant, k]) // 2 for k in range(size)]
+    x = np.array([grid.x[variant, k][place] for k, place in enumerate(middle)])
+    return LinearizationPoint(x, np.full(size, LOG_CURVATURE), NOISE[0], SCATTER[0])
 
 
-def _path(space: Space, seen: Seen, goal: Goal, known: bool) -> list[Bought]:
+def _path(grid: CandidateGrid, observed: Observations, goal: Goal) -> list[BudgetForecast]:
     """One move after the other, each for the variant known least, as the planner would make them."""
-    infos = _knowledge(space, seen, goal, known)
-    states = {v: brackets(space, seen, v) for v in space.variants}
-    spent, runs = _spent(space, seen), seen.runs
-    out: list[Bought] = []
-    done = {v: len(states[v].done) for v in space.variants}
+    infos = _informations(grid, observed, goal)
+    states = {v: brackets(grid, observed, v) for v in grid.variants}
+    spent, runs = _spent(grid, observed), observed.runs
+    out: list[BudgetForecast] = []
+
+    def width(variant: str) -> float:
+        return _width(grid, infos[variant], len(states[variant].optima), goal)
+
     while True:
-        order = sorted(space.variants, key=lambda v: -_width(space, infos[v], done[v], goal))
-        move = next((m for v in order if (m := _move(space, infos[v], states[v], goal))), None)
+        order = sorted(grid.variants, key=lambda v: -width(v))
+        move = next((m for v in order if (m := _move(grid, infos[v], states[v], goal))), None)
         if move is None:
             return out
         variant, keys, states[move[0]] = move
-        done[variant] = len(states[variant].done)
         for key in keys:
             infos[variant].run(key)
-            spent += float(space.cost[key[0]])
+            spent += float(grid.cost[key[0]])
         runs += len(keys)
-        widest = max(_width(space, infos[v], done[v], goal) for v in space.variants)
-        out.append(Bought(spent, runs, widest, "adaptive"))
+        out.append(BudgetForecast(spent, runs, max(map(width, grid.variants)), "adaptive"))
 
 
 def _move(
-    space: Space, info: Information, state: Brackets, goal: Goal
+    grid: CandidateGrid, info: Information, state: Brackets, goal: Goal
 ) -> tuple[str, list[tuple[int, int]], Brackets] | None:
     """A variant's next runs and its brackets after them; a scale counts as bracketed once it is begun."""
-    variant = info.variant
-    if state.next is not None and (len(state.done) < FEWEST or goal in ("optimum", "verdict")):
-        keys = [(state.next[1], place) for place in state.first]
-        return variant, keys, _opened(space, info, state)
-    found = best_move(space, info, state, goal, opened=False)
+    needs_all = goal in ("optimum", "verdict")
+    if state.next_scale is not None and (needs_all or len(state.optima) < MIN_LAW_SCALES):
+        keys = [(state.next_scale[1], place) for place in state.first_runs]
+        return info.variant, keys, _with_next_scale(grid, info, state)
+    found = best_move(grid, info, state, goal, opened=False)
     if found is None:
         return None
     keys = found[2]
-    return variant, keys, _opened(space, info, state) if len(keys) > 1 else state
+    return info.variant, keys, _with_next_scale(grid, info, state) if len(keys) > 1 else state
 
 
-def _opened(space: Space, info: Information, state: Brackets) -> Brackets:
-    assert state.next is not None
-    k = state.next[1]
-    done = {**state.done, k: float(info.guess.x[k])}
-    later = [i for i in range(k + 1, len(space.scales)) if (info.variant, i) in space.x]
+def _with_next_scale(grid: CandidateGrid, info: Information, state: Brackets) -> Brackets:
+    """The brackets once the next scale is begun: its optimum counts as found where it is expected."""
+    assert state.next_scale is not None
+    k = state.next_scale[1]
+    optima = {**state.optima, k: float(info.point.x[k])}
+    later = [i for i in range(k + 1, len(grid.scales)) if (info.variant, i) in grid.x]
     if not later:
-        return Brackets(None, (), done)
-    basin: Basin = (info.variant, later[0])
-    middle = space.nearest(basin, float(info.guess.x[later[0]]))
-    stride = max(round(1.0 / space.step(basin)), 1)
-    end = len(space.x[basin]) - 1
-    first = sorted({min(max(p, 0), end) for p in (middle - stride, middle, middle + stride)})
-    return Brackets(None, (), done, basin, tuple(first))
+        return Brackets(None, (), optima)
+    basin = (info.variant, later[0])
+    first = first_places(grid, basin, float(info.point.x[later[0]]))
+    return Brackets(None, (), optima, basin, tuple(first))
 
 
-def _grid(space: Space, seen: Seen, goal: Goal, known: bool) -> Bought:
+def _full_grid(grid: CandidateGrid, observed: Observations, goal: Goal) -> BudgetForecast:
     """The whole grid, every seed."""
-    infos = _knowledge(space, seen, goal, known)
+    infos = _informations(grid, observed, goal)
     flops, runs = 0.0, 0
-    for (variant, k), (first, last) in space.start.items():
+    for (variant, k), (first, last) in grid.start.items():
         for place in range(first, last + 1):
-            while infos[variant].count.get((k, place), space.seeds) < space.seeds:
+            while infos[variant].count.get((k, place), grid.seeds) < grid.seeds:
                 infos[variant].run((k, place))
-            flops += space.seeds * float(space.cost[k])
-            runs += space.seeds
-    width = max(_width(space, info, len(space.scales), goal) for info in infos.values())
-    return Bought(flops, runs, width, "full grid")
+            flops += grid.seeds * float(grid.cost[k])
+            runs += grid.seeds
+    width = max(_width(grid, info, len(grid.scales), goal) for info in infos.values())
+    return BudgetForecast(flops, runs, width, "full grid")
 
 
-def _spent(space: Space, seen: Seen) -> float:
-    cells: Sequence[tuple[int, int]] = [
-        (basin[1], len(cell)) for basin, places in seen.losses.items() for cell in places.values()
-    ]
-    return math.fsum(float(space.cost[k]) * count for k, count in cells)
+def _spent(grid: CandidateGrid, observed: Observations) -> float:
+    """FLOPs of the finished runs."""
+    cells = [(basin[1], len(cell)) for basin, places in observed.losses.items() for cell in places.values()]
+    return math.fsum(float(grid.cost[k]) * count for k, count in cells)
 
 
-def _width(space: Space, info: Information, scales: int, goal: Goal) -> float:
+def _width(grid: CandidateGrid, info: Information, scales: int, goal: Goal) -> float:
     """Of the 95% interval; infinite below three scales, where there is no law."""
-    if goal in ("law", "prediction") and scales < FEWEST:
+    if goal in ("law", "prediction") and scales < MIN_LAW_SCALES:
         return math.inf
     if not any(info.count.values()):
         return math.inf
-    matrix = contrasts(space, info, goal)
-    variance = info.variances(matrix).max()
+    variance = info.variances(contrasts(grid, info, goal)).max()
     if goal == "prediction":
-        variance += info.guess.scatter**2
+        variance += info.point.scatter**2
     quantile = student(scales) if goal in ("law", "prediction") else 1.96
     return float(2.0 * quantile * math.sqrt(variance))

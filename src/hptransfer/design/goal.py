@@ -1,4 +1,4 @@
-"""Aim: what an adaptive study is after, and what a run costs, as a spec's plain data."""
+"""What an adaptive study is after, and what a run costs, as a spec's plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Space: where an adaptive sweep may run, what has been run there, and what one run costs."""
+"""Where an adaptive sweep may run, what has been run there, and what one run costs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from hptransfer.sweep.table import FloatArray, SweepTable
 
-Basin = tuple[str, int]  # variant, and place of its scale in `Space.scales`
+GridKey = tuple[str, int]  # variant, and place of its scale in `CandidateGrid.scales`
 
 
 @dataclass(frozen=True)
-class Space:
+class CandidateGrid:
     """Places where runs may be put, on a grid for each variant and scale.
 
     Attributes:
@@ -28,8 +28,8 @@ class Space:
 
     scales: FloatArray
     cost: FloatArray
-    x: Mapping[Basin, FloatArray]
-    start: Mapping[Basin, tuple[int, int]]
+    x: Mapping[GridKey, FloatArray]
+    start: Mapping[GridKey, tuple[int, int]]
     seeds: int
     shift: FloatArray
     target: float
@@ -39,42 +39,44 @@ class Space:
         """Names, in order."""
         return tuple(dict.fromkeys(variant for variant, _ in self.x))
 
-    def nearest(self, basin: Basin, x: float) -> int:
+    def nearest(self, basin: GridKey, x: float) -> int:
         """The place closest to log2 eta = x."""
         return int(np.argmin(np.abs(self.x[basin] - x)))
 
-    def step(self, basin: Basin) -> float:
+    def step(self, basin: GridKey) -> float:
         """Octaves between neighbours."""
         x = self.x[basin]
         return float(np.median(np.diff(x))) if len(x) > 1 else 1.0
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One run that the planner wants."""
+class Proposal:
+    """One run that the planner wants to be made."""
 
-    variant: str  # of the space
-    scale: int  # place in `Space.scales`
+    variant: str  # of the grid
+    scale: int  # place in `CandidateGrid.scales`
     place: int  # on the basin's grid
     seed: int  # rank among the seeds, 0 first
 
 
 @dataclass
-class Seen:
+class Observations:
     """Results so far: losses at each place of each basin, by rank of the seed; infinite where diverged."""
 
-    losses: dict[Basin, dict[int, dict[int, float]]] = field(default_factory=dict)
+    losses: dict[GridKey, dict[int, dict[int, float]]] = field(default_factory=dict)
 
-    def add(self, ask: Ask, loss: float) -> None:
-        """Take in a finished run."""
-        self.losses.setdefault((ask.variant, ask.scale), {}).setdefault(ask.place, {})[ask.seed] = loss
+    def add(self, proposal: Proposal, loss: float) -> None:
+        """Adds a finished run."""
+        self.losses.setdefault((proposal.variant, proposal.scale), {}).setdefault(proposal.place, {})[
+            proposal.seed
+        ] = loss
 
-    def levels(self, basin: Basin) -> dict[int, float]:
+    def mean_losses(self, basin: GridKey) -> dict[int, float]:
         """Mean loss by place, ascending; infinite where any seed diverged."""
         cells = self.losses.get(basin, {})
         return {place: float(np.mean(list(cells[place].values()))) for place in sorted(cells)}
 
-    def count(self, basin: Basin, place: int) -> int:
+    def count(self, basin: GridKey, place: int) -> int:
         """Runs at a place."""
         return len(self.losses.get(basin, {}).get(place, {}))
 
@@ -83,11 +85,11 @@ class Seen:
         """Finished runs."""
         return sum(len(cell) for places in self.losses.values() for cell in places.values())
 
-    def sweep_table(self, space: Space) -> SweepTable | None:
+    def sweep_table(self, grid: CandidateGrid) -> SweepTable | None:
         """As `quantify` takes it; None where no run is finished."""
         rows = [
-            (basin[0], basin[1], float(space.x[basin][place]), seed, loss)
-            for basin in space.x
+            (basin[0], basin[1], float(grid.x[basin][place]), seed, loss)
+            for basin in grid.x
             for place, cell in sorted(self.losses.get(basin, {}).items())
             for seed, loss in sorted(cell.items())
         ]
@@ -97,8 +99,8 @@ class Seen:
         k = np.array(scale)
         return SweepTable(
             variant=np.array(variant),
-            scale=space.scales[k],
-            hp=np.exp2(np.array(x) + space.shift[k]),
+            scale=grid.scales[k],
+            hp=np.exp2(np.array(x) + grid.shift[k]),
             seed=np.array([str(s) for s in seed]),
             loss=np.array(loss),
         )

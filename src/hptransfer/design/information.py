@@ -4,8 +4,9 @@ The model is linearised around the current estimates. Its unknowns are, for each
 optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its
 drift with each scale's departure, and one skew for all scales. A run at distance u octaves from its optimum
 measures  L + f(u),  f(u) = h / s^2 (exp(s u) - s u - 1). The variance of a place's mean is
-sigma^2 (OWN + (1 - OWN) / runs) + (MISFIT f(u))^2: seeds average noise away, but not the fact that a basin is
-only nearly of this shape, of which another place tells more than another seed.
+sigma^2 (p + (1 - p) / runs) + (q f(u))^2 with p = UNAVERAGED_FRACTION and q = SHAPE_MISFIT: seeds average
+noise away, but not the fact that a basin is only nearly of this shape, of which another place tells more than
+another seed.
 """
 
 from __future__ import annotations
@@ -15,31 +16,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.design.grid import Seen, Space
+from hptransfer.design.grid import CandidateGrid, Observations
 from hptransfer.sweep.table import FloatArray
 
-MISFIT = 0.15  # share of a rise above the optimum that the shape gets wrong
-OWN = 0.1  # share of a run's variance that more seeds at its place do not average away
+SHAPE_MISFIT = 0.15  # fraction of a rise above the optimum that the shape gets wrong
+UNAVERAGED_FRACTION = 0.1  # fraction of a run's variance that more seeds at its place do not average away
 SKEW = (0.3, 0.3)  # s: mean and sd before any run, per octave
 CURVATURE_SD = 0.3  # of ln h around its law
 DRIFT_SD = 0.5  # of ln h, per octave of scale
-FAR = 3.0  # octaves from the optimum beyond which a run says nothing of it
-TALL = 0.5  # nats above the optimum beyond which it does not either
+MAX_DISTANCE = 3.0  # octaves from the optimum beyond which a run says nothing of it
+MAX_RISE = 0.5  # nats above the optimum beyond which it does not either
 
 
 @dataclass(frozen=True)
-class Guess:
+class LinearizationPoint:
     """Current estimates of one variant.
 
     Attributes:
         x: log2 eta* of each scale, shape [K].
-        log_h: ln of the curvature (nats per octave squared) of each scale, shape [K].
+        log_curvature: ln of the curvature (nats per octave squared) of each scale, shape [K].
         noise: sd of a run's loss, nats.
         scatter: sd of the scales' optima around their line, octaves.
     """
 
     x: FloatArray
-    log_h: FloatArray
+    log_curvature: FloatArray
     noise: float
     scatter: float
 
@@ -51,16 +52,22 @@ class Information:
     departures of ln h; the skew. t is log2 n from the mean of the scales.
     """
 
-    def __init__(self, space: Space, variant: str, guess: Guess, seen: Seen) -> None:
-        self.variant, self._space, self.guess = variant, space, guess
-        self._t = np.log2(space.scales) - np.log2(space.scales).mean()
+    def __init__(
+        self,
+        grid: CandidateGrid,
+        variant: str,
+        point: LinearizationPoint,
+        observed: Observations,
+    ) -> None:
+        self.variant, self._grid, self.point = variant, grid, point
+        self._t = np.log2(grid.scales) - np.log2(grid.scales).mean()
         size = len(self._t)
         self.size = 3 * size + 5
         loose = np.full(size, 1e-6)
         self._prior = np.concatenate(
             [
                 (1e-4, 1e-2),
-                np.full(size, guess.scatter**-2.0),
+                np.full(size, point.scatter**-2.0),
                 loose,
                 (0.25, DRIFT_SD**-2.0),
                 np.full(size, CURVATURE_SD**-2.0),
@@ -68,11 +75,11 @@ class Information:
             ]
         )
         self.count = {
-            (k, place): seen.count((variant, k), place)
+            (k, place): observed.count((variant, k), place)
             for k in range(size)
-            if (variant, k) in space.x
-            for place in range(len(space.x[variant, k]))
-            if np.isfinite(seen.levels((variant, k)).get(place, 0.0))
+            if (variant, k) in grid.x
+            for place in range(len(grid.x[variant, k]))
+            if np.isfinite(observed.mean_losses((variant, k)).get(place, 0.0))
         }
         self._rows = {key: self._row(*key) for key in self.count}
         self.matrix = np.diag(self._prior)
@@ -80,7 +87,7 @@ class Information:
             if runs:
                 self._add(key, 0, runs)
 
-    def gains(self, contrasts: FloatArray, covariance: FloatArray, key: tuple[int, int]) -> float:
+    def gain(self, contrasts: FloatArray, covariance: FloatArray, key: tuple[int, int]) -> float:
         """By how much one more run at a place shrinks the summed variance of the contrasts [C, size]."""
         row, _ = self._rows[key]
         more = self._weight(key, self.count[key] + 1) - self._weight(key, self.count[key])
@@ -113,7 +120,7 @@ class Information:
     def prediction(self, target: float) -> FloatArray:
         """Contrast of the optimum at a scale on the line, shape [1, size]."""
         out = np.zeros((1, self.size))
-        out[0, :2] = 1.0, np.log2(target) - np.log2(self._space.scales).mean()
+        out[0, :2] = 1.0, np.log2(target) - np.log2(self._grid.scales).mean()
         return out
 
     def slope(self) -> FloatArray:
@@ -139,15 +146,15 @@ class Information:
     def informative(self, key: tuple[int, int]) -> bool:
         """Whether a place is close enough to the optimum to tell anything of it."""
         u = self._distance(*key)
-        return abs(u) <= FAR and self._rows[key][1] <= TALL
+        return abs(u) <= MAX_DISTANCE and self._rows[key][1] <= MAX_RISE
 
     def _distance(self, k: int, place: int) -> float:
-        return float(self._space.x[self.variant, k][place] - self.guess.x[k])
+        return float(self._grid.x[self.variant, k][place] - self.point.x[k])
 
     def _row(self, k: int, place: int) -> tuple[FloatArray, float]:
         """Derivatives of a run's loss by every unknown, and its rise above the optimum."""
         size, u, s = len(self._t), float(np.clip(self._distance(k, place), -8, 8)), SKEW[0]
-        h = float(np.exp(self.guess.log_h[k]))
+        h = float(np.exp(self.point.log_curvature[k]))
         rise = h / s**2 * (np.exp(s * u) - s * u - 1.0)
         by_x = -h / s * (np.exp(s * u) - 1.0)
         by_s = h / s**2 * (u * np.exp(s * u) - u) - 2.0 * rise / s
@@ -163,8 +170,8 @@ class Information:
     def _weight(self, key: tuple[int, int], runs: int) -> float:
         if not runs:
             return 0.0
-        spread = self.guess.noise**2 * (OWN + (1.0 - OWN) / runs)
-        return 1.0 / (spread + (MISFIT * self._rows[key][1]) ** 2)
+        spread = self.point.noise**2 * (UNAVERAGED_FRACTION + (1.0 - UNAVERAGED_FRACTION) / runs)
+        return 1.0 / (spread + (SHAPE_MISFIT * self._rows[key][1]) ** 2)
 
     def _add(self, key: tuple[int, int], before: int, after: int) -> None:
         row = self._rows[key][0]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,17 +16,21 @@ from hptransfer.dynamics.activation_trace import Batch, Loss, Trace, default_los
 from hptransfer.dynamics.result import CoordCheck
 from hptransfer.dynamics.slopes import LayerCheck, check_layer
 from hptransfer.errors import DynamicsError
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.mup_departures import departures, initial_slope, natural_coordinates
+from hptransfer.parametrization.optimizers import OPTIMIZERS, OptimizerName, family, get_optimizer
 from hptransfer.parametrization.parameters import parameters
-from hptransfer.parametrization.rule import Coordinates, Rule
+from hptransfer.parametrization.parametrize import parametrize
+from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
-from hptransfer.parametrization.scaling import Scaling, parametrize
+from hptransfer.parametrization.scaling import Scaling
 
 Build = Callable[[int], nn.Module]
 Groups = list[dict[str, Any]]
-Named = Literal["adamw", "adam", "sgd"]
 MakeOptimizer = Callable[[nn.Module, Groups], torch.optim.Optimizer]
+NAMED = tuple(name for name, o in OPTIMIZERS.items() if o.torch_class and not o.matrices_only)
+BETAS = (0.9, 0.95)  # of the optimizers that have them
 
 FLAT = (-0.25, 0.1)
 
@@ -40,7 +44,7 @@ class _Setup:
     base_width: int
     widths: tuple[int, ...]
     lr: float
-    optimizer: Named | MakeOptimizer
+    optimizer: OptimizerName | MakeOptimizer
     scaling: Mapping[str, Any]
 
 
@@ -52,7 +56,7 @@ def coord_check(
     *,
     steps: int = 10,
     lr: float = 2.0**-7,
-    optimizer: Named | MakeOptimizer = "adamw",
+    optimizer: OptimizerName | MakeOptimizer = "adamw",
     base_width: int | None = None,
     seeds: int = 3,
     level: float = 0.95,
@@ -155,14 +159,17 @@ def _scaled(setup: _Setup, rule: Rule, model: nn.Module, width: int) -> Scaling:
     )
 
 
-def _optimizer(optimizer: Named | MakeOptimizer, model: nn.Module, groups: Groups) -> torch.optim.Optimizer:
-    if optimizer == "adamw":
-        return torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
-    if optimizer == "adam":
-        return torch.optim.Adam(groups, betas=(0.9, 0.95))
-    if optimizer == "sgd":
-        return torch.optim.SGD(groups)
-    return optimizer(model, groups)
+def _optimizer(
+    optimizer: OptimizerName | MakeOptimizer, model: nn.Module, groups: Groups
+) -> torch.optim.Optimizer:
+    if not isinstance(optimizer, str):
+        return optimizer(model, groups)
+    entry = get_optimizer(optimizer)
+    betas = {"betas": BETAS} if "betas" in entry.hyperparameters else {}
+    made: torch.optim.Optimizer = getattr(torch.optim, str(entry.torch_class))(
+        groups, weight_decay=0.0, **betas
+    )
+    return made
 
 
 def _promise(setup: _Setup) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -231,7 +238,7 @@ def _left_out(uneven: Collection[str], idle: Collection[str], constant: int) -> 
 
 def _rule(
     rule: Rule | str | Path | Mapping[str, Any] | None,
-    optimizer: Named | MakeOptimizer,
+    optimizer: OptimizerName | MakeOptimizer,
     coordinates: Coordinates | None,
     base_width: int | None,
     scaling: Mapping[str, Any],
@@ -242,7 +249,11 @@ def _rule(
                 "without a rule the model is taken as it is: give no base_width or coordinates"
             )
         return None
-    chosen = rule if isinstance(rule, Rule) else as_rule(rule, "sgd" if optimizer == "sgd" else "adam")
+    chosen = (
+        rule
+        if isinstance(rule, Rule)
+        else as_rule(rule, family(optimizer) if isinstance(optimizer, str) else "adam")
+    )
     return in_coordinates(chosen, coordinates) if coordinates else natural_coordinates(chosen)
 
 
@@ -270,9 +281,9 @@ def _check(
         raise DynamicsError(f"lr must be positive and finite, but got {lr}")
     if not 0 < level < 1:
         raise DynamicsError(f"level must lie between 0 and 1, but got {level}")
-    if not callable(optimizer) and optimizer not in get_args(Named):
+    if not callable(optimizer) and optimizer not in NAMED:
         raise DynamicsError(
-            f"the optimizer must be one of {', '.join(get_args(Named))} or a function, but got {optimizer!r}"
+            f"the optimizer must be one of {', '.join(NAMED)} or a function, but got {optimizer!r}"
         )
     return sizes
 

@@ -18,7 +18,7 @@ from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
 from hptransfer.errors import DynamicsError
-from hptransfer.parametrization.parameters import Owned, parameters, unwrapped
+from hptransfer.parametrization.parameters import NamedParameter, parameters, unwrapped
 from hptransfer.parametrization.rule import ROLES, Role
 from hptransfer.parametrization.scaling import Scaling
 from hptransfer.runs.probe_names import check_names
@@ -159,7 +159,7 @@ class Recorder:
         self._forward.clear()
         self._before, self._grads, self._call = {}, {}, None
 
-    def _live(self) -> dict[str, Owned]:
+    def _live(self) -> dict[str, NamedParameter]:
         trained = {id(p) for o in self._optimizers for group in o.param_groups for p in group["params"]}
         return {n: o for n, o in parameters(self._model).items() if id(o.parameter) in trained}
 
@@ -188,7 +188,9 @@ class Recorder:
         self._steps.append(self._step)
         self._found.append(found)
 
-    def _states(self, live: Mapping[str, Owned]) -> tuple[dict[str, Tensor], dict[str, float], float]:
+    def _states(
+        self, live: Mapping[str, NamedParameter]
+    ) -> tuple[dict[str, Tensor], dict[str, float], float]:
         """Adam's corrected second moments and eps where there are any, and eta."""
         groups = {id(p): (o, g) for o in self._optimizers for g in o.param_groups for p in g["params"]}
         second, eps, rates = {}, {}, []
@@ -202,7 +204,7 @@ class Recorder:
                 eps[name] = float(group["eps"])
         return second, eps, rates[0]
 
-    def _critical(self, live: Mapping[str, Owned], lr: float) -> dict[Row, float]:
+    def _critical(self, live: Mapping[str, NamedParameter], lr: float) -> dict[Row, float]:
         """The batch's forward pass along the update just taken; the weights are put back after it."""
         assert self._call is not None
         args, kwargs = self._call
@@ -287,7 +289,7 @@ def _guessed(model: nn.Module) -> dict[str, Role]:
     owned = parameters(model)
     rows = {o.parameter.shape[0] for o in owned.values() if isinstance(o.module, nn.Embedding)}
 
-    def role(item: Owned) -> Role:
+    def role(item: NamedParameter) -> Role:
         if isinstance(item.module, nn.Embedding):
             return "embedding"
         if item.parameter.ndim < 2:

@@ -46,6 +46,7 @@ from hptransfer.lm.step import (
     sequence_losses,
 )
 from hptransfer.lm.train import OnStep, batches
+from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.runs.config import RunRecord, RunSpec
 
 Gradient = Callable[[Tensor], tuple[Weights, Tensor]]
@@ -231,8 +232,10 @@ class _Distributed:
                 f"processes x accumulation must divide batch_size, but got {self.world} x "
                 f"{train.accumulation} and batch_size={train.batch_size}"
             )
-        if self.shard and train.optimizer == "muon":
-            raise SpecError("muon must have whole matrices, but got shards; train without --shard")
+        if self.shard and get_optimizer(train.optimizer).matrices_only:
+            raise SpecError(
+                f"{train.optimizer} must have whole matrices, but got shards; train without --shard"
+            )
         if self.shard and self.shape.multiplied:
             raise SpecError(
                 f"a sharded run must have a rule without forward multipliers, but {self.run.rule} has them; "

@@ -21,7 +21,7 @@ from hptransfer.dynamics.probe_table import ProbeLog, Row
 from hptransfer.dynamics.probes import quarters
 from hptransfer.lm.data import Corpus
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments
+from hptransfer.lm.optimizer import Moments, optimizer_of
 from hptransfer.lm.run_tensors import Clock, RunSettings
 from hptransfer.lm.step import RunState, Shape, Weights, acting, run_logits, sequence_losses
 from hptransfer.runs.config import RunSpec
@@ -211,13 +211,10 @@ def taken_gradient(
 
     It is the one after clipping, and with Adam and SGD it holds the decay that they add to it.
     """
-    if train.optimizer == "sgd":
-        return after[0] - s.momentum * before[0]
-    rate = s.beta1
-    if train.optimizer == "lion":
-        rate = s.beta2
-    elif train.optimizer == "muon" and tensor.role == "hidden":
-        rate = s.momentum
+    optimizer = optimizer_of(train, tensor)
+    rate: Tensor = getattr(s, optimizer.first_moment)
+    if optimizer.sums_gradients:
+        return after[0] - rate * before[0]
     # The moment moved by 1 - rate of the way to it.
     return torch.lerp(before[0], after[0], torch.reciprocal(1 - rate))
 

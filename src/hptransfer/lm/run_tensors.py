@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hptransfer.lm.rule import decoder_rule, forward_scales, group_settings
+from hptransfer.lm.rule import decoder_rule, decoder_settings, forward_scales
 from hptransfer.parametrization.rule import ROLES, Ramp, Role
+from hptransfer.parametrization.tensor_settings import step_decay
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import GROUPS
 from hptransfer.runs.schedule import schedule_factor
@@ -22,7 +23,7 @@ class RunSettings(NamedTuple):
     """Numbers of a run that stay through training; zero-dimensional tensors, or [runs] for a stack."""
 
     lr: Grouped  # peak LR
-    decay: Grouped  # see `rule.GroupSettings`
+    decay: Grouped  # of a step at the schedule's peak, see `step_decay`
     eps: Grouped  # Adam's
     multiplier: Grouped  # factor on the weights in the forward pass
     attention: Tensor  # factor on attention logits
@@ -51,17 +52,17 @@ def stack_settings(runs: Sequence[RunSpec]) -> RunSettings:
     Raises:
         RuleError: a rule is unknown, or says nothing about the runs' optimizer.
     """
-    groups, scales = [group_settings(run) for run in runs], [forward_scales(run) for run in runs]
+    groups, scales = [decoder_settings(run) for run in runs], [forward_scales(run) for run in runs]
 
     def column(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=getattr(torch, runs[0].train.dtype))
 
     def grouped(name: str) -> Grouped:
-        return {group: column([getattr(found[group], name) for found in groups]) for group in GROUPS}
+        return {group: column([getattr(found[group], name) or 0.0 for found in groups]) for group in GROUPS}
 
     return RunSettings(
         lr=grouped("lr"),
-        decay=grouped("decay"),
+        decay={group: column([step_decay(found[group]) for found in groups]) for group in GROUPS},
         eps=grouped("eps"),
         multiplier=grouped("multiplier"),
         attention=column([found.attention for found in scales]),
@@ -79,7 +80,7 @@ def multiplied(runs: Sequence[RunSpec]) -> frozenset[str]:
     """Groups whose weights some run multiplies in the forward pass; the others are spared the product."""
     found = {
         group
-        for settings in map(group_settings, runs)
+        for settings in map(decoder_settings, runs)
         for group, values in settings.items()
         if values.multiplier != 1.0
     }

@@ -11,10 +11,10 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments, Scalars, moment_count, update_for
+from hptransfer.lm.optimizer import Moments, Scalars, moment_count, optimizer_of, update_for
 from hptransfer.lm.precision import arithmetic
 from hptransfer.lm.run_tensors import RESIDUAL, Clock, RunSettings
-from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
+from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.model_config import ModelConfig
 from hptransfer.runs.train_config import TrainConfig
 
@@ -116,6 +116,7 @@ def run_update(shape: Shape) -> Update:
     """The optimizer's step of one run, from its gradient and loss."""
     tensors = {tensor.name: tensor for tensor in tensor_layout(shape.model)}
     updates = {name: update_for(shape.train, tensor) for name, tensor in tensors.items()}
+    in_gradient = {n: optimizer_of(shape.train, t).decay_in_gradient for n, t in tensors.items()}
 
     def update(
         state: RunState, settings: RunSettings, clock: Clock, grads: Weights, loss: Tensor
@@ -125,7 +126,7 @@ def run_update(shape: Shape) -> Update:
             grads = clipped(grads, settings.clip)
         weights, moments = {}, {}
         for name, weight in state.weights.items():
-            scalars = tensor_scalars(tensors[name], shape.train, settings, clock)
+            scalars = tensor_scalars(tensors[name].group, in_gradient[name], settings, clock)
             stepped, moments[name] = updates[name](weight, grads[name], state.moments[name], scalars)
             weights[name] = torch.where(alive, stepped, weight)  # a diverged run stands still
         return RunState(weights, moments, alive)
@@ -133,23 +134,27 @@ def run_update(shape: Shape) -> Update:
     return update
 
 
-def tensor_scalars(tensor: TensorLayout, train: TrainConfig, settings: RunSettings, clock: Clock) -> Scalars:
-    """The numbers of one tensor's step."""
-    decay = settings.decay[tensor.group]
-    if train.optimizer not in (
-        "adam",
-        "sgd",
-    ):  # theirs is part of the gradient, so the LR's schedule is on it
+def tensor_scalars(group: str, in_gradient: bool, settings: RunSettings, clock: Clock) -> Scalars:
+    """The numbers of one tensor's step.
+
+    Args:
+        group: of the tensor, see `TensorLayout.group`.
+        in_gradient: whether its decay is added to the gradient; then the LR's schedule and ramp act on it.
+        settings: of the run.
+        clock: of the step.
+    """
+    lr, decay = settings.lr[group] * clock.schedule, settings.decay[group]
+    if not in_gradient:
         decay = decay * clock.schedule
-        if tensor.group in clock.decay_ramp:
-            decay = decay * clock.decay_ramp[tensor.group]
-    lr = settings.lr[tensor.group] * clock.schedule
+    if group in clock.ramp:
+        lr, ramp = lr * clock.ramp[group], clock.decay_ramp[group]
+        decay = decay * (ramp / clock.ramp[group] if in_gradient else ramp)
     return Scalars(
-        lr=lr * clock.ramp[tensor.group] if tensor.group in clock.ramp else lr,
+        lr=lr,
         decay=decay,
         beta1=settings.beta1,
         beta2=settings.beta2,
-        eps=settings.eps[tensor.group],
+        eps=settings.eps[group],
         correction1=clock.correction1,
         correction2=clock.correction2,
         momentum=settings.momentum,

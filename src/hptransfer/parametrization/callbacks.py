@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from hptransfer.errors import MissingExtraError, RuleError
-
-if TYPE_CHECKING:
-    from hptransfer.parametrization.scaling import Scaling
+from hptransfer.parametrization.scaling import Scaling
 
 
 def trainer_callback(scaling: Scaling, *, every: int = 1) -> Any:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from itertools import combinations
 from types import MappingProxyType
 
+from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Exponents as E
-from hptransfer.parametrization.rule import Family, Role, Rule, role_map
+from hptransfer.parametrization.rule import Role, Rule, role_map
 
 KALRA = "Kalra & Barkeshli, arXiv:2605.21486"
 TP5 = "Yang et al., Tensor Programs V, arXiv:2203.03466"
@@ -45,7 +46,7 @@ def switched(name: str, switches: frozenset[str]) -> Rule:
     )
     attention = -1.0 if "attn" in switches else -0.5
     tied = -1.0 if last else None
-    return Rule(name, roles, attention, "sp", KALRA, tied=tied, native=not switches)
+    return Rule(name, roles, attention, "sp", KALRA, tied=tied, keeps_native_multipliers=not switches)
 
 
 def _variants() -> dict[str, Rule]:
@@ -137,7 +138,7 @@ def _umup() -> Rule:
         tied=-1.0,
         residual=-0.5,
         depth=MappingProxyType(depth),
-        depths=True,
+        scales_depth=True,
     )
 
 
@@ -159,7 +160,7 @@ def _completep() -> Rule:
         tied=-1.0,
         residual=-1.0,
         depth=MappingProxyType(depth),
-        depths=True,
+        scales_depth=True,
     )
 
 
@@ -173,13 +174,13 @@ def _depth_mup(optimizer: Family) -> Rule:
         source=DEPTH,
         residual=-0.5,
         depth=MappingProxyType({"hidden": branch, "vector": branch}),
-        depths=True,
+        scales_depth=True,
     )
 
 
 def _sgd_twins() -> list[Rule]:
     """SP and muP for SGD in the study's names; hidden LR is eta, so both coordinates are the same."""
-    sp = Rule("sp", STANDARD, -0.5, "sp", KALRA, "sgd", native=True)
+    sp = Rule("sp", STANDARD, -0.5, "sp", KALRA, "sgd", keeps_native_multipliers=True)
     roles = role_map(
         embedding=E(lr=1.0), hidden=E(init=-0.5), readout=E(init=-1.0, lr=-1.0), vector=E(lr=1.0)
     )

@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.rule import FAMILIES, ROLES, Exponents, Family, Ramp, Role, Rule
+from hptransfer.parametrization.coordinates import COORDINATES
+from hptransfer.parametrization.optimizers import FAMILIES, Family
+from hptransfer.parametrization.rule import ROLES, Exponents, Ramp, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import get_rule, in_coordinates
 
 SETTINGS = tuple(field.name for field in fields(Exponents))
@@ -28,7 +30,6 @@ KEYS = (
     "depth",
     "ramps",
 )
-COORDINATES = ("sp", "mup")
 
 
 def as_rule(rule: Rule | str | Path | Mapping[str, Any], optimizer: Family = "adam") -> Rule:
@@ -106,12 +107,12 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
         coordinates=coordinates,
         source=str(data.get("source", "the user's own")),
         optimizer=family,
-        label=base.label if base else 0.0,
+        lr_exponent=base.lr_exponent if base else 0.0,
         tied=None if tied is None else _number(tied, "tied"),
         residual=residual,
         depth=MappingProxyType(depth),
         ramps=MappingProxyType({**(base.ramps if base else {}), **_ramps(data.get("ramps", {}))}),
-        depths=bool(base and base.depths) or "depth" in data or "residual" in data,
+        scales_depth=bool(base and base.scales_depth) or "depth" in data or "residual" in data,
     )
 
 

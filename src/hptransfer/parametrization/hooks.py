@@ -51,11 +51,11 @@ class InputFactor:
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
-        self.fired = False  # whether the module was ever called: one whose weight is read by hand is not
+        self.was_called = False  # whether the module was ever called: one whose weight is read by hand is not
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The input, multiplied."""
-        self.fired = True
+        self.was_called = True
         if not args:
             raise RuleError(f"{type(module).__name__} must be given its input by position to be multiplied")
         return (args[0] * self.factor, *args[1:])
@@ -66,11 +66,11 @@ class OutputFactor:
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
-        self.fired = False
+        self.was_called = False
 
     def __call__(self, module: nn.Module, _args: Any, output: Any) -> Any:
         """The output, multiplied."""
-        self.fired = True
+        self.was_called = True
         if isinstance(output, torch.Tensor):
             return output * self.factor
         if isinstance(output, tuple) and output and isinstance(output[0], torch.Tensor):
@@ -116,10 +116,10 @@ def live_factors(module: nn.Module) -> tuple[float, float]:
     return on_input, on_output
 
 
-def fired(module: nn.Module) -> bool:
+def was_called(module: nn.Module) -> bool:
     """Whether a factor on the module has ever been applied in a forward pass."""
     hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-    return any(hook.fired for hook in hooks if isinstance(hook, (InputFactor, OutputFactor)))
+    return any(hook.was_called for hook in hooks if isinstance(hook, (InputFactor, OutputFactor)))
 
 
 def _clear(module: nn.Module) -> None:

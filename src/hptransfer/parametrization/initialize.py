@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import set_attention, set_factors
-from hptransfer.parametrization.parameters import Owned, parameters, shape_of
-
-if TYPE_CHECKING:
-    from hptransfer.parametrization.scaling import Scaling, TensorPlan
+from hptransfer.parametrization.parameters import NamedParameter, shape_of
+from hptransfer.parametrization.plan import ModelPlan, TensorPlan
 
 MATRIX_ROLES = ("embedding", "hidden", "readout")
 
@@ -28,53 +26,33 @@ def base_std(parameter: torch.Tensor) -> float | None:
     return float(parameter.detach().double().std(correction=0))
 
 
-def matched(scaling: Scaling, model: nn.Module) -> dict[str, Owned]:
-    """The live model's tensors by name, checked to be those that were scaled.
-
-    Raises:
-        RuleError: a tensor is missing, new, or of another shape.
-    """
-    live = parameters(model)
-    known = {plan.name: plan.tensor.shape for plan in scaling.tensors}
-    for name in [*known, *live]:
-        if name not in live or name not in known:
-            side = "is not in the model given" if name in known else "was not in the model that was scaled"
-            raise RuleError(f"the model must be the one that was scaled, but {name} {side}")
-        if shape_of(live[name].parameter) != known[name]:
-            raise RuleError(
-                f"the model must be the one that was scaled, but {name} is {shape_of(live[name].parameter)}, "
-                f"not {known[name]}"
-            )
-    return live
-
-
-def apply_(scaling: Scaling, model: nn.Module) -> nn.Module:
+def apply_(plan: ModelPlan, model: nn.Module) -> nn.Module:
     """Sets forward multipliers and attention scales; see `Scaling.apply_`."""
-    matched(scaling, model)
-    set_factors(model, scaling.factors)
-    set_attention(model, scaling.attention)
+    plan.live_parameters(model)
+    set_factors(model, plan.factors)
+    set_attention(model, plan.attention)
     return model
 
 
 @torch.no_grad()
-def init_(scaling: Scaling, model: nn.Module, seed: int | None, std: Literal["base", "rule"]) -> nn.Module:
+def init_(plan: ModelPlan, model: nn.Module, seed: int | None, std: Literal["base", "rule"]) -> nn.Module:
     """Sets initial weights and forward multipliers; see `Scaling.init_`."""
     if std not in ("base", "rule"):
         raise RuleError(f"std must be 'base' or 'rule', but got {std!r}")
-    live = matched(scaling, model)
-    for plan in scaling.tensors:
-        if plan.role not in MATRIX_ROLES:
+    live = plan.live_parameters(model)
+    for tensor in plan.tensors:
+        if tensor.role not in MATRIX_ROLES:
             continue
-        owned = live[plan.name]
-        _check_place(plan.name, owned.parameter, seed)
-        wanted = _rule_std(plan) if std == "rule" else _ratio_std(plan)
+        named = live[tensor.name]
+        _check_place(tensor.name, named.parameter, seed)
+        wanted = _rule_std(tensor) if std == "rule" else _ratio_std(tensor)
         if wanted == 0.0:
             continue
         if seed is None:
-            _rescale(owned.parameter, wanted)
+            _rescale(named.parameter, wanted)
         else:
-            _redraw(owned, wanted, seed)
-    return apply_(scaling, model)
+            _redraw(named, wanted, seed)
+    return apply_(plan, model)
 
 
 def _ratio_std(plan: TensorPlan) -> float:
@@ -104,13 +82,13 @@ def _rescale(weight: torch.Tensor, wanted: float) -> None:
         weight.mul_(wanted / found)
 
 
-def _redraw(owned: Owned, wanted: float, seed: int) -> None:
+def _redraw(named: NamedParameter, wanted: float, seed: int) -> None:
     """Normal draws by seed and name, so that another order, device or sharding changes none."""
-    weight = owned.parameter
-    digest = hashlib.sha256(f"{seed}:{owned.name}".encode()).digest()
+    weight = named.parameter
+    digest = hashlib.sha256(f"{seed}:{named.name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
     draws = torch.randn(shape_of(weight), generator=generator, dtype=torch.float64) * wanted
-    padding = getattr(owned.module, "padding_idx", None)
+    padding = getattr(named.module, "padding_idx", None)
     if padding is not None:
         draws[padding] = 0
     draws = draws.to(weight.dtype)

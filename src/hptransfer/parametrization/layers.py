@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from hptransfer.parametrization.parameters import Owned
+from hptransfer.parametrization.parameters import NamedParameter
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Layer:
         fan_in: its input dimension, where known.
         fan_out: its output dimension, where known.
         infinite: the dimensions that grow.
-        lone: whether it is a vector: only one dimension is longer than one, or each channel has its own.
+        is_vector: whether only one dimension is longer than one, or each channel has its own.
         change: its two shapes, for messages.
     """
 
@@ -27,28 +27,28 @@ class Layer:
     fan_in: int | None
     fan_out: int | None
     infinite: frozenset[int]
-    lone: bool
+    is_vector: bool
     change: str
 
 
-def layer_of(owned: Owned, shape: tuple[int, ...], base: tuple[int, ...]) -> Layer:
+def layer_of(named: NamedParameter, shape: tuple[int, ...], base: tuple[int, ...]) -> Layer:
     """The layout of a tensor of these two shapes."""
     infinite = frozenset(d for d, (a, b) in enumerate(zip(shape, base, strict=True)) if a != b)
-    kind, fan_in, fan_out = _layout(owned, shape)
+    kind, fan_in, fan_out = _layout(named, shape)
     wide = [d for d in range(len(shape)) if shape[d] > 1 or base[d] > 1]
-    lone = len(wide) <= 1 or _depthwise(owned.module, infinite)
+    is_vector = len(wide) <= 1 or _depthwise(named.module, infinite)
     change = f"{_text(base)} -> {_text(shape)}"
-    return Layer(kind, fan_in, fan_out, infinite, lone, change)
+    return Layer(kind, fan_in, fan_out, infinite, is_vector, change)
 
 
-def _layout(owned: Owned, shape: tuple[int, ...]) -> tuple[str, int | None, int | None]:
-    module = owned.module
+def _layout(named: NamedParameter, shape: tuple[int, ...]) -> tuple[str, int | None, int | None]:
+    module = named.module
     if "norm" in type(module).__name__.lower():
         return "norm", None, None
-    if isinstance(module, nn.Embedding) and owned.attribute == "weight":
+    if isinstance(module, nn.Embedding) and named.attribute == "weight":
         return "embedding", 0, 1
     if len(shape) < 2:
-        return "bias" if owned.attribute == "bias" else "parameter", None, None
+        return "bias" if named.attribute == "bias" else "parameter", None, None
     if isinstance(module, nn.Linear):
         return "linear", 1, 0
     if isinstance(module, _ConvTransposeNd):

@@ -13,7 +13,7 @@ from hptransfer.parametrization.pairing import Pairing
 from hptransfer.parametrization.parameters import modules, unwrapped
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Rule
-from hptransfer.parametrization.rule_arithmetic import role_settings
+from hptransfer.parametrization.tensor_settings import width_settings
 
 # The last modules of residual branches, by Hugging Face model type.
 _LLAMA = ("*.self_attn.o_proj", "*.mlp.down_proj")
@@ -51,9 +51,11 @@ def module_factors(
     found: dict[str, tuple[float, float, str]] = {}
     here, at_base = modules(model), modules(base)
     for tensor in tensors:
-        wanted = role_settings(rule, tensor.role, tensor.ratio).multiplier
+        wanted = width_settings(rule, tensor.role, tensor.ratio).multiplier
         for owner in _appliers(tensor, here):
-            native = 1.0 if rule.native else _native_embedding(here[owner], at_base, pairing, owner)
+            native = 1.0
+            if not rule.keeps_native_multipliers:
+                native = _native_embedding(here[owner], at_base, pairing, owner)
             if wanted / native != 1.0:
                 _add(found, here, owner, wanted / native, f"multiplier on {tensor.name}", rule)
         if tensor.role == "embedding" and rule.tied is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hptransfer.parametrization.rule_arithmetic import ROLES, Role, Rule, in_coordinates, without_multipliers
+from hptransfer.parametrization.rule import ROLES, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import in_coordinates, without_multipliers
 
 # Effective exponents (multipliers shifted away) of muP in muP coordinates: Tensor Programs V, Table 3.
 _INIT = {"embedding": 0.0, "hidden": -0.5, "readout": -1.0}
@@ -26,7 +27,7 @@ def departures(rule: Rule, roles: Collection[Role]) -> tuple[str, ...]:
         exponents = plain.roles[role]
         if role in _INIT and not _fits(role, exponents.init):
             found.append(f"{role} init m^{exponents.init:g}, not m^{_INIT[role]:g}")
-        lr, wanted = exponents.lr + plain.label, _LR[rule.optimizer][role]
+        lr, wanted = exponents.lr + plain.lr_exponent, _LR[rule.optimizer][role]
         if lr != wanted:
             found.append(f"{role} LR m^{lr:g}, not m^{wanted:g}")
     if rule.attention != _ATTENTION:
@@ -52,4 +53,4 @@ def natural_coordinates(rule: Rule) -> Rule:
 
     SP itself stays as plain training has it: one LR for all tensors and widths.
     """
-    return rule if rule.native else in_coordinates(rule, "mup")
+    return rule if rule.keeps_native_multipliers else in_coordinates(rule, "mup")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.parameters import Owned, modules, parameters, shape_of, unwrapped
+from hptransfer.parametrization.parameters import NamedParameter, modules, parameters, shape_of, unwrapped
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Pairing:
         modules_of_base: the model's module names -> the base's.
     """
 
-    tensors: Mapping[str, Owned]
-    base_of: Mapping[str, Owned]
+    tensors: Mapping[str, NamedParameter]
+    base_of: Mapping[str, NamedParameter]
     in_blocks: frozenset[str]
     outputs: frozenset[str]
     depth_ratio: float
@@ -92,7 +92,7 @@ def _to_base(name: str, base_stacks: Mapping[str, int]) -> str:
     return f"{stack}.{int(index) % base_stacks[stack]}{dot}{rest}" if index.isdigit() else name
 
 
-def _same_names(base: Mapping[str, Owned], base_name: Mapping[str, str]) -> None:
+def _same_names(base: Mapping[str, NamedParameter], base_name: Mapping[str, str]) -> None:
     only_model = [name for name, there in base_name.items() if there not in base]
     only_base = sorted(set(base) - set(base_name.values()))
     # A shallower model uses only some of the base's blocks.
@@ -107,9 +107,11 @@ def _patterns(names: Mapping[str, str]) -> set[str]:
     return {re.sub(r"\d+", "0", name) for name in names}
 
 
-def _same_dimensions(tensors: Mapping[str, Owned], base_of: Mapping[str, Owned], changed: bool) -> None:
-    for name, owned in tensors.items():
-        shape, base = shape_of(owned.parameter), shape_of(base_of[name].parameter)
+def _same_dimensions(
+    tensors: Mapping[str, NamedParameter], base_of: Mapping[str, NamedParameter], changed: bool
+) -> None:
+    for name, named in tensors.items():
+        shape, base = shape_of(named.parameter), shape_of(base_of[name].parameter)
         if len(shape) != len(base):
             raise RuleError(
                 f"a tensor must have as many dimensions in both builds, but {name} is {list(base)} in the "
@@ -123,15 +125,15 @@ def _same_dimensions(tensors: Mapping[str, Owned], base_of: Mapping[str, Owned],
         )
 
 
-def _blocks_alike(base: Mapping[str, Owned], stacks: Mapping[str, int]) -> None:
+def _blocks_alike(base: Mapping[str, NamedParameter], stacks: Mapping[str, int]) -> None:
     """Blocks of a base of another depth must be alike, else it is open which of them a new block follows."""
     seen: dict[str, tuple[int, ...]] = {}
-    for name, owned in base.items():
+    for name, named in base.items():
         stack = _stack_of(name, stacks)
         if stack is None:
             continue
         inner = name[len(stack) + 1 :].partition(".")[2]
-        shape = shape_of(owned.parameter)
+        shape = shape_of(named.parameter)
         if seen.setdefault(f"{stack}.*.{inner}", shape) != shape:
             raise RuleError(
                 f"blocks must be alike where depth changes, but {name} differs from the block before"

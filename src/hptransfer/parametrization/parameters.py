@@ -16,7 +16,7 @@ _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpo
 
 
 @dataclass(frozen=True)
-class Owned:
+class NamedParameter:
     """One parameter and the modules that hold it.
 
     Attributes:
@@ -55,7 +55,7 @@ def modules(model: nn.Module) -> dict[str, nn.Module]:
     return {canonical(name): module for name, module in unwrapped(model).named_modules()}
 
 
-def parameters(model: nn.Module) -> dict[str, Owned]:
+def parameters(model: nn.Module) -> dict[str, NamedParameter]:
     """Every parameter by canonical name, shared ones once.
 
     Raises:
@@ -68,13 +68,13 @@ def parameters(model: nn.Module) -> dict[str, Owned]:
         names.setdefault(id(parameter), []).append((name, module, attribute, parameter))
     if not names:
         raise RuleError(f"a model must have parameters, but {type(model).__name__} has none")
-    owned = {}
+    named = {}
     for held in names.values():
         # The embedding comes first where a readout shares its tensor: the tensor has the embedding's role.
         held.sort(key=lambda h: not isinstance(h[1], nn.Embedding))
         name, module, attribute, parameter = held[0]
-        owned[name] = Owned(name, parameter, module, attribute, tuple(h[0] for h in held[1:]))
-    return owned
+        named[name] = NamedParameter(name, parameter, module, attribute, tuple(h[0] for h in held[1:]))
+    return named
 
 
 def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Parameter]]:

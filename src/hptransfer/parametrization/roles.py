@@ -12,7 +12,7 @@ from torch import nn
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.layers import Layer, layer_of
 from hptransfer.parametrization.pairing import Pairing, pair
-from hptransfer.parametrization.parameters import Owned, shape_of
+from hptransfer.parametrization.parameters import NamedParameter, shape_of
 from hptransfer.parametrization.rule import ROLES, Role
 
 # Names decide only where module type and shape leave it open; first match wins.
@@ -86,78 +86,82 @@ def paired_roles(pairing: Pairing, overrides: Mapping[str, Role | str]) -> tuple
     """Roles of tensors already matched with the base's; as `find_roles`."""
     _check_overrides(overrides, pairing)
     return tuple(
-        _tensor_role(owned, pairing.base_of[name], name in pairing.in_blocks, overrides, pairing.outputs)
-        for name, owned in pairing.tensors.items()
+        _tensor_role(named, pairing.base_of[name], name in pairing.in_blocks, overrides, pairing.outputs)
+        for name, named in pairing.tensors.items()
     )
 
 
 def _tensor_role(
-    owned: Owned, base: Owned, block: bool, overrides: Mapping[str, Role | str], outputs: frozenset[str]
+    named: NamedParameter,
+    base: NamedParameter,
+    block: bool,
+    overrides: Mapping[str, Role | str],
+    outputs: frozenset[str],
 ) -> TensorRole:
-    shape, base_shape = shape_of(owned.parameter), shape_of(base.parameter)
-    layer = layer_of(owned, shape, base_shape)
-    role, reason = _override(owned, overrides) or _decide(owned, layer, block, outputs)
-    dimension = _own_dimension(owned, role, layer, shape, base_shape)
-    return TensorRole(owned.name, role, shape, base_shape, dimension, block, owned.aliases, reason)
+    shape, base_shape = shape_of(named.parameter), shape_of(base.parameter)
+    layer = layer_of(named, shape, base_shape)
+    role, reason = _override(named, overrides) or _decide(named, layer, block, outputs)
+    dimension = _own_dimension(named, role, layer, shape, base_shape)
+    return TensorRole(named.name, role, shape, base_shape, dimension, block, named.aliases, reason)
 
 
-def _override(owned: Owned, overrides: Mapping[str, Role | str]) -> tuple[Role, str] | None:
+def _override(named: NamedParameter, overrides: Mapping[str, Role | str]) -> tuple[Role, str] | None:
     for pattern, role in overrides.items():
-        if any(fnmatchcase(name, pattern) for name in (owned.name, *owned.aliases)):
+        if any(fnmatchcase(name, pattern) for name in (named.name, *named.aliases)):
             return cast(Role, role), f"override {pattern}"
     return None
 
 
-def _decide(owned: Owned, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
     if not layer.infinite:
         return "scalar", "no dimension grows"
-    if layer.kind == "norm" or layer.lone:
+    if layer.kind == "norm" or layer.is_vector:
         return "vector", f"{layer.kind}, one dimension grows"
     if layer.kind == "embedding":
-        return _embedding(owned, layer)
+        return _embedding(named, layer)
     if layer.fan_in is None:
-        return _raw(owned, layer)
+        return _raw(named, layer)
     grows_in, grows_out = layer.fan_in in layer.infinite, layer.fan_out in layer.infinite
     if grows_in and grows_out:
         return "hidden", f"{layer.kind}, both sides grow"
     if grows_out:
         return "embedding", f"{layer.kind}, only its output grows"
-    return _narrowing(owned, layer, block, outputs)
+    return _narrowing(named, layer, block, outputs)
 
 
-def _embedding(owned: Owned, layer: Layer) -> tuple[Role, str]:
+def _embedding(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
     if 0 in layer.infinite:
         raise RuleError(
-            f"an embedding's number of rows must not grow with width, but {owned.name} {layer.change} does; "
+            f"an embedding's number of rows must not grow with width, but {named.name} {layer.change} does; "
             "use the same vocabulary in both builds"
         )
     return "embedding", "an embedding table"
 
 
-def _raw(owned: Owned, layer: Layer) -> tuple[Role, str]:
+def _raw(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
     """A parameter whose module type says nothing of which side is which."""
     if len(layer.infinite) >= 2:
         return "hidden", "two dimensions grow"
-    found = _convention(owned.name)
+    found = _convention(named.name)
     if found:
         return found
     raise RuleError(
-        _ambiguous(owned, layer, "one dimension grows, and its module does not say which side it is")
+        _ambiguous(named, layer, "one dimension grows, and its module does not say which side it is")
     )
 
 
-def _narrowing(owned: Owned, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+def _narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
     """A matrix whose input alone grows: the network's output, or a bottleneck inside it."""
-    if owned.name in outputs:
+    if named.name in outputs:
         return "readout", "the model's output layer"
-    found = _convention(owned.name)
+    found = _convention(named.name)
     if found:
         return found
     if not block:
         return "readout", f"{layer.kind}, only its input grows"
     raise RuleError(
         _ambiguous(
-            owned, layer, "only its input grows, and it lies inside a repeated block: a readout or hidden?"
+            named, layer, "only its input grows, and it lies inside a repeated block: a readout or hidden?"
         )
     )
 
@@ -166,16 +170,16 @@ def _convention(name: str) -> tuple[Role, str] | None:
     return next(((role, why) for pattern, role, why in CONVENTIONS if fnmatchcase(name, pattern)), None)
 
 
-def _ambiguous(owned: Owned, layer: Layer, why: str) -> str:
-    pattern = ".".join("*" if part.isdigit() else part for part in owned.name.split("."))
+def _ambiguous(named: NamedParameter, layer: Layer, why: str) -> str:
+    pattern = ".".join("*" if part.isdigit() else part for part in named.name.split("."))
     return (
-        f"the role of {owned.name} {layer.change} ({type(owned.module).__name__}) is ambiguous: {why}; "
+        f"the role of {named.name} {layer.change} ({type(named.module).__name__}) is ambiguous: {why}; "
         f"say which, as overrides={{{pattern!r}: 'hidden'}} (roles: {', '.join(ROLES)})"
     )
 
 
 def _own_dimension(
-    owned: Owned, role: Role, layer: Layer, shape: tuple[int, ...], base: tuple[int, ...]
+    named: NamedParameter, role: Role, layer: Layer, shape: tuple[int, ...], base: tuple[int, ...]
 ) -> int | None:
     if not layer.infinite:
         return None
@@ -185,14 +189,14 @@ def _own_dimension(
         return layer.fan_out
     if len({shape[d] / base[d] for d in layer.infinite}) > 1:
         raise RuleError(
-            f"the growing dimensions of {owned.name} {layer.change} must grow alike, since its module does "
+            f"the growing dimensions of {named.name} {layer.change} must grow alike, since its module does "
             "not say which is its fan-in; build both models with one ratio"
         )
     return max(layer.infinite)
 
 
 def _check_overrides(overrides: Mapping[str, Role | str], pairing: Pairing) -> None:
-    names = [name for owned in pairing.tensors.values() for name in (owned.name, *owned.aliases)]
+    names = [name for named in pairing.tensors.values() for name in (named.name, *named.aliases)]
     for pattern, role in overrides.items():
         if role not in ROLES:
             raise RuleError(f"a role must be one of {', '.join(ROLES)}, but {pattern!r} is given {role!r}")

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
-Coordinates = Literal["sp", "mup"]
-Family = Literal["adam", "sgd"]
+from hptransfer.parametrization.coordinates import Coordinates
+from hptransfer.parametrization.optimizers import Family
 
+Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
 ROLES: tuple[Role, ...] = ("embedding", "hidden", "readout", "vector", "scalar")
-FAMILIES: tuple[Family, ...] = ("adam", "sgd")
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,14 @@ class Rule:
         coordinates: `sp` where eta is the hidden matrices' LR, `mup` where hidden LR is eta / m.
         source: the paper it comes from.
         optimizer: `adam` (also AdamW, Lion: updates that do not scale with the gradient) or `sgd`.
-        label: exponent of the model's width ratio in every LR; a relabelling of eta (`in_coordinates`).
+        lr_exponent: of the model's width ratio in every LR; a relabelling of eta (`in_coordinates`).
         tied: exponent of the extra factor on the logits where readout and embedding share one tensor;
             None leaves the logits as the architecture has them.
-        native: whether width-dependent multipliers that the architecture has by itself stay; SP alone.
+        keeps_native_multipliers: whether width-dependent multipliers that the architecture has by itself
+            stay; SP alone.
         residual: exponent of the depth ratio in the factor on every residual branch.
         depth: exponents of the depth ratio, by role, for tensors inside the repeated blocks.
-        depths: whether the rule says anything about depth; else a model of another depth is refused.
+        scales_depth: whether the rule says anything about depth; else a model of another depth is refused.
         ramps: how the LR of a role moves in the course of training; none in the catalogue.
     """
 
@@ -68,12 +68,12 @@ class Rule:
     coordinates: Coordinates = "sp"
     source: str = ""
     optimizer: Family = "adam"
-    label: float = 0.0
+    lr_exponent: float = 0.0
     tied: float | None = None
-    native: bool = False
+    keeps_native_multipliers: bool = False
     residual: float = 0.0
     depth: Mapping[Role, Exponents] = field(default_factory=lambda: MappingProxyType({}))
-    depths: bool = False
+    scales_depth: bool = False
     ramps: Mapping[Role, Ramp] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -84,17 +84,6 @@ class Rule:
         proxied = {name: MappingProxyType(state[name]) for name in ("roles", "depth", "ramps")}
         for name, value in (state | proxied).items():
             object.__setattr__(self, name, value)
-
-
-@dataclass(frozen=True)
-class RoleSettings:
-    """What a role gets at one width, relative to the base width; all dimensionless factors."""
-
-    init: float
-    multiplier: float
-    lr: float
-    weight_decay: float
-    eps: float
 
 
 def role_map(

@@ -7,46 +7,14 @@ m = 1 and every rule is the same model, optimizer and trajectory; only ratios ma
 from __future__ import annotations
 
 import difflib
-import math
 from dataclasses import replace
 from types import MappingProxyType
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.catalogue import CATALOGUE, RULES, STANDARD, SWITCHES, VARIANTS, switched
-from hptransfer.parametrization.rule import (
-    FAMILIES,
-    ROLES,
-    Coordinates,
-    Exponents,
-    Family,
-    Role,
-    RoleSettings,
-    Rule,
-)
-
-__all__ = [
-    "CATALOGUE",
-    "FAMILIES",
-    "ROLES",
-    "RULES",
-    "STANDARD",
-    "SWITCHES",
-    "VARIANTS",
-    "Coordinates",
-    "Exponents",
-    "Family",
-    "Role",
-    "RoleSettings",
-    "Rule",
-    "attention_scale",
-    "convert_lr",
-    "get_rule",
-    "in_coordinates",
-    "role_settings",
-    "scaled_eps",
-    "switched",
-    "without_multipliers",
-]
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES
+from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
+from hptransfer.parametrization.optimizers import FAMILIES, Family
+from hptransfer.parametrization.rule import Exponents, Role, Rule
 
 
 def get_rule(name: str, optimizer: Family = "adam") -> Rule:
@@ -77,45 +45,8 @@ def in_coordinates(rule: Rule, coordinates: Coordinates) -> Rule:
     Training is unchanged when eta is converted along (`convert_lr`). Under SGD the hidden LR of muP is eta
     itself, so the two coordinates are one.
     """
-    if coordinates == rule.coordinates:
-        return rule
-    shift = 0.0 if rule.optimizer == "sgd" else -1.0 if coordinates == "mup" else 1.0
-    return replace(rule, label=rule.label + shift, coordinates=coordinates)
-
-
-def convert_lr(
-    lr: float, ratio: float, source: Coordinates, target: Coordinates, optimizer: Family = "adam"
-) -> float:
-    """The LR eta in another coordinate; `ratio` is m = width / base width. Exact: eta_mup = eta_sp x m."""
-    if source == target or optimizer == "sgd":
-        return lr
-    return lr * ratio if target == "mup" else lr / ratio
-
-
-def role_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | None = None) -> RoleSettings:
-    """Factors that a role gets at m = `ratio`, relative to the base width.
-
-    Args:
-        rule: of the catalogue, or the user's.
-        role: of the tensor.
-        ratio: the tensor's own width ratio.
-        model_ratio: the model's, where it differs; the relabelling of eta goes by this one.
-
-    Raises:
-        RuleError: a ratio is not positive and finite.
-    """
-    model_ratio = ratio if model_ratio is None else model_ratio
-    for m in (ratio, model_ratio):
-        if not (m > 0 and math.isfinite(m)):
-            raise RuleError(f"width / base width must be positive and finite, but got {m}")
-    e = rule.roles[role]
-    return RoleSettings(
-        init=ratio**e.init,
-        multiplier=ratio**e.multiplier,
-        lr=ratio ** (e.lr + rule.label) if ratio == model_ratio else ratio**e.lr * model_ratio**rule.label,
-        weight_decay=ratio**e.weight_decay,
-        eps=ratio**e.eps,
-    )
+    exponent = coordinate_exponent(rule.coordinates, coordinates, rule.optimizer)
+    return replace(rule, lr_exponent=rule.lr_exponent - exponent, coordinates=coordinates)
 
 
 def attention_scale(rule: Rule, head_dim: float, base_head_dim: float) -> float:
@@ -126,7 +57,7 @@ def attention_scale(rule: Rule, head_dim: float, base_head_dim: float) -> float:
     return float(base_head_dim**-0.5 * (head_dim / base_head_dim) ** rule.attention)
 
 
-def scaled_eps(rule: Rule, role: Role) -> float:
+def scaled_eps_exponent(rule: Rule, role: Role) -> float:
     """Exponent of m that keeps Adam's eps in proportion to the gradient it is added to.
 
     The gradient behind the readout is as large as the readout's effective weights, m**(init + multiplier);

@@ -1,32 +1,12 @@
-"""What every tensor gets under a rule, as rows to print or compare."""
+"""What every tensor gets under a rule, as rows to print or compare. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
-from typing import Protocol
 
-from hptransfer.parametrization.rule_arithmetic import Role, Rule, role_settings
-
-
-class Tensor(Protocol):
-    """What a row needs to know of a tensor; read-only."""
-
-    @property
-    def name(self) -> str:
-        """As in the model's state dict."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape at the width in question."""
-
-    @property
-    def role(self) -> Role:
-        """What it is when width grows."""
-
-    @property
-    def base_std(self) -> float:
-        """Std of its initial weights at the base width; 0 where it starts at one."""
+from hptransfer.parametrization.rule import Role
+from hptransfer.parametrization.tensor_settings import RoleSettings
 
 
 @dataclass(frozen=True)
@@ -37,7 +17,7 @@ class TensorSettings:
         tensor: its name.
         role: embedding, hidden, readout, vector or scalar.
         shape: at this width.
-        init_std: std of its initial weights; 0 means ones.
+        init_std: std of its initial weights; 0 means ones, NaN that it is not known.
         multiplier: factor on it in the forward pass.
         lr: its learning rate, in units of eta.
         weight_decay: its decay, in units of lambda; 0 for tensors of fewer than two dimensions.
@@ -53,33 +33,26 @@ class TensorSettings:
     weight_decay: float
     eps: float
 
+    @classmethod
+    def of(
+        cls, tensor: str, role: Role, shape: tuple[int, ...], base_std: float | None, factors: RoleSettings
+    ) -> TensorSettings:
+        """The row of one tensor.
 
-def tensor_settings(
-    rule: Rule, tensors: Iterable[Tensor], base: Iterable[Tensor], ratio: float
-) -> list[TensorSettings]:
-    """What every tensor gets.
-
-    Args:
-        rule: in the coordinates that eta is to be read in.
-        tensors: of the model at the width in question.
-        base: the same tensors at the base width, in the same order; their `base_std` is what is scaled.
-        ratio: m, width / base width.
-
-    Raises:
-        RuleError: the ratio is not positive and finite.
-    """
-    return [_settings(rule, tensor, at_base, ratio) for tensor, at_base in zip(tensors, base, strict=True)]
-
-
-def _settings(rule: Rule, tensor: Tensor, at_base: Tensor, ratio: float) -> TensorSettings:
-    factors = role_settings(rule, tensor.role, ratio)
-    return TensorSettings(
-        tensor=tensor.name,
-        role=tensor.role,
-        shape=tensor.shape,
-        init_std=at_base.base_std * factors.init,
-        multiplier=factors.multiplier,
-        lr=factors.lr,
-        weight_decay=factors.weight_decay if len(tensor.shape) >= 2 else 0.0,
-        eps=factors.eps,
-    )
+        Args:
+            tensor: its name.
+            role: what it is when width grows.
+            shape: at the width in question.
+            base_std: std of its initial weights at the base; None where it is not known.
+            factors: on what it has at the base.
+        """
+        return cls(
+            tensor=tensor,
+            role=role,
+            shape=shape,
+            init_std=math.nan if base_std is None else base_std * factors.init,
+            multiplier=factors.multiplier,
+            lr=factors.lr,
+            weight_decay=factors.weight_decay if len(shape) >= 2 else 0.0,
+            eps=factors.eps,
+        )

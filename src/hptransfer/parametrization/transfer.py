@@ -9,14 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.coordinates import Coordinates, convert_lr
 from hptransfer.parametrization.custom import as_rule
-from hptransfer.parametrization.rule import ROLES, Coordinates, Family, Role, Rule
-from hptransfer.parametrization.rule_arithmetic import (
-    attention_scale,
-    convert_lr,
-    in_coordinates,
-    role_settings,
-)
+from hptransfer.parametrization.optimizers import Family
+from hptransfer.parametrization.rule import ROLES, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
+from hptransfer.parametrization.tensor_settings import width_settings
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def transfer_lr(
             raise RuleError(f"{name} must be positive and finite, but got {value!r}")
     chosen = in_coordinates(as_rule(rule, optimizer), "mup")
     ratio = to_width / from_width
-    settings = {role: role_settings(chosen, role, ratio) for role in ROLES}
+    settings = {role: width_settings(chosen, role, ratio) for role in ROLES}
     return LRTransfer(
         rule=chosen.name,
         ratio=ratio,

@@ -7,19 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.groups import Expected
-from hptransfer.parametrization.hooks import fired, live_factors
-from hptransfer.parametrization.initialize import matched
+from hptransfer.parametrization.hooks import live_factors, was_called
+from hptransfer.parametrization.optimizers import get_optimizer, word_in_class_name
 from hptransfer.parametrization.parameters import modules
-
-if TYPE_CHECKING:
-    from hptransfer.parametrization.scaling import Scaling
+from hptransfer.parametrization.plan import ModelPlan
+from hptransfer.parametrization.tensor_settings import GroupSettings
 
 TOLERANCE = 1e-5  # relative; an LR may be a float32 tensor
 SHOWN = 20  # rows of an error's table
@@ -62,11 +60,14 @@ class _Live:
     """One tensor's settings in a live optimizer."""
 
     group: Mapping[str, Any]
-    kind: str
+    class_name: str  # of the optimizer
 
 
 def verify(
-    scaling: Scaling, model: nn.Module, optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer]
+    plan: ModelPlan,
+    wanted: Mapping[str, GroupSettings],
+    model: nn.Module,
+    optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer],
 ) -> Verification:
     """Checks every tensor's LR, decay and eps in the live optimizer, and the model's forward multipliers.
 
@@ -79,7 +80,8 @@ def verify(
     in it: a model may read a layer's weight without calling the layer.
 
     Args:
-        scaling: whose `param_groups` (and `muon_groups`) were last called for this optimizer.
+        plan: of the model.
+        wanted: by tensor name, what its group must hold: what `param_groups` (and `muon_groups`) gave.
         model: the live model: compiled, DDP, FSDP2, or plain.
         optimizers: one, or all those that share the model's tensors.
 
@@ -87,8 +89,8 @@ def verify(
         VerifyError: something is off; its text is a table, its `faults` the rows.
     """
     faults: list[Fault] = []
-    live = matched(scaling, model)
-    if not scaling.expected:
+    live = plan.live_parameters(model)
+    if not wanted:
         raise VerifyError(
             "verify needs to know eta and lambda: build the optimizer from scaling.param_groups", ()
         )
@@ -97,10 +99,10 @@ def verify(
     several = [optimizers] if hasattr(optimizers, "param_groups") else list(optimizers)
     found = _by_tensor(several, ids, faults)
     faults += [Fault(n, "missing", "in the optimizer", "not there") for n in trainable if n not in found]
-    common = _settings(scaling.expected, found, faults)
-    checked = _forward(scaling, model, faults)
+    common = _settings(wanted, found, faults)
+    checked = _forward(plan, model, faults)
     if faults:
-        raise VerifyError(_table(faults, scaling), tuple(faults))
+        raise VerifyError(_table(faults, plan), tuple(faults))
     return Verification(len(trainable), common, checked)
 
 
@@ -108,7 +110,7 @@ def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[F
     found: dict[str, _Live] = {}
     seen: Counter[str] = Counter()
     for optimizer in optimizers:
-        kind = _kind(optimizer)
+        class_name = _class_name(optimizer)
         for index, group in enumerate(optimizer.param_groups):
             for position, parameter in enumerate(group["params"]):
                 name = ids.get(id(parameter))
@@ -117,20 +119,20 @@ def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[F
                     faults.append(Fault(place, "unknown", "a tensor of the model", "not one"))
                     continue
                 seen[name] += 1
-                found[name] = _Live(group, kind)
+                found[name] = _Live(group, class_name)
     for name, times in seen.items():
         if times > 1:
             faults.append(Fault(name, "duplicate", "once in the optimizer", f"{times} times"))
     return found
 
 
-def _kind(optimizer: Any) -> str:
+def _class_name(optimizer: Any) -> str:
     inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's and Lightning's wrappers
-    return type(inner).__name__.lower()
+    return type(inner).__name__
 
 
 def _settings(
-    expected: Mapping[str, Expected], found: Mapping[str, _Live], faults: list[Fault]
+    expected: Mapping[str, GroupSettings], found: Mapping[str, _Live], faults: list[Fault]
 ) -> float | None:
     known = {name: live for name, live in found.items() if name in expected}
     faults += [
@@ -139,28 +141,29 @@ def _settings(
     for name, live in known.items():
         _fixed(name, expected[name], live, faults)
     # Muon's eta is not AdamW's: each has its own schedule.
+    matrices_only = {n: get_optimizer(e.optimizer).matrices_only for n, e in expected.items()}
     factors = []
     for muon in (False, True):
-        part = {n: live for n, live in known.items() if (expected[n].kind == "muon") == muon}
+        part = {n: live for n, live in known.items() if matrices_only[n] == muon}
         factors.append(_lrs(part, expected, faults))
     return factors[0] if factors[0] is not None else factors[1]
 
 
-def _fixed(name: str, expected: Expected, live: _Live, faults: list[Fault]) -> None:
+def _fixed(name: str, expected: GroupSettings, live: _Live, faults: list[Fault]) -> None:
     """Decay, eps and the optimizer's family: what no scheduler changes."""
     decay = float(live.group.get("weight_decay", 0.0))
     if not _same(decay, expected.weight_decay):
         faults.append(Fault(name, "weight_decay", _number(expected.weight_decay), _number(decay)))
     if expected.eps is not None and "eps" in live.group and not _same(float(live.group["eps"]), expected.eps):
         faults.append(Fault(name, "eps", _number(expected.eps), _number(float(live.group["eps"]))))
-    families = ("sgd", "lion", "muon", "adam")
-    family = next((f for f in families if f in live.kind), None)
-    wanted = next(f for f in families if f in expected.kind)
-    if family is not None and family != wanted:
-        faults.append(Fault(name, "optimizer", wanted, family))
+    found, wanted = word_in_class_name(live.class_name), get_optimizer(expected.optimizer).class_word
+    if found is not None and found != wanted:
+        faults.append(Fault(name, "optimizer", wanted, found))
 
 
-def _lrs(known: Mapping[str, _Live], expected: Mapping[str, Expected], faults: list[Fault]) -> float | None:
+def _lrs(
+    known: Mapping[str, _Live], expected: Mapping[str, GroupSettings], faults: list[Fault]
+) -> float | None:
     """LRs up to the schedule's common factor, which is given back."""
     if not known:
         return None
@@ -190,16 +193,16 @@ def _common(factors: Mapping[str, float]) -> float:
     return max(counts, key=lambda entry: (entry[0] > 0, entry[1]))[0]
 
 
-def _forward(scaling: Scaling, model: nn.Module, faults: list[Fault]) -> int:
-    wanted = {factor.module: (factor.on_input, factor.on_output) for factor in scaling.factors}
+def _forward(plan: ModelPlan, model: nn.Module, faults: list[Fault]) -> int:
+    wanted = {factor.module: (factor.on_input, factor.on_output) for factor in plan.factors}
     here = modules(model)
     for name, module in here.items():
         expected, found = wanted.get(name, (1.0, 1.0)), live_factors(module)
         if not all(_same(a, b) for a, b in zip(expected, found, strict=True)):
             both = (f"{_number(a)} in, {_number(b)} out" for a, b in (expected, found))
             faults.append(Fault(name, "multiplier", *both))
-    _never_applied(scaling, here, faults)
-    for site in scaling.attention:
+    _never_applied(plan, here, faults)
+    for site in plan.attention:
         value = float(getattr(here[site.module], site.attribute))
         if not _same(value, site.value):
             faults.append(
@@ -207,20 +210,20 @@ def _forward(scaling: Scaling, model: nn.Module, faults: list[Fault]) -> int:
                     f"{site.module}.{site.attribute}", "attention scale", _number(site.value), _number(value)
                 )
             )
-    return len(wanted) + len(scaling.attention)
+    return len(wanted) + len(plan.attention)
 
 
-def _never_applied(scaling: Scaling, here: Mapping[str, nn.Module], faults: list[Fault]) -> None:
+def _never_applied(plan: ModelPlan, here: Mapping[str, nn.Module], faults: list[Fault]) -> None:
     """Factors on modules that the forward pass passes by, once it has run at all.
 
     A model may read a layer's weight without calling the layer; then no factor on it takes effect. Modules
     that differ by their numbers alone count together: not every expert is called in every step.
     """
     alike: dict[str, list[bool]] = {}
-    for factor in scaling.factors:
-        alike.setdefault(re.sub(r"\d+", "*", factor.why), []).append(fired(here[factor.module]))
+    for factor in plan.factors:
+        alike.setdefault(re.sub(r"\d+", "*", factor.why), []).append(was_called(here[factor.module]))
     if any(any(calls) for calls in alike.values()):
-        idle = [f for f in scaling.factors if not any(alike[re.sub(r"\d+", "*", f.why)])]
+        idle = [f for f in plan.factors if not any(alike[re.sub(r"\d+", "*", f.why)])]
         faults += [Fault(f.module, "multiplier", "applied", "module never called in forward") for f in idle]
 
 
@@ -232,8 +235,8 @@ def _number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _table(faults: list[Fault], scaling: Scaling) -> str:
-    head = f"{len(faults)} settings are not what {scaling.rule.name} asks at m = {scaling.ratio:g}"
+def _table(faults: list[Fault], plan: ModelPlan) -> str:
+    head = f"{len(faults)} settings are not what {plan.rule.name} asks at m = {plan.ratio:g}"
     rows = [("tensor", "what", "wanted", "found")]
     rows += [(f.tensor, f.what, f.wanted, f.found) for f in faults[:SHOWN]]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]

@@ -8,13 +8,13 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.shape import features
 from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.law.laws import Laws
+from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import FloatArray
 
 DECADES = 3.0  # LR sensitivity looks at this much of the axis, centred on the optimum (arXiv:2309.14322)
 BAND = 1.0025  # losses up to this factor of the optimum's are near-optimal
 OUT_OF_REACH = 6.0  # standard errors of a difference: no noise makes a cell this far up the lowest
-NOISE_SD = 2.0  # a wider model is called worse where it is so by this many standard errors
 REACH = np.concatenate(
     [[0.0], np.geomspace(0.05, 6.0, 32)]
 )  # octaves either side of the optimum that the band is looked for in
@@ -97,15 +97,15 @@ def _bands(basins: Basins, level: float) -> tuple[Part, Part]:
         return (missing("no_optimum"), None), (missing("no_optimum"), None)
     # The point estimate is the first row, the draws are the others.
     shape = np.vstack([basins.shape, basins.shape_draws])
-    x, loss, log_h = (
+    x, loss, log_curvature = (
         np.vstack([point[scales], draws[:, scales]])
         for point, draws in (
             (basins.x, basins.x_draws),
             (basins.loss, basins.loss_draws),
-            (basins.log_h, basins.log_h_draws),
+            (basins.log_curvature, basins.log_curvature_draws),
         )
     )
-    height = np.log((BAND - 1.0) * np.maximum(loss, 1e-6)) - log_h
+    height = np.log((BAND - 1.0) * np.maximum(loss, 1e-6)) - log_curvature
     low, high = x - _crossing(shape, height, -1.0), x + _crossing(shape, height, 1.0)
     union = high.max(axis=1) - low.min(axis=1)
     overlaps = np.maximum(high.min(axis=1) - low.max(axis=1), 0.0) / union
@@ -144,7 +144,7 @@ def _wider_is_worse(basins: Basins) -> Part:
         )
         rise = cells.loss[k + 1, large][j] - cells.loss[k, small][i]
         error = noise * np.sqrt(1 / cells.count[k, small][i] + 1 / cells.count[k + 1, large][j])
-        worse += int(np.sum(rise > NOISE_SD * error))
+        worse += int(np.sum(rise > ADVICE.worse_sd * error))
         compared += len(same)
     if compared == 0:
         return missing("no_common_cells"), None

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hptransfer.quantify.basin.basins import Basins, fit_basins
+from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import Cells
+from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.law.laws import fit_hp_laws
 from hptransfer.quantify.predict import optimum_draws, regret_between

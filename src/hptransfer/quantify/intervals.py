@@ -17,14 +17,14 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     last = len(order) - 1
     at = last * 0.5 * (1.0 - level)
-    low, share = int(at), at - int(at)
-    bottom = _between(order[low], order[min(low + 1, last)], share)
-    return bottom, _between(order[last - low], order[max(last - low - 1, 0)], share)
+    low, fraction = int(at), at - int(at)
+    bottom = _between(order[low], order[min(low + 1, last)], fraction)
+    return bottom, _between(order[last - low], order[max(last - low - 1, 0)], fraction)
 
 
-def _between(a: float, b: float, share: float) -> float:
+def _between(a: float, b: float, fraction: float) -> float:
     """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated."""
-    return float(a) if a == b or share == 0.0 or not np.isfinite(a) else float(a + (b - a) * share)
+    return float(a) if a == b or fraction == 0.0 or not np.isfinite(a) else float(a + (b - a) * fraction)
 
 
 def bands(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
@@ -35,13 +35,20 @@ def bands(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     return order[:, at], order[:, last - at]
 
 
-def picked(weight: FloatArray, uniform: FloatArray) -> IntArray:
+def sample_settings(weight: FloatArray, uniform: FloatArray) -> IntArray:
     """The setting of each draw, [B]: by weights [S] that sum to 1 and uniform numbers [B]."""
     return np.minimum(np.searchsorted(np.cumsum(weight), uniform), len(weight) - 1)
 
 
 def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Estimate:
-    """An estimate whose limits always hold its value; None throughout where the value is not finite."""
+    """An estimate whose limits always hold its value; None throughout where the value is not finite.
+
+    Args:
+        value: the point estimate.
+        draws: its posterior draws, shape [B]; those that are NaN are left out.
+        level: of the credible interval, in (0, 1).
+        *flags: why not to trust it.
+    """
     if not np.isfinite(value):
         return Estimate(flags=flags)
     low, high = limits(draws, level)

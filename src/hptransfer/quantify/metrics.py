@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hptransfer.parametrization.coordinates import COORDINATES, coordinate_exponent
+from hptransfer.parametrization.optimizers import Family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.model import PRECISIONS, PRIOR_MEAN
 from hptransfer.quantify.basin.shape import excess, features
@@ -27,7 +29,7 @@ Part = tuple[Estimate, FloatArray | None]
 def exponents(laws: Laws) -> dict[str, tuple[float, FloatArray]]:
     """alpha, gamma, drift and beta of each family, with draws; all d log / d log except the offset's rate."""
     slope, slopes = laws.families["power"].parameters[1], laws.families["power"].draws[:, 1]
-    bend, bends = laws.log_h.parameters[1] / LN2, laws.log_h.draws[:, 1] / LN2
+    bend, bends = laws.log_curvature.parameters[1] / LN2, laws.log_curvature.draws[:, 1] / LN2
     # A law without gain has no exponent: those draws are left out.
     out = {
         "alpha": (laws.loss.alpha, laws.loss.alpha_draws),
@@ -55,24 +57,24 @@ def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArra
     refitted by plain least squares to all these cells, for E is their mean squared residual.
     """
     cells = basins.cells
-    u, rise, log_h = [], [], []
+    u, rise, log_curvature = [], [], []
     for k in np.flatnonzero(basins.fitted):
         loss = cells.loss[k]
         best = np.nanmin(loss)
         keep = cells.usable[k] & (loss <= best + (threshold - 1.0) * abs(best))
         u.append(cells.x[k, keep] - laws.hp.at(cells.scale[k]))
         rise.append(loss[keep] - laws.loss.at(cells.scale[k]))
-        log_h.append(np.full(int(keep.sum()), laws.log_h.at(cells.scale[k])))
-    return _refitted(np.concatenate(u), np.concatenate(rise), np.concatenate(log_h), basins)
+        log_curvature.append(np.full(int(keep.sum()), laws.log_curvature.at(cells.scale[k])))
+    return _refitted(np.concatenate(u), np.concatenate(rise), np.concatenate(log_curvature), basins)
 
 
-def _refitted(u: FloatArray, rise: FloatArray, log_h: FloatArray, basins: Basins) -> FloatArray:
+def _refitted(u: FloatArray, rise: FloatArray, log_curvature: FloatArray, basins: Basins) -> FloatArray:
     """Residuals of `rise` after a few damped Gauss-Newton steps on the shape, from the fitted one."""
     f = features(u)
     prior = PRECISIONS[-1, 2:, 2:] * max(basins.noise, 1e-4) ** 2
     shape, best = basins.shape.copy(), np.full(len(u), np.inf)
     for _ in range(SHAPE_STEPS):
-        model = excess(u, log_h, shape)
+        model = excess(u, log_curvature, shape)
         residual = rise - model
         before, now = best @ best, residual @ residual
         if now < before:
@@ -172,8 +174,18 @@ def penalties(basins: Basins, laws: Laws | None, against: Reference | None, leve
     return out
 
 
-def law_metrics(basins: Basins, laws: Laws, s: Settings, rng: np.random.Generator) -> dict[str, Part]:
-    """Everything that the laws alone give: exponents, kappa in both readings of beta, drifts, E, E_hp."""
+def law_metrics(
+    basins: Basins, laws: Laws, s: Settings, optimizer: Family, rng: np.random.Generator
+) -> dict[str, Part]:
+    """Everything that the laws alone give: exponents, kappa in both readings of beta, drifts, E, E_hp.
+
+    Args:
+        basins: of all scales of one variant.
+        laws: through them.
+        s: the settings.
+        optimizer: family of the variant's optimizer, which decides how its coordinates differ.
+        rng: of the draws of E.
+    """
     parts = exponents(laws)
     bound = ("at_bound",) if laws.loss.point_at_bound else ()
     offset_bound = ("at_bound",) if "offset" in laws.families and laws.families["offset"].at_bound else ()
@@ -192,9 +204,9 @@ def law_metrics(basins: Basins, laws: Laws, s: Settings, rng: np.random.Generato
     else:
         out["kappa_offset"] = (missing("offset_needs_4_scales"), None)
     if s.coordinates:
-        for name, shift in (("sp", 0.0), ("mup", 1.0)):
-            by = shift - (1.0 if s.coordinates == "mup" else 0.0)
-            add(f"drift_{name}", (parts["drift"][0] + by, parts["drift"][1] + by))
+        for target in COORDINATES:
+            by = coordinate_exponent(s.coordinates, target, optimizer)
+            add(f"drift_{target}", (parts["drift"][0] + by, parts["drift"][1] + by))
     if laws.bend is not None:
         add("bend", laws.bend)
     add("E", fit_error(surface_residuals(basins, laws, s.filter), s.draws, rng))

@@ -18,8 +18,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.quantify.basin.basins import CHUNK, PAIRED_MOST, Basins, fit_basins
+from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
+from hptransfer.quantify.basin.fit import CHUNK, PAIRED_MOST, fit_basins
 from hptransfer.quantify.holdout import without_largest
 from hptransfer.quantify.metrics import Reference, merged, reference
 from hptransfer.quantify.result import VariantFit

@@ -14,27 +14,31 @@ import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.laws import HpLaws
-from hptransfer.quantify.law.optimum_law import OFF_SD, LineFit
+from hptransfer.quantify.law.optimum_law import LineFit
 from hptransfer.quantify.predict import optimum_draws
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray
-
-LEAST_INSIDE = 0.2  # of the law's draws within an edge's bounds, or the law is not believed there
-LEAST_SCATTER = 1e-3  # octaves
 
 
 def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Basins:
-    """The basins with optima pooled, and all that goes with a shift of an optimum shifted along."""
+    """The basins with optima pooled, and all that goes with a shift of an optimum shifted along.
+
+    Args:
+        basins: as fitted.
+        laws: of the optima; None leaves the basins as they are.
+        rng: source of the draws about the law.
+    """
     inside = basins.fitted
     if laws is None:
         return basins
     t = np.log2(basins.cells.scale[inside])
-    own, before = basins.own[inside], basins.x_draws[:, inside].astype(np.float64)
-    point, draws = _towards(laws.families["power"], t, basins.x[inside], before, own[:, 1, 1], rng)
+    cov, before = basins.cov_given_shape[inside], basins.x_draws[:, inside].astype(np.float64)
+    point, draws = _towards(laws.families["power"], t, basins.x[inside], before, cov[:, 1, 1], rng)
     low, high = basins.low[inside], basins.high[inside]
     point, draws = np.clip(point, low, high), np.clip(draws, low, high)
     shift, shifts = point - basins.x[inside], draws - before
     # What a scale's own error does to its loss and curvature when its optimum is moved.
-    loss_slope, curvature_slope = own[:, 0, 1] / own[:, 1, 1], own[:, 2, 1] / own[:, 1, 1]
+    loss_slope, curvature_slope = cov[:, 0, 1] / cov[:, 1, 1], cov[:, 2, 1] / cov[:, 1, 1]
 
     def moved(old: FloatArray, by: FloatArray) -> FloatArray:
         out = np.array(old, dtype=np.float64)
@@ -47,8 +51,8 @@ def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Bas
         x_draws=moved(basins.x_draws, shifts),
         loss=moved(basins.loss, loss_slope * shift),
         loss_draws=moved(basins.loss_draws, loss_slope * shifts),
-        log_h=moved(basins.log_h, curvature_slope * shift),
-        log_h_draws=moved(basins.log_h_draws, curvature_slope * shifts),
+        log_curvature=moved(basins.log_curvature, curvature_slope * shift),
+        log_curvature_draws=moved(basins.log_curvature_draws, curvature_slope * shifts),
         by_law=_edges(basins, laws, rng),
     )
 
@@ -59,29 +63,42 @@ def _edges(basins: Basins, laws: HpLaws, rng: np.random.Generator) -> FloatArray
     for k in np.flatnonzero((basins.edge != 0) & ~basins.fitted):
         draws = optimum_draws(laws, float(basins.cells.scale[k]), rng)
         inside = draws[(basins.low[k] < draws) & (draws < basins.high[k])]
-        if len(inside) > LEAST_INSIDE * len(draws):
+        if len(inside) > LAW.edge_least_inside * len(draws):
             out[k] = np.median(inside)
     return out
 
 
 def _towards(
-    law: LineFit, t: FloatArray, x: FloatArray, draws: FloatArray, own: FloatArray, rng: np.random.Generator
+    law: LineFit,
+    t: FloatArray,
+    x: FloatArray,
+    draws: FloatArray,
+    variance: FloatArray,
+    rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Posterior mean [K] and draws [B, K] of the optima under a line with scatter; `own` as in `fit_line`.
+    """Posterior mean [K] and draws [B, K] of the optima under a line with scatter.
 
     A draw solves the least-squares problem with both its data and its prior perturbed, which samples a
     normal posterior exactly and keeps draw b of one variant with draw b of another.
+
+    Args:
+        law: the optimum's power law, with draws of its scatter.
+        t: log2 scale, shape [K].
+        x: log2 eta*, shape [K].
+        draws: of log2 eta*, shape [B, K].
+        variance: of each scale's own optimum given the shape, shape [K].
+        rng: source of the draws about the law.
     """
     basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
-    sizes, size = np.unique(np.maximum(law.scatter_draws, LEAST_SCATTER), return_inverse=True)
+    sizes, size = np.unique(np.maximum(law.scatter_draws, LAW.least_pooling_scatter), return_inverse=True)
     settings, which, count = np.unique(  # of size and scale off the law, as one number
         size * (len(t) + 1) + law.off + 1, return_inverse=True, return_counts=True
     )
     size, off = np.divmod(settings, len(t) + 1)
-    sd = np.hypot(sizes[size, None], OFF_SD * (np.arange(len(t)) == off[:, None] - 1))
+    sd = np.hypot(sizes[size, None], LAW.outlier_scale_sd * (np.arange(len(t)) == off[:, None] - 1))
     prior = _off_line(basis, sd)
-    solve = np.linalg.inv(np.diag(1 / own) + prior)
-    gain = solve / own  # solve @ diag(1 / own), [S, K, K]
+    solve = np.linalg.inv(np.diag(1 / variance) + prior)  # posterior covariance, [S, K, K]
+    gain = solve / variance  # solve @ diag(1 / own), [S, K, K]
     noise = sd[which] * rng.standard_normal(draws.shape)
     out = np.einsum("bkl,bl->bk", gain[which], draws) + np.einsum("bkl,bl->bk", (solve @ prior)[which], noise)
     return np.asarray(count @ (gain @ x)) / len(draws), out

@@ -9,18 +9,21 @@ from hptransfer.quantify.basin.shape import excess
 from hptransfer.quantify.intervals import estimate, limits, missing
 from hptransfer.quantify.law.laws import HpLaws, Laws
 from hptransfer.quantify.law.loss_law import LossFit
+from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate, Prediction, Regret
 from hptransfer.sweep.table import FloatArray
 
-LONG_EXTRAPOLATION = 8.0  # times the largest scale
-DIVERGED_COST = 1.0  # nats that a diverged run is counted to cost when a value is recommended
-MOST_COST = 10.0  # nats; beyond it the tail of a shape says nothing of what a run would do
+# Values that a recommendation is chosen from: about the predicted optimum, in sd of the prediction. They
+# reach further to the left, since the cliff is on the right.
+CANDIDATES = np.linspace(-3.0, 1.5, 61)
+LEAST_SPREAD, MOST_SPREAD = 0.02, 3.0  # octaves, of that sd
+ENOUGH_DRAWS = 500  # give the mean cost to a few per cent
 
 
 def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Generator) -> FloatArray:
     """Draws of log2 eta*, [B], or [P, B].
 
-    They hold the law's own error, the choice of law, the scatter of scales, and a turn beyond them.
+    They hold the law's own error, the choice of law, the scatter of scales, and a change of slope beyond.
     """
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
@@ -29,18 +32,18 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
         second = rng.random(draws) < laws.mixture[names[1]]
         law = np.where(second, laws.families[names[1]].draws_at(scale), law)
     beyond = np.maximum(np.log2(np.asarray(scale, dtype=np.float64)) - laws.largest, 0.0)
-    turn = laws.turn * rng.standard_normal(draws) * beyond[..., None]
-    return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws) + turn)
+    change = laws.slope_change_sd * rng.standard_normal(draws) * beyond[..., None]
+    return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws) + change)
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
     """Prediction at one scale."""
     x = optimum_draws(laws, scale, rng)
     centre = float(laws.hp.at(scale))
-    candidates, cost = _expected_regret(basins, laws, x, laws.log_h.draws_at(scale), centre)
+    candidates, cost = _expected_regret(basins, laws, x, laws.log_curvature.draws_at(scale), centre)
     best = int(np.argmin(cost))
     flags = list(laws.flags)
-    if scale > LONG_EXTRAPOLATION * float(basins.cells.scale.max()):
+    if scale > ADVICE.long_extrapolation * float(basins.cells.scale.max()):
         flags.append("long_extrapolation")
     if bends(laws, level) and scale > float(basins.cells.scale[basins.fitted].max()):
         flags.append("bend")
@@ -69,19 +72,28 @@ def bends(laws: Laws, level: float) -> bool:
 
 
 def _expected_regret(
-    basins: Basins, laws: Laws, x: FloatArray, log_h: FloatArray, centre: float
+    basins: Basins, laws: Laws, x: FloatArray, log_curvature: FloatArray, centre: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Candidate values of log2 eta and the loss each is expected to give up, nats."""
-    spread = min(max(float(np.std(x)), 0.02), 3.0)
-    candidates = centre + spread * np.linspace(-3.0, 1.5, 61)
-    some = slice(None, None, max(len(x) // 500, 1))  # 500 draws give the mean to a few per cent
-    u = candidates - x[some, None]
-    cost = np.minimum(excess(u, log_h[some, None], basins.shape_draws[laws.index][some, None]), MOST_COST)
-    room = np.array([basins.wall(int(k)) - basins.x[k] for k in np.flatnonzero(basins.fitted)])
-    room = room[np.isfinite(room)]
-    if len(room):
-        # Runs diverged this far right of the optimum at the scales that were measured.
-        cost = cost + DIVERGED_COST * (u > room.min())
+    """Candidate values of log2 eta and the loss each is expected to give up, nats; both [candidates].
+
+    Args:
+        basins: of one variant.
+        laws: its laws.
+        x: draws of log2 eta* at the scale asked for, shape [B].
+        log_curvature: draws of the log curvature there, shape [B].
+        centre: log2 eta* by the law.
+    """
+    spread = min(max(float(np.std(x)), LEAST_SPREAD), MOST_SPREAD)
+    candidates = centre + spread * CANDIDATES
+    some = slice(None, None, max(len(x) // ENOUGH_DRAWS, 1))
+    u = candidates - x[some, None]  # [draws, candidates]
+    shape = basins.shape_draws[laws.index][some, None]
+    cost = np.minimum(excess(u, log_curvature[some, None], shape), ADVICE.most_cost)
+    # How far right of the optimum runs diverged at the scales that were measured.
+    edges = np.array([basins.divergence_edge(int(k)) - basins.x[k] for k in np.flatnonzero(basins.fitted)])
+    edges = edges[np.isfinite(edges)]
+    if len(edges):
+        cost = cost + ADVICE.diverged_cost * (u > edges.min())
     return candidates, cost.mean(axis=0)
 
 
@@ -96,12 +108,12 @@ def _regrets(
     """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any."""
     if not basins.fitted[k]:
         return [(_regret_as_run(basins, k, float(at), x_draws[:, p], level), None) for p, at in enumerate(x)]
-    values, draws, wall = basins.regret_at(k, x), basins.regret_draws(k, x_draws), basins.wall(k)
+    values, draws, edge = basins.regret_at(k, x), basins.regret_draws(k, x_draws), basins.divergence_edge(k)
     out: list[tuple[Estimate, FloatArray | None]] = []
     for p, at in enumerate(x):
         if not np.isfinite(at):
             out.append((missing("no_optimum"), None))
-        elif at > wall:
+        elif at > edge:
             out.append((missing("diverged"), None))
         else:
             out.append((estimate(float(values[p]), draws[:, p], level), draws[:, p]))
@@ -124,14 +136,17 @@ def _regret_as_run(basins: Basins, k: int, x: float, x_draws: FloatArray, level:
     return Estimate(value, min(max(low, 0.0), value), None, flags=("at_edge",))
 
 
-def kept_elsewhere(basins: Basins, coordinates: str, level: float) -> Estimate:
-    """Regret at the largest scale of keeping the smallest's optimum unchanged in the other coordinates.
+def kept_elsewhere(basins: Basins, exponent: int, level: float) -> Estimate:
+    """Regret at the largest scale of keeping the smallest's optimum unchanged in other coordinates.
 
-    eta_mup = eta_sp x m: keeping eta_mup divides eta_sp by the ratio of scales, and the other way round.
+    Args:
+        basins: of all scales of one variant.
+        exponent: e of eta_other = eta x m**e (see `coordinate_exponent`): keeping eta_other multiplies eta by
+            the ratio of scales to the power -e.
+        level: of the interval.
     """
-    octaves = float(np.log2(basins.cells.scale[-1] / basins.cells.scale[0]))
-    shift = -octaves if coordinates == "sp" else octaves
     k = len(basins.cells.scale) - 1
+    shift = -exponent * float(np.log2(basins.cells.scale[k] / basins.cells.scale[0]))
     return regret_between(basins, k, basins.x[0] + shift, basins.x_draws[:, 0] + shift, level)
 
 

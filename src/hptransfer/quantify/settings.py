@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.errors import QuantifyError
+from hptransfer.parametrization.coordinates import COORDINATES, Coordinates
 
 FAMILIES = ("power", "offset", "const")
-COORDINATES = ("sp", "mup")
 MIN_DRAWS = 100
 
 
@@ -27,7 +27,7 @@ class Settings:
     reference: str | None
     holdout: int
     filter: float
-    coordinates: str | None
+    coordinates: Coordinates | None
     base_scale: float | None
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -
         nothing = missing(*flags)
         return Optimum(scale, hp, loss, nothing, nothing, runs, diverged, flags)
     x, x_draws = float(basins.x[k]), basins.x_draws[:, k]
-    h, h_draws = float(np.exp(basins.log_h[k])), np.exp(basins.log_h_draws[:, k])
+    h, h_draws = float(np.exp(basins.log_curvature[k])), np.exp(basins.log_curvature_draws[:, k])
     raw, raw_draws = _raw(h, x), _raw(h_draws, x_draws)
     usable = cells.x[k, cells.usable[k]]
     grid = np.linspace(max(usable[0], x - CURVE_OCTAVES), min(usable[-1], x + CURVE_OCTAVES), CURVE_POINTS)
@@ -141,12 +141,12 @@ def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generat
 
 
 def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
-    log_h = laws.log_h
+    h = laws.log_curvature
     power = laws.families["power"]
-    low, high = bands(_raw(np.exp(log_h.draws_at(grid)), power.draws_at(grid)), level)
-    value = _raw(np.exp(log_h.at(grid)), power.at(grid))
-    at_one = float(_raw(float(np.exp(log_h.at(1.0))), float(power.at(1.0))))
-    draws = _raw(np.exp(log_h.draws_at(1.0)), power.draws_at(1.0))
+    low, high = bands(_raw(np.exp(h.draws_at(grid)), power.draws_at(grid)), level)
+    value = _raw(np.exp(h.at(grid)), power.at(grid))
+    at_one = float(_raw(float(np.exp(h.at(1.0))), float(power.at(1.0))))
+    draws = _raw(np.exp(h.draws_at(1.0)), power.draws_at(1.0))
     parameters = {"H0": estimate(at_one, draws, level)}
     exponent = estimate(*exponents(laws)["gamma"], level)
-    return Law("power", exponent, parameters, {}, log_h.scatter, (), grid, value, low, high)
+    return Law("power", exponent, parameters, {}, h.scatter, (), grid, value, low, high)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hptransfer.parametrization.optimizers import family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.comparison_metrics import sisters
 from hptransfer.quantify.holdout import check
@@ -30,7 +31,7 @@ def measure(
 ) -> VariantFit:
     """Laws, metrics, predictions, hold-outs and the verdict of one variant.
 
-    Arguments:
+    Args:
         basins: of all its scales.
         learned: basins refitted without the largest scales, most left out first; None where none is left.
         against: what R is measured from.
@@ -40,6 +41,7 @@ def measure(
         initial: loss at initialisation, nats; None where the sweep table does not say.
         sweep: the runs, for their FLOPs.
     """
+    optimizer = family(sweep.optimizer_of(basins.cells.variant))
     rng = np.random.default_rng([s.seed, 3, i])
     laws = fit_laws(basins, s.family, rng)
     own, basins = basins, pooled(basins, laws, np.random.default_rng([s.seed, 4, i]))
@@ -48,7 +50,7 @@ def measure(
         check(own, refit, k, s, rng) for refit, k in zip(learned, range(s.holdout, 0, -1), strict=True)
     )
     parts: dict[str, Part] = {
-        **(law_metrics(own, laws, s, rng) if laws else no_law_metrics()),
+        **(law_metrics(own, laws, s, optimizer, rng) if laws else no_law_metrics()),
         **penalties(basins, laws, against, s.level),
         **sisters(basins, laws, initial, s.level, rng),
     }

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
+from hptransfer.parametrization.optimizers import Family, family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.predict import kept_elsewhere
+from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SuggestedRun, Verdict
 from hptransfer.quantify.settings import Settings
-from hptransfer.sweep.table import SweepTable
-
-MAX_SEEDS = 16
-AROUND = 4  # cells nearest an optimum that more seeds are suggested for
-BEYOND = 2  # cells suggested past the edge of a grid
+from hptransfer.sweep.table import FloatArray, SweepTable
 
 
 def decide(
@@ -22,13 +21,22 @@ def decide(
     settings: Settings,
     sweep: SweepTable,
 ) -> Verdict:
-    """Keep the value, or extrapolate the law, or neither, or not known (QUANTIFY section 6)."""
+    """Keep the value, or extrapolate its law, or neither, or not known.
+
+    Args:
+        basins: of one variant.
+        regrets: of every pair of scales.
+        holdouts: the checks, most scales left out first.
+        settings: of the fit.
+        sweep: the runs.
+    """
     scale, tolerance = basins.cells.scale, settings.tolerance
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
     # The law is judged on one scale held out, the largest, whatever more was held out.
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
+    optimizer = family(sweep.optimizer_of(basins.cells.variant))
     where = f"at {sweep.columns.scale} {scale[-1]:g}"
-    keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings)}"
+    keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings, optimizer)}"
     text = f"{keeping}; extrapolating the law costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
         return Verdict("invariant", keeping, tolerance)
@@ -39,12 +47,16 @@ def decide(
     return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, sweep))
 
 
-def _elsewhere(basins: Basins, settings: Settings) -> str:
-    """What keeping the value costs in the other coordinates, where the rule's are known."""
+def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
+    """What keeping the value costs in the other coordinates; nothing where they are not known, or are one."""
     if settings.coordinates is None or len(basins.cells.scale) < 2:
         return ""
-    other = "muP" if settings.coordinates == "sp" else "SP"
-    return f", or in {other} coordinates {_say(kept_elsewhere(basins, settings.coordinates, settings.level))}"
+    other: Coordinates = "mup" if settings.coordinates == "sp" else "sp"
+    exponent = coordinate_exponent(settings.coordinates, other, optimizer)
+    if exponent == 0:
+        return ""
+    name = {"sp": "SP", "mup": "muP"}[other]
+    return f", or in {name} coordinates {_say(kept_elsewhere(basins, exponent, settings.level))}"
 
 
 def _say(regret: Estimate) -> str:
@@ -58,29 +70,43 @@ def _say(regret: Estimate) -> str:
 def _suggest(
     basins: Basins, kept: Estimate, law: Estimate, tolerance: float, sweep: SweepTable
 ) -> tuple[SuggestedRun, ...]:
-    """Runs at both ends: past the edge the optimum sits on, closer where it was rejected, else more seeds."""
+    """Suggests runs at the smallest and the largest scale.
+
+    Where every run diverged: smaller values. If the optimum is at the edge of the grid: runs past the edge.
+    If its minimum was rejected: one run on either side of the lowest. Otherwise: more seeds of the nearest.
+
+    Args:
+        basins: of one variant.
+        kept: regret of keeping the value.
+        law: regret of extrapolating its law.
+        tolerance: regret allowed, nats.
+        sweep: the runs, for their FLOPs.
+    """
     cells = basins.cells
     out: list[SuggestedRun] = []
     for k in sorted({0, len(cells.scale) - 1}):
-        usable = cells.x[k, cells.usable[k]]
+        usable, seeds = cells.x[k, cells.usable[k]], 1
         if not len(usable):
             filled = cells.x[k][~np.isnan(cells.x[k])]
-            step = _step(filled)
-            out += [_run(basins, k, filled[0] - step * i, 1, sweep) for i in range(1, BEYOND + 1)]
+            values = filled[0] - _step(filled) * np.arange(1, ADVICE.edge_runs + 1)
         elif basins.fitted[k]:
-            near = np.sort(usable[np.argsort(np.abs(usable - basins.x[k]), kind="stable")[:AROUND]])
-            seeds = max(_seeds(kept, tolerance), _seeds(law, tolerance))
-            out += [_run(basins, k, x, seeds, sweep) for x in near]
-        elif not basins.edge[k]:
-            out += [_run(basins, k, x, 1, sweep) for x in _beside_lowest(basins, k)]
+            nearest = np.argsort(np.abs(usable - basins.x[k]), kind="stable")[: ADVICE.seed_cells]
+            values, seeds = np.sort(usable[nearest]), max(_seeds(kept, tolerance), _seeds(law, tolerance))
+        elif basins.edge[k]:
+            values = _past_edge(basins, k, usable)
         else:
-            side = int(basins.edge[k])
-            start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
-            if side > 0 and np.isfinite(basins.high[k]):
-                step = (basins.high[k] - start) / (BEYOND + 1)  # a run beyond it diverged: look before it
-            steps = range(1, BEYOND + 1)
-            out += [_run(basins, k, start + side * step * i, 1, sweep) for i in steps]
+            values = np.array(_beside_lowest(basins, k))
+        out += [_run(basins, k, float(x), seeds, sweep) for x in values]
     return tuple(out)
+
+
+def _past_edge(basins: Basins, k: int, usable: FloatArray) -> FloatArray:
+    """log2 eta of runs past the edge on which the optimum of scale k sits, short of where a run diverged."""
+    side = int(basins.edge[k])
+    start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
+    if side > 0 and np.isfinite(basins.high[k]):
+        step = (basins.high[k] - start) / (ADVICE.edge_runs + 1)
+    return np.asarray(start + side * step * np.arange(1, ADVICE.edge_runs + 1))
 
 
 def _beside_lowest(basins: Basins, k: int) -> tuple[float, float]:
@@ -93,7 +119,7 @@ def _beside_lowest(basins: Basins, k: int) -> tuple[float, float]:
     return 0.5 * (lowest + float(low)), 0.5 * (lowest + float(high))
 
 
-def _step(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+def _step(x: FloatArray) -> float:
     return float(np.median(np.diff(x))) if len(x) > 1 else 1.0
 
 
@@ -103,8 +129,8 @@ def _seeds(regret: Estimate, tolerance: float) -> int:
         return 1
     if not regret.low <= tolerance <= regret.high:
         return 1
-    distance = max(abs(tolerance - regret.value), 0.1 * tolerance)
-    return int(np.clip(np.ceil(((regret.high - regret.low) / (2 * distance)) ** 2), 1, MAX_SEEDS))
+    distance = max(abs(tolerance - regret.value), ADVICE.least_distance * tolerance)
+    return int(np.clip(np.ceil(((regret.high - regret.low) / (2 * distance)) ** 2), 1, ADVICE.seeds_most))
 
 
 def _run(basins: Basins, k: int, x: float, seeds: int, sweep: SweepTable) -> SuggestedRun:

@@ -86,7 +86,7 @@ METRICS: dict[str, Metric] = {
         "drift (muP)",
         "octaves per octave",
         "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries unchanged. "
-        "It is the SP drift plus 1.",
+        "It is the SP drift plus 1; under SGD, whose two coordinates are one, it is the SP drift.",
     ),
     "E": Metric(
         "E",

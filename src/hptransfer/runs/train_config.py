@@ -7,10 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from hptransfer.parametrization.optimizers import OPTIMIZERS, DecayKind, MuonAdjust, OptimizerName
 from hptransfer.runs.base import Config, filled
 
-OptimizerName = Literal["adamw", "adam", "sgd", "lion", "muon"]
-DecayKind = Literal["coupled", "independent", "mup"]
 ScheduleName = Literal["wsd", "cosine", "linear", "constant"]
 
 _ALTERNATIVES = {
@@ -18,7 +17,6 @@ _ALTERNATIVES = {
     "warmup": (0.1, "warmup_steps"),
     "decay": (0.2, "decay_steps"),
 }
-_MOMENTUM = {"sgd": 0.9, "muon": 0.95}  # default momentum of those that have it
 
 
 class RampConfig(Config):
@@ -72,14 +70,15 @@ class TrainConfig(Config):
     optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
     weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more
     # A step shrinks a weight by its LR x lambda (coupled), by schedule x lambda (independent), or by as much
-    # as at the base width (mup). Adam and SGD add lambda x weight to the gradient instead.
+    # as at the base width (mup). SGD adds decay to the gradient: its steps sum both over 1 / (1 - momentum)
+    # steps. Adam adds lambda x weight to the gradient, coupled alone.
     decay_kind: DecayKind = "coupled"
     betas: tuple[float, float] = (0.9, 0.95)  # decay rates of AdamW's, Adam's and Lion's moments
     eps: float = Field(1e-8, gt=0)  # Adam's epsilon
     eps_rule: Literal["rule", "fixed", "scaled"] = "rule"  # with width: by the rule, not, as gradients
     momentum: float | None = Field(None, ge=0, lt=1)  # of SGD (0.9) and Muon (0.95)
     # Muon's orthogonal update x 0.2 sqrt(longer side), or x sqrt(max(1, rows / columns)).
-    muon_adjust: Literal["match_rms_adamw", "original"] = "match_rms_adamw"
+    muon_adjust: MuonAdjust = "match_rms_adamw"
     adamw_lr: float = Field(1.0, gt=0)  # with Muon: LR of the tensors that AdamW trains / LR of the matrices
     clip: float | None = Field(None, gt=0)  # largest norm of a run's whole gradient
     z_loss: float = Field(0.0, ge=0)  # weight of the mean squared log Z of the readout in what is minimised
@@ -119,15 +118,17 @@ class TrainConfig(Config):
         return self
 
     def _check_optimizer(self) -> None:
-        if self.optimizer in ("adam", "sgd") and self.decay_kind != "coupled":
+        chosen = OPTIMIZERS[self.optimizer]
+        if not chosen.takes_decay(self.decay_kind):
+            able = ", ".join(o.name for o in OPTIMIZERS.values() if o.takes_decay(self.decay_kind))
             raise ValueError(
-                f"decay_kind must be 'coupled' with {self.optimizer}, which adds its decay to the gradient, "
-                f"but got {self.decay_kind!r}; optimizers with every kind: adamw, lion, muon"
+                f"decay_kind must be 'coupled' with {self.optimizer}, which divides decay and gradient by "
+                f"one denominator, but got {self.decay_kind!r}; optimizers with every kind: {able}"
             )
-        if self.momentum is not None and self.optimizer not in _MOMENTUM:
+        if self.momentum is not None and chosen.momentum is None:
+            able = " or ".join(o.name for o in OPTIMIZERS.values() if o.momentum is not None)
             raise ValueError(
-                f"momentum must go with {' or '.join(_MOMENTUM)}, but got optimizer={self.optimizer!r}, "
-                "whose rates are betas"
+                f"momentum must go with {able}, but got optimizer={self.optimizer!r}, whose rates are betas"
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"0 <= beta < 1 must hold for both betas, but got {list(self.betas)}")
@@ -135,7 +136,7 @@ class TrainConfig(Config):
     @property
     def momentum_rate(self) -> float:
         """Momentum of SGD or Muon; 0 where the optimizer has none."""
-        return _MOMENTUM.get(self.optimizer, 0.0) if self.momentum is None else self.momentum
+        return (OPTIMIZERS[self.optimizer].momentum or 0.0) if self.momentum is None else self.momentum
 
     @property
     def lr_batch_factor(self) -> float:

@@ -17,7 +17,7 @@ def corpus_of(spec: StudySpec) -> str:
     """
     from hptransfer.lm.data import load_corpus
 
-    run = spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0])
+    run = spec.example_run(max(spec.widths))
     return load_corpus(run.data, run.model).sha256
 
 

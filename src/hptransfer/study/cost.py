@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.flops import run_flops
-from hptransfer.study.planner import Stack
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import Stack
 
 CALIBRATION_STEPS = 6  # of which the first is a warm-up
 MOST_CALIBRATION = 3e11  # FLOPs: a minute at 5 GFLOP/s
@@ -116,7 +116,7 @@ def given(flops_per_second: float) -> Rate:
 
 def calibrates(spec: StudySpec) -> bool:
     """Whether calibrating here is quick: a minute, even at the rate of a slow core."""
-    run = _short(spec.run(next(iter(spec.families())), max(spec.widths), 0, spec.seeds[0]))
+    run = _short(spec.example_run(max(spec.widths)))
     return run_flops(run) < MOST_CALIBRATION
 
 
@@ -145,7 +145,7 @@ def _rate(spec: StudySpec, width: int) -> float:
     """FLOPs a second of the median of a few steps."""
     from hptransfer.lm.train import train_stack
 
-    run = _short(spec.run(next(iter(spec.families())), width, 0, spec.seeds[0]))
+    run = _short(spec.example_run(width))
     times: list[float] = []
     train_stack([run], compiled=False, on_step=lambda *_: times.append(time.perf_counter()))
     step = statistics.median(b - a for a, b in pairwise(times))

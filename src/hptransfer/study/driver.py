@@ -17,21 +17,22 @@ from rich.console import Console
 
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import PlannedRun, Stack, entangled, plan
+from hptransfer.study.planner import coupled_widths, plan
 from hptransfer.study.progress import Progress
-from hptransfer.study.progress_display import View, show
-from hptransfer.study.runs_table import level, member
+from hptransfer.study.progress_display import ProgressView, show_progress
+from hptransfer.study.runs_table import member, planner_loss
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.study.store import Store
 from hptransfer.study.store_schema import Member
 from hptransfer.workers.executor import Executor, Job, OnReport, StepReport
-from hptransfer.workers.spool import forget, spool_of, withdraw
+from hptransfer.workers.spool import clear, discard_result, spool_of
 
 MOST_WAIT = 600.0  # seconds: a backoff grows no longer than this
 _TICK = 0.25  # seconds between two looks at progress
 
 Results = list[RunRecord]
-Clear = Callable[[Path, str], None]  # removes what a stack left in a spool
+Cleanup = Callable[[Path, str], None]  # removes what a stack left in a spool
 T = TypeVar("T")
 
 
@@ -50,19 +51,19 @@ class Driver:
     def __init__(self, spec: StudySpec, store: Store, train: str, workers: int) -> None:
         self.progress = Progress(spec, workers)
         self.trained = 0  # runs finished in this session
-        self.told: set[str] = set()  # what the user was told once
+        self.notified: set[str] = set()  # what the user was told once
         self._spec = spec
         self._store = store
         self._folder = store.path.parent.absolute()
         self._train = train
         self._losses = store.losses()
         self._known: set[str] = set()  # runs that progress has counted
-        self._begun: set[str] = set()  # runs handed out in this session
+        self._started: set[str] = set()  # runs handed out in this session
         self._tries: Counter[str] = Counter()  # of a run, in this session
         self._members: dict[str, Member] = {}  # places of runs in the study, as far as they are planned
         self._load: Counter[int] = Counter()  # stacks that are to come, by width
         self._pending: dict[Future[Results], Stack] = {}
-        self._later: list[tuple[float, Stack]] = []  # when, by the monotonic clock, to try again
+        self._retries: list[tuple[float, Stack]] = []  # when, by the monotonic clock, to try again
         self._done: SimpleQueue[Future[Results]] = SimpleQueue()
         self._reports: SimpleQueue[StepReport] = SimpleQueue()
 
@@ -70,13 +71,13 @@ class Driver:
         """Stacks that are determined, not finished and not begun in this session."""
         found = []
         for stack in plan(self._spec, self._losses, list(widths)):
-            self._count(stack)
+            self._register(stack)
             todo = stack.without(self._losses)
-            if todo is not None and not any(run.run_id in self._begun for run in todo.runs):
+            if todo is not None and not any(run.run_id in self._started for run in todo.runs):
                 found.append(todo)
         return found
 
-    def placed(self) -> list[Member]:
+    def members(self) -> list[Member]:
         """Places in the study of every run that is planned so far."""
         return list(self._members.values())
 
@@ -88,16 +89,16 @@ class Driver:
         engine = make(self._reports.put)
         try:
             self._begin(engine, stacks)
-            with show(self.progress, console, self._folder) as view:
-                while self._pending or self._later:
-                    self._look(engine, view)
+            with show_progress(self.progress, console, self._folder) as view:
+                while self._pending or self._retries:
+                    self._poll(engine, view)
         except BaseException:
             engine.abort()
             self._salvage()
             raise
         engine.shutdown()
 
-    def _count(self, stack: Stack) -> None:
+    def _register(self, stack: Stack) -> None:
         """Take note of the runs of a stack that is planned."""
         for run in stack.runs:
             if run.run_id not in self._members:
@@ -109,7 +110,7 @@ class Driver:
     def _begin(self, engine: Executor, stacks: Iterable[Stack]) -> None:
         for stack in stacks:
             self._load[stack.width] += 1
-            self._begun.update(run.run_id for run in stack.runs)
+            self._started.update(run.run_id for run in stack.runs)
             self.progress.open(stack)
             self._submit(engine, stack)
 
@@ -127,21 +128,21 @@ class Driver:
         self._pending[future] = stack
         future.add_done_callback(self._done.put)
 
-    def _look(self, engine: Executor, view: View) -> None:
+    def _poll(self, engine: Executor, view: ProgressView) -> None:
         """Wait a little; take in reports and whatever is finished, refusals last since they end the study."""
         done = sorted(_drain(self._done, _TICK), key=_refused)
         for report in _drain(self._reports):
             self.progress.report(report)
-        clear: dict[Future[Results], Clear] = {}
+        cleanups: dict[Future[Results], Cleanup] = {}
         if done:
-            with self._store.together():  # a disk takes as long for a hundred stacks as for one
+            with self._store.batch_commit():  # a disk takes as long for a hundred stacks as for one
                 for future in done:
                     stack = self._pending[future]
-                    clear[future] = self._take_in(stack, _records(stack, future), view)
-        for future, remove in clear.items():  # only now are their results safe in the store
+                    cleanups[future] = self._take_in(stack, _records(stack, future), view)
+        for future, clean_up in cleanups.items():  # only now are their results safe in the store
             stack = self._pending.pop(future)
-            remove(spool_of(self._folder), stack.stack_id)
-            if not self._busy(widths := entangled(self._spec, stack.width)):
+            clean_up(spool_of(self._folder), stack.stack_id)
+            if not self._busy(widths := coupled_widths(self._spec, stack.width)):
                 self._begin(engine, self.missing(widths))
         for stack in self._due():
             self._submit(engine, stack)
@@ -153,11 +154,11 @@ class Driver:
 
     def _due(self) -> list[Stack]:
         now = time.monotonic()
-        due = [stack for when, stack in self._later if when <= now]
-        self._later = [(when, stack) for when, stack in self._later if when > now]
+        due = [stack for when, stack in self._retries if when <= now]
+        self._retries = [(when, stack) for when, stack in self._retries if when > now]
         return due
 
-    def _take_in(self, stack: Stack, records: Results, view: View) -> Clear:
+    def _take_in(self, stack: Stack, records: Results, view: ProgressView) -> Cleanup:
         """Keep what is finished; try the rest again, or give it up. Returns how to clear the spool."""
         self._load[stack.width] -= 1
         pairs = list(zip(stack.runs, records, strict=True))
@@ -170,13 +171,13 @@ class Driver:
             self._keep(stack, finished)
             self.progress.again(stack, rest)
             self._load[rest.width] += 1
-            self._later.append((time.monotonic() + self._wait(tries), rest))
-            self._tell(view, f"failed, to be tried again: {failed[0][1].error}")
-            return withdraw
+            self._retries.append((time.monotonic() + self._wait(tries), rest))
+            self._notify_once(view, f"failed, to be tried again: {failed[0][1].error}")
+            return discard_result
         self._keep(stack, [(run, _counted(record, tries)) for run, record in pairs])
         self._note_eager(stack, records, view)
         view.stack_closed(stack)
-        return forget
+        return clear
 
     def _wait(self, tries: int) -> float:
         """Seconds before a run that has failed so often is tried again."""
@@ -191,20 +192,20 @@ class Driver:
             [(run.spec, record) for run, record in pairs],
             [self._members[run.run_id] for run, _ in pairs],
         )
-        finished = {r.run_id: level(r) for _, r in pairs if r.status != "failed"}
+        finished = {r.run_id: planner_loss(r) for _, r in pairs if r.status != "failed"}
         self.trained += len(finished.keys() - self._losses.keys())
         self._losses.update(finished)
         kept = dataclasses.replace(stack, runs=tuple(run for run, _ in pairs))
         self.progress.close(kept, [record for _, record in pairs])
 
-    def _note_eager(self, stack: Stack, records: Results, view: View) -> None:
+    def _note_eager(self, stack: Stack, records: Results, view: ProgressView) -> None:
         """The trainer's own warning ends in a worker's log, where nobody looks."""
         if stack.compiled and records[0].engine.get("compiled") is False:
-            self._tell(view, "no C++ compiler was found: training runs uncompiled, about half as fast")
+            self._notify_once(view, "no C++ compiler was found: training runs uncompiled, about half as fast")
 
-    def _tell(self, view: View, text: str) -> None:
-        if text not in self.told:
-            self.told.add(text)
+    def _notify_once(self, view: ProgressView, text: str) -> None:
+        if text not in self.notified:
+            self.notified.add(text)
             view.note(text)
 
     def _salvage(self) -> None:

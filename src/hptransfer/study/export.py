@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
-from hptransfer.study.runs_table import COLUMNS, Line, as_rows, csv_bytes, lines, sweep_table
-from hptransfer.study.spec import parse_study
-from hptransfer.study.store import FILE, Store
+from hptransfer.study.runs_table import RUN_COLUMNS, Line, as_rows, csv_bytes, lines, sweep_table
+from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.sweep.table import Source, SweepTable
 
 FORMATS = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
-class Listed:
+class StudyListing:
     """One study in a list.
 
     Attributes:
@@ -39,7 +39,7 @@ class Listed:
     trouble: str | None = None
 
 
-def studies(root: Path) -> list[Listed]:
+def studies(root: Path) -> list[StudyListing]:
     """Every study in a folder or below it, by path; one that cannot be read says why.
 
     Raises:
@@ -47,17 +47,17 @@ def studies(root: Path) -> list[Listed]:
     """
     if not root.is_dir():
         raise StoreError(f"studies must lie in a folder, but {root} is none")
-    return [_listed(path.parent) for path in sorted(root.rglob(FILE))]
+    return [_listing(path.parent) for path in sorted(root.rglob(STORE_FILE))]
 
 
-def _listed(folder: Path) -> Listed:
+def _listing(folder: Path) -> StudyListing:
     try:
         spec, found, sessions = _read(folder)
     except HPTransferError as error:
-        return Listed(folder, folder.name, trouble=str(error))
+        return StudyListing(folder, folder.name, trouble=str(error))
     rows = as_rows(found)
     status = [row["status"] for row in rows]
-    return Listed(
+    return StudyListing(
         folder=folder,
         name=spec.name,
         done=status.count("done"),
@@ -68,10 +68,10 @@ def _listed(folder: Path) -> Listed:
     )
 
 
-def _read(folder: Path) -> tuple[Any, list[Line], list[dict[str, Any]]]:
+def _read(folder: Path) -> tuple[StudySpec, list[Line], list[dict[str, Any]]]:
     with Store(folder, read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        return spec, lines(store, spec.families()), store.sessions()
+        return spec, lines(store, spec.variants_with_decay()), store.sessions()
 
 
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def export(folders: Sequence[Path], path: Path) -> int:
 def _frame(rows: Sequence[Mapping[str, Any]], several: bool, path: Path) -> None:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=[*(["study"] if several else []), *COLUMNS])
+    frame = pd.DataFrame(rows, columns=[*(["study"] if several else []), *RUN_COLUMNS])
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
         return
@@ -124,7 +124,7 @@ def _frame(rows: Sequence[Mapping[str, Any]], several: bool, path: Path) -> None
         raise MissingExtraError("parquet", "writing Parquet") from None
 
 
-def together(folders: Sequence[Path]) -> SweepTable:
+def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     """Several studies as one sweep table, its variants named `STUDY: VARIANT`.
 
     Raises:
@@ -134,6 +134,9 @@ def together(folders: Sequence[Path]) -> SweepTable:
     if twice := [name for name in names if names.count(name) > 1]:
         raise StoreError(f"studies that are compared must have names of their own, but two are {twice[0]!r}")
     found: list[Line] = []
+    optimizers: dict[str, str] = {}
     for folder, name in zip(folders, names, strict=True):
-        found += [(f"{name}: {variant}", *rest) for variant, *rest in _read(folder)[1]]
-    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)))
+        spec, rows, _ = _read(folder)
+        found += [(f"{name}: {variant}", *rest) for variant, *rest in rows]
+        optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
+    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers)

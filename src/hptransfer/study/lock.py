@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hptransfer.errors import StoreError
 
-FILE = "study.lock"
+LOCK_FILE = "study.lock"
 
 
 def take_lock(folder: Path) -> int:
@@ -24,7 +24,7 @@ def take_lock(folder: Path) -> int:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise StoreError(f"a study's folder must be writable, but {folder}: {error.strerror}") from error
     try:

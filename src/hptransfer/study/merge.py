@@ -12,7 +12,7 @@ from hptransfer.study.planner import plan
 from hptransfer.study.provenance import provenance
 from hptransfer.study.runs_table import member
 from hptransfer.study.spec import StudySpec, parse_study
-from hptransfer.study.store import FILE, Store
+from hptransfer.study.store import STORE_FILE, Store
 
 UNITED = ("variants", "widths", "seeds", "weight_decays", "targets")  # lists: the merged study has all
 _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base_width", *UNITED)
@@ -51,7 +51,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
     stores = [Store(folder, read_only=True) for folder in sources]
     try:
         others = [_spec(store) for store in stores]
-        if not (target / FILE).exists():
+        if not (target / STORE_FILE).exists():
             united(others)  # what does not fit is refused before anything is made
         with Store(target) as store:
             spec = united([*map(_spec, _begun(store)), *others])
@@ -63,7 +63,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
                 new = [(run, r) for run, r in pairs if r.run_id not in have]
                 store.add(f"merged from {source.path.parent.name}", new)
                 taken, known = taken + len(new), known + len(pairs) - len(new)
-            return Merged(spec, taken, known, place(store, spec))
+            return Merged(spec, taken, known, assign_members(store, spec))
     finally:
         for source in stores:
             source.close()
@@ -126,11 +126,11 @@ def _begun(store: Store) -> list[Store]:
     return [store] if store.sessions() else []
 
 
-def place(store: Store, spec: StudySpec) -> int:
+def assign_members(store: Store, spec: StudySpec) -> int:
     """Give every run its place in the study; returns how many are yet to be trained."""
     losses = store.losses()
     stacks = plan(spec, losses)
-    store.place(member(spec, stack.round, run) for stack in stacks for run in stack.runs)
+    store.set_members(member(spec, stack.round, run) for stack in stacks for run in stack.runs)
     return sum(run.run_id not in losses for stack in stacks for run in stack.runs)
 
 

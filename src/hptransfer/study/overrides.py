@@ -8,7 +8,7 @@ from typing import Any
 from hptransfer.errors import SpecError
 
 
-def changed(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
+def apply_overrides(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """A spec's plain data with some keys given anew; the spec's own checks see to the rest.
 
     Arguments:

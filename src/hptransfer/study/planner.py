@@ -1,4 +1,4 @@
-"""Planner: which runs a study wants, grouped in stacks; a pure function of the spec and finished results.
+"""Which runs a study wants, grouped in stacks; a pure function of the spec and finished results.
 
 The plan of a width is a list of rounds. Round 0 is the grid. When every run of a round is finished, the
 next one extends the grid of each variant whose optimum is not bracketed. A round depends on the results
@@ -10,63 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import pairwise
-from typing import TypeVar
+from functools import lru_cache
 
-from hptransfer.runs.config import RunSpec, spec_hash
 from hptransfer.runs.flops import run_flops
+from hptransfer.study.rounds import rounds
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun, Stack, cut
 
 # FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
 # compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
 COMPILE_REPAYS = 8e12
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run and its place in the study."""
-
-    variant: str  # of the study
-    index: int  # place on the LR grid, 0 at its low end; negative where it was extended to the left
-    spec: RunSpec  # what decides its numbers
-    run_id: str  # hash of that
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Runs trained together, by one worker; finished and stored together."""
-
-    width: int  # of every member
-    round: int  # 0: the grid; else the extension it belongs to
-    compiled: bool  # whether the training step is compiled
-    runs: tuple[PlannedRun, ...]  # members
-
-    @cached_property
-    def stack_id(self) -> str:
-        """Hash of the members and of how they are trained."""
-        return spec_hash({"runs": [run.run_id for run in self.runs], "compiled": self.compiled})
-
-    @cached_property
-    def flops(self) -> float:
-        """Of all members."""
-        return run_flops(self.runs[0].spec) * len(self.runs)
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of a member."""
-        return self.runs[0].spec.steps
-
-    def without(self, finished: Mapping[str, float]) -> Stack | None:
-        """The members that are not finished; None where all are.
-
-        Within one spec that is all or none; fewer only where an earlier spec of the study has run some.
-        """
-        runs = tuple(run for run in self.runs if run.run_id not in finished)
-        return Stack(self.width, self.round, self.compiled, runs) if runs else None
 
 
 def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | None = None) -> list[Stack]:
@@ -82,21 +35,19 @@ def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | N
     return [stack for width in widths or spec.widths for stack in plan_width(spec, width, losses)]
 
 
-def entangled(spec: StudySpec, width: int) -> tuple[int, ...]:
+def coupled_widths(spec: StudySpec, width: int) -> tuple[int, ...]:
     """Widths whose plan the results at one width decide: itself, or all of an adaptive study's."""
     return (width,) if spec.adaptive is None else spec.widths
 
 
 def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
     """A round's runs of one width, all variants in shared stacks."""
-    from hptransfer.study.rounds import rounds  # which plans runs as this module describes them
-
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
     return [
         Stack(width, found.number, compiled, members)
         for found in rounds(spec, losses)
         for width in spec.widths
-        for members in _cut([r for r in found.runs if r.spec.model.width == width], spec.together)
+        for members in cut([r for r in found.runs if r.spec.model.width == width], spec.stack_size)
     ]
 
 
@@ -139,14 +90,14 @@ def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
 
     With `mix_variants` it is as many variants' grids as it may hold.
     """
-    compiled, variants = _compiles(spec, width), list(spec.families())
-    whole = max(1, spec.together // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
+    compiled, variants = _compiles(spec, width), list(spec.variants_with_decay())
+    whole = max(1, spec.stack_size // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
     return tuple(
         Stack(width, 0, compiled, members)
-        for some in _cut(variants, whole)
-        for members in _cut(
+        for some in cut(variants, whole)
+        for members in cut(
             [run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))],
-            spec.together,
+            spec.stack_size,
         )
     )
 
@@ -162,7 +113,7 @@ def _extension(
     for variant, levels in _levels(runs, losses).items():
         wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
-    return [Stack(width, number, compiled, members) for members in _cut(wanted, spec.together)]
+    return [Stack(width, number, compiled, members) for members in cut(wanted, spec.stack_size)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:
@@ -182,19 +133,11 @@ def _runs(spec: StudySpec, width: int, variant: str, indices: Iterable[int]) -> 
     return [PlannedRun(variant, index, run, run.run_id) for index, run in runs]
 
 
-def _cut(items: Sequence[T], most: int) -> list[tuple[T, ...]]:
-    """Into as few parts as the cap allows, as equal as can be: stacks of one size share a compiled step."""
-    count = math.ceil(len(items) / most)
-    ends = [len(items) * i // count for i in range(count + 1)] if count else [0]
-    return [tuple(items[a:b]) for a, b in pairwise(ends)]
-
-
 def _compiles(spec: StudySpec, width: int) -> bool:
     """A function of the grid alone, never of what is left to do, so that a restart trains the same way."""
     if spec.trial.kind != "builtin":
         return False
     if spec.compile != "auto":
         return spec.compile == "always"
-    families = spec.families()
-    flops = run_flops(spec.run(next(iter(families)), width, 0, spec.seeds[0]))
-    return flops * len(families) * spec.lr.count * len(spec.seeds) >= COMPILE_REPAYS
+    flops = run_flops(spec.example_run(width))
+    return flops * len(spec.variants_with_decay()) * spec.lr.count * len(spec.seeds) >= COMPILE_REPAYS

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any, Literal, cast, get_args
 
 from hptransfer.errors import SpecError
-from hptransfer.study.overrides import changed
+from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.paper_presets import ABLATIONS, MODELS, TRAINS, Ablation
 from hptransfer.study.spec import StudySpec, parse_study
 
@@ -45,7 +45,7 @@ def preset(
     data = _sections(name)[scale]
     parts = [name, *([] if ablation == "baseline" else [ablation]), scale]
     study = _merged(family, change, data) | {"name": "-".join(parts)}
-    return parse_study(changed(study, changes), where=f"preset {name}")
+    return parse_study(apply_overrides(study, changes), where=f"preset {name}")
 
 
 def _merged(family: str, change: Ablation, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def study_dynamics(folder: str | Path) -> StudyDynamics | None:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
         if store.finished() > MOST_RUNS:
             return None
-        rows = [row for row in table(store, spec.families()) if row["status"] != "failed"]
+        rows = [row for row in table(store, spec.variants_with_decay()) if row["status"] != "failed"]
         records = store.records()
     return of_rows(spec, [(row, records[str(row["run_id"])]) for row in rows])
 
@@ -54,7 +54,7 @@ def of_rows(spec: StudySpec, pairs: list[tuple[Row, RunRecord]]) -> StudyDynamic
     """The same from rows of runs.csv with their records."""
     column = "lr_mup" if spec.lr.coordinates == "mup" else "lr"
     label = "lr (muP coordinates)" if column == "lr_mup" else "lr (SP coordinates)"
-    decays = {name: decay for name, (_, decay) in spec.families().items()}
+    decays = {name: decay for name, (_, decay) in spec.variants_with_decay().items()}
     return StudyDynamics(tuple(_run(row, column, record) for row, record in pairs), "width", label, decays)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from hptransfer.runs.config import RunRecord
 from hptransfer.runs.flops import run_flops
-from hptransfer.study.planner import PlannedRun, Stack
-from hptransfer.study.runs_table import level
+from hptransfer.study.runs_table import planner_loss
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.workers.executor import StepReport
 
 _MANY = 200  # open stacks from which the ETA is reckoned at most once a second
@@ -30,7 +30,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Flying:
+class RunningStack:
     """How far a stack is that is being trained."""
 
     width: int  # of its runs
@@ -40,7 +40,7 @@ class Flying:
 
 
 @dataclass
-class _Flight:
+class _StackPace:
     """A stack that a worker is training."""
 
     stack: Stack
@@ -67,12 +67,14 @@ class Progress:
 
     def __init__(self, spec: StudySpec, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.spec = spec
-        self.cells = {(variant, width): Cell() for variant in spec.families() for width in spec.widths}
+        self.cells = {
+            (variant, width): Cell() for variant in spec.variants_with_decay() for width in spec.widths
+        }
         self._workers = workers
         self._clock = clock
         self._start = clock()
         self._open: dict[str, Stack] = {}
-        self._flights: dict[str, _Flight] = {}
+        self._running: dict[str, _StackPace] = {}
         self._seconds: dict[int, list[float]] = {}  # of finished runs, by width
         self._told: tuple[float, float | None] = (-math.inf, None)  # when the ETA was reckoned, and the ETA
 
@@ -88,11 +90,11 @@ class Progress:
         cell.planned += 1
         cell.failed += failed
 
-    def flying(self) -> list[Flying]:
+    def running_stacks(self) -> list[RunningStack]:
         """Stacks that have reported since they were begun."""
         return [
-            Flying(flight.stack.width, len(flight.stack.runs), flight.step, flight.stack.steps)
-            for flight in list(self._flights.values())
+            RunningStack(running.stack.width, len(running.stack.runs), running.step, running.stack.steps)
+            for running in list(self._running.values())
         ]
 
     def open(self, stack: Stack) -> None:
@@ -104,28 +106,28 @@ class Progress:
     def again(self, stack: Stack, rest: Stack) -> None:
         """What failed of a stack, to be tried again; it is planned already."""
         self._open.pop(stack.stack_id, None)
-        self._flights.pop(stack.stack_id, None)
+        self._running.pop(stack.stack_id, None)
         self._open[rest.stack_id] = rest
 
     def report(self, report: StepReport) -> None:
         """A stack's progress."""
         stack, now = self._open.get(report.stack_id), self._clock()
-        flight = self._flights.get(report.stack_id)
+        running = self._running.get(report.stack_id)
         if stack is None:
             return
-        if flight is None or report.step < flight.step:  # begun again, after its worker died
-            flight = self._flights[report.stack_id] = _Flight(stack, now, report.step, now, report.step)
-        flight.now, flight.step = now, report.step
+        if running is None or report.step < running.step:  # begun again, after its worker died
+            running = self._running[report.stack_id] = _StackPace(stack, now, report.step, now, report.step)
+        running.now, running.step = now, report.step
 
     def close(self, stack: Stack, records: Sequence[RunRecord]) -> None:
         """A stack that is finished or given up."""
         self._open.pop(stack.stack_id, None)
-        self._flights.pop(stack.stack_id, None)
+        self._running.pop(stack.stack_id, None)
         for run, record in zip(stack.runs, records, strict=True):
             if record.status == "failed":
                 self._cell(run).failed += 1
             else:
-                self._count(self._cell(run), run, level(record))
+                self._count(self._cell(run), run, planner_loss(record))
                 self._seconds.setdefault(stack.width, []).append(record.wall_s)
 
     @property
@@ -159,9 +161,9 @@ class Progress:
     def _paces(self) -> dict[int, float]:
         """Seconds of worker time a FLOP, by width."""
         paces = {
-            flight.stack.width: left / (1 - flight.step / flight.stack.steps) / flight.stack.flops
-            for flight in list(self._flights.values())
-            if (left := flight.left())
+            running.stack.width: left / (1 - running.step / running.stack.steps) / running.stack.flops
+            for running in list(self._running.values())
+            if (left := running.left())
         }
         for width, seconds in self._seconds.items():
             run = self._any_run_flops(width)
@@ -169,14 +171,14 @@ class Progress:
         return paces
 
     def _left(self, stack: Stack, paces: dict[int, float]) -> float:
-        flight = self._flights.get(stack.stack_id)
-        if flight is not None and (left := flight.left()) is not None:
+        running = self._running.get(stack.stack_id)
+        if running is not None and (left := running.left()) is not None:
             return left
         nearest = min(paces, key=lambda width: abs(math.log(width / stack.width)))
         return stack.flops * paces[nearest]
 
     def _any_run_flops(self, width: int) -> float:
-        return run_flops(self.spec.run(next(iter(self.spec.families())), width, 0, self.spec.seeds[0]))
+        return run_flops(self.spec.example_run(width))
 
     def _cell(self, run: PlannedRun) -> Cell:
         return self.cells[run.variant, run.spec.model.width]

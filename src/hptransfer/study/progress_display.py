@@ -1,4 +1,4 @@
-"""View: a study's progress on the terminal, live where there is one, else as plain lines."""
+"""ProgressView: a study's progress on the terminal, live where there is one, else as plain lines."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hptransfer.study.planner import Stack
 from hptransfer.study.progress import Cell, Progress
-from hptransfer.study.progress_file import Beacon, Snapshot
+from hptransfer.study.progress_file import ProgressWriter, Snapshot
+from hptransfer.study.stacks import Stack
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-class View:
+class ProgressView:
     """Where progress is shown; `tick` as often as you like, `stack_closed` once a stack.
 
     Arguments:
@@ -33,17 +33,17 @@ class View:
         self._progress = progress
         self._console = console
         self._live = live
-        self._beacon = Beacon(progress, folder)
+        self._writer = ProgressWriter(progress, folder)
 
     def tick(self) -> None:
         """Draw what has changed since, and leave it for who watches from elsewhere."""
-        self._beacon.tick()
+        self._writer.tick()
         if self._live is not None:
             self._live.update(table(self._progress), refresh=True)
 
     def end(self) -> None:
         """Tell who watches that this session has ended."""
-        self._beacon.tick("ended")
+        self._writer.tick("ended")
 
     def stack_closed(self, stack: Stack) -> None:
         """Without a live display: one line for each variant of the stack."""
@@ -63,10 +63,10 @@ class View:
 
 
 @contextmanager
-def show(progress: Progress, console: Console, folder: Path | None = None) -> Iterator[View]:
+def show_progress(progress: Progress, console: Console, folder: Path | None = None) -> Iterator[ProgressView]:
     """A view of a study for as long as it runs; snapshots of it go into the folder, if one is given."""
     with _live(progress, console) as live:
-        view = View(progress, console, live, folder)
+        view = ProgressView(progress, console, live, folder)
         try:
             yield view
         finally:
@@ -96,7 +96,7 @@ def table(progress: Progress | Snapshot) -> Table:
     shown.add_column("variant")
     for width in spec.widths:
         shown.add_column(f"width {width}")
-    for variant in spec.families():
+    for variant in spec.variants_with_decay():
         shown.add_row(variant, *(cell_text(progress.cells[variant, width]) for width in spec.widths))
     return shown
 
@@ -125,10 +125,10 @@ def summary(progress: Progress | Snapshot) -> str:
     return ", ".join(parts)
 
 
-def flying(progress: Progress | Snapshot) -> str:
+def running_stacks(progress: Progress | Snapshot) -> str:
     """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is under way."""
-    flights = progress.flying() if isinstance(progress, Progress) else progress.flying
-    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in flights]
+    stacks = progress.running_stacks() if isinstance(progress, Progress) else progress.running_stacks
+    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in stacks]
     return f"training: {'; '.join(parts)}" if parts else ""
 
 

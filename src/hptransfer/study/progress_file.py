@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hptransfer.study.planner import plan
-from hptransfer.study.progress import Cell, Flying, Progress
+from hptransfer.study.progress import Cell, Progress, RunningStack
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import Store
 
-FILE = "progress.json"
+PROGRESS_FILE = "progress.json"
 EVERY = 1.0  # seconds between two snapshots
 STALE = 15.0  # seconds without a new one after which a driver counts as gone
 State = Literal["running", "ended", "not running"]
@@ -33,7 +33,7 @@ class Snapshot:
         cells: by variant and width.
         elapsed: seconds since the session's start; None where no session runs.
         left: seconds to the end of what is planned, as the driver has learned; None where unknown.
-        flying: stacks that are being trained.
+        running_stacks: stacks that are being trained.
         state: of the driver.
     """
 
@@ -41,7 +41,7 @@ class Snapshot:
     cells: Mapping[tuple[str, int], Cell]
     elapsed: float | None
     left: float | None
-    flying: tuple[Flying, ...] = ()
+    running_stacks: tuple[RunningStack, ...] = ()
     state: State = "not running"
 
     def total(self, name: str) -> int:
@@ -53,7 +53,7 @@ class Snapshot:
         return self.left
 
 
-class Beacon:
+class ProgressWriter:
     """Leaves snapshots in a study's folder, now and then.
 
     Arguments:
@@ -63,7 +63,7 @@ class Beacon:
 
     def __init__(self, progress: Progress, folder: Path | None) -> None:
         self._progress = progress
-        self._path = None if folder is None else folder / FILE
+        self._path = None if folder is None else folder / PROGRESS_FILE
         self._last = -math.inf
         self._beat = 0
 
@@ -88,7 +88,7 @@ class Beacon:
             "elapsed": progress.elapsed,
             "left": progress.eta(),
             "cells": [[*key, _plain(cell)] for key, cell in progress.cells.items()],
-            "flying": [asdict(flight) for flight in progress.flying()],
+            "running_stacks": [asdict(running) for running in progress.running_stacks()],
         }
 
 
@@ -109,7 +109,7 @@ class Watcher:
         with Store(self.folder, read_only=True) as store:
             self.spec = parse_study(store.spec(), where=f"the spec in {store.path}")
 
-    def look(self) -> Snapshot:
+    def read(self) -> Snapshot:
         """The study as it is now.
 
         Raises:
@@ -129,7 +129,7 @@ class Watcher:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+            content = json.loads((self.folder / PROGRESS_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
@@ -150,13 +150,13 @@ def stored(folder: Path, spec: StudySpec, state: State) -> Snapshot:
 
 
 def _from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
-    cells = {(v, w): Cell() for v in spec.families() for w in spec.widths}
+    cells = {(v, w): Cell() for v in spec.variants_with_decay() for w in spec.widths}
     for variant, width, cell in content["cells"]:
         best = math.inf if cell["best"] is None else cell["best"]
         best_lr = math.nan if cell["best_lr"] is None else cell["best_lr"]
         cells[variant, width] = Cell(**{**cell, "best": best, "best_lr": best_lr})
-    flying = tuple(Flying(**flight) for flight in content["flying"])
-    return Snapshot(spec, cells, content["elapsed"], content["left"], flying, "running")
+    running_stacks = tuple(RunningStack(**running) for running in content["running_stacks"])
+    return Snapshot(spec, cells, content["elapsed"], content["left"], running_stacks, "running")
 
 
 def _plain(cell: Cell) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hptransfer.study.spec import StudySpec
 from hptransfer.version import __version__
-from hptransfer.workers.local import cores
+from hptransfer.workers.environment import cores
 
 
 def provenance(spec: StudySpec) -> dict[str, Any]:

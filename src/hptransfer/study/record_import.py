@@ -10,12 +10,12 @@ from typing import Any
 
 from hptransfer.errors import SpecError
 from hptransfer.study.corpus import check_corpus, corpus_of
-from hptransfer.study.merge import place
+from hptransfer.study.merge import assign_members
 from hptransfer.study.planner import plan
 from hptransfer.study.record_table import TableRow, read_records, write_records
-from hptransfer.study.runs_table import level
+from hptransfer.study.runs_table import planner_loss
 from hptransfer.study.spec import StudySpec, parse_study
-from hptransfer.study.store import FILE, Store
+from hptransfer.study.store import STORE_FILE, Store
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
             store.begin(spec.model_dump(mode="json"), origin)
             store.add("imported", [(row.run, row.record) for row in part])
         known = len(rows) - len(new)
-        return Imported(len(taken), known, len(new) - len(taken), place(store, spec))
+        return Imported(len(taken), known, len(new) - len(taken), assign_members(store, spec))
 
 
 def export_records(folder: Path, path: Path) -> int:
@@ -98,7 +98,7 @@ def stored_spec(folder: Path) -> StudySpec:
     Raises:
         SpecError: there is none. StoreError: its store cannot be read.
     """
-    if not (folder / FILE).exists():
+    if not (folder / STORE_FILE).exists():
         raise SpecError(
             f"{folder} must hold a study that takes the runs in, but holds none: name its spec, --spec"
         )
@@ -116,7 +116,7 @@ def asked_for(
         rows: runs that were trained elsewhere, by id.
         finished: loss of those in the store, nats, by run id.
     """
-    losses = {**{run_id: level(row.record) for run_id, row in rows.items()}, **(finished or {})}
+    losses = {**{run_id: planner_loss(row.record) for run_id, row in rows.items()}, **(finished or {})}
     return {run.run_id for stack in plan(spec, losses) for run in stack.runs}
 
 

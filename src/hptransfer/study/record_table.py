@@ -24,7 +24,7 @@ from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import run_from
 from hptransfer.study.store_schema import NARROW, rest_of, whole_record
 
-COLUMNS = ("run_id", "status", *NARROW, "spec", "rest", "origin")
+RECORD_COLUMNS = ("run_id", "status", *NARROW, "spec", "rest", "origin")
 ENDINGS = (".records.csv", ".records.csv.gz")  # by which a record table is told from runs.csv
 _NUMBERS: Mapping[str, Callable[[str], float | int | str]] = {
     **dict.fromkeys(("loss", "loss_se", "initial_loss", "flops", "wall_s"), float),
@@ -59,7 +59,7 @@ def write_records(rows: Iterable[TableRow], path: Path) -> int:
     check_name(path)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(RECORD_COLUMNS)
     count = 0
     for row in rows:
         if row.record.status != "failed":
@@ -125,17 +125,17 @@ def _reader(file: IO[str], path: Path) -> Iterator[Sequence[str]]:
     csv.field_size_limit(min(MAX_CELL, sys.maxsize))
     reader = csv.reader(file)
     head = tuple(next(reader, ()))
-    if head != COLUMNS:
-        missing = [name for name in COLUMNS if name not in head]
+    if head != RECORD_COLUMNS:
+        missing = [name for name in RECORD_COLUMNS if name not in head]
         what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(head)}"
         raise StoreError(f"a record table must be one that `runs export` wrote, but {path} {what}")
     return reader
 
 
 def _row(cells: Sequence[str], where: str) -> TableRow:
-    if len(cells) != len(COLUMNS):
-        raise StoreError(f"{where}: a row must have {len(COLUMNS)} cells, but has {len(cells)}")
-    by_name = dict(zip(COLUMNS, cells, strict=True))
+    if len(cells) != len(RECORD_COLUMNS):
+        raise StoreError(f"{where}: a row must have {len(RECORD_COLUMNS)} cells, but has {len(cells)}")
+    by_name = dict(zip(RECORD_COLUMNS, cells, strict=True))
     try:
         spec, rest, origin = (dict(json.loads(by_name[name])) for name in ("spec", "rest", "origin"))
         narrow = {name: read(by_name[name]) if by_name[name] else None for name, read in _NUMBERS.items()}

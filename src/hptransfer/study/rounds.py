@@ -1,7 +1,7 @@
-"""Rounds: an adaptive study's plan, replayed from its finished runs.
+"""An adaptive study's plan, replayed from its finished runs.
 
 A round is decided by the results of the rounds before it, all of them and no others. So a study that was
-killed and started again asks for the same runs as one that was not, in whatever order results arrive.
+killed and started again proposals for the same runs as one that was not, in whatever order results arrive.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
-from hptransfer.design.acquisition import Look, look, next_asks
-from hptransfer.design.grid import Ask, Seen, Space
+from hptransfer.design.acquisition import propose_runs
+from hptransfer.design.grid import CandidateGrid, Observations, Proposal
 from hptransfer.runs.flops import run_flops
-from hptransfer.study.planner import PlannedRun
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun
 
-History = tuple[tuple[Ask, float], ...]
+History = tuple[tuple[Proposal, float], ...]
 MOST_ROUNDS = 1000  # beyond any study; a guard against a plan that never ends
 
 
@@ -28,7 +29,7 @@ class Round:
     """Runs that are asked for together."""
 
     number: int  # 0 first
-    asks: tuple[Ask, ...]  # where
+    proposals: tuple[Proposal, ...]  # where
     runs: tuple[PlannedRun, ...]  # what
 
 
@@ -36,41 +37,55 @@ def rounds(spec: StudySpec, losses: Mapping[str, float]) -> Iterator[Round]:
     """Every round that is determined so far, finished ones included."""
     history: History = ()
     for number in range(MOST_ROUNDS):
-        asks = _asks(spec, history)
-        if not asks:
+        proposals = _proposals(spec, history)
+        if not proposals:
             return
-        runs = tuple(_planned(spec, ask) for ask in asks)
-        yield Round(number, asks, runs)
+        runs = tuple(_planned(spec, proposal) for proposal in proposals)
+        yield Round(number, proposals, runs)
         if not all(run.run_id in losses for run in runs):
             return
-        history += tuple((ask, losses[run.run_id]) for ask, run in zip(asks, runs, strict=True))
+        history += tuple(
+            (proposal, losses[run.run_id]) for proposal, run in zip(proposals, runs, strict=True)
+        )
 
 
-def state(spec: StudySpec, losses: Mapping[str, float]) -> Look:
-    """How well what is asked is known from the finished rounds and what is finished of the latest."""
-    seen = Seen()
-    for done in rounds(spec, losses):
-        for ask, run in zip(done.asks, done.runs, strict=True):
-            if run.run_id in losses:
-                seen.add(ask, losses[run.run_id])
-    assert spec.adaptive is not None
-    return look(space_of(spec), seen, spec.adaptive.goal)
+def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:
+    """Every finished run that lies on the study's grid, whoever asked for it.
+
+    Args:
+        spec: of the study.
+        losses: of the finished runs, by run id, in nats; infinite where one diverged.
+    """
+    observed, grid = Observations(), candidate_grid(spec)
+    if spec.adaptive is not None:
+        for found in rounds(spec, losses):
+            for proposal, run in zip(found.proposals, found.runs, strict=True):
+                if run.run_id in losses:
+                    observed.add(proposal, losses[run.run_id])
+    elif losses:
+        for (variant, k), x in grid.x.items():
+            for place, rank in product(range(len(x)), range(len(spec.seeds))):
+                proposal = Proposal(variant, k, place, rank)
+                run_id = _planned(spec, proposal).run_id
+                if run_id in losses:
+                    observed.add(proposal, losses[run_id])
+    return observed
 
 
 @lru_cache(maxsize=64)
-def space_of(spec: StudySpec) -> Space:
+def candidate_grid(spec: StudySpec) -> CandidateGrid:
     """Where the runs of an adaptive study may lie: its grid and the extensions it allows."""
     widths = sorted(spec.widths)
     more = spec.lr.extend * spec.lr.extend_by
     places = range(-more, spec.lr.count + more)
-    variants = list(spec.families())
-    grid = [[spec.lr_at(i, w, spec.lr.coordinates) for i in places] for w in widths]
+    variants = list(spec.variants_with_decay())
+    lrs = [[spec.lr_at(i, w, spec.lr.coordinates) for i in places] for w in widths]
     sp = [spec.lr_at(0, w, "sp") / spec.lr_at(0, w, spec.lr.coordinates) for w in widths]
     basins = [(variant, k) for variant in variants for k in range(len(widths))]
-    return Space(
+    return CandidateGrid(
         scales=np.array(widths, dtype=float),
-        cost=np.array([run_flops(spec.run(variants[0], w, 0, spec.seeds[0])) for w in widths]),
-        x={basin: np.log2(grid[basin[1]]) for basin in basins},
+        cost=np.array([run_flops(spec.example_run(w)) for w in widths]),
+        x={basin: np.log2(lrs[basin[1]]) for basin in basins},
         start=dict.fromkeys(basins, (more, more + spec.lr.count - 1)),
         seeds=len(spec.seeds),
         shift=np.log2(sp),
@@ -79,28 +94,28 @@ def space_of(spec: StudySpec) -> Space:
 
 
 @lru_cache(maxsize=2048)
-def _asks(spec: StudySpec, history: History) -> tuple[Ask, ...]:
+def _proposals(spec: StudySpec, history: History) -> tuple[Proposal, ...]:
     assert spec.adaptive is not None
-    space, seen = space_of(spec), Seen()
-    for ask, loss in history:
-        seen.add(ask, loss)
-    asks = next_asks(space, seen, spec.adaptive.goal, spec.adaptive.wanted, spec.adaptive.batch)
-    spent = math.fsum(float(space.cost[ask.scale]) for ask, _ in history)
-    return tuple(_affordable(space, asks, (spec.adaptive.budget or math.inf) - spent))
+    grid, observed = candidate_grid(spec), Observations()
+    for proposal, loss in history:
+        observed.add(proposal, loss)
+    proposals = propose_runs(grid, observed, spec.adaptive.goal, spec.adaptive.wanted, spec.adaptive.batch)
+    spent = math.fsum(float(grid.cost[proposal.scale]) for proposal, _ in history)
+    return tuple(_affordable(grid, proposals, (spec.adaptive.budget or math.inf) - spent))
 
 
-def _affordable(space: Space, asks: list[Ask], left: float) -> Iterator[Ask]:
-    """The first asks, as far as the budget goes."""
-    for ask in asks:
-        left -= float(space.cost[ask.scale])
+def _affordable(grid: CandidateGrid, proposals: list[Proposal], left: float) -> Iterator[Proposal]:
+    """The first proposals, as far as the budget goes."""
+    for proposal in proposals:
+        left -= float(grid.cost[proposal.scale])
         if left < 0:
             return
-        yield ask
+        yield proposal
 
 
 @lru_cache(maxsize=4096)
-def _planned(spec: StudySpec, ask: Ask) -> PlannedRun:
-    width = sorted(spec.widths)[ask.scale]
-    index = ask.place - spec.lr.extend * spec.lr.extend_by
-    run = spec.run(ask.variant, width, index, spec.seeds[ask.seed])
-    return PlannedRun(ask.variant, index, run, run.run_id)
+def _planned(spec: StudySpec, proposal: Proposal) -> PlannedRun:
+    width = sorted(spec.widths)[proposal.scale]
+    index = proposal.place - spec.lr.extend * spec.lr.extend_by
+    run = spec.run(proposal.variant, width, index, spec.seeds[proposal.seed])
+    return PlannedRun(proposal.variant, index, run, run.run_id)

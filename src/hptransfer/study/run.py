@@ -18,8 +18,8 @@ from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.study.corpus import check_corpus, corpus_of
 from hptransfer.study.driver import Driver
 from hptransfer.study.provenance import provenance
-from hptransfer.study.runs_table import FILE as CSV
 from hptransfer.study.runs_table import (
+    RUNS_CSV,
     Line,
     Row,
     as_rows,
@@ -34,9 +34,9 @@ from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import Store
 from hptransfer.sweep.table import Source, SweepTable
 from hptransfer.workers.executor import Executor, OnReport
-from hptransfer.workers.registry import at_a_time, make_executor
+from hptransfer.workers.registry import make_executor
 from hptransfer.workers.run_job import TRAIN
-from hptransfer.workers.spool import forget, spool_of, waiting
+from hptransfer.workers.spool import clear, pending_results, spool_of
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
@@ -78,7 +78,7 @@ class StudyResult:
     @property
     def csv(self) -> Path:
         """The table of runs."""
-        return self.folder / CSV
+        return self.folder / RUNS_CSV
 
 
 def run_study(
@@ -112,10 +112,10 @@ def run_study(
     with Store(folder) as store:
         store.begin(spec.model_dump(mode="json"), provenance(spec))
         _take_in_spool(store)
-        driver = Driver(spec, store, train, at_a_time(spec.executor, spec.workers))
+        driver = Driver(spec, store, train, spec.workers or spec.executor.slots())
         try:
             stacks = driver.missing(spec.widths)
-            store.place(driver.placed())
+            store.set_members(driver.members())
             if stacks:
                 if train == TRAIN and spec.trial.kind == "builtin":
                     _prepare(spec, store)
@@ -123,13 +123,13 @@ def run_study(
                 driver.run(make, console or Console(file=io.StringIO()), stacks)
         except BaseException as error:
             with suppress(StoreError):  # the fault that ended the session is the one to tell
-                write_csv(csv_bytes(lines(store, spec.families())), folder / CSV)
+                write_csv(csv_bytes(lines(store, spec.variants_with_decay())), folder / RUNS_CSV)
             if isinstance(error, KeyboardInterrupt):
                 raise StudyInterrupted(_kept(driver, folder)) from None
             raise
-        found = lines(store, spec.families())
+        found = lines(store, spec.variants_with_decay())
         content = csv_bytes(found)
-        write_csv(content, folder / CSV)
+        write_csv(content, folder / RUNS_CSV)
         return _result(spec, folder, store.sessions(), found, content, driver.trained)
 
 
@@ -142,7 +142,7 @@ def load_result(folder: str | Path) -> StudyResult:
     """
     with Store(Path(folder), read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        found = lines(store, spec.families())
+        found = lines(store, spec.variants_with_decay())
         return _result(spec, Path(folder), store.sessions(), found, csv_bytes(found), trained=0)
 
 
@@ -162,9 +162,9 @@ def fit_study(result: StudyResult) -> TransferFit:
 def _take_in_spool(store: Store) -> None:
     """Keep what workers finished and a driver that died did not take in."""
     spool = spool_of(store.path.parent)
-    for path, pairs in waiting(spool):
+    for path, pairs in pending_results(spool):
         store.add(path.stem, pairs)
-        forget(spool, path.stem)
+        clear(spool, path.stem)
 
 
 def _prepare(spec: StudySpec, store: Store) -> None:
@@ -172,7 +172,7 @@ def _prepare(spec: StudySpec, store: Store) -> None:
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("lm", "training")
     records = store.records()
-    ids = (str(row["run_id"]) for row in table(store, spec.families()))
+    ids = (str(row["run_id"]) for row in table(store, spec.variants_with_decay()))
     check_corpus(corpus_of(spec), [records[run_id] for run_id in ids], str(store.path))
 
 
@@ -189,11 +189,11 @@ def _result(
     if len(broken) == len(found):
         reason = f": {failures[0]}" if failures else ""
         raise HPTransferError(f"at least one run must be finished, but none in {folder} is{reason}")
-    source = Source(path=str(folder / CSV), sha256=hashlib.sha256(content).hexdigest())
+    source = Source(path=str(folder / RUNS_CSV), sha256=hashlib.sha256(content).hexdigest())
     return StudyResult(
         spec=spec,
         folder=folder,
-        sweep=sweep_table(found, source),
+        sweep=sweep_table(found, source, dict.fromkeys(spec.variants_with_decay(), spec.optimizer)),
         lines=found,
         content=content,
         trained=trained,

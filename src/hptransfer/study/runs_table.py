@@ -13,24 +13,24 @@ import numpy as np
 
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import PlannedRun
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.stacks import PlannedRun
 from hptransfer.study.store import Store
 from hptransfer.study.store_schema import Member
 from hptransfer.sweep.table import FloatArray, Source, SweepTable
 
-FILE = "runs.csv"
+RUNS_CSV = "runs.csv"
 Value = str | int | float | None
 Row = dict[str, Value]
-Line = tuple[Value, ...]  # a row's values, in the order of COLUMNS: of many runs, dicts take long to make
+Line = tuple[Value, ...]  # a row's values, in the order of RUN_COLUMNS: of many runs, dicts take long to make
 
 # What each column of runs.csv holds, in order; wall_s, the only one that differs between two runs of the
 # same study, comes last.
-COLUMNS: Mapping[str, str] = {
+RUN_COLUMNS: Mapping[str, str] = {
     "variant": "curve family: the rule, with its weight decay where the spec lists decays",
     "width": "of the residual stream",
     "lr": "eta in SP coordinates: the learning rate of the hidden matrices",
-    "lr_mup": "eta in muP coordinates: lr x width / base width",
+    "lr_mup": "eta in muP coordinates: lr x width / base width; under SGD the same as lr",
     "seed": "of the initial weights",
     "data_seed": "of the batches",
     "weight_decay": "AdamW's lambda",
@@ -47,7 +47,7 @@ COLUMNS: Mapping[str, str] = {
     "error": "why it failed, in one line",
     "wall_s": "the run's share of its stack's wall time, seconds",
 }
-_PLACE = {name: place for place, name in enumerate(COLUMNS)}
+_PLACE = {name: place for place, name in enumerate(RUN_COLUMNS)}
 _STATUS = _PLACE["status"]
 _EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 
@@ -57,7 +57,7 @@ def lines(store: Store, variants: Iterable[str]) -> list[Line]:
     variant, loss = _PLACE["variant"], _PLACE["loss"]
     found: list[Line] = [
         line if line[_STATUS] == "done" else (*line[:loss], math.nan, *line[loss + 1 :])
-        for line in store.rows(COLUMNS)
+        for line in store.rows(RUN_COLUMNS)
     ]
     order: dict[Value, int] = {name: place for place, name in enumerate(variants)}
     found.sort(key=lambda line: order.get(line[variant], -1))  # stable: the rest is the store's order
@@ -66,7 +66,7 @@ def lines(store: Store, variants: Iterable[str]) -> list[Line]:
 
 def as_rows(lines: Iterable[Line]) -> list[Row]:
     """The lines by name of column."""
-    return [dict(zip(COLUMNS, line, strict=True)) for line in lines]
+    return [dict(zip(RUN_COLUMNS, line, strict=True)) for line in lines]
 
 
 def table(store: Store, variants: Iterable[str]) -> list[Row]:
@@ -94,7 +94,7 @@ def member(spec: StudySpec, round_: int, run: PlannedRun) -> Member:
     )
 
 
-def level(record: RunRecord) -> float:
+def planner_loss(record: RunRecord) -> float:
     """A finished run's loss as the planner sees it: infinite where it diverged."""
     return record.loss if record.status == "done" and math.isfinite(record.loss) else math.inf
 
@@ -103,7 +103,7 @@ def csv_bytes(lines: Sequence[Line]) -> bytes:
     """The text of runs.csv: floats in full (`repr`), nothing for what is not known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(RUN_COLUMNS)
     writer.writerows(lines)
     return text.getvalue().encode()
 
@@ -128,8 +128,13 @@ def renew_csv(content: bytes, path: Path) -> None:
         write_csv(content, path)
 
 
-def sweep_table(lines: Sequence[Line], source: Source) -> SweepTable:
+def sweep_table(lines: Sequence[Line], source: Source, optimizers: Mapping[str, str]) -> SweepTable:
     """The finished runs, with eta in SP coordinates; failed ones are left out.
+
+    Args:
+        lines: of runs.csv.
+        source: where they come from.
+        optimizers: by variant, the optimizer that trained its runs.
 
     Raises:
         SweepError: no run is finished.
@@ -151,4 +156,5 @@ def sweep_table(lines: Sequence[Line], source: Source) -> SweepTable:
         loss=column("loss"),
         extra={name: column(name) for name in _EXTRA},
         source=source,
+        optimizers=optimizers,
     )

@@ -23,7 +23,7 @@ from string import Template
 from typing import Any
 
 from hptransfer.errors import HPTransferError
-from hptransfer.study.progress_display import cell_text, flying, summary
+from hptransfer.study.progress_display import cell_text, running_stacks, summary
 from hptransfer.study.progress_file import Snapshot, Watcher
 from hptransfer.study.run import fit_study, load_result
 
@@ -74,17 +74,17 @@ class Pages:
     def state(self) -> dict[str, Any]:
         """Progress as text, and what the report would be made of."""
         with self._lock:
-            seen = self._watcher.look()
+            seen = self._watcher.read()
         return {
             "name": seen.spec.name,
             "state": seen.state,
             "summary": summary(seen),
-            "flying": flying(seen),
-            "variants": list(seen.spec.families()),
+            "running": running_stacks(seen),
+            "variants": list(seen.spec.variants_with_decay()),
             "widths": list(seen.spec.widths),
             "cells": [
                 [cell_text(seen.cells[variant, width]) for width in seen.spec.widths]
-                for variant in seen.spec.families()
+                for variant in seen.spec.variants_with_decay()
             ],
             "version": _version(seen),
         }
@@ -100,7 +100,7 @@ class Pages:
         from hptransfer.report.page import page
 
         with self._lock:
-            version = _version(self._watcher.look())
+            version = _version(self._watcher.read())
             if self._report[0] != version:
                 try:
                     result = load_result(self._folder)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
 
-from hptransfer.design.goal import AdaptiveConfig, CostConfig
+from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
 from hptransfer.lm.rule import decoder_rule
-from hptransfer.parametrization.rule_arithmetic import Coordinates
+from hptransfer.parametrization.coordinates import Coordinates, convert_lr
+from hptransfer.parametrization.optimizers import OptimizerName, family
 from hptransfer.runs.config import (
     Config,
     DataConfig,
@@ -25,10 +26,10 @@ from hptransfer.runs.config import (
     spec_hash,
 )
 from hptransfer.runs.decode import OwnRun
-from hptransfer.runs.train_config import OptimizerName
-from hptransfer.study.overrides import changed
-from hptransfer.study.validation_errors import complaint
-from hptransfer.workers.config import ExecutorConfig
+from hptransfer.study.overrides import apply_overrides
+from hptransfer.study.validation_errors import describe_error
+from hptransfer.workers.local import LocalConfig
+from hptransfer.workers.registry import AnyExecutorConfig
 from hptransfer.workers.user_code.config import TrialConfig, check
 
 MAX_LRS = 200  # a grid finer than this is a slip of the pen
@@ -114,7 +115,7 @@ class StudySpec(Config):
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
     workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
-    executor: ExecutorConfig = ExecutorConfig.model_validate({})  # where they are trained
+    executor: AnyExecutorConfig = LocalConfig()  # where they are trained
     trial: TrialConfig = TrialConfig.model_validate({})  # what trains a run
     adaptive: AdaptiveConfig | None = None  # instead of the whole grid, the runs that tell most per FLOP
     cost: CostConfig = CostConfig.model_validate({})  # what a plan is priced with
@@ -145,7 +146,7 @@ class StudySpec(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_head(cls, data: Any) -> Any:
+    def _default_heads(cls, data: Any) -> Any:
         """Code of the user's own has no heads unless it says so, and widths of its own choice."""
         if _own_code(data) and isinstance(model := data.get("model", {}), Mapping) and "heads" not in model:
             return {**data, "model": {**model, "heads": 1}}
@@ -153,7 +154,7 @@ class StudySpec(Config):
 
     @field_validator("variants", mode="after")
     @classmethod
-    def _named(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_variant_names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         if bad := [v for v in values if not _VARIANT.fullmatch(v)]:
             raise ValueError(f"a variant must be a word that does not begin with a dash, but got {bad[0]!r}")
         return values
@@ -183,7 +184,7 @@ class StudySpec(Config):
         return self
 
     @model_validator(mode="after")
-    def _aimed(self) -> StudySpec:
+    def _check_goal(self) -> StudySpec:
         if self.adaptive is not None and self.adaptive.goal == "prediction" and not self.targets:
             raise ValueError("`adaptive.goal` prediction needs `targets`: the widths to predict")
         return self
@@ -194,7 +195,12 @@ class StudySpec(Config):
         return min(self.widths) if self.base_width is None else self.base_width
 
     @property
-    def together(self) -> int:
+    def goal(self) -> Goal:
+        """What the study is for; a grid is judged by the prediction."""
+        return "prediction" if self.adaptive is None else self.adaptive.goal
+
+    @property
+    def stack_size(self) -> int:
         """Most runs of one stack: code of the user's own trains one at a time."""
         return self.stack if self.trial.kind == "builtin" else 1
 
@@ -209,7 +215,7 @@ class StudySpec(Config):
         apart = {"workers", "targets", "name", "executor", "trial", "cost", "probes"}
         return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 
-    def families(self) -> dict[str, tuple[str, float]]:
+    def variants_with_decay(self) -> dict[str, tuple[str, float]]:
         """Rule and weight decay of each variant, by name: `sp`, or `sp wd=0.01` where decays are listed."""
         if self.weight_decays is None:
             return {rule: (rule, 0.0) for rule in self.variants}
@@ -221,7 +227,7 @@ class StudySpec(Config):
         Raises:
             pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
         """
-        rule, weight_decay = self.families()[variant]
+        rule, weight_decay = self.variants_with_decay()[variant]
         code = self.trial.code
         kind, more = (RunSpec, {}) if code is None else (OwnRun, {"code": code})
         return kind(
@@ -237,16 +243,18 @@ class StudySpec(Config):
             probes=self.probes,
         )
 
+    def example_run(self, width: int) -> RunSpec:
+        """A run of a width, where any will do: for its shape, its FLOPs or its data."""
+        return self.run(next(iter(self.variants_with_decay())), width, 0, self.seeds[0])
+
     def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
         """The LR at a place of the grid: 0 is `low`, and places go on beyond both ends.
 
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
-        if coordinates != self.lr.coordinates and self.optimizer != "sgd":  # SGD's two coordinates are one
-            ratio = Fraction(width, self.base)
-            value = value * ratio if coordinates == "mup" else value / ratio
-        return float(value)
+        ratio = Fraction(width, self.base)
+        return float(convert_lr(value, ratio, self.lr.coordinates, coordinates, family(self.optimizer)))
 
 
 def _own_code(data: object) -> bool:
@@ -263,9 +271,9 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
     try:
         spec = StudySpec.model_validate(data)
         for width in spec.widths:
-            check(spec.trial, spec.run(next(iter(spec.families())), width, 0, spec.seeds[0]))
+            check(spec.trial, spec.example_run(width))
     except ValidationError as error:
-        raise SpecError(f"{where}: {complaint(error, StudySpec, SET_ELSEWHERE)}") from None
+        raise SpecError(f"{where}: {describe_error(error, StudySpec, SET_ELSEWHERE)}") from None
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
     return spec
@@ -296,4 +304,4 @@ def load_study(path: str | Path, changes: Iterable[str] = ()) -> StudySpec:
         raise SpecError(f"{path} must be YAML, but: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold `key: value` lines, but got {' '.join(repr(data).split()):.60}")
-    return parse_study(changed({str(k): v for k, v in data.items()}, changes), where=str(path))
+    return parse_study(apply_overrides({str(k): v for k, v in data.items()}, changes), where=str(path))

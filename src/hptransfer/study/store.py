@@ -19,10 +19,10 @@ from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study import store_schema
 from hptransfer.study.lock import take_lock
-from hptransfer.study.store_schema import MEMBERS, NARROW, RUNS, SCHEMA, Member
+from hptransfer.study.store_schema import MEMBERS, NARROW, RUNS, STORE_SCHEMA, Member
 from hptransfer.version import __version__
 
-FILE = "study.sqlite"
+STORE_FILE = "study.sqlite"
 
 # A finished run is never overwritten: only a failed one makes room for its retry.
 _UPSERT = (
@@ -53,15 +53,15 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        self.path = Path(folder) / FILE
+        self.path = Path(folder) / STORE_FILE
         self._lock: int | None = None
         self._session: int | None = None
         if read_only and not self.path.is_file():
-            raise StoreError(f"a study's folder must hold {FILE}, but {folder} does not")
+            raise StoreError(f"a study's folder must hold {STORE_FILE}, but {folder} does not")
         if not read_only:
             self._lock = take_lock(Path(folder))
         try:
-            with self._told():
+            with self._translate_errors():
                 self._db = _connect(self.path, read_only)
                 self._check(read_only)
         except StoreError:
@@ -103,7 +103,7 @@ class Store:
     ) -> None:
         """Keep a stack's results, and their places in the study, all or none.
 
-        On disk when this returns; `together`, when that ends.
+        On disk when this returns; `batch_commit`, when that ends.
         """
         now = _now()
         rows = [store_schema.narrow(stack_id, record, self._session, now) for _, record in results]
@@ -113,7 +113,7 @@ class Store:
             self._db.executemany(_UPSERT, rows)
             self._db.executemany(_MEMBER, [dataclasses.astuple(member) for member in members])
 
-    def place(self, members: Iterable[Member]) -> None:
+    def set_members(self, members: Iterable[Member]) -> None:
         """Say anew which runs are the study's, and where: those of an earlier spec stay, but out of sight."""
         rows = [dataclasses.astuple(member) for member in members]
         with self._transaction():
@@ -122,24 +122,24 @@ class Store:
 
     def losses(self) -> dict[str, float]:
         """Loss by run id of every finished run, in nats; infinite where diverged, absent where failed."""
-        with self._told():
+        with self._translate_errors():
             found = self._db.execute("SELECT run_id, status, loss FROM runs WHERE status != 'failed'")
-            return {run_id: _level(status, loss) for run_id, status, loss in found}
+            return {run_id: _planner_loss(status, loss) for run_id, status, loss in found}
 
     def failures(self) -> dict[str, str]:
         """Why runs failed, by run id."""
-        with self._told():
+        with self._translate_errors():
             found = self._db.execute("SELECT run_id, error FROM runs WHERE status = 'failed'")
             return {run_id: error or "unknown" for run_id, error in found}
 
     def records(self) -> dict[str, RunRecord]:
         """Every run's record by run id, failed ones included."""
-        return {record.run_id: record for _, record in self._both()}
+        return {record.run_id: record for _, record in self._specs_and_records()}
 
     def runs(self) -> list[tuple[RunSpec, RunRecord]]:
         """Every run with its spec, those of earlier specs included."""
-        with self._told():
-            return [(store_schema.spec_of(content), record) for content, record in self._both()]
+        with self._translate_errors():
+            return [(store_schema.spec_of(content), record) for content, record in self._specs_and_records()]
 
     def rows(self, names: Iterable[str]) -> list[tuple[Any, ...]]:
         """These columns of every run that has a place in the study, by width, LR and seed."""
@@ -148,18 +148,18 @@ class Store:
             f"SELECT {columns} FROM members m JOIN runs r USING (run_id) "
             "ORDER BY m.width, m.lr, m.seed, m.run_id"
         )
-        with self._told():
+        with self._translate_errors():
             return self._db.execute(query).fetchall()
 
     def finished(self) -> int:
         """How many runs that have a place in the study are finished."""
         query = "SELECT count(*) FROM members JOIN runs USING (run_id) WHERE status != 'failed'"
-        with self._told():
+        with self._translate_errors():
             return int(self._db.execute(query).fetchone()[0])
 
     def spec(self) -> dict[str, Any]:
         """The study's spec, as of the last session."""
-        with self._told():
+        with self._translate_errors():
             found = self._db.execute("SELECT value FROM meta WHERE key = 'spec'").fetchone()
             if found is None:
                 raise StoreError(f"{self.path} holds no study yet: it was made, but never started")
@@ -167,13 +167,13 @@ class Store:
 
     def sessions(self) -> list[dict[str, Any]]:
         """Start and provenance of every session, oldest first."""
-        with self._told():
+        with self._translate_errors():
             found = self._db.execute("SELECT started, provenance FROM sessions ORDER BY id").fetchall()
             return [{"started": started, **json.loads(text)} for started, text in found]
 
     def origins(self) -> dict[str, dict[str, Any]]:
         """Start and provenance of the session that trained each run, by run id; empty where unknown."""
-        with self._told():
+        with self._translate_errors():
             sessions = {
                 number: {"started": started, **json.loads(text)}
                 for number, started, text in self._db.execute("SELECT id, started, provenance FROM sessions")
@@ -181,9 +181,9 @@ class Store:
             found = self._db.execute("SELECT run_id, session FROM runs").fetchall()
         return {run_id: sessions.get(session, {}) for run_id, session in found}
 
-    def _both(self) -> list[tuple[bytes, RunRecord]]:
+    def _specs_and_records(self) -> list[tuple[bytes, RunRecord]]:
         columns = ", ".join(f"r.{name}" for name in ("run_id", "status", *NARROW))
-        with self._told():
+        with self._translate_errors():
             found = self._db.execute(f"SELECT d.content, {columns} FROM runs r JOIN details d USING (run_id)")
             return [(content, store_schema.record_of(tuple(row), content)) for content, *row in found]
 
@@ -199,10 +199,10 @@ class Store:
             raise StoreError(f"{self.path} must be a study's store, but is another program's SQLite file")
         self._verify()
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version != SCHEMA:
+        if version != STORE_SCHEMA:
             raise StoreError(
-                f"{self.path} must have store schema {SCHEMA} (hptransfer {__version__}), but has {version} "
-                f"(hptransfer {self._maker()}): use that version, or another folder"
+                f"{self.path} must have store schema {STORE_SCHEMA} (hptransfer {__version__}), "
+                f"but has {version} (hptransfer {self._maker()}): use that version, or another folder"
             )
 
     def _verify(self) -> None:
@@ -216,21 +216,21 @@ class Store:
         return str(found[0]) if found else "unknown"
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def batch_commit(self) -> Iterator[None]:
         """Everything kept inside goes to disk in one go at the end, also where an error ends it early."""
-        with self._told():
+        with self._translate_errors():
             self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
         finally:
-            with self._told():
+            with self._translate_errors():
                 if self._db.in_transaction:  # not where SQLite has given it up: a full disk
                     self._db.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         inside = self._db.in_transaction
-        with self._told():
+        with self._translate_errors():
             self._db.execute("SAVEPOINT part" if inside else "BEGIN IMMEDIATE")
             try:
                 yield
@@ -241,7 +241,7 @@ class Store:
                 raise
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """SQLite's errors, and values it cannot have written, as one line that says what to do."""
         try:
             yield
@@ -274,7 +274,7 @@ def _pending(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _level(status: str, loss: float | None) -> float:
+def _planner_loss(status: str, loss: float | None) -> float:
     return math.inf if status == "diverged" or loss is None else loss
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
 
-SCHEMA = 2  # raise when a table changes meaning
+STORE_SCHEMA = 2  # raise when a table changes meaning
 APPLICATION = 0x68707473  # marks the file as a study of ours
 
 # What is read of every run stands in narrow rows; what is read of one at a time stands apart.
@@ -61,7 +61,7 @@ def create(db: sqlite3.Connection, meta: Mapping[str, str]) -> None:
         db.execute(statement)
     db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
     db.execute(f"PRAGMA application_id = {APPLICATION}")
-    db.execute(f"PRAGMA user_version = {SCHEMA}")
+    db.execute(f"PRAGMA user_version = {STORE_SCHEMA}")
 
 
 def narrow(stack_id: str, record: RunRecord, session: int | None, finished: str) -> tuple[Any, ...]:

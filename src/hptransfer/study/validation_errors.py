@@ -17,7 +17,7 @@ _KINDS = {
 _SHOWN = 60  # characters of a wrong value that are shown
 
 
-def complaint(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
+def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
     """The first thing to mend; an unknown key before a missing one, since the typo explains the gap.
 
     Arguments:

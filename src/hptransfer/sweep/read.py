@@ -36,6 +36,7 @@ def read(
     seed: str = "seed",
     where: str | None = None,
     profile: str | None = None,
+    optimizer: str | None = None,
 ) -> SweepTable:
     """Reads runs into a sweep table.
 
@@ -53,6 +54,8 @@ def read(
         where: keep only the rows for which this holds, for example `epoch == 5 and variant in [sp, mup]`.
         profile: a second hyperparameter to profile out: of its levels, each (variant, scale, hp, seed) keeps
             the one with the lowest loss (see `profile_out` for the bias).
+        optimizer: that trained the runs, `sgd` for instance; it decides what a learning rate is in muP
+            coordinates. None counts as AdamW; so should one whose update does not grow with the gradient.
 
     Raises:
         SweepError: in one line, with the row, where the data cannot be read so.
@@ -73,6 +76,7 @@ def read(
         extra=_extra(table, read_columns - {used.get("profile", "")}),
         columns=Columns(scale, hp, loss, variant, seed),
         source=table.source,
+        optimizers={} if optimizer is None else dict.fromkeys(labels, optimizer),
     )
     if profile is not None:
         return _profiled(sweep, floats(table.columns[used["profile"]])[0], profile)

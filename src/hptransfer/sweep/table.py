@@ -66,6 +66,8 @@ class SweepTable:
         columns: the user's names.
         source: provenance of the table.
         notes: what a reader of the result should know about how the table was read, one line each.
+        optimizers: by variant, the name of the optimizer that trained its runs, where known; it decides how
+            learning rates change from one coordinates to the other. A variant without one counts as AdamW's.
 
     Raises:
         SweepError: where there is no run, shapes differ, or a scale or hyperparameter is not
@@ -81,6 +83,7 @@ class SweepTable:
     columns: Columns = field(default_factory=Columns)
     source: Source = field(default_factory=Source)
     notes: tuple[str, ...] = ()
+    optimizers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("variant", "seed"):
@@ -127,6 +130,10 @@ class SweepTable:
         Every count of diverged runs (tables, pages, JSON) and the fit itself go by this.
         """
         return ends_diverged(self.loss, self.extra.get("initial_loss"))
+
+    def optimizer_of(self, variant: str) -> str:
+        """Name of the optimizer that trained a variant; `adamw` where the table does not say."""
+        return self.optimizers.get(variant, "adamw")
 
     def __len__(self) -> int:
         return int(self.loss.size)

@@ -1,13 +1,21 @@
-"""Executors: engines that train stacks of runs, behind one interface that mirrors `concurrent.futures`."""
+"""What an executor is: it trains stacks of runs, behind an interface that mirrors `concurrent.futures`.
+
+An executor is one class with its config, and one line of `hptransfer.workers.registry`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic import Field
+
+from hptransfer.runs.base import Config
 from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.workers.environment import cores
 
 if TYPE_CHECKING:
     from hptransfer.workers.user_code.config import TrialConfig
@@ -67,6 +75,20 @@ class JobFailedError(Exception):
     """Training raised; the job may be submitted again after a while."""
 
 
+MANY = 1000  # stacks trained at a time where a cluster decides
+
+
+class ExecutorConfig(Config):
+    """What every executor is told; nothing here changes a run's identity."""
+
+    kind: str = "local"  # of the executor, as the registry names it
+    cpus: int = Field(1, ge=1, le=1024)  # cores, and threads, that a stack trains on
+
+    def slots(self) -> int:
+        """Stacks trained at a time where the study does not say, as far as can be told beforehand."""
+        return max(1, cores() // self.cpus)
+
+
 class Executor(Protocol):
     """What the driver asks of an engine: the part of `concurrent.futures.Executor` that it uses.
 
@@ -82,3 +104,25 @@ class Executor(Protocol):
 
     def abort(self) -> None:
         """End the workers at once; unfinished jobs are lost, except where a queue of its own keeps them."""
+
+
+class ExecutorClass(Protocol):
+    """An executor's class: its config, and how it is made."""
+
+    @property
+    def Config(self) -> type[ExecutorConfig]:
+        """The class of its config; the default of `kind` is its name."""
+
+    def __call__(self, config: Any, workers: int | None, folder: Path, on_report: OnReport) -> Executor:
+        """An executor.
+
+        Args:
+            config: of this executor's `Config`.
+            workers: stacks trained at a time; None: as many as the machine or the cluster takes.
+            folder: of the study.
+            on_report: called with progress; must not block.
+
+        Raises:
+            MissingExtraError: a package that it needs is not installed.
+            ExecutorError: the cluster cannot be reached.
+        """

@@ -38,15 +38,15 @@ def unpack(data: bytes) -> Job:
     return job
 
 
-def attempt(data: bytes, on_report: OnReport) -> Outcome:
+def run_packed_job(data: bytes, on_report: OnReport) -> Outcome:
     """Train a packed job in this process; faults are told, not raised."""
     from hptransfer.workers.run_job import run_job
-    from hptransfer.workers.spool import leave
+    from hptransfer.workers.spool import write_result
 
     try:
         job = unpack(data)
         records = run_job(job, on_report)
-        leave(job, records)
+        write_result(job, records)
     except HPTransferError as error:
         return "refused", str(error)
     except Exception as error:
@@ -55,7 +55,7 @@ def attempt(data: bytes, on_report: OnReport) -> Outcome:
     return "records", records
 
 
-def settle(outcome: Outcome) -> list[RunRecord]:
+def unwrap_outcome(outcome: Outcome) -> list[RunRecord]:
     """A job's records.
 
     Raises:

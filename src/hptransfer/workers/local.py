@@ -8,46 +8,28 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.workers.executor import Job, OnReport, WorkerDiedError
-from hptransfer.workers.job_codec import pack, settle
-
-# Set before torch is imported. Numbers must not depend on how many cores a machine has, and processes
-# of one thread each use cores better than one process of many threads at these sizes.
-COMPILE_THREADS = "TORCHINDUCTOR_COMPILE_THREADS"
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    COMPILE_THREADS,
-)
+from hptransfer.workers.environment import environment
+from hptransfer.workers.executor import ExecutorConfig, Job, OnReport, WorkerDiedError
+from hptransfer.workers.gpus import gpus
+from hptransfer.workers.job_codec import pack, unwrap_outcome
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+class LocalConfig(ExecutorConfig):
+    """Worker processes on this machine."""
 
+    kind: Literal["local"] = "local"
 
-def environment(threads: int, device: str | None = None) -> dict[str, str]:
-    """What a worker's process needs besides: its threads, its GPU, and the modules that this process sees.
-
-    Args:
-        threads: cores that it uses. A process with a GPU compiles its kernels on all cores.
-        device: that it trains on; None: what it finds.
-    """
-    gpu = {} if device is None else {"HPTRANSFER_DEVICE": device, COMPILE_THREADS: str(cores())}
-    return {
-        **dict.fromkeys(_THREADS, str(threads)),
-        **gpu,
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-    }
+    def slots(self) -> int:
+        """One stack a GPU, where there are any: several processes on one would only take turns."""
+        return len(gpus()) or super().slots()
 
 
 class LocalExecutor:
@@ -59,25 +41,20 @@ class LocalExecutor:
     Each process belongs to one thread here, which hands it jobs and listens to it. Workers end when this
     process ends, however it ends.
 
-    Arguments:
-        workers: processes.
-        logs: folder for what workers print, one file each.
-        on_report: told of progress; called from several threads, must not block.
-        threads: cores that a worker uses.
-        devices: GPUs that the workers take in turn; none: each takes what it finds.
+    Args:
+        config: `cpus` is the number of threads of a worker.
+        workers: processes, which take the GPUs in turn; None: one a GPU, or as many as there are cores for.
+        folder: of the study; what workers print goes into `logs` there, one file each.
+        on_report: called with progress, from several threads; must not block.
 
     Raises:
         StoreError: the folder for logs cannot be written.
     """
 
-    def __init__(
-        self,
-        workers: int,
-        logs: Path,
-        on_report: OnReport,
-        threads: int = 1,
-        devices: Sequence[str] = (),
-    ) -> None:
+    Config = LocalConfig
+
+    def __init__(self, config: LocalConfig, workers: int | None, folder: Path, on_report: OnReport) -> None:
+        logs = folder / "logs"
         try:
             logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -86,9 +63,10 @@ class LocalExecutor:
         self._ready = threading.Condition()
         self._waiting: list[tuple[Job, Future[list[RunRecord]]]] = []
         self._closed = False
-        given = [devices[n % len(devices)] if devices else None for n in range(workers)]
+        devices = gpus() or (None,)
         self._workers = [
-            _Worker(logs / f"worker-{n}.log", environment(threads, device)) for n, device in enumerate(given)
+            _Worker(logs / f"worker-{n}.log", environment(config.cpus, devices[n % len(devices)]))
+            for n in range(workers or config.slots())
         ]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers
@@ -188,10 +166,10 @@ class _Worker:
             while True:
                 kind, content = pickle.load(process.stdout)
                 if kind != "report":
-                    return settle((kind, content))
+                    return unwrap_outcome((kind, content))
                 on_report(content)
         except (EOFError, OSError, pickle.UnpicklingError):  # also a message cut short by a kill
-            raise WorkerDiedError(self._obituary(process)) from None
+            raise WorkerDiedError(self._exit_message(process)) from None
 
     def end(self) -> None:
         """Let it go: it ends when its stdin does."""
@@ -219,7 +197,7 @@ class _Worker:
                 self._process = _start(self._log, self._variables)
             return self._process
 
-    def _obituary(self, process: subprocess.Popen[bytes]) -> str:
+    def _exit_message(self, process: subprocess.Popen[bytes]) -> str:
         self.end()
         self.shape = None  # what it had compiled died with it
         code = process.returncode

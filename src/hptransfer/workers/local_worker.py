@@ -14,7 +14,7 @@ import traceback
 from queue import SimpleQueue
 from typing import IO, Any
 
-from hptransfer.workers.job_codec import attempt
+from hptransfer.workers.job_codec import run_packed_job
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     jobs: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, jobs), daemon=True).start()
     while True:
-        _send(out, *attempt(jobs.get(), lambda report: _send(out, "report", report)))
+        _send(out, *run_packed_job(jobs.get(), lambda report: _send(out, "report", report)))
 
 
 def _receive(source: IO[bytes], jobs: SimpleQueue[bytes]) -> None:

@@ -8,18 +8,41 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from hptransfer.errors import ExecutorError, MissingExtraError
 from hptransfer.runs.config import RunRecord
-from hptransfer.workers.config import ExecutorConfig
-from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.workers.job_codec import Outcome, attempt, pack, settle
-from hptransfer.workers.local import cores, environment
+from hptransfer.workers.environment import environment
+from hptransfer.workers.executor import (
+    MANY,
+    ExecutorConfig,
+    Job,
+    JobFailedError,
+    OnReport,
+    StepReport,
+    WorkerDiedError,
+)
+from hptransfer.workers.job_codec import Outcome, pack, run_packed_job, unwrap_outcome
 
 _POLL = 1.0  # seconds between two looks at progress
 _START_S = "120"  # seconds that a cluster started here may take on a busy machine
+
+
+class RayConfig(ExecutorConfig):
+    """Tasks of a Ray cluster."""
+
+    kind: Literal["ray"] = "ray"
+    gpus: float | None = Field(None, ge=0, le=64)  # that a stack trains on; below 1: stacks share one
+    memory_gb: float | None = Field(None, gt=0)  # that a stack may use; Ray's default where None
+    address: str | None = None  # of a running cluster, or `auto`; None starts one on this machine
+
+    def slots(self) -> int:
+        """On a cluster of this machine, as many as it has room for."""
+        return super().slots() if self.address is None else MANY
 
 
 class RayExecutor:
@@ -28,18 +51,27 @@ class RayExecutor:
     A task is never repeated by Ray itself: the driver counts tries, and knows what is finished. Tasks end
     with the driver. Progress goes through a small actor; where that dies, training goes on unseen.
 
-    Arguments:
-        config: of the engine; `address` of a running cluster, `auto` for one on this machine, None to start
-            one here for as long as this executor lives.
+    Args:
+        config: `address` of a running cluster, `auto` for one on this machine, None to start one here for as
+            long as this executor lives.
         workers: jobs trained at a time; None: as many as the cluster has room for.
-        on_report: told of progress; called from another thread, must not block.
+        folder: of the study; nothing is written there.
+        on_report: called with progress, from another thread; must not block.
 
     Raises:
         MissingExtraError: Ray is not installed.
         ExecutorError: the cluster cannot be reached or started, or no node of it could ever take a job.
     """
 
-    def __init__(self, config: ExecutorConfig, workers: int | None, on_report: OnReport) -> None:
+    Config = RayConfig
+
+    def __init__(
+        self,
+        config: RayConfig,
+        workers: int | None,
+        folder: Path,  # noqa: ARG002
+        on_report: OnReport,
+    ) -> None:
         try:
             import ray
         except ImportError:
@@ -126,7 +158,7 @@ class RayExecutor:
         with self._lock:
             future = self._refs.pop(ref)
         try:
-            records = settle(_outcome(self._ray, done))
+            records = unwrap_outcome(_outcome(self._ray, done))
         except BaseException as error:  # whatever it is belongs to whoever waits for the job
             future.set_exception(error)
         else:
@@ -176,17 +208,17 @@ def _train(data: bytes, mail: Any) -> Outcome:
     def tell(report: StepReport) -> None:
         mail.put.remote(report)
 
-    return attempt(data, tell)
+    return run_packed_job(data, tell)
 
 
-def _connect(ray: Any, config: ExecutorConfig, workers: int | None) -> None:
+def _connect(ray: Any, config: RayConfig, workers: int | None) -> None:
     """Join the cluster at the config's address, or start one here."""
     os.environ.setdefault("RAY_raylet_start_wait_time_s", _START_S)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is not None:
         settings["address"] = config.address
     else:
-        most = max(1, cores() // config.cpus) if workers is None else workers
+        most = config.slots() if workers is None else workers
         settings |= {"num_cpus": most * config.cpus, "include_dashboard": False}
     try:
         ray.init(**settings)
@@ -198,7 +230,7 @@ def _connect(ray: Any, config: ExecutorConfig, workers: int | None) -> None:
         raise ExecutorError(f"a Ray cluster must {place}, but: {cause:.300}") from None
 
 
-def _check_room(ray: Any, config: ExecutorConfig) -> None:
+def _check_room(ray: Any, config: RayConfig) -> None:
     """Refuse what Ray would wait for without end."""
     nodes: list[Mapping[str, float]] = [n["Resources"] for n in ray.nodes() if n["Alive"]]
     wanted = {"CPU": config.cpus, "GPU": config.gpus or 0, "memory": (config.memory_gb or 0) * 2**30}
@@ -211,7 +243,7 @@ def _check_room(ray: Any, config: ExecutorConfig) -> None:
         )
 
 
-def _variables(config: ExecutorConfig) -> dict[str, str]:
+def _variables(config: RayConfig) -> dict[str, str]:
     """Threads for the worker, and, on a cluster of this machine, the modules that the driver sees."""
     found = environment(config.cpus)
     if config.address not in (None, "auto", "local"):

@@ -47,11 +47,11 @@ def resolve(name: str) -> Callable[..., Any]:
 
 def _own(job: Job) -> list[RunRecord]:
     """The runs one after the other; one that fails leaves the others alone."""
-    from hptransfer.workers.user_code.command import own_record
+    from hptransfer.workers.user_code.command import run_user_code
 
     assert job.trial is not None
     folder = Path(job.folder or ".") / "trials"
-    return [own_record(run, job.trial, folder / run.run_id) for run in job.runs]
+    return [run_user_code(run, job.trial, folder / run.run_id) for run in job.runs]
 
 
 def _throttled(stack_id: str, on_report: OnReport) -> Callable[[int, Sequence[float]], None]:

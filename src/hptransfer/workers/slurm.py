@@ -27,15 +27,13 @@ from typing import Any
 
 from hptransfer.errors import ExecutorError, HPTransferError, StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.workers.config import ExecutorConfig
 from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.workers.job_codec import pack, settle
-from hptransfer.workers.slurm_queue import Queue, Queued, submitter
+from hptransfer.workers.job_codec import pack, unwrap_outcome
+from hptransfer.workers.slurm_queue import Queue, Queued, SlurmConfig, submitter
 from hptransfer.workers.slurm_task import Task
-from hptransfer.workers.spool import DONE, spool_of, take, write_whole
+from hptransfer.workers.spool import DONE, read_result, spool_of, write_whole
 
 ARRAY = 1000  # most tasks of one array; Slurm's own limit is 1001 where nobody has changed it
-_POLL = 10.0  # seconds between two looks at the queue
 _SPOOL_S = 0.5  # seconds between two looks at the spool
 _GRACE = 3  # looks at the queue before a task that is gone and has left nothing is given up
 
@@ -54,11 +52,11 @@ class _Open:
 class SlurmExecutor:
     """Trains jobs as tasks of Slurm job arrays. They outlive the driver: the next one finds them again.
 
-    Arguments:
-        config: of the engine.
+    Args:
+        config: what each stack gets of the cluster.
         workers: tasks of an array that run at a time; None: as many as Slurm lets.
         folder: of the study, on a file system that the nodes see under the same path.
-        on_report: told of progress; called from another thread, must not block.
+        on_report: called with progress, from another thread; must not block.
 
     Raises:
         MissingExtraError: submitit is not installed.
@@ -66,13 +64,13 @@ class SlurmExecutor:
         StoreError: the spool cannot be written.
     """
 
-    def __init__(
-        self, config: ExecutorConfig, workers: int | None, folder: Path, on_report: OnReport
-    ) -> None:
+    Config = SlurmConfig
+
+    def __init__(self, config: SlurmConfig, workers: int | None, folder: Path, on_report: OnReport) -> None:
         self._spool = spool_of(folder.absolute())
         self._queue = Queue()
         self._submit = submitter(config, workers, folder.absolute() / "logs")
-        self._poll = config.poll or _POLL
+        self._poll = config.poll
         self._on_report = on_report
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
@@ -176,7 +174,7 @@ class SlurmExecutor:
     def _collect(self) -> None:
         """Pass on what tasks have left in the spool."""
         for stack, one in list(self._open.items()):
-            found = take(self._spool / f"{stack}{DONE}")
+            found = read_result(self._spool / f"{stack}{DONE}")
             if found is not None:
                 self._close(stack).set_result(_in_order(one.job, [record for _, record in found]))
                 continue
@@ -214,7 +212,7 @@ class SlurmExecutor:
     def _raise(self, stack: str, outcome: Any) -> None:
         future = self._close(stack)
         try:
-            settle(outcome)
+            unwrap_outcome(outcome)
         except (HPTransferError, JobFailedError) as error:
             future.set_exception(error)
 

@@ -1,21 +1,25 @@
-"""Slurm's queue: what is in it, and how an array gets into it."""
+"""What a stack gets of Slurm, what is in Slurm's queue, and how an array gets into it."""
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
 
 from hptransfer.errors import ExecutorError, MissingExtraError
-from hptransfer.workers.config import ExecutorConfig
-from hptransfer.workers.local import environment
+from hptransfer.runs.base import Pairs
+from hptransfer.workers.environment import environment
+from hptransfer.workers.executor import MANY, ExecutorConfig
 
-MINUTES = 60  # time limit of a stack where the config gives none
-REQUEUES = 3  # times that a task is queued again at its time limit where the config gives none
+# What may stand in a line of an sbatch script: no blanks, no quotes, nothing that ends the line.
+_SCRIPT_WORD = re.compile(r"[A-Za-z0-9@%+=:,./_\[\]()&|*!-]+")
 _ASK_S = 60.0  # seconds that Slurm may take to answer
 _OVER = {
     "BOOT_FAIL",
@@ -30,6 +34,54 @@ _OVER = {
     "REVOKED",
     "TIMEOUT",
 }
+
+
+class SlurmConfig(ExecutorConfig):
+    """Tasks of Slurm job arrays."""
+
+    kind: Literal["slurm"] = "slurm"
+    gpus: int | None = Field(None, ge=0, le=64)  # that a stack trains on
+    memory_gb: float | None = Field(None, gt=0)  # that a stack may use; Slurm's default where None
+    minutes: int = Field(60, ge=1)  # time limit of a stack
+    partition: str | None = None  # Slurm's default where None
+    account: str | None = None  # likewise
+    qos: str | None = None  # likewise
+    requeues: int = Field(3, ge=0)  # times that a task is queued again at its time limit
+    poll: float = Field(10.0, gt=0, le=3600)  # seconds between two looks at the queue
+    sbatch: Pairs = ()  # further options, `constraint: a100`
+
+    @model_validator(mode="after")
+    def _check_words(self) -> SlurmConfig:
+        named = [(name, getattr(self, name)) for name in ("partition", "account", "qos")]
+        named += [(f"sbatch.{key}", part) for key, value in self.sbatch for part in (key, value)]
+        for name, value in named:
+            if value is not None and not _SCRIPT_WORD.fullmatch(value):
+                raise ValueError(
+                    f"`{name}` goes into a batch script, so it must be without blanks and quotes, "
+                    f"but got {value!r}"
+                )
+        return self
+
+    def slots(self) -> int:
+        """As many as Slurm lets."""
+        return MANY
+
+    def options(self) -> dict[str, Any]:
+        """The options of a task, as submitit names them."""
+        named = {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "gpus_per_node": self.gpus or None,
+            "mem": f"{int(self.memory_gb * 1024)}M" if self.memory_gb else None,
+        }
+        return {
+            **{name: value for name, value in named.items() if value is not None},
+            "time": self.minutes,
+            "cpus_per_task": self.cpus,
+            "setup": [f"export {k}={shlex.quote(v)}" for k, v in environment(self.cpus).items()],
+            "additional_parameters": {"requeue": True, **dict(self.sbatch)},
+        }
 
 
 @dataclass(frozen=True)
@@ -79,12 +131,12 @@ class Queue:
 
 
 def submitter(
-    config: ExecutorConfig, workers: int | None, logs: Path
+    config: SlurmConfig, workers: int | None, logs: Path
 ) -> Callable[[str, Sequence[Callable[[], Any]]], None]:
     """What submits tasks as one array of a given name.
 
-    Arguments:
-        config: of the engine.
+    Args:
+        config: what each task gets of the cluster.
         workers: tasks that run at a time; None: as many as Slurm lets.
         logs: folder for submitit's files and the tasks' logs.
 
@@ -97,9 +149,9 @@ def submitter(
         raise MissingExtraError("slurm", "executor slurm") from None
 
     def submit(name: str, tasks: Sequence[Callable[[], Any]]) -> None:
-        requeues = REQUEUES if config.requeues is None else config.requeues
-        executor = submitit.SlurmExecutor(folder=logs / "slurm", max_num_timeout=requeues)
-        executor.update_parameters(job_name=name, array_parallelism=workers or len(tasks), **_options(config))
+        executor = submitit.SlurmExecutor(folder=logs / "slurm", max_num_timeout=config.requeues)
+        parallel = workers or len(tasks)
+        executor.update_parameters(job_name=name, array_parallelism=parallel, **config.options())
         try:
             with executor.batch():
                 for task in tasks:
@@ -109,21 +161,3 @@ def submitter(
             raise ExecutorError(f"Slurm must accept a job array, but sbatch said: {cause[-300:]}") from None
 
     return submit
-
-
-def _options(config: ExecutorConfig) -> dict[str, Any]:
-    """As submitit names them."""
-    named = {
-        "partition": config.partition,
-        "account": config.account,
-        "qos": config.qos,
-        "gpus_per_node": int(config.gpus) if config.gpus else None,
-        "mem": f"{int(config.memory_gb * 1024)}M" if config.memory_gb else None,
-    }
-    return {
-        **{name: value for name, value in named.items() if value is not None},
-        "time": config.minutes or MINUTES,
-        "cpus_per_task": config.cpus,
-        "setup": [f"export {k}={shlex.quote(v)}" for k, v in environment(config.cpus).items()],
-        "additional_parameters": {"requeue": True, **dict(config.sbatch)},
-    }

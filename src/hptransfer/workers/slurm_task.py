@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.workers.executor import StepReport
-from hptransfer.workers.job_codec import attempt
+from hptransfer.workers.job_codec import run_packed_job
 from hptransfer.workers.spool import DONE, write_whole
 
 _REPORT_S = 2.0  # seconds between two reports, which cost a file each
@@ -40,7 +40,7 @@ class Task:
             return "withdrawn"
         if owner != self.array:
             return "withdrawn"  # given to another array since
-        kind, content = attempt(data, _Reporter(at.with_suffix(".progress")))
+        kind, content = run_packed_job(data, _Reporter(at.with_suffix(".progress")))
         if kind != "records":
             fault = {"array": self.array, "kind": kind, "content": content}
             write_whole(at.with_suffix(".fault"), json.dumps(fault).encode())

@@ -24,7 +24,7 @@ CHECKPOINTS = "checkpoints"  # in the spool
 _KINDS = (DONE, ".damaged", ".job", ".owner", ".progress", ".fault")
 
 
-def leave(job: Job, records: Sequence[RunRecord]) -> None:
+def write_result(job: Job, records: Sequence[RunRecord]) -> None:
     """Leave a stack's records for the driver; where the disk refuses, they still go by wire."""
     if job.folder is None:
         return
@@ -42,7 +42,7 @@ def spool_of(folder: str | Path) -> Path:
     return Path(folder) / FOLDER
 
 
-def take(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
+def read_result(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
     """What a worker left; None where the file is not, or no longer, a stack's records."""
     try:
         content = json.loads(path.read_bytes())
@@ -53,10 +53,10 @@ def take(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
         return None
 
 
-def waiting(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, RunRecord]]]]:
+def pending_results(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, RunRecord]]]]:
     """Finished runs left in a spool; a damaged file is set aside, and its stack is trained again."""
     for path in sorted(folder.glob(f"*{DONE}")):
-        found = take(path)
+        found = read_result(path)
         if found is not None:
             yield path, [(run, record) for run, record in found if record.status != "failed"]
         else:
@@ -69,13 +69,13 @@ def checkpoint_of(folder: str | Path, stack_id: str) -> Path:
     return spool_of(folder) / CHECKPOINTS / stack_id
 
 
-def withdraw(folder: Path, stack_id: str) -> None:
+def discard_result(folder: Path, stack_id: str) -> None:
     """Remove what a stack gave, since it is to be trained again; it may go on from its checkpoint."""
     with suppress(OSError):
         (folder / f"{stack_id}{DONE}").unlink(missing_ok=True)
 
 
-def forget(folder: Path, stack_id: str) -> None:
+def clear(folder: Path, stack_id: str) -> None:
     """Remove a stack's files: it is in the store."""
     named = [folder / f"{stack_id}{kind}" for kind in _KINDS]
     for path in (

@@ -5,7 +5,7 @@ import pytest
 
 from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
-from hptransfer.quantify.basin.window import survey
+from hptransfer.quantify.basin.window import select_window
 from hptransfer.sweep.table import SweepTable
 
 # Validation losses of runs trained by this package (muP, one seed): width -> (log2 lr of the first, losses).
@@ -42,13 +42,13 @@ def test_optima_lie_where_the_lowest_runs_are() -> None:
 
 def slots_of(losses: list[float]) -> list[int]:
     (cells,) = cells_of(sweep_of({64: (-9.0, losses)}))
-    return list(survey(cells, 0).slots)
+    return list(select_window(cells, 0).slots)
 
 
 def test_a_cliff_is_cut_and_bounds_the_optimum() -> None:
     assert slots_of([4.4, 4.1, 4.0, 3.98, 4.02, 5.0, 5.3]) == [0, 1, 2, 3, 4]
     (cells,) = cells_of(sweep_of({64: (-9.0, [4.4, 4.1, 4.0, 3.98, 4.02, 5.0, 5.3])}))
-    assert survey(cells, 0).high >= -4.0
+    assert select_window(cells, 0).high >= -4.0
 
 
 @pytest.mark.parametrize(

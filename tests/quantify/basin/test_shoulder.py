@@ -6,12 +6,12 @@ from known_sweeps import from_rows
 
 from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
-from hptransfer.quantify.basin.window import survey
+from hptransfer.quantify.basin.window import select_window
 
 
 def slots(losses: list[float], noise: float = 0.001) -> list[int]:
     rows = [("v", 64.0, 2.0 ** (i - 12), "0", loss) for i, loss in enumerate(losses)]
-    return list(survey(next(iter(cells_of(from_rows(rows)))), 0, noise).slots)
+    return list(select_window(next(iter(cells_of(from_rows(rows)))), 0, noise).slots)
 
 
 def test_a_side_that_flattens_is_cut_where_it_does() -> None:

@@ -21,7 +21,7 @@ from hptransfer.errors import SpecError
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study.spec import StudySpec
 from hptransfer.workers.user_code import command
-from hptransfer.workers.user_code.command import own_record
+from hptransfer.workers.user_code.command import run_user_code
 
 HERE = Path(__file__).parent
 SCRIPT = [sys.executable, str(HERE / "own_trainer.py")]
@@ -37,7 +37,7 @@ def a_run(spec: StudySpec, index: int = 0) -> RunSpec:
 
 
 def call(spec: StudySpec, folder: Path, index: int = 0) -> RunRecord:
-    return own_record(a_run(spec, index), spec.trial, folder / "own")
+    return run_user_code(a_run(spec, index), spec.trial, folder / "own")
 
 
 def test_the_last_json_line_that_has_a_loss_is_the_result(tmp_path: Path) -> None:
@@ -198,5 +198,5 @@ def test_a_function_is_given_what_it_names(name: str, status: str, part: str, tm
 def test_where_the_study_s_folder_cannot_be_seen_a_temporary_one_serves(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     spec = spec_of("none", "{result}")
-    assert own_record(a_run(spec), spec.trial, tmp_path / "file" / "own").status == "done"
+    assert run_user_code(a_run(spec), spec.trial, tmp_path / "file" / "own").status == "done"
     assert os.listdir(tmp_path) == ["file"]

@@ -39,12 +39,12 @@ def test_what_is_called_is_part_of_a_run_s_identity_and_how_is_not() -> None:
     first = own().run("mine", 32, 0, 0).run_id
     assert first == own(timeout=3, retries=9, cwd="elsewhere").run("mine", 32, 0, 0).run_id
     others = (own("train {lr} {width}"), own(environment={"DATA": "x"}), study())
-    assert first not in {s.run(next(iter(s.families())), 32, 0, 0).run_id for s in others}
+    assert first not in {s.run(next(iter(s.variants_with_decay())), 32, 0, 0).run_id for s in others}
 
 
 def test_own_code_takes_any_width_and_variant_and_one_run_at_a_time() -> None:
     spec = study(variants=["adamw-2"], widths=[30, 47], trial={"kind": "function", "function": "a.b:c"})
-    assert (spec.together, spec.families()) == (1, {"adamw-2": ("adamw-2", 0.0)})
+    assert (spec.stack_size, spec.variants_with_decay()) == (1, {"adamw-2": ("adamw-2", 0.0)})
     assert parse_study(spec.model_dump(mode="json")) == spec
 
 

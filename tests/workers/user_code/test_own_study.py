@@ -11,8 +11,11 @@ import pytest
 from small_study import study, without_wall_times
 
 from hptransfer.errors import HPTransferError
-from hptransfer.study.run import run_study
+from hptransfer.fit import quantify
+from hptransfer.study.export import combined_sweep
+from hptransfer.study.run import fit_study, run_study
 from hptransfer.study.spec import StudySpec
+from hptransfer.study.store import Store
 
 SCRIPT = [sys.executable, str(Path(__file__).parent / "own_trainer.py")]
 
@@ -49,3 +52,30 @@ def test_a_run_that_fails_once_is_retried_and_ends_as_if_nothing_had_happened(tm
 def test_where_every_call_fails_the_reason_is_told_once(tmp_path: Path) -> None:
     with pytest.raises(HPTransferError, match=r"at least one run.*out of luck.*tried 2 times"):
         run_study(own("exit", retries=1), tmp_path)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_an_optimum_that_stands_still_in_mup_coordinates_has_no_drift_there(
+    tmp_path: Path, optimizer: str
+) -> None:
+    """From spec to fit: what the function is handed, what runs.csv says and what drifts are one."""
+    spec = study(
+        variants=["mine"],
+        widths=[32, 64, 128],
+        lr={"low": "2^-9", "high": "2^-3", "extend": 0},
+        train={"steps": 10, "optimizer": optimizer},
+        trial={"kind": "function", "function": "own_trainer:stands_still"},
+    )
+    result = run_study(spec, tmp_path)
+    with Store(tmp_path, read_only=True) as store:
+        records = store.records()
+    for row in result.rows:
+        given = records[str(row["run_id"])].engine["result"]
+        assert (given["given_lr"], given["given_lr_mup"]) == (row["lr"], row["lr_mup"])
+        assert row["lr_mup"] == float(row["lr"]) * (1 if optimizer == "sgd" else int(row["width"]) / 32)
+    fit = fit_study(result).variants["mine"]
+    drift = {name: fit.metrics[f"drift_{name}"].value for name in ("sp", "mup")}
+    assert drift["mup"] == pytest.approx(0.0, abs=1e-3)
+    assert drift["sp"] == pytest.approx(0.0 if optimizer == "sgd" else -1.0, abs=1e-3)
+    together_fit = quantify(combined_sweep([tmp_path]), coordinates="sp").variants[f"{tmp_path.name}: mine"]
+    assert together_fit.metrics["drift_mup"].value == pytest.approx(0.0, abs=1e-3)

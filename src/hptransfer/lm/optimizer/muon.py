@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from torch import Tensor
 
 from hptransfer.lm.optimizer.scalars import Moments, Scalars, Update
+from hptransfer.parametrization.optimizers import MuonAdjust
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic; steepest at zero, so singular values end near one
 ITERATIONS = 5
 _SMALLEST = 1e-7  # a matrix of a smaller norm is not blown up
 
 
-def muon(adjust: Literal["original", "match_rms_adamw"]) -> Update:
+def muon(adjust: MuonAdjust) -> Update:
     """The step of a matrix [rows, columns] with Nesterov momentum; decay is apart from the gradient.
 
     The arithmetic is in the gradient's own dtype, where torch's always goes through bfloat16.

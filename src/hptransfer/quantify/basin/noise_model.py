@@ -6,26 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hptransfer.quantify.priors import NOISE
 from hptransfer.sweep.table import FloatArray, IntArray
 
-SIGMAS = np.geomspace(4e-4, 0.05, 10)  # sd of one run near the optimum, nats
-MISFITS = np.array([0.008, 0.03, 0.12, 0.45])  # sd of the shape's relative error
-LOG_SIGMA_PRIOR = (np.log(0.004), 1.3)  # centre and sd of log sigma: losses in nats
-LOG_MISFIT_PRIOR = (np.log(0.01), 1.8)
-LENGTH = 2.1  # octaves over which the shape's relative error is correlated
-NOISE_SHARE = 0.2  # noise of a run grows with its excess by this share of the misfit
-GROWTHS = np.array([0.0, 0.5, 1.2])  # and right of the optimum by this share of sigma an octave
-FAR_RIGHT = 4.0  # octaves from which it grows no more
+SIGMAS = np.geomspace(*NOISE.sigma_ends, 10)  # sd of one run near the optimum, nats
+MISFITS = np.array(NOISE.misfits)
+GROWTHS = np.array(NOISE.growths)
 
 
 @dataclass(frozen=True)
-class Hypers:
+class NoiseParameters:
     """A grid of noise settings, G of them.
 
     Attributes:
         sigma: sd of one run near the optimum, nats, shape [V, G].
         misfit: sd of the shape's relative error, shape [V, G].
-        growth: of a run's sd right of the optimum, share of sigma an octave, shape [V, G].
+        growth: of a run's sd right of the optimum, fraction of sigma an octave, shape [V, G].
         log_prior: shape [V, G].
     """
 
@@ -34,48 +30,64 @@ class Hypers:
     growth: FloatArray
     log_prior: FloatArray
 
-    def at(self, setting: IntArray) -> Hypers:
+    def select(self, setting: IntArray) -> NoiseParameters:
         """Some of them, by index [V, S]."""
         columns = (self.sigma, self.misfit, self.growth, self.log_prior)
-        return Hypers(*(np.take_along_axis(column, setting, axis=1) for column in columns))
+        return NoiseParameters(*(np.take_along_axis(column, setting, axis=1) for column in columns))
 
 
-def grid(stretch: FloatArray) -> Hypers:
+@dataclass(frozen=True)
+class CellErrors:
+    """What the error of each cell depends on; V variants, K scales, N cells a scale.
+
+    Attributes:
+        u: distance from the optimum, octaves, shape [V, K, N].
+        rise: loss above the optimum's, nats, shape [V, K, N].
+        count: runs of each cell, 0 where padded, shape [V, K, N].
+        variance_factor: on the variance of outlying cells, shape [V, K, N].
+        misfit_inflation: factor on the misfit of single scales, shape [V, K].
+    """
+
+    u: FloatArray
+    rise: FloatArray
+    count: FloatArray
+    variance_factor: FloatArray
+    misfit_inflation: FloatArray
+
+
+def grid(stretch: FloatArray) -> NoiseParameters:
     """All settings, the sigmas times `stretch` [V] where runs are far noisier than nats usually are."""
     sigma, misfit, growth = (a.ravel() for a in np.meshgrid(SIGMAS, MISFITS, GROWTHS, indexing="ij"))
-    prior = -0.5 * ((np.log(sigma) - LOG_SIGMA_PRIOR[0]) / LOG_SIGMA_PRIOR[1]) ** 2
-    prior = prior - 0.5 * ((np.log(misfit) - LOG_MISFIT_PRIOR[0]) / LOG_MISFIT_PRIOR[1]) ** 2
+    prior = -0.5 * ((np.log(sigma) - np.log(NOISE.sigma_median)) / NOISE.sigma_log_sd) ** 2
+    prior = prior - 0.5 * ((np.log(misfit) - np.log(NOISE.misfit_median)) / NOISE.misfit_log_sd) ** 2
     shape = (len(stretch), len(sigma))
     wide = (np.broadcast_to(a, shape) for a in (misfit, growth, prior))
-    return Hypers(stretch[:, None] * sigma, *wide)
+    return NoiseParameters(stretch[:, None] * sigma, *wide)
 
 
-def run_variance(u: FloatArray, rise: FloatArray, hypers: Hypers) -> FloatArray:
-    """Variance of a single run, shape [V, G, K, N].
+def run_variance(u: FloatArray, rise: FloatArray, noise: NoiseParameters) -> FloatArray:
+    """Variance of a single run, nats squared, shape [V, G, K, N].
 
-    `u` is the distance from the optimum in octaves and `rise` the loss above its own, both [V, K, N].
+    Args:
+        u: distance from the optimum, octaves, shape [V, K, N].
+        rise: loss above the optimum's, nats, shape [V, K, N].
+        noise: the settings.
     """
-    right = np.clip(u, 0.0, FAR_RIGHT)[:, None]
-    flat = hypers.sigma[..., None, None] * (1.0 + hypers.growth[..., None, None] * right)
-    steep = (NOISE_SHARE * hypers.misfit)[..., None, None] * rise[:, None]
+    right = np.clip(u, 0.0, NOISE.growth_octaves)[:, None]  # [V, 1, K, N]
+    flat = noise.sigma[..., None, None] * (1.0 + noise.growth[..., None, None] * right)
+    steep = (NOISE.rise_per_misfit * noise.misfit)[..., None, None] * rise[:, None]
     return np.asarray(flat**2 + steep**2)
 
 
-def covariance(
-    u: FloatArray, rise: FloatArray, count: FloatArray, inflate: FloatArray, doubt: FloatArray, hypers: Hypers
-) -> FloatArray:
-    """Covariance of the cell means of each scale, shape [V, G, K, N, N]; identity where cells are padding.
-
-    `rise` is the loss above the optimum's and `count` the runs of a cell, 0 where padded; `inflate` is a
-    factor on the variance of single cells (outliers), all [V, K, N] as the distance `u` from the optimum in
-    octaves; `doubt` is a factor on the misfit of single scales, [V, K].
-    """
-    real = count > 0
-    single = run_variance(u, rise, hypers) * (inflate / np.maximum(count, 1))[:, None]
-    gap = (u[..., :, None] - u[..., None, :]) / LENGTH
-    rise = np.where(real, rise * doubt[..., None], 0.0)
+def covariance(cells: CellErrors, noise: NoiseParameters) -> FloatArray:
+    """Covariance of the cell means of each scale, [V, G, K, N, N]; identity where cells are padding."""
+    real = cells.count > 0
+    factor = cells.variance_factor / np.maximum(cells.count, 1)  # [V, K, N]
+    single = run_variance(cells.u, cells.rise, noise) * factor[:, None]  # [V, G, K, N]
+    gap = (cells.u[..., :, None] - cells.u[..., None, :]) / NOISE.misfit_length  # [V, K, N, N]
+    rise = np.where(real, cells.rise * cells.misfit_inflation[..., None], 0.0)
     smooth = rise[..., :, None] * rise[..., None, :] * np.exp(-0.5 * gap * gap)
-    out = hypers.misfit[..., None, None, None] ** 2 * smooth[:, None]
-    n = u.shape[-1]
-    out[..., np.arange(n), np.arange(n)] += np.where(real[:, None], single, 1.0)
+    out = noise.misfit[..., None, None, None] ** 2 * smooth[:, None]
+    n = np.arange(cells.u.shape[-1])
+    out[..., n, n] += np.where(real[:, None], single, 1.0)
     return np.asarray(out)

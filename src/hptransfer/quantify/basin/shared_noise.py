@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-PRIOR_CELLS = 12.0  # pseudo-cells without correlation: few cells cannot claim a lot of common noise
-MOST_PAIRS = 200
+from hptransfer.quantify.priors import SEARCH
+
+MOST_PAIRS = 200  # of variants looked at
 
 
 def shared_noise(residuals: Sequence[Mapping[tuple[float, float], float]]) -> float:
     """Correlation of the residuals of different variants in the same cell, pooled over pairs, at least 0.
 
-    Arguments:
+    Args:
         residuals: of each variant, standardised, by (scale, log2 eta).
     """
     product = weight = 0.0
@@ -26,10 +27,11 @@ def shared_noise(residuals: Sequence[Mapping[tuple[float, float], float]]) -> fl
             continue
         # Sorted: the sum must not depend on the order of a set.
         a, b = (np.array([r[key] for key in sorted(both)]) for r in (residuals[i], residuals[j]))
-        a, b = np.clip(a, -3, 3), np.clip(b, -3, 3)
+        a, b = (np.clip(z, -SEARCH.shared_noise_clip, SEARCH.shared_noise_clip) for z in (a, b))
         product += float(a @ b)
         weight += float(np.sqrt((a @ a) * (b @ b)))
         cells = max(cells, len(both))
     if weight == 0.0:
         return 0.0
-    return float(np.clip(product / weight * cells / (cells + PRIOR_CELLS), 0.0, 0.95))
+    shrunk = product / weight * cells / (cells + SEARCH.shared_noise_cells)
+    return float(np.clip(shrunk, 0.0, SEARCH.shared_noise_most))

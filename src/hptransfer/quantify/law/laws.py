@@ -17,13 +17,12 @@ from hptransfer.quantify.law.optimum_law import (
     fit_offset,
     hp_scatter,
     scatters,
-    turn_sd,
+    slope_change_sd,
 )
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
-MIN_SCALES = 3  # fewer usable scales than this: no laws
-SHARP_SLOPE = 0.1  # sd of the drift, octaves per octave, from which data can speak for no drift at all
-CLEARLY = 10.0  # AICc by which the offset family must win before predictions follow it
+MIN_SCALES = 3  # fewer usable scales than this: no laws; a line through 2 has no error of its own
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class HpLaws:
         aicc: of each family.
         mixture: probability of each family in the draws of a prediction; one family unless two are close.
         largest: log2 of the largest scale with an optimum.
-        turn: sd of what the law's slope may change by beyond it, octaves per octave.
+        slope_change_sd: of the law's slope beyond it, octaves per octave.
         index: rows of the basins' draws behind the laws' draws, shape [B]; not 0..B-1 where a censored
             optimum reweighted them.
         flags: warnings.
@@ -47,7 +46,7 @@ class HpLaws:
     aicc: Mapping[str, float]
     mixture: Mapping[str, float]
     largest: float
-    turn: float
+    slope_change_sd: float
     index: IntArray
     flags: tuple[str, ...]
 
@@ -63,17 +62,23 @@ class Laws(HpLaws):
 
     Attributes:
         loss: the loss law.
-        log_h: log of the log-curvature h against log2 n, a straight line.
+        log_curvature: log of h = d2L/dx2 against log2 n, a straight line.
         bend: second derivative of log2 eta* in log2 n, and its draws [B]; None with fewer than 4 scales.
     """
 
     loss: LossFit
-    log_h: LineFit
+    log_curvature: LineFit
     bend: tuple[float, FloatArray] | None
 
 
 def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> HpLaws | None:
-    """Fits the optimum's law on scales with an optimum inside the grid; None with fewer than 3 of them."""
+    """Fits the optimum's law on scales with an optimum inside the grid; None with fewer than 3 of them.
+
+    Args:
+        basins: of one variant.
+        family: `const`, `power` or `offset`; None lets AICc choose.
+        rng: source of the scatter draws.
+    """
     inside = basins.fitted
     if inside.sum() < MIN_SCALES:
         return None
@@ -85,34 +90,34 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"], prior)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
-    sharp = float(families["power"].draws[:, 1].std()) < SHARP_SLOPE
+    sharp = float(families["power"].draws[:, 1].std()) < LAW.constant_slope_sd
     chosen = family or _choose(aicc, len(t), sharp)
     mixture = _weights(aicc) if sharp and not family and chosen != "offset" else {chosen: 1.0}
     index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
     if flags:
         families = {name: fit.subset(index) for name, fit in families.items()}
-    return HpLaws(families, chosen, aicc, mixture, float(t[-1]), turn_sd(basins.misfit), index, flags)
+    return HpLaws(families, chosen, aicc, mixture, float(t[-1]), slope_change_sd(basins.misfit), index, flags)
 
 
 def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:
-    """Fits all laws on the scales with an optimum inside the grid; None with fewer than 3 of them."""
+    """Fits all laws on the scales with an optimum inside the grid; arguments as for `fit_hp_laws`."""
     hp = fit_hp_laws(basins, family, rng)
     if hp is None:
         return None
     inside = basins.fitted
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
-    bent = basins.log_h_draws[:, inside]
-    every = scatters(bent, curvature_scatter(basins.misfit))
-    log_h = fit_line(t, basins.log_h[inside], bent, every, "power", rng)
+    h_draws = basins.log_curvature_draws[:, inside]
+    every = scatters(h_draws, curvature_scatter(basins.misfit))
+    log_curvature = fit_line(t, basins.log_curvature[inside], h_draws, every, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)
     if hp.flags:
-        log_h, loss = log_h.subset(hp.index), _reindex(loss, hp.index)
+        log_curvature, loss = log_curvature.subset(hp.index), _reindex(loss, hp.index)
         bend = (bend[0], bend[1][hp.index]) if bend else None
     parts = {f.name: getattr(hp, f.name) for f in fields(hp)}
-    return Laws(**parts, loss=loss, log_h=log_h, bend=bend)
+    return Laws(**parts, loss=loss, log_curvature=log_curvature, bend=bend)
 
 
 def _weights(aicc: Mapping[str, float]) -> dict[str, float]:
@@ -145,13 +150,23 @@ def _choose(aicc: Mapping[str, float], scales: int, sharp: bool) -> str:
     if "offset" not in aicc or spare < 1:
         return simple
     handicap = 2 * 4 * 5 / spare - 2 * 3 * 4 / (spare + 1)
-    return "offset" if aicc["offset"] + handicap + CLEARLY < aicc[simple] else simple
+    return "offset" if aicc["offset"] + handicap + LAW.offset_aicc_margin < aicc[simple] else simple
 
 
 def _censoring(
     basins: Basins, edges: BoolArray, law: LineFit, rng: np.random.Generator
 ) -> tuple[IntArray, tuple[str, ...]]:
-    """Resamples the draws by how well the law respects the bounds of edge optima."""
+    """Resamples the draws by how well the law respects the bounds of edge optima.
+
+    Args:
+        basins: of one variant.
+        edges: scales whose lowest cell is at an edge, shape [K].
+        law: the optimum's law.
+        rng: source of the scatter and of the choice.
+
+    Returns:
+        Rows of the draws to keep, shape [B], and flags.
+    """
     draws = len(law.draws)
     everything = np.arange(draws)
     if not edges.any():
@@ -160,8 +175,9 @@ def _censoring(
     for k in np.flatnonzero(edges):
         x = law.draws_at(basins.cells.scale[k]) + law.scatter_draws * rng.standard_normal(draws)
         outside = np.maximum(np.maximum(basins.low[k] - x, x - basins.high[k]), 0.0)
-        log_weight -= 0.5 * (outside / 0.1) ** 2
+        log_weight -= 0.5 * (outside / LAW.edge_sd) ** 2
     weight = np.exp(log_weight - log_weight.max())
-    if log_weight.max() < -8 or weight.sum() ** 2 / (weight**2).sum() < 0.02 * draws:
+    effective = weight.sum() ** 2 / (weight**2).sum()  # Kish's effective number of draws
+    if log_weight.max() < -LAW.edge_least_weight or effective < LAW.edge_least_effective * draws:
         return everything, ("edge_contradicts_law",)
     return rng.choice(draws, size=draws, p=weight / weight.sum()), ("edge_censored",)

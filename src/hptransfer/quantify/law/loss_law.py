@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
-SCATTER_NATS = 0.001
-ALPHAS = np.exp(np.linspace(np.log(0.03), np.log(4.0), 40))
-ALPHA_PRIOR = (np.log(0.5), 1.2)  # centre and sd of log alpha; weak, keeps thin data off the bounds
+ALPHAS = np.exp(np.linspace(np.log(LAW.alpha_ends[0]), np.log(LAW.alpha_ends[1]), 40))
+LEAST_VARIANCE = 1e-14  # nats squared; keeps covariances of draws invertible
+PARAMETERS = 3  # L_inf, A, alpha
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class LossFit:
     """L*(n) = L_inf + A (n / n0)**-alpha, n0 the smallest scale; B draws.
 
     Attributes:
-        parameters: (L_inf, A, alpha). draws: shape [B, 3].
+        parameters: (L_inf, A, alpha), shape [3].
+        draws: of them, shape [B, 3].
         at_bound: True where a draw sits on a bound (L_inf = 0, A = 0 or alpha at an end), shape [B].
         point_at_bound: which bounds the point estimate sits on.
         scatter: rms scatter about the law, nats.
@@ -45,20 +47,20 @@ class LossFit:
 
     def at(self, scale: FloatArray | float) -> FloatArray:
         """The law itself, nats, shape of `scale`."""
-        level, gain, alpha = self.parameters
-        return np.asarray(level + gain * (scale / self.origin) ** -alpha)
+        l_inf, gain, alpha = self.parameters
+        return np.asarray(l_inf + gain * (scale / self.origin) ** -alpha)
 
     def draws_at(self, scale: FloatArray | float) -> FloatArray:
         """Draws of the law, nats, shape [B], or [P, B] for P scales."""
-        level, gain, alpha = self.draws.T
+        l_inf, gain, alpha = self.draws.T
         ratio = np.asarray(scale, dtype=np.float64) / self.origin
-        return np.asarray(level + gain * (ratio[..., None] if ratio.ndim else ratio) ** -alpha)
+        return np.asarray(l_inf + gain * (ratio[..., None] if ratio.ndim else ratio) ** -alpha)
 
 
 def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool = True) -> LossFit:
     """Fits the loss law to the point estimate and to every draw, by a grid over alpha.
 
-    Arguments:
+    Args:
         scale: n, shape [K].
         y: L*, nats, shape [K].
         y_draws: shape [B, K].
@@ -66,7 +68,7 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
     """
     covariance = np.atleast_2d(np.cov(y_draws.T))
     scatter = _loss_scatter(scale, y, covariance)
-    inverse, _ = batched_linalg.inverse(covariance + (scatter**2 + 1e-14) * np.eye(len(y)))
+    inverse, _ = batched_linalg.inverse(covariance + (scatter**2 + LEAST_VARIANCE) * np.eye(len(y)))
     rng = np.random.default_rng(len(y))
     noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
     everything = np.vstack([y, noisy])
@@ -84,15 +86,15 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
 
 def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> float:
     """Scatter about the best loss law that makes the residual as large as expected, shrunk to the prior."""
-    freedom = len(y) - 3
+    freedom, prior, weight = len(y) - PARAMETERS, LAW.loss_scatter, LAW.loss_scatter_weight
     if freedom < 1:
-        return SCATTER_NATS
-    inverse, _ = batched_linalg.inverse(covariance + 1e-14 * np.eye(len(y)))
+        return prior
+    inverse, _ = batched_linalg.inverse(covariance + LEAST_VARIANCE * np.eye(len(y)))
     parameters, _ = _loss_grid(scale / scale[0], y[None], inverse, floor=True)
-    level, gain, alpha = parameters[0]
-    residual = y - level - gain * (scale / scale[0]) ** -alpha
+    l_inf, gain, alpha = parameters[0]
+    residual = y - l_inf - gain * (scale / scale[0]) ** -alpha
     beyond = float(residual @ residual) / freedom - float(np.trace(covariance)) / len(y)
-    return float(np.sqrt((3 * SCATTER_NATS**2 + freedom * max(beyond, 0.0)) / (3 + freedom)))
+    return float(np.sqrt((weight * prior**2 + freedom * max(beyond, 0.0)) / (weight + freedom)))
 
 
 def _loss_grid(
@@ -104,12 +106,12 @@ def _loss_grid(
     best = np.argmin(chi2, axis=1)
     ends = (best == 0) | (best == len(ALPHAS) - 1)
     alpha = ALPHAS[best] * np.exp(_vertex(chi2, best) * np.log(ALPHAS[1] / ALPHAS[0]))
-    level, gain, at_floor = _solve_rows(n ** -alpha[:, None], y, inverse, floor)
-    return np.stack([level, gain, alpha], axis=1), np.stack([at_floor, gain <= 0, ends], axis=1)
+    l_inf, gain, at_floor = _solve_rows(n ** -alpha[:, None], y, inverse, floor)
+    return np.stack([l_inf, gain, alpha], axis=1), np.stack([at_floor, gain <= 0, ends], axis=1)
 
 
 def _alpha_penalty(alpha: FloatArray) -> FloatArray:
-    return np.asarray(((np.log(alpha) - ALPHA_PRIOR[0]) / ALPHA_PRIOR[1]) ** 2)
+    return np.asarray(((np.log(alpha) - np.log(LAW.alpha_median)) / LAW.alpha_log_sd) ** 2)
 
 
 def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
@@ -132,8 +134,8 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), (power @ ones)[:, None], np.sum(powers * power, axis=1, keepdims=True)
     det = s11 * spp - s1p**2
-    to_level, to_gain = (spp * ones - s1p * powers) / det, (s11 * powers - s1p * ones) / det
-    explained = ones[:, None] * to_level[:, None] + powers[..., None] * to_gain[:, None]
+    to_l_inf, to_gain = (spp * ones - s1p * powers) / det, (s11 * powers - s1p * ones) / det
+    explained = ones[:, None] * to_l_inf[:, None] + powers[..., None] * to_gain[:, None]
     form = inverse - 0.5 * (explained + np.swapaxes(explained, -1, -2))
     away, (i, j) = y - y[0], np.triu_indices(y.shape[1])
     pairs = away[:, i] * away[:, j] * np.where(i == j, 1.0, 2.0)
@@ -145,7 +147,7 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
     first = form @ y[0]
     out = along(first @ y[0], 2 * first)
     out += pairs.astype(np.float32) @ form[:, i, j].astype(np.float32).T
-    beyond = [(to_gain, det / s11), (to_level, det / spp)][: 1 + floor]
+    beyond = [(to_gain, det / s11), (to_l_inf, det / spp)][: 1 + floor]
     for to, precision in beyond:
         root = np.sqrt(precision)  # of one over the error's variance
         out += np.square(np.minimum(along(root[:, 0] * (to @ y[0]), root * to), 0.0))
@@ -160,7 +162,7 @@ def _solve_rows(
     s11, s1p, spp = ones.sum(), power @ ones, np.sum(powers * power, axis=1)
     y1, yp = y @ ones, np.sum(powers * y, axis=1)
     det = s11 * spp - s1p**2
-    level, gain = (y1 * spp - yp * s1p) / det, (yp * s11 - y1 * s1p) / det
-    at_floor = (level < 0) & floor
-    gain, level = np.where(at_floor, yp / spp, gain), np.where(at_floor, 0.0, level)
-    return np.where(gain <= 0, y1 / s11, level), np.maximum(gain, 0.0), at_floor
+    l_inf, gain = (y1 * spp - yp * s1p) / det, (yp * s11 - y1 * s1p) / det
+    at_floor = (l_inf < 0) & floor
+    gain, l_inf = np.where(at_floor, yp / spp, gain), np.where(at_floor, 0.0, l_inf)
+    return np.where(gain <= 0, y1 / s11, l_inf), np.maximum(gain, 0.0), at_floor

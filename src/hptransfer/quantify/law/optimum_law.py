@@ -7,69 +7,67 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
-from hptransfer.quantify.intervals import picked
+from hptransfer.quantify.intervals import sample_settings
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
-# Weak priors on the rms scatter of single scales about a law, beyond the error of estimation: with 3 to 6
-# scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of one variant
-# differ in shape their optima scatter too, so the optimum's prior grows with the shape's misfit; where they
-# share one shape they may well lie on the law exactly.
-SCATTER_OCTAVES = 0.03
-SCATTER_PER_MISFIT = 0.35  # octaves
-CURVATURE_PER_MISFIT = 0.1  # of log curvature
-SCATTER_LOG_CURVATURE = 0.006
-EXACT = 33.0  # how much more weight no scatter gets than the smooth prior gives it, for one shape
-EXACT_MISFIT = 0.04  # misfit over which that falls by e
-TURN = 0.085  # sd of the slope's change beyond the largest scale, octaves per octave, where misfit is large
-TURN_MISFIT = 0.1  # misfit at which it is half of that
-OFF_SD = 0.7  # scatter of a scale that lies off the law altogether, units of the quantity
-OFF_CHANCE = 0.01  # prior chance of each scale to do so
+# Scatters that are tried, in units of the typical one: none, and a geometric series that covers all of them.
 UNIT_SCATTERS = np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
-UNIT_PRIOR = np.log(np.gradient(UNIT_SCATTERS)) - 1.5 * np.log1p(UNIT_SCATTERS**2)  # half-t, log weights
-RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))  # beta of the offset family
-SHARES = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
+# Their log prior weights: a half-t density with 2 degrees of freedom, (1 + s^2)^-3/2, times the spacing.
+UNIT_PRIOR = np.log(np.gradient(UNIT_SCATTERS)) - 1.5 * np.log1p(UNIT_SCATTERS**2)
+# The offset family's grid: beta, and B / eta_inf at the first scale (above -1: eta stays positive).
+RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))
+FRACTIONS = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
+LEAST_ETA = 1e-6  # of eta_inf; keeps the logarithm of the offset family finite
+LEAST_VARIANCE = 1e-12  # keeps covariances of draws invertible
+LEAST_OFFSET_VARIANCE = 1e-6  # likewise for the offset family, whose grid is coarse
 
 
 @dataclass(frozen=True)
 class ScatterPrior:
-    """Prior on the rms scatter of single scales about a law.
+    """Weak prior on the rms scatter of single scales about a law, beyond the error of estimation.
+
+    With 3 to 6 scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of
+    one variant differ in shape their optima scatter too, so the prior grows with the shape's misfit; where
+    they share one shape they may well lie on the law exactly.
 
     Attributes:
         typical: scale of its half-t density (2 degrees of freedom), units of the quantity.
-        exact: factor on the weight of no scatter at all.
+        zero_odds: factor on the weight of no scatter at all.
     """
 
     typical: float
-    exact: float = 1.0
+    zero_odds: float = 1.0
 
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Scatters, zero and a geometric series, and their log prior weights."""
         log_prior = UNIT_PRIOR.copy()
-        log_prior[0] += np.log(self.exact)
+        log_prior[0] += np.log(self.zero_odds)
         return self.typical * UNIT_SCATTERS, log_prior
 
 
 def hp_scatter(misfit: float) -> ScatterPrior:
     """Of log2 eta*, octaves; `misfit` is the sd of the shape's relative error at single scales."""
-    return ScatterPrior(SCATTER_OCTAVES + SCATTER_PER_MISFIT * misfit, _exact(misfit))
+    return ScatterPrior(LAW.scatter_octaves + LAW.scatter_per_misfit * misfit, _zero_odds(misfit))
 
 
 def curvature_scatter(misfit: float) -> ScatterPrior:
     """Of the log curvature; `misfit` as in `hp_scatter`."""
-    return ScatterPrior(SCATTER_LOG_CURVATURE + CURVATURE_PER_MISFIT * misfit, _exact(misfit))
+    typical = LAW.curvature_scatter + LAW.curvature_scatter_per_misfit * misfit
+    return ScatterPrior(typical, _zero_odds(misfit))
 
 
-def turn_sd(misfit: float) -> float:
+def slope_change_sd(misfit: float) -> float:
     """What the slope of the optimum's law may change by beyond the largest scale (sd), octaves per octave.
 
     Where basins keep their shape from scale to scale the law goes on. Where they do not, measured sweeps
     leave their line by more than the scatter about it foretells.
     """
-    return TURN * misfit**4 / (misfit**4 + TURN_MISFIT**4)
+    return float(LAW.slope_change_sd * misfit**4 / (misfit**4 + LAW.slope_change_misfit**4))
 
 
-def _exact(misfit: float) -> float:
-    return 1.0 + (EXACT - 1.0) * float(np.exp(-misfit / EXACT_MISFIT))
+def _zero_odds(misfit: float) -> float:
+    return 1.0 + (LAW.zero_scatter_odds - 1.0) * float(np.exp(-misfit / LAW.zero_scatter_misfit))
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,10 @@ class LineFit:
 
     Attributes:
         family: `const`, `power` or `offset`.
-        parameters: of the family: (c,), (c, slope) or (log2 eta_inf, rate, share at the first scale).
+        parameters: of the family: (c,), (c, slope) or (log2 eta_inf, rate, B / eta_inf at the first scale).
         draws: of the parameters, shape [B, parameters].
-        scatter: rms scatter of one scale about the law; scatter_draws of shape [B].
+        scatter: rms scatter of one scale about the law.
+        scatter_draws: of it, shape [B].
         off: which scale each draw takes to lie off the law altogether, -1 for none, shape [B].
         log_likelihood: restricted, at its best scatter.
         origin: log2 of the scale at which t = 0.
@@ -123,8 +122,9 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
         return np.asarray(parameters[0] + 0.0 * t)
     if family == "power":
         return np.asarray(parameters[0] + parameters[1] * t)
-    level, rate, share = parameters
-    return np.asarray(level + np.log2(np.maximum(1.0 + share * np.exp2(-rate * t), 1e-6)))
+    log_eta_inf, rate, fraction = parameters
+    factor = np.maximum(1.0 + fraction * np.exp2(-rate * t), LEAST_ETA)
+    return np.asarray(log_eta_inf + np.log2(factor))
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,12 @@ class Scatters:
     """Every size of scatter that is thought of, alone and with one scale off the law; S of them.
 
     Attributes:
-        size: rms scatter of one scale, [S]. off: scale that lies off the law, -1 for none, [S].
-        log_prior: [S]. extra: variance of each scale beyond the error of estimation, [S, K].
-        inverse: of the covariance of estimates and scatter together, [S, K, K]. log_det: of it, [S].
+        size: rms scatter of one scale, shape [S].
+        off: scale that lies off the law, -1 for none, shape [S].
+        log_prior: shape [S].
+        extra: variance of each scale beyond the error of estimation, shape [S, K].
+        inverse: of the covariance of estimates and scatter together, shape [S, K, K].
+        log_det: of that covariance, shape [S].
     """
 
     size: FloatArray
@@ -148,12 +151,13 @@ class Scatters:
 def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
     """Of a quantity with posterior draws [B, K]."""
     scales = y_draws.shape[1]
-    errors = np.atleast_2d(np.cov(y_draws.T)) + 1e-12 * np.eye(scales)
+    errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_VARIANCE * np.eye(scales)
     grid, log_prior = prior.grid()
     each = np.arange(-1, scales)
-    chance = np.where(each < 0, 1.0 - scales * OFF_CHANCE, OFF_CHANCE)
+    one = LAW.outlier_scale_probability
+    chance = np.where(each < 0, 1.0 - scales * one, one)
     size, off = np.repeat(grid, len(each)), np.tile(each, len(grid))
-    extra = size[:, None] ** 2 + (OFF_SD * (off[:, None] == np.arange(scales))) ** 2
+    extra = size[:, None] ** 2 + (LAW.outlier_scale_sd * (off[:, None] == np.arange(scales))) ** 2
     inverse, log_det = batched_linalg.inverse(errors + extra[:, None, :] * np.eye(scales))
     return Scatters(size, off, (log_prior[:, None] + np.log(chance)).ravel(), extra, inverse, log_det)
 
@@ -163,7 +167,7 @@ def fit_line(
 ) -> LineFit:
     """Fits `const` or `power` with random scatter between scales.
 
-    Arguments:
+    Args:
         t: log2 scale, shape [K].
         y: the quantity, in log units, shape [K].
         y_draws: its posterior draws, shape [B, K].
@@ -181,15 +185,15 @@ def fit_line(
     log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
     weight = np.exp(log - log.max())
     weight /= weight.sum()
-    pick = picked(weight, rng.random(len(y_draws)))
-    noisy = y_draws + np.sqrt(every.extra)[pick] * rng.standard_normal(y_draws.shape)
+    setting = sample_settings(weight, rng.random(len(y_draws)))
+    noisy = y_draws + np.sqrt(every.extra)[setting] * rng.standard_normal(y_draws.shape)
     return LineFit(
         family=family,
         parameters=np.asarray(weight @ (project @ y)),
-        draws=np.einsum("bpk,bk->bp", project[pick], noisy),
+        draws=np.einsum("bpk,bk->bp", project[setting], noisy),
         scatter=float(weight @ every.size),
-        scatter_draws=every.size[pick],
-        off=every.off[pick],
+        scatter_draws=every.size[setting],
+        off=every.off[setting],
         log_likelihood=float((-0.5 * (chi2 + every.log_det))[every.off < 0].max()),
         origin=origin,
     )
@@ -198,21 +202,28 @@ def fit_line(
 def fit_offset(
     t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: ScatterPrior
 ) -> LineFit:
-    """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B's share of eta_inf.
+    """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B / eta_inf.
 
-    `line` is the power law's fit and `prior` its prior on the scatter. The scatter is the likeliest about a
-    first fit, and never more than about the line: with one parameter more there is less left of it.
+    The scatter is the likeliest about a first fit, and never more than about the line: with one parameter
+    more there is less left of it.
+
+    Args:
+        t: log2 scale, shape [K].
+        y: log2 eta*, shape [K].
+        y_draws: its posterior draws, shape [B, K].
+        line: the power law's fit.
+        prior: on the scatter.
     """
     origin = float(t[0])
-    rate, share = (a.ravel() for a in np.meshgrid(RATES, SHARES, indexing="ij"))
-    shape = np.log2(1.0 + share[:, None] * np.exp2(-rate[:, None] * (t - origin)))
-    errors = np.atleast_2d(np.cov(y_draws.T)) + 1e-6 * np.eye(len(t))
+    rate, fraction = (a.ravel() for a in np.meshgrid(RATES, FRACTIONS, indexing="ij"))
+    shape = np.log2(1.0 + fraction[:, None] * np.exp2(-rate[:, None] * (t - origin)))  # [settings, K]
+    errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_OFFSET_VARIANCE * np.eye(len(t))
     first, *_ = _nearest(errors + prior.typical**2 * np.eye(len(t)), y[None], shape, rate)
     residual = y - shape[first[0]]
     scatter = min(_likeliest(residual - residual.mean(), errors, prior), line.scatter)
     covariance = errors + scatter**2 * np.eye(len(t))
     best, level, chi2 = _nearest(covariance, np.vstack([y, y_draws]), shape, rate)
-    parameters = np.stack([level, rate[best], share[best]], axis=1)
+    parameters = np.stack([level, rate[best], fraction[best]], axis=1)
     log_det = np.linalg.slogdet(covariance)[1]
     return LineFit(
         family="offset",
@@ -223,14 +234,21 @@ def fit_offset(
         off=line.off,
         log_likelihood=float(-0.5 * (chi2 + log_det)),
         origin=origin,
-        at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in SHARES[[0, -1]]),
+        at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in FRACTIONS[[0, -1]]),
     )
 
 
 def _nearest(
     covariance: FloatArray, y: FloatArray, shape: FloatArray, rate: FloatArray
 ) -> tuple[IntArray, FloatArray, float]:
-    """Best setting of the offset's grid for each row of y [R, K], its level, and the first row's chi2."""
+    """Best setting of the offset's grid for each row of y, its log2 eta_inf, and the first row's chi2.
+
+    Args:
+        covariance: of the optima about their law, shape [K, K].
+        y: log2 eta*, a row a data set, shape [R, K].
+        shape: the law less log2 eta_inf at every setting, shape [settings, K].
+        rate: beta of every setting, shape [settings].
+    """
     inverse = np.linalg.inv(covariance)
     total = inverse.sum()
     # The level eta_inf enters linearly: project it out once, for the point estimate and every draw alike.
@@ -256,11 +274,19 @@ def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) ->
 def fit_bend(
     t: FloatArray, y: FloatArray, y_draws: FloatArray, scatter: float, rng: np.random.Generator
 ) -> tuple[float, FloatArray] | None:
-    """Second derivative of y in t by a quadratic through the optima, and its draws; needs 4 scales."""
+    """Second derivative of y in t by a quadratic through the optima, and its draws; needs 4 scales.
+
+    Args:
+        t: log2 scale, shape [K].
+        y: log2 eta*, shape [K].
+        y_draws: its posterior draws, shape [B, K].
+        scatter: rms scatter of one scale about the law, octaves.
+        rng: source of the scatter draws.
+    """
     if len(t) < 4:
         return None
     basis = np.stack([np.ones_like(t), t - t.mean(), 0.5 * (t - t.mean()) ** 2], axis=1)
-    inverse = np.linalg.inv(np.cov(y_draws.T) + (scatter**2 + 1e-12) * np.eye(len(t)))
+    inverse = np.linalg.inv(np.cov(y_draws.T) + (scatter**2 + LEAST_VARIANCE) * np.eye(len(t)))
     project = np.linalg.solve(basis.T @ inverse @ basis, basis.T @ inverse)[2]
     noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
     return float(project @ y), np.asarray(noisy @ project)

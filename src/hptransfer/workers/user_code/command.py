@@ -50,7 +50,7 @@ class Result(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Ended:
+class CompletedCall:
     """A call that is over."""
 
     code: int  # exit code
@@ -64,7 +64,7 @@ class OwnCodeError(Exception):
     """A call gave no result; its text says why, in one line."""
 
 
-def own_record(run: RunSpec, trial: TrialConfig, folder: Path) -> RunRecord:
+def run_user_code(run: RunSpec, trial: TrialConfig, folder: Path) -> RunRecord:
     """Call the code for one run.
 
     Arguments:
@@ -94,7 +94,7 @@ def own_record(run: RunSpec, trial: TrialConfig, folder: Path) -> RunRecord:
         )
 
 
-def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> _Ended:
+def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> CompletedCall:
     result = folder / "result.json"
     result.unlink(missing_ok=True)
     known = {**values(run), "result": str(result), "folder": str(folder)}
@@ -116,7 +116,7 @@ def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> _Ended:
     return ended
 
 
-def _run(words: list[str], environment: dict[str, str], trial: TrialConfig, folder: Path) -> _Ended:
+def _run(words: list[str], environment: dict[str, str], trial: TrialConfig, folder: Path) -> CompletedCall:
     """Run a command to its end, or to the end of its time; whatever it prints is drained and capped."""
     started = time.monotonic()
     try:
@@ -134,8 +134,8 @@ def _run(words: list[str], environment: dict[str, str], trial: TrialConfig, fold
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    out = _Drain(process.stdout, folder / "stdout.log")
-    err = _Drain(process.stderr, folder / "stderr.log")
+    out = CappedReader(process.stdout, folder / "stdout.log")
+    err = CappedReader(process.stderr, folder / "stderr.log")
     late = False
     try:
         process.wait(trial.timeout)
@@ -148,10 +148,10 @@ def _run(words: list[str], environment: dict[str, str], trial: TrialConfig, fold
         if process.poll() in (None, -signal.SIGKILL):  # a guard that cannot do its work
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
-    return _Ended(process.wait(), late, out.end(), err.end(), time.monotonic() - started)
+    return CompletedCall(process.wait(), late, out.end(), err.end(), time.monotonic() - started)
 
 
-class _Drain(threading.Thread):
+class CappedReader(threading.Thread):
     """Reads a stream to its end, keeps its start on disk and its end in memory, drops the rest."""
 
     def __init__(self, stream: IO[bytes], log: Path) -> None:
@@ -181,7 +181,7 @@ class _Drain(threading.Thread):
         return self._tail
 
 
-def _result(ended: _Ended, trial: TrialConfig, folder: Path) -> dict[str, Any]:
+def _result(ended: CompletedCall, trial: TrialConfig, folder: Path) -> dict[str, Any]:
     """The JSON object that a call left or printed.
 
     Raises:

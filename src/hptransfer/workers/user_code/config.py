@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hptransfer.errors import SpecError
+from hptransfer.parametrization.coordinates import convert_lr
+from hptransfer.parametrization.optimizers import family
 from hptransfer.runs.base import Pairs
 from hptransfer.runs.config import Config, RunSpec
 from hptransfer.runs.decode import Code
@@ -78,8 +80,8 @@ class TrialConfig(Config):
 def values(run: RunSpec) -> dict[str, Value]:
     """What a call may be told of a run, by the name of its placeholder.
 
-    `lr` is in SP coordinates, `lr_mup` in muP coordinates (lr x width / base width); every plain setting of
-    the spec's `model` and `train` sections is there under its own name.
+    `lr` is in SP coordinates, `lr_mup` in muP coordinates (lr x width / base width; under SGD the same as
+    `lr`); every plain setting of the spec's `model` and `train` sections is there under its own name.
     """
     sections = {**run.model.model_dump(), **run.train.model_dump()}
     return {
@@ -87,7 +89,7 @@ def values(run: RunSpec) -> dict[str, Value]:
         "variant": run.rule,
         "base_width": run.base_width,
         "lr": run.lr,
-        "lr_mup": run.lr * run.model.width / run.base_width,
+        "lr_mup": convert_lr(run.lr, run.width_ratio, "sp", "mup", family(run.train.optimizer)),
         "seed": run.seed,
         "data_seed": run.data_seed,
         "tokens": run.tokens,

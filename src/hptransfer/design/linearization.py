@@ -1,0 +1,113 @@
+"""Estimates that the design is linearised around, from a fit, from brackets, or from what is usual."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hptransfer.design.bracket import bracketed_optimum, expected_optimum
+from hptransfer.design.grid import CandidateGrid, GridKey, Observations
+from hptransfer.design.information import LinearizationPoint
+from hptransfer.design.round_fit import RoundFit
+from hptransfer.sweep.table import FloatArray
+
+if TYPE_CHECKING:
+    from hptransfer.quantify.result import Optimum
+
+NOISE = (0.005, 3.0)  # nats: sd expected of a run before its study tells, and how many runs that counts as
+SCATTER = (0.05, 2.0)  # octaves: the same for the optima around their line
+NOISE_WINDOW = 0.3  # nats above the optimum within which seeds tell its noise
+LOG_CURVATURE_RANGE = (math.log(0.005), math.log(5.0))  # beyond it, a thin fit has gone wrong
+LOG_CURVATURE = math.log(0.1)  # ln curvature, nats per octave squared, of a basin that nothing is known of
+CURVE_PARAMETERS = 3  # cells of a fitted curve that its own parameters take up
+
+
+def linearization_point(
+    grid: CandidateGrid, observed: Observations, round_fit: RoundFit, variant: str
+) -> LinearizationPoint:
+    """Estimates of one variant: the fit's where it has them, else what a bracket tells.
+
+    Args:
+        grid: where runs may be put.
+        observed: finished runs.
+        round_fit: of these runs.
+        variant: of the grid.
+    """
+    fit = round_fit.fit.variants.get(variant) if round_fit.fit else None
+    fitted = {float(o.scale): o for o in fit.optima} if fit else {}
+    known: dict[int, float] = {}
+    log_curvature = np.full(len(grid.scales), np.nan)
+    for k in range(len(grid.scales)):
+        basin, optimum = (variant, k), fitted.get(float(grid.scales[k]))
+        low = bracketed_optimum(grid, basin, observed.mean_losses(basin)) if basin in grid.x else None
+        if optimum is not None and optimum.hp.value is not None:
+            known[k] = float(np.log2(optimum.hp.value) - grid.shift[k])
+            if optimum.log_curvature.value and optimum.log_curvature.value > 0:
+                log_curvature[k] = np.clip(np.log(optimum.log_curvature.value), *LOG_CURVATURE_RANGE)
+        elif low is not None:
+            known[k] = low
+    x = np.array(
+        [known[k] if k in known else expected_optimum(grid, known, k) for k in range(len(grid.scales))]
+    )
+    return LinearizationPoint(
+        x,
+        _filled(log_curvature, LOG_CURVATURE),
+        _noise(grid, observed, fitted, variant),
+        _scatter(grid, known),
+    )
+
+
+def _filled(values: FloatArray, default: float) -> FloatArray:
+    """Unknown entries from their neighbours; all from the default where none is known."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return np.full(len(values), default)
+    return np.interp(np.arange(len(values)), known, values[known])
+
+
+def _scatter(grid: CandidateGrid, found: Mapping[int, float]) -> float:
+    """Sd of the optima around their line, drawn towards what is expected."""
+    sd, weight = SCATTER
+    t, x = np.log2(grid.scales[list(found)]), np.array(list(found.values()))
+    freedom = max(len(x) - 2, 0)
+    residual = x - np.polyval(np.polyfit(t, x, 1), t) if freedom else np.zeros(1)
+    return float(np.sqrt((residual @ residual + weight * sd**2) / (freedom + weight)))
+
+
+def _noise(
+    grid: CandidateGrid, observed: Observations, fitted: Mapping[float, Optimum], variant: str
+) -> float:
+    """Sd of a run's loss near the optimum, from seeds and fitted curves, drawn to what is expected."""
+    sd, weight = NOISE
+    square, freedom = weight * sd**2, weight
+    for k, scale in enumerate(grid.scales):
+        optimum = fitted.get(float(scale))
+        if optimum is None or optimum.loss.value is None:
+            continue
+        for cell in observed.losses.get((variant, k), {}).values():
+            values = [v for v in cell.values() if math.isfinite(v)]
+            if len(values) > 1 and np.mean(values) < optimum.loss.value + NOISE_WINDOW:
+                square += float(np.var(values) * len(values))
+                freedom += len(values) - 1
+        residual = _residuals(grid, observed, (variant, k), optimum)
+        if len(residual) > CURVE_PARAMETERS:
+            square += float(residual @ residual)
+            freedom += len(residual) - CURVE_PARAMETERS
+    return math.sqrt(square / freedom)
+
+
+def _residuals(grid: CandidateGrid, observed: Observations, basin: GridKey, optimum: Optimum) -> FloatArray:
+    """Of the cells within the fitted curve, times the root of their runs."""
+    curve_hp, curve_loss = optimum.curve_hp, optimum.curve_loss
+    if curve_hp is None or curve_loss is None or not len(curve_hp):
+        return np.zeros(0)
+    x = np.log2(curve_hp) - grid.shift[basin[1]]
+    out = []
+    for place, loss in observed.mean_losses(basin).items():
+        at = float(grid.x[basin][place])
+        if math.isfinite(loss) and x[0] - 1e-6 <= at <= x[-1] + 1e-6:
+            out.append((loss - float(np.interp(at, x, curve_loss))) * math.sqrt(observed.count(basin, place)))
+    return np.array(out)

@@ -1,0 +1,167 @@
+"""parametrize(): a rule applied to a model, from its shapes at two widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.attention import attention_sites
+from hptransfer.parametrization.coordinates import Coordinates
+from hptransfer.parametrization.custom import as_rule
+from hptransfer.parametrization.initialize import base_std
+from hptransfer.parametrization.multipliers import module_factors
+from hptransfer.parametrization.optimizers import Family
+from hptransfer.parametrization.pairing import Pairing, pair
+from hptransfer.parametrization.plan import TensorPlan
+from hptransfer.parametrization.roles import TensorRole, paired_roles
+from hptransfer.parametrization.rule import Role, Rule
+from hptransfer.parametrization.rule_arithmetic import in_coordinates
+from hptransfer.parametrization.scaling import Scaling
+from hptransfer.parametrization.tensor_settings import Growth, tensor_factors
+
+
+def parametrize(
+    model: nn.Module,
+    *,
+    base: nn.Module | None = None,
+    rule: Rule | str | Path | Mapping[str, Any] = "mup",
+    optimizer: Family = "adam",
+    coordinates: Coordinates | None = None,
+    base_width: int | None = None,
+    width: int | None = None,
+    heads: Literal["grow", "fixed"] = "grow",
+    other: nn.Module | None = None,
+    overrides: Mapping[str, Role | str] | None = None,
+    attention: Mapping[str, str] | bool | None = None,
+    residual: Sequence[str] = (),
+    width_ratio: float | None = None,
+    narrower: bool = False,
+) -> Scaling:
+    """Applies a rule to a model, given the same model at the base width. Changes nothing yet.
+
+    Args:
+        model: at the width to train; the meta device will do.
+        base: the same model at the base width, built as it is trained (its init std are measured); on the
+            meta device it gives shapes alone.
+        rule: catalogue name, Rule, mapping or YAML file.
+        optimizer: adam (also AdamW, Lion) or sgd.
+        coordinates: that `lr` will be read in; default: the rule's own.
+        base_width: instead of `base`, for a Hugging Face model: its config is scaled down and built.
+        width: the model's, where given it is checked.
+        heads: with `base_width`: whether heads grow with width (head dimension stays) or stay.
+        other: a build at any other width; needed where the model is at the base width itself.
+        overrides: name pattern -> role, first match wins.
+        attention: module pattern -> attribute with the logits' scale; False: leave attention alone.
+        residual: patterns of the last modules of residual branches, for rules with depth.
+        width_ratio: m, where the model's dimensions do not all grow by one ratio.
+        narrower: allow a model narrower than its base.
+
+    Raises:
+        RuleError: the rule is unknown; the two builds are not one architecture at two widths (names, shapes,
+            depth, direction); a role is ambiguous; a forward multiplier has no place.
+    """
+    chosen = as_rule(rule, optimizer)
+    chosen = in_coordinates(chosen, coordinates) if coordinates else chosen
+    base = _base(model, base, base_width, width, heads)
+    pairing = pair(model, base, same_width=other is not None)
+    tensors = (
+        paired_roles(pairing, overrides or {})
+        if other is None
+        else _from_other(pairing, base, other, overrides)
+    )
+    _check_depth(chosen, pairing)
+    _check_direction(tensors, narrower)
+    ratio = _model_ratio(tensors, width_ratio)
+    plans = tuple(_plan(t, chosen, ratio, pairing) for t in tensors)
+    return Scaling(
+        rule=chosen,
+        ratio=ratio,
+        depth_ratio=pairing.depth_ratio,
+        tensors=plans,
+        factors=module_factors(model, base, pairing, tensors, chosen, residual),
+        attention=attention_sites(model, base, pairing, chosen, attention),
+    )
+
+
+def _base(
+    model: nn.Module, base: nn.Module | None, base_width: int | None, width: int | None, heads: str
+) -> nn.Module:
+    if (base is None) == (base_width is None):
+        raise RuleError("one of base= (a model) and base_width= (for Hugging Face models) must be given")
+    if base is not None:
+        return base
+    from hptransfer.parametrization.hf_models import build_at_width
+
+    assert base_width is not None
+    return build_at_width(model, base_width, width, heads)
+
+
+def _from_other(
+    pairing: Pairing, base: nn.Module, other: nn.Module, overrides: Mapping[str, Role | str] | None
+) -> tuple[TensorRole, ...]:
+    """Roles from a third width, with the shapes of the model in question."""
+    third = pair(other, base)
+    by_base = {third.base_of[t.name].name: t for t in paired_roles(third, overrides or {})}
+    found = []
+    for name, named in pairing.tensors.items():
+        at_base = pairing.base_of[name]
+        role = by_base[at_base.name]
+        shapes = tuple(named.parameter.shape), tuple(at_base.parameter.shape)
+        found.append(replace(role, name=name, shape=shapes[0], base_shape=shapes[1], aliases=named.aliases))
+    return tuple(found)
+
+
+def _check_depth(rule: Rule, pairing: Pairing) -> None:
+    if pairing.depth_ratio != 1.0 and not rule.scales_depth:
+        raise RuleError(
+            f"model and base must have the same depth under {rule.name}, which says nothing about depth, but "
+            f"the model has {pairing.depth_ratio:g} times the base's blocks; "
+            "completep, depth-mup and u-mup scale depth"
+        )
+
+
+def _check_direction(tensors: Sequence[TensorRole], narrower: bool) -> None:
+    wider = next((t for t in tensors if t.ratio > 1), None)
+    thinner = next((t for t in tensors if t.ratio < 1), None)
+    if wider and thinner:
+        raise RuleError(
+            f"every width must grow the same way, but {wider.name} grows {wider.base_shape} -> {wider.shape} "
+            f"and {thinner.name} shrinks {thinner.base_shape} -> {thinner.shape}"
+        )
+    if thinner and not narrower:
+        raise RuleError(
+            f"the model must be wider than its base, but {thinner.name} is {thinner.base_shape} in the base "
+            f"and {thinner.shape} in the model: are the two swapped? (narrower=True if it is meant)"
+        )
+
+
+def _model_ratio(tensors: Sequence[TensorRole], given: float | None) -> float:
+    if given is not None:
+        return given
+    growing = [t for t in tensors if t.dimension is not None]
+    ratios = {t.ratio for t in growing if t.role == "embedding"} or {t.ratio for t in growing}
+    if len(ratios) > 1:
+        raise RuleError(
+            f"the model's width ratio must be clear, but its dimensions grow by {sorted(ratios)}; give "
+            "width_ratio="
+        )
+    return ratios.pop() if ratios else 1.0
+
+
+def _plan(tensor: TensorRole, rule: Rule, ratio: float, pairing: Pairing) -> TensorPlan:
+    growth = Growth(
+        role=tensor.role,
+        # A tensor of fixed length has no width of its own: its settings go by the model's.
+        ratio=ratio if tensor.role == "scalar" else tensor.ratio,
+        model_ratio=ratio,
+        depth_ratio=pairing.depth_ratio if tensor.block else 1.0,
+        longest_ratio=max(tensor.shape, default=1) / max(tensor.base_shape, default=1),
+        decays=len(tensor.shape) >= 2,
+    )
+    std = base_std(pairing.base_of[tensor.name].parameter)
+    return TensorPlan(tensor, growth, tensor_factors(rule, growth), std)

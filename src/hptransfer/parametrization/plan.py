@@ -1,0 +1,112 @@
+"""The plan of a model under a rule: plain data by tensor name, which outlives wrappers and checkpoints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.hooks import AttentionSite, Factor
+from hptransfer.parametrization.parameters import NamedParameter, parameters, shape_of
+from hptransfer.parametrization.roles import TensorRole
+from hptransfer.parametrization.rule import Role, Rule
+from hptransfer.parametrization.settings_table import TensorSettings
+from hptransfer.parametrization.tensor_settings import Growth, RoleSettings
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """What one tensor is and gets.
+
+    Attributes:
+        tensor: its role, shapes and own ratio.
+        growth: how it grows from the base, as the rule reads it.
+        factors: on its settings at the base.
+        base_std: std of its initial weights in the base; None where the base is on the meta device.
+    """
+
+    tensor: TensorRole
+    growth: Growth
+    factors: RoleSettings
+    base_std: float | None
+
+    @property
+    def name(self) -> str:
+        """Canonical name."""
+        return self.tensor.name
+
+    @property
+    def role(self) -> Role:
+        """What it is when width grows."""
+        return self.tensor.role
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether Muon takes it: a hidden tensor of exactly two dimensions."""
+        return self.role == "hidden" and len(self.tensor.shape) == 2
+
+
+@dataclass(eq=False)
+class ModelPlan:
+    """What a rule asks of one model.
+
+    Attributes:
+        rule: in the coordinates that `lr` is read in.
+        ratio: m, the model's width / base width.
+        depth_ratio: blocks / blocks of the base.
+        tensors: every tensor's plan, in the model's order.
+        factors: forward multipliers, by module; those of one are left out.
+        attention: where attention logits are scaled, and by how much.
+    """
+
+    rule: Rule
+    ratio: float
+    depth_ratio: float
+    tensors: tuple[TensorPlan, ...]
+    factors: tuple[Factor, ...]
+    attention: tuple[AttentionSite, ...]
+
+    def live_parameters(self, model: nn.Module) -> dict[str, NamedParameter]:
+        """The live model's tensors by name, checked to be those that were scaled.
+
+        Raises:
+            RuleError: a tensor is missing, new, or of another shape.
+        """
+        live = parameters(model)
+        known = {plan.name: plan.tensor.shape for plan in self.tensors}
+        for name in [*known, *live]:
+            if name not in live or name not in known:
+                side = (
+                    "is not in the model given" if name in known else "was not in the model that was scaled"
+                )
+                raise RuleError(f"the model must be the one that was scaled, but {name} {side}")
+            if shape_of(live[name].parameter) != known[name]:
+                raise RuleError(
+                    f"the model must be the one that was scaled, but {name} is "
+                    f"{shape_of(live[name].parameter)}, not {known[name]}"
+                )
+        return live
+
+    def ramp(self, name: str, share: float) -> float:
+        """The factor on the LR of a tensor, by its name, after `share` of the training; 1 without a ramp."""
+        plan = next(plan for plan in self.tensors if plan.name == name)
+        ramp = self.rule.ramps.get(plan.role)
+        return 1.0 if ramp is None else ramp.factor(plan.growth.ratio, share)
+
+    def table(self) -> list[TensorSettings]:
+        """What every tensor gets, in units of eta, lambda and the base's eps."""
+        return [
+            TensorSettings.of(plan.name, plan.role, plan.tensor.shape, plan.base_std, plan.factors)
+            for plan in self.tensors
+        ]
+
+    def __repr__(self) -> str:
+        counts = Counter(plan.role for plan in self.tensors)
+        roles = ", ".join(f"{count} {role}" for role, count in counts.items())
+        return (
+            f"{type(self).__name__}({self.rule.name}, {self.rule.coordinates} coordinates, "
+            f"{self.rule.optimizer}; m = {self.ratio:g}, depth x {self.depth_ratio:g}; {roles}; "
+            f"{len(self.factors)} forward multipliers, {len(self.attention)} attention scales)"
+        )

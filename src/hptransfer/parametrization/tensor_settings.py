@@ -1,0 +1,212 @@
+"""What a tensor gets: rule x role x width x depth x optimizer, worked out here alone. No torch here.
+
+Models of any kind (`hptransfer.parametrization.groups`) and the reference decoder (`hptransfer.lm.rule`) both
+ask `group_settings`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.coordinates import convert_lr
+from hptransfer.parametrization.optimizers import DecayKind, MuonAdjust, get_optimizer
+from hptransfer.parametrization.rule import Exponents, Role, Rule
+from hptransfer.parametrization.rule_arithmetic import scaled_eps_exponent
+
+EpsRule = Literal["rule", "fixed", "scaled"]
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """Dimensionless factors on a role's settings at the base; factors for width and for depth multiply."""
+
+    init: float = 1.0  # on the std of the initial weights
+    multiplier: float = 1.0  # on the tensor in the forward pass
+    lr: float = 1.0  # on eta
+    weight_decay: float = 1.0  # on lambda
+    eps: float = 1.0  # on Adam's epsilon
+
+    def __mul__(self, other: RoleSettings) -> RoleSettings:
+        """Both together."""
+        return RoleSettings(
+            init=self.init * other.init,
+            multiplier=self.multiplier * other.multiplier,
+            lr=self.lr * other.lr,
+            weight_decay=self.weight_decay * other.weight_decay,
+            eps=self.eps * other.eps,
+        )
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How one tensor grows from the base to the model; ratios are dimensionless.
+
+    Attributes:
+        role: what the tensor is when width grows.
+        ratio: m of the tensor itself: of its fan-in where it is hidden or a readout, else of the dimension
+            that grows.
+        model_ratio: m of the model, width / base width; eta's coordinates go by it.
+        depth_ratio: blocks / blocks of the base; 1 for a tensor outside the repeated blocks.
+        longest_ratio: longer side / longer side in the base, which an update of fixed RMS goes by.
+        decays: whether weight decay acts on it.
+    """
+
+    role: Role
+    ratio: float
+    model_ratio: float
+    depth_ratio: float = 1.0
+    longest_ratio: float = 1.0
+    decays: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What the user chooses for all tensors; a rule makes of it what each of them gets.
+
+    Attributes:
+        optimizer: by its name in the registry.
+        lr: eta, in the rule's coordinates.
+        weight_decay: lambda.
+        eps: Adam's, at the base.
+        decay: convention of weight decay.
+        eps_rule: `rule`: as the rule says; `fixed`; `scaled`: in proportion to gradients.
+        muon_adjust: length of Muon's orthogonal update.
+        others_lr: with Muon, the eta of the tensors that the optimizer beside it trains / eta.
+    """
+
+    optimizer: str
+    lr: float
+    weight_decay: float = 0.0
+    eps: float = 1e-8
+    decay: DecayKind = "coupled"
+    eps_rule: EpsRule = "rule"
+    muon_adjust: MuonAdjust = "original"
+    others_lr: float = 1.0
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """What one tensor gets; in an optimizer group, before any schedule.
+
+    Attributes:
+        optimizer: name of the one that trains it.
+        init: factor on the std of the initial weights at the base.
+        multiplier: factor on the weights in the forward pass.
+        lr: peak learning rate.
+        weight_decay: lambda as the optimizer takes it: a step shrinks the weight by LR x lambda, or adds
+            lambda x weight to the gradient.
+        eps: Adam's; None where the optimizer has none.
+    """
+
+    optimizer: str
+    init: float
+    multiplier: float
+    lr: float
+    weight_decay: float
+    eps: float | None
+
+
+def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | None = None) -> RoleSettings:
+    """Factors that a role gets at m = `ratio`, relative to the base width.
+
+    Args:
+        rule: of the catalogue, or the user's.
+        role: of the tensor.
+        ratio: the tensor's own width ratio.
+        model_ratio: the model's, where it differs; the relabelling of eta goes by this one.
+
+    Raises:
+        RuleError: a ratio is not positive and finite.
+    """
+    model_ratio = ratio if model_ratio is None else model_ratio
+    for m in (ratio, model_ratio):
+        if not (m > 0 and math.isfinite(m)):
+            raise RuleError(f"width / base width must be positive and finite, but got {m}")
+    e = rule.roles[role]
+    one_ratio = ratio == model_ratio
+    return RoleSettings(
+        init=ratio**e.init,
+        multiplier=ratio**e.multiplier,
+        lr=ratio ** (e.lr + rule.lr_exponent) if one_ratio else ratio**e.lr * model_ratio**rule.lr_exponent,
+        weight_decay=ratio**e.weight_decay,
+        eps=ratio**e.eps,
+    )
+
+
+def depth_settings(rule: Rule, role: Role, depth_ratio: float) -> RoleSettings:
+    """Factors that a role gets inside the repeated blocks, relative to the base depth."""
+    e = rule.depth.get(role, Exponents())
+    return RoleSettings(
+        init=depth_ratio**e.init,
+        multiplier=depth_ratio**e.multiplier,
+        lr=depth_ratio**e.lr,
+        weight_decay=depth_ratio**e.weight_decay,
+        eps=depth_ratio**e.eps,
+    )
+
+
+def tensor_factors(rule: Rule, growth: Growth) -> RoleSettings:
+    """Factors on everything that a tensor has at the base, whatever optimizer of the family trains it."""
+    width = width_settings(rule, growth.role, growth.ratio, growth.model_ratio)
+    return width * depth_settings(rule, growth.role, growth.depth_ratio)
+
+
+def group_settings(rule: Rule, growth: Growth, training: TrainingSettings) -> GroupSettings:
+    """What one tensor gets.
+
+    Args:
+        rule: in the coordinates that `training.lr` is read in.
+        growth: of the tensor.
+        training: chosen for all tensors.
+
+    Raises:
+        RuleError: a ratio is not positive and finite, or the optimizer is not known.
+    """
+    chosen = get_optimizer(training.optimizer)
+    optimizer = chosen.of_role(growth.role)
+    eta_mup = convert_lr(training.lr, growth.model_ratio, rule.coordinates, "mup", optimizer.family)
+    factors = tensor_factors(rule, growth)
+    if optimizer.matrices_only:
+        lr = eta_mup * _muon_factor(rule, growth, training.muon_adjust)
+        coupled = 1.0  # the rule's factor makes up for the rule's own LR, not for Muon's
+    else:
+        lr = training.lr * (1.0 if optimizer is chosen else training.others_lr) * factors.lr
+        coupled = factors.weight_decay
+    decay = {"coupled": coupled, "independent": 1.0 / lr, "mup": eta_mup / lr}[training.decay]
+    return GroupSettings(
+        optimizer=optimizer.name,
+        init=factors.init,
+        multiplier=factors.multiplier,
+        lr=lr,
+        weight_decay=training.weight_decay * decay if growth.decays else 0.0,
+        eps=_eps(rule, growth, training, factors.eps) if "eps" in optimizer.hyperparameters else None,
+    )
+
+
+def step_decay(settings: GroupSettings) -> float:
+    """The decay of a step at the schedule's peak.
+
+    It is lambda where decay is added to the gradient, else the share of the weight that is taken off.
+    """
+    apart = not get_optimizer(settings.optimizer).decay_in_gradient
+    return settings.weight_decay * settings.lr if apart else settings.weight_decay
+
+
+def _muon_factor(rule: Rule, growth: Growth, adjust: MuonAdjust) -> float:
+    """Factor on eta in muP coordinates, by Muon's own width rule.
+
+    An orthogonalised update's spectral norm is free of width under `original`, so its LR stays; under
+    `match_rms_adamw` it grows like sqrt(width), so its LR falls like m**-1/2. The rule's factor for depth
+    counts, because an update of fixed length adds up over blocks as Adam's does.
+    """
+    width = 1.0 if adjust == "original" else growth.longest_ratio**-0.5
+    return width * depth_settings(rule, growth.role, growth.depth_ratio).lr
+
+
+def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float) -> float:
+    if training.eps_rule == "scaled":
+        return training.eps * float(growth.ratio ** scaled_eps_exponent(rule, growth.role))
+    return training.eps * (by_rule if training.eps_rule == "rule" else 1.0)
