@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -15,35 +16,56 @@ from hptransfer.workers.local import LocalConfig, LocalExecutor
 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine whose driver has two devices."""
-    torch = pytest.importorskip("torch")
-    driver = tmp_path / "driver"
-    driver.touch()
-    monkeypatch.setattr(gpus_module, "_DRIVER", driver)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    """A machine whose driver has two devices, and a torch for them."""
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gpus_module, "_DEVICES", tmp_path)
+    monkeypatch.setattr(gpus_module, "version", lambda package: "2.11.0+cu130")
     monkeypatch.delenv("HPTRANSFER_DEVICE", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(
-    ("named", "found"),
+    ("named", "visible", "found"),
     [
-        ("", ("cuda:0", "cuda:1")),
-        ("auto", ("cuda:0", "cuda:1")),
-        ("cuda", ("cuda:0", "cuda:1")),
-        ("cuda:1", ("cuda:1",)),
-        ("cpu", ()),
-        ("mps", ()),
+        ("", None, ("cuda:0", "cuda:1")),
+        ("auto", None, ("cuda:0", "cuda:1")),
+        ("cuda", None, ("cuda:0", "cuda:1")),
+        ("cuda", "1", ("cuda:0",)),
+        ("", "", ()),
+        ("", "-1", ()),
+        ("", "0,1,2,3", ("cuda:0", "cuda:1")),
+        ("cuda:1", None, ("cuda:1",)),
+        ("cpu", None, ()),
+        ("mps", None, ()),
     ],
 )
-def test_the_gpus_of_a_machine(monkeypatch: pytest.MonkeyPatch, named: str, found: tuple[str, ...]) -> None:
+def test_the_gpus_of_a_machine(
+    monkeypatch: pytest.MonkeyPatch, named: str, visible: str | None, found: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("HPTRANSFER_DEVICE", named)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus() == found
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("build", ["2.13.0+cpu", None])
+def test_a_torch_that_has_no_cuda_uses_none(monkeypatch: pytest.MonkeyPatch, build: str | None) -> None:
+    def version(package: str) -> str:
+        if build is None:
+            raise PackageNotFoundError
+        return build
+
+    monkeypatch.setattr(gpus_module, "version", version)
+    assert gpus() == ()
 
 
 def test_a_machine_without_a_driver_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HPTRANSFER_DEVICE", raising=False)
-    monkeypatch.setattr(gpus_module, "_DRIVER", tmp_path / "none")
+    monkeypatch.setattr(gpus_module, "version", lambda package: "2.11.0")
+    monkeypatch.setattr(gpus_module, "_DEVICES", tmp_path)
     assert gpus() == ()
 
 
