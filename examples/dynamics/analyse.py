@@ -13,8 +13,8 @@ import numpy as np
 import hptransfer as hpt
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import trends
+from hptransfer.report.dynamics_tables import edge_table, mean_interval, spike_table
 from hptransfer.report.number_format import estimate
-from hptransfer.report.page_dynamics import edge_table, mean_interval, spike_table
 from hptransfer.study.probe_data import study_dynamics
 from hptransfer.study.run import load_result
 

@@ -1,5 +1,4 @@
 import io
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from hptransfer.errors import QuantifyError
 from hptransfer.fit import TransferFit
 from hptransfer.quantify.result import Estimate
-from hptransfer.report import charts, matplotlib_backend, palette
+from hptransfer.report import basin_chart, law_chart, matplotlib_backend, metric_chart
 
 
 def _draw(figure: Figure) -> str:
@@ -66,16 +64,23 @@ def test_panels_share_their_axes(fit: TransferFit) -> None:
 
 def test_basins_show_every_run_and_every_optimum(fit: TransferFit) -> None:
     axes = matplotlib_backend.plot_basins(fit, ["mup"]).axes[0]
-    box = charts.basin_limits([charts.runs_of(fit, "mup")], [fit.variants["mup"]], 5)
+    (panel,) = basin_chart.basins(fit, [fit.variants["mup"]]).panels
     mine = fit.sweep.variant == "mup"
-    loss = fit.sweep.loss[mine]
-    dots = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o") - 5
-    assert dots == int((loss <= box.strip).sum())
-    crosses = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "x")
+    drawn = {
+        marker: np.concatenate(
+            [np.asarray(line.get_ydata()) for line in axes.lines if line.get_marker() == marker]
+        )
+        for marker in ("o", "x", "^")
+    }
+    finished = ~np.isnan(fit.sweep.loss) & mine
+    above = fit.sweep.loss > panel.y.high
+    assert np.isfinite(drawn["o"]).sum() == (finished & ~above).sum() + 5  # the runs, and five optima
+    assert len(drawn["^"]) == (finished & above).sum()
     pairs = np.stack([fit.sweep.scale, fit.sweep.hp], axis=1)[mine & np.isnan(fit.sweep.loss)]
-    assert crosses == len(np.unique(pairs, axis=0))
-    heights = [y for line in axes.lines if line.get_marker() == "x" for y in line.get_ydata()]
-    assert min(heights) > box.strip
+    assert len(drawn["x"]) == len(np.unique(pairs, axis=0))
+    for marker in ("x", "^"):
+        assert panel.y.high < drawn[marker].min()
+        assert drawn[marker].max() < axes.get_ylim()[1]
 
 
 def test_the_law_reaches_the_target_and_names_the_value_to_use(fit: TransferFit) -> None:
@@ -101,18 +106,25 @@ def test_missing_law_says_why(thin_fit: TransferFit) -> None:
 
 
 def test_drawing_on_axes_of_the_caller(fit: TransferFit) -> None:
-    axes = Figure().subplots()
-    for draw in (
-        matplotlib_backend.draw_basins,
-        matplotlib_backend.draw_loss,
-        matplotlib_backend.draw_optimum,
+    variants = [fit.variants["mup"]]
+    for figure in (
+        basin_chart.basins(fit, variants),
+        law_chart.optimum_laws(fit, variants),
+        law_chart.loss_laws(fit, variants),
+        metric_chart.metrics(variants, ["kappa"]),
     ):
-        assert draw(axes, fit, "mup") is axes
-    assert (
-        matplotlib_backend.draw_metric(Figure().subplots(), fit, "kappa")
-        .get_title(loc="left")
-        .startswith("kappa")
-    )
+        axes, (panel,) = Figure().subplots(), figure.panels
+        assert matplotlib_backend.draw(axes, panel) is axes
+        assert axes.get_xlabel() == panel.x.label
+
+
+@pytest.mark.parametrize("width", [100.0, 200.0, 400.0, 1000.0])
+def test_the_key_is_no_wider_than_the_figure(width: float) -> None:
+    letters = [5, 2, 2, 2, 7, 8, 15]
+    columns = matplotlib_backend._key_columns(letters, width)
+    longest = [max(letters[i::columns]) for i in range(columns)]
+    assert columns == 1 or sum(24 + 4.4 * n for n in longest) <= width
+    assert columns == len(letters) or width < 400
 
 
 def test_unknown_variant_names_the_valid_ones(fit: TransferFit) -> None:
@@ -131,36 +143,3 @@ def test_no_pyplot(fit: TransferFit) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
     source = Path(matplotlib_backend.__file__).read_text()
     assert "pyplot" not in source
-
-
-def test_scale_colours_darken_evenly_and_stand_out_from_paper() -> None:
-    def luminance(colour: str) -> float:
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    for n in range(1, 9):
-        light = [luminance(c) for c in palette.sequence(n)]
-        assert light == sorted(light, reverse=True)
-        assert all(1.05 / (value + 0.05) >= 3 for value in light)
-        assert all(re.fullmatch("#[0-9a-f]{6}", c) for c in palette.sequence(n))
-    for text in (palette.INK, palette.GREY, palette.ACCENT):
-        assert 1.05 / (luminance(text) + 0.05) >= 4.5
-
-
-@pytest.mark.parametrize("room", [12.0, 38.0])
-def test_tick_labels_do_not_touch(room: float) -> None:
-    scales = [32.0, 48.0, 64.0, 96.0, 128.0, 1024.0]
-    kept = charts.ticks(scales, 4.8, 10.2, room)
-    assert {32.0, 1024.0} <= set(kept)
-    gaps = np.diff(np.log2(kept)) / (10.2 - 4.8) * room
-    assert (gaps >= 3).all()
-
-
-def test_many_runs_of_a_cell_are_drawn_as_their_mean(fit: TransferFit) -> None:
-    sweep = fit.sweep
-    rows = np.repeat(np.flatnonzero((sweep.variant == "sp") & (sweep.scale == 32)), 60)
-    columns = ("variant", "scale", "hp", "seed", "loss")
-    many = replace(sweep, **{name: getattr(sweep, name)[rows] for name in columns})
-    (runs,) = charts.runs_of(replace(fit, sweep=many), "sp")
-    assert len(runs.x) == 8
-    assert runs.seed[0] == "mean of 120 runs"

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hptransfer.quantify.result import Estimate
-from hptransfer.report import number_format as fmt
+from hptransfer.report import number_format
 
 finite = st.floats(-1e9, 1e9, allow_nan=False)
 
@@ -28,7 +28,7 @@ finite = st.floats(-1e9, 1e9, allow_nan=False)
     ],
 )
 def test_digits_follow_the_interval(item: Estimate, text: str) -> None:
-    assert fmt.estimate(item) == text
+    assert number_format.estimate(item) == text
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_digits_follow_the_interval(item: Estimate, text: str) -> None:
     ],
 )
 def test_a_hyperparameter_is_a_power_of_two_and_a_decimal(item: Estimate, text: str, span: str) -> None:
-    assert fmt.hp(item) == text
+    assert number_format.hp(item) == text
     if span:
-        assert fmt.hp_interval(item) == span
+        assert number_format.hp_interval(item) == span
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_a_hyperparameter_is_a_power_of_two_and_a_decimal(item: Estimate, text: 
     [(128.0, "128"), (1024.0, "1,024"), (124e6, "124M"), (1.5e9, "1.5B"), (2e12, "2T"), (0.25, "0.25")],
 )
 def test_scales_read_as_people_write_them(n: float, text: str) -> None:
-    assert fmt.scale(n) == text
+    assert number_format.scale(n) == text
 
 
 @given(finite, st.floats(1e-9, 1e6))
 def test_rounding_stays_within_a_sixth_of_the_half_width(value: float, half: float) -> None:
     assume(half > 1e-9 * abs(value))  # narrower ones vanish in the subtraction
-    shown = float(fmt.value(Estimate(value, value - half, value + half)))
+    shown = float(number_format.value(Estimate(value, value - half, value + half)))
     # Two digits of a half-width below 2.95, one above: at most half of the last digit, or six figures.
     assert abs(shown - value) <= max(half / 5.9, 6e-6 * max(abs(value), half)) * (1 + 1e-6)
 
@@ -68,6 +68,12 @@ def test_rounding_stays_within_a_sixth_of_the_half_width(value: float, half: flo
 @given(finite, finite, finite)
 def test_any_estimate_can_be_written(value: float, low: float, high: float) -> None:
     item = Estimate(value, min(low, high), max(low, high))
-    for write in (fmt.estimate, fmt.hp, fmt.hp_interval, fmt.decimal, fmt.power_of_two):
+    for write in (
+        number_format.estimate,
+        number_format.hp,
+        number_format.hp_interval,
+        number_format.decimal,
+        number_format.power_of_two,
+    ):
         assert "nan" not in write(item)
-    assert not fmt.estimate(item).startswith(("-0 ", "-0.0 "))
+    assert not number_format.estimate(item).startswith(("-0 ", "-0.0 "))

@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
-from hptransfer.report import number_format as fmt
-from hptransfer.report import palette, table_data
+from hptransfer.report import number_format, table_data
 
-_STRIP_WIDTH, _STRIP_HEIGHT = 104, 9  # pixels
 _SHORT_NAME = 20  # characters
 _SYMBOLS = (
     (r"d2L/d ?eta2", "d²L/dη²"),
@@ -57,7 +55,7 @@ def number(text: str) -> str:
     """A number or interval typeset: true minus, ∞, 2^x with a raised exponent."""
     raised = re.sub(r"2\^(-?[\d.]+)", lambda m: f"2<sup>{m[1]}</sup>", escape(text))
     out = minus(raised.replace("<sup>-", "<sup>−")).replace("inf", "∞")
-    return "–" if out == fmt.MISSING else out
+    return "–" if out == number_format.MISSING else out
 
 
 def anchor(text: str) -> str:
@@ -71,7 +69,7 @@ Draw = Callable[[Estimate], str]
 def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, group: bool = False) -> str:
     """A table with linked heads; empty columns of flags are left out.
 
-    Arguments:
+    Args:
         item: the table.
         drawn: by column title, what draws an estimate's interval under its number.
         group: whether a rule parts the rows of one variant from the next, named once.
@@ -110,76 +108,6 @@ def flag_links(flags: Sequence[str]) -> str:
     return ", ".join(f'<a href="#{anchor("flag " + flag)}">{escape(flag)}</a>' for flag in flags)
 
 
-def interval_strip(items: Sequence[Estimate]) -> Draw:
-    """Draws intervals on one axis shared by a column, with a hairline at zero where zero is in reach.
-
-    The axis spans the values and, as far as they stay within three times that span, the intervals.
-    """
-    low, high = _span(items)
-    if high <= low:
-        return lambda _: ""
-    zero = _at(0.0, low, high) if low <= 0 <= high else None
-
-    def draw(item: Estimate) -> str:
-        if item.value is None or not fmt.known(item.value):
-            return ""
-        ends = [item.value if end is None or not fmt.known(end) else end for end in (item.low, item.high)]
-        return _svg([(ends, item.value, palette.GREY, palette.ACCENT)], low, high, zero)
-
-    return draw
-
-
-def holdout_strip(predicted: Estimate, found: Estimate, reach: float) -> str:
-    """Prediction (accent) over what was found (ink), in octaves from the value found; `reach` each way."""
-    centre = fmt.octaves(found).value
-    if centre is None or fmt.octaves(predicted).value is None or not reach > 0:
-        return ""
-    lines = []
-    for item, colour in ((predicted, palette.ACCENT), (found, palette.INK)):
-        x = fmt.octaves(item)
-        assert x.value is not None
-        value = x.value - centre
-        ends = [value if end is None else end - centre for end in (x.low, x.high)]
-        lines.append((ends, value, colour, colour))
-    return _svg(lines, -reach, reach, _at(0.0, -reach, reach), gap=9)
-
-
-def _svg(
-    lines: list[tuple[list[float], float, str, str]],
-    low: float,
-    high: float,
-    zero: float | None,
-    gap: int = 0,
-) -> str:
-    height = _STRIP_HEIGHT + gap * (len(lines) - 1)
-    parts = []
-    if zero is not None:
-        parts.append(f'<path d="M{zero:.1f} 0V{height}" stroke="{palette.HAIR}"/>')
-    for i, (ends, value, colour, dot) in enumerate(lines):
-        y = _STRIP_HEIGHT / 2 + i * gap
-        left, right = (min(max(_at(end, low, high), 0), _STRIP_WIDTH) for end in ends)
-        parts.append(f'<path d="M{left:.1f} {y}H{right:.1f}" stroke="{colour}" stroke-width="1.5"/>')
-        parts.append(f'<circle cx="{_at(value, low, high):.1f}" cy="{y}" r="2.6" fill="{dot}"/>')
-    size = f'width="{_STRIP_WIDTH}" height="{height}" viewBox="0 0 {_STRIP_WIDTH} {height}"'
-    return f'<svg {size} aria-hidden="true">{"".join(parts)}</svg>'
-
-
-def _at(value: float, low: float, high: float) -> float:
-    return 4 + (_STRIP_WIDTH - 8) * (value - low) / (high - low)
-
-
-def _span(items: Sequence[Estimate]) -> tuple[float, float]:
-    values = [i.value for i in items if i.value is not None and fmt.known(i.value)]
-    ends = [e for i in items for e in (i.value, i.low, i.high) if e is not None and fmt.known(e)]
-    if not values:
-        return 0.0, 0.0
-    # A wild interval must not squeeze the others to a dot: it runs off the strip instead.
-    room = 3 * max(max(values) - min(values), max(map(abs, values)) / 3)
-    low, high = max(min(ends), min(values) - room), min(max(ends), max(values) + room)
-    near = 0.5 * (high - low)
-    return (min(low, 0.0) if low < near else low), (max(high, 0.0) if -high < near else high)
-
-
 def _cell(column: table_data.Column, cell: table_data.Cell, draw: Draw | None) -> str:
     if isinstance(cell, tuple):
         return f'<td class="l flag">{flag_links(cell)}</td>'
@@ -189,17 +117,18 @@ def _cell(column: table_data.Column, cell: table_data.Cell, draw: Draw | None) -
     if column.kind == "prose":
         return f'<td class="l wrap">{minus(escape(text))}</td>'
     side = ' class="l"' if column.kind == "text" else ""
-    return f"<td{side}>{escape(text) if column.kind == 'text' and text != fmt.MISSING else number(text)}</td>"
+    is_text = column.kind == "text" and text != number_format.MISSING
+    return f"<td{side}>{escape(text) if is_text else number(text)}</td>"
 
 
 def _estimate(column: table_data.Column, cell: Estimate, draw: Draw | None) -> str:
     """The number and its interval; where the interval is drawn too, the three stand one below the other."""
     drawn = draw(cell) if draw else ""
     if column.kind in ("estimate", "value"):
-        value, _, span = fmt.estimate(cell).partition(" ")
+        value, _, span = number_format.estimate(cell).partition(" ")
         return stacked(value, span, drawn) if draw else f"{number(value)}{aside(span)}"
-    if column.kind == "hp" and fmt.hp(cell) != fmt.MISSING:
-        return f"{number(fmt.decimal(cell))}{aside('= ' + fmt.power_of_two(cell))}"
+    if column.kind == "hp" and number_format.hp(cell) != number_format.MISSING:
+        return f"{number(number_format.decimal(cell))}{aside('= ' + number_format.power_of_two(cell))}"
     return f"{number(table_data.cell_text(column, cell))}{drawn}"
 
 

@@ -1,21 +1,29 @@
 """Figures with matplotlib, for papers and notebooks; no global state, so any number can live at once.
 
-Every `draw_*` puts one variant on axes of the caller's; every `plot_*` makes a Figure of small multiples,
-one panel a variant on shared axes.
+Every `plot_*` makes a Figure of small multiples, one panel a variant on shared axes. `draw` puts one panel of
+any figure (`basin_chart`, `law_chart`, `phase_chart`, `dynamics_charts` ...) on axes of the caller's.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hptransfer.errors import QuantifyError
-from hptransfer.quantify.result import Estimate, Law, Prediction, SweepFit, VariantFit
-from hptransfer.report import charts, glossary, palette, sentences, table_data
-from hptransfer.report import number_format as fmt
+from hptransfer.quantify.result import SweepFit, VariantFit
+from hptransfer.report import (
+    basin_chart,
+    charts,
+    law_chart,
+    metric_chart,
+    number_format,
+    palette,
+    table_data,
+)
+from hptransfer.sweep.table import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,111 +31,41 @@ if TYPE_CHECKING:
 
 _PANEL = (2.9, 2.5)  # inches
 _SMALL = 8.0  # points, for ticks and labels
-_CHARACTERS = 38.0  # of the small size that fit along a panel
+_WIDTH = 0.75  # points of a line for a pixel of the screen
+_DIAMETER = 0.55  # points of a marker for a pixel of the screen
+_STRIP_ROW = 0.031  # of the frame's height, for a row of the strip above it
+_LETTER, _KEY_ITEM = 4.4, 24.0  # points that a letter, and the rest of an entry, take in the key
+_SYMBOLS: dict[charts.Symbol, str] = {
+    "circle": "o",
+    "diamond": "D",
+    "up": "^",
+    "down": "v",
+    "open_up": "^",
+    "cross": "x",
+}
 
 
 def plot_basins(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
     """Loss against the hyperparameter at every scale: runs, fitted basins, optima with their intervals.
 
-    Arguments:
+    Args:
         fit: the result of `quantify`.
         variants: names of those to draw, in this order; None draws all.
 
     Raises:
         QuantifyError: a name is not in the fit.
     """
-    chosen = _chosen(fit, variants)
-    scales = charts.scales_of(fit, chosen)
-    limits = charts.basin_limits([charts.runs_of(fit, v.name) for v in chosen], chosen, len(scales))
-    figure, panels = _grid(chosen)
-    for axes, variant in zip(panels, chosen, strict=True):
-        draw_basins(axes, fit, variant.name, scales=scales, limits=limits)
-    _label(figure, panels, fit.sweep.columns.hp, fit.sweep.columns.loss)
-    _key(figure, fit, scales)
-    return figure
-
-
-def draw_basins(
-    axes: Axes,
-    fit: SweepFit,
-    variant: str,
-    *,
-    scales: Sequence[float] | None = None,
-    limits: charts.Limits | None = None,
-) -> Axes:
-    """One variant's basins on `axes`: log2 hyperparameter against loss.
-
-    Arguments:
-        axes: where to draw; returned.
-        fit: the result of `quantify`.
-        variant: its name.
-        scales: all scales that share the colours; None takes the variant's own.
-        limits: shared limits; None takes the variant's own.
-    """
-    (chosen,) = _chosen(fit, (variant,))
-    runs = charts.runs_of(fit, variant)
-    every = list(scales or charts.scales_of(fit, [chosen]))
-    box = limits or charts.basin_limits([runs], [chosen], len(every))
-    colours = _colours(every)
-    for group in runs:
-        colour, shown = colours[group.scale], group.loss <= box.strip
-        axes.plot(2.0 ** group.x[shown], group.loss[shown], "o", ms=2.6, mew=0, color=colour, alpha=0.75)
-        row = np.full(len(group.diverged), box.row(every.index(group.scale), len(every)))
-        axes.plot(2.0**group.diverged, row, "x", ms=3, mew=0.8, color=colour)
-    for optimum in chosen.optima:
-        if optimum.curve_hp is not None and optimum.curve_loss is not None:
-            loss = np.where(optimum.curve_loss <= box.strip, optimum.curve_loss, np.nan)
-            axes.plot(optimum.curve_hp, loss, "-", lw=1.2, color=colours[optimum.scale])
-    _optimum_path(axes, chosen)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(2.0**box.x_low, 2.0**box.x_high)
-    axes.set_ylim(box.y_low, box.y_high)
-    _quiet(axes)
-    # The strip of diverged runs has no scale of losses, so neither axis line nor ticks run along it.
-    axes.set_yticks([tick for tick in axes.get_yticks() if box.y_low <= tick <= box.strip])
-    axes.spines["left"].set_bounds(box.y_low, box.strip)
-    return axes
+    return _multiples(basin_chart.basins(fit, chosen(fit, variants)))
 
 
 def plot_optimum(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
     """The optimum against scale, its law, and the prediction band out to the targets; arguments as above."""
-    return _laws(fit, variants, "hp", draw_optimum, f"optimal {fit.sweep.columns.hp}")
-
-
-def draw_optimum(axes: Axes, fit: SweepFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
-    """One variant's optimum against scale on `axes`, with law, band and predictions."""
-    (chosen,) = _chosen(fit, (variant,))
-    items = [(o.scale, o.own or o.hp) for o in chosen.optima]
-    guesses = [(p.scale, p.hp) for p in chosen.predictions]
-    _draw_law(axes, chosen, "hp", items, guesses, limits)
-    box = limits or charts.law_limits([chosen], "hp")
-    if box is None:
-        axes.set_yticks([])
-        return axes
-    axes.set_yscale("log", base=2)
-    axes.set_ylim(2.0**box.y_low, 2.0**box.y_high)
-    for prediction in chosen.predictions:
-        if fmt.known(prediction.hp.value):
-            use = sentences.recommended(prediction) if prediction.hp_recommended else prediction.hp
-            _write_value(axes, prediction, fmt.decimal(use), falls=charts.falls(chosen))
-    return axes
+    return _multiples(law_chart.optimum_laws(fit, chosen(fit, variants)))
 
 
 def plot_loss(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
     """The loss at the optimum against scale, its law and band; arguments as above."""
-    return _laws(fit, variants, "loss", draw_loss, f"{fit.sweep.columns.loss} at the optimum")
-
-
-def draw_loss(axes: Axes, fit: SweepFit, variant: str, *, limits: charts.Limits | None = None) -> Axes:
-    """One variant's loss at the optimum against scale on `axes`, with law, band and predictions."""
-    (chosen,) = _chosen(fit, (variant,))
-    items = [(o.scale, o.loss) for o in chosen.optima]
-    guesses = [(p.scale, p.loss) for p in chosen.predictions]
-    _draw_law(axes, chosen, "loss", items, guesses, limits)
-    box = limits or charts.law_limits([chosen], "loss")
-    if box is not None:
-        axes.set_ylim(box.y_low, box.y_high)
-    return axes
+    return _multiples(law_chart.loss_laws(fit, chosen(fit, variants)))
 
 
 def plot_metrics(
@@ -135,177 +73,59 @@ def plot_metrics(
 ) -> Figure:
     """Metrics with their intervals: one panel a metric, one row a variant.
 
-    Arguments:
+    Args:
         fit: the result of `quantify`.
         names: metrics to show; None shows the headline metrics.
         variants: names of those to draw; None draws all.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    chosen = _chosen(fit, variants)
-    shown = tuple(names) if names is not None else table_data.main_metrics(fit)
-    size = (1.1 + 1.55 * max(len(shown), 1), 0.75 + 0.22 * len(chosen))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, max(len(shown), 1), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, shown, strict=False):
-        draw_metric(axes, fit, name, variants)
+    rows = chosen(fit, variants)
+    item = metric_chart.metrics(rows, names if names is not None else table_data.main_metrics(fit))
+    columns = max(len(item.panels), 1)
+    figure = Figure(figsize=(1.1 + 1.55 * columns, 0.75 + 0.22 * len(rows)), layout="constrained")
+    every = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    for axes, panel in zip(every, item.panels, strict=False):
+        draw(axes, panel)
+        axes.set_title(panel.x.label, fontsize=_SMALL, loc="left", color=palette.INK, parse_math=False)
+        axes.set_xlabel("")
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter(lambda x, _: number_format.short(x))
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
     return figure
 
 
-def draw_metric(axes: Axes, fit: SweepFit, name: str, variants: Sequence[str] | None = None) -> Axes:
-    """One metric of every variant on `axes`, the first variant on top; a hairline marks zero."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    chosen = _chosen(fit, variants)
-    for row, variant in enumerate(chosen):
-        item = variant.metrics.get(name, Estimate())
-        if item.value is None or not fmt.known(item.value):
-            continue
-        low, high = (item.value if end is None else end for end in (item.low, item.high))
-        axes.plot([low, high], [row, row], "-", lw=1.4, color=palette.GREY, solid_capstyle="butt")
-        axes.plot([item.value], [row], "o", ms=4, mew=0, color=palette.ACCENT)
-    axes.axvline(0, lw=0.8, color=palette.HAIR, zorder=0)
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}"))
-    axes.set_yticks(range(len(chosen)), [v.name for v in chosen], parse_math=False)
-    axes.set_ylim(len(chosen) - 0.5, -0.5)
+def draw(axes: Axes, panel: charts.Panel) -> Axes:
+    """One panel of a figure on axes of the caller's, which are returned."""
+    top = panel.y.high
+    for mark in panel.marks:
+        _draw_mark(mark, axes, panel)
+    _set_axis(axes, "x", panel.x)
+    _set_axis(axes, "y", panel.y)
+    if panel.zero is not None:
+        line = axes.axvline if panel.zero == "x" else axes.axhline
+        line(0, lw=0.8, color=palette.HAIR, zorder=0)
+    for note in panel.notes:
+        _annotate(axes, panel, note)
+    if panel.message:
+        _write_message(axes, panel.message)
     _quiet(axes)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    words_of = glossary.metric(name)
-    unit = f"\n{words_of.unit}" if words_of.unit else "\n "
-    axes.set_title(f"{words_of.label}{unit}", fontsize=_SMALL, loc="left", color=palette.INK)
+    if panel.strip_rows:
+        # The strip of runs without a place on the axis has no scale: no axis line and no ticks run along it.
+        axes.set_ylim(panel.y.low, _strip_height(panel, panel.strip_rows + 0.5))
+        axes.set_yticks([tick for tick in axes.get_yticks() if panel.y.low <= tick <= top])
+        axes.spines["left"].set_bounds(panel.y.low, top)
     return axes
 
 
-def _laws(
-    fit: SweepFit,
-    variants: Sequence[str] | None,
-    quantity: str,
-    draw: Callable[..., Axes],
-    label: str,
-) -> Figure:
-    chosen = _chosen(fit, variants)
-    limits = charts.law_limits(chosen, quantity)
-    figure, panels = _grid(chosen)
-    for axes, variant in zip(panels, chosen, strict=True):
-        context = charts.law_lines([other for other in chosen if other is not variant], quantity)
-        axes.plot(*context, "-", lw=0.6, color=palette.HAIR, zorder=0)
-        draw(axes, fit, variant.name, limits=limits)
-    _label(figure, panels, fit.sweep.columns.scale, label)
-    return figure
+def chosen(fit: SweepFit, names: Sequence[str] | None) -> list[VariantFit]:
+    """The variants of these names, in this order; None takes all.
 
-
-def _draw_law(
-    axes: Axes,
-    variant: VariantFit,
-    quantity: str,
-    items: list[tuple[float, Estimate]],
-    guesses: list[tuple[float, Estimate]],
-    limits: charts.Limits | None,
-) -> None:
-    measured = [scale for scale, item in items if fmt.known(item.value)]
-    law = variant.laws.get(quantity)
-    if law is not None:
-        _law_line(axes, law, max(measured, default=0.0))
-    else:
-        _say(axes, f"no law: {sentences.no_law(variant)}")
-    for scale, item in items:
-        _interval(axes, scale, item, "o", palette.INK, palette.INK)
-    for scale, item in guesses:
-        _interval(axes, scale, item, "D", palette.ACCENT, "white")
-    box = limits or charts.law_limits([variant], quantity)
-    if box is None:
-        axes.set_xticks([])
-    else:
-        axes.set_xscale("log", base=2)
-        axes.set_xlim(2.0**box.x_low, 2.0**box.x_high)
-        every = [scale for scale, _ in (*items, *guesses)]
-        places = charts.ticks(every, box.x_low, box.x_high, _CHARACTERS)
-        axes.set_xticks(places, [fmt.scale(n) for n in places])
-    axes.minorticks_off()
-    _quiet(axes)
-
-
-def _law_line(axes: Axes, law: Law, largest: float) -> None:
-    """Solid where scales were measured, dashed beyond; the band behind it."""
-    if law.scale is None or law.value is None:
-        return
-    if law.low is not None and law.high is not None:
-        axes.fill_between(law.scale, law.low, law.high, color=palette.ACCENT, alpha=0.13, lw=0)
-    inside = law.scale <= largest * (1 + 1e-9)
-    beyond = ~inside
-    beyond[max(int(inside.sum()) - 1, 0)] = True
-    axes.plot(law.scale[inside], law.value[inside], "-", lw=1.3, color=palette.ACCENT)
-    axes.plot(law.scale[beyond], law.value[beyond], "--", lw=1.1, color=palette.ACCENT)
-
-
-def _interval(axes: Axes, scale: float, item: Estimate, marker: str, colour: str, fill: str) -> None:
-    if item.value is None or not fmt.known(item.value):
-        return
-    low, high = (None if end is None or not fmt.known(end) else end for end in (item.low, item.high))
-    ends = [item.value if low is None else low, item.value if high is None else high]
-    axes.plot([scale, scale], ends, "-", lw=1.0, color=colour, solid_capstyle="butt")
-    if low is not None and high is None:
-        marker = "^"  # open upwards: the optimum lies at or above this point
-    elif high is not None and low is None:
-        marker = "v"
-    axes.plot([scale], [item.value], marker, ms=3.6, mew=0.9, mec=colour, mfc=fill, zorder=3)
-
-
-def _optimum_path(axes: Axes, variant: VariantFit) -> None:
-    """The optima with their intervals, joined: a vertical path transfers, a slanted one drifts."""
-    path: list[tuple[float, float]] = []
-    for o in variant.optima:
-        if (
-            o.hp.value is None
-            or o.loss.value is None
-            or not (fmt.known(o.hp.value) and fmt.known(o.loss.value))
-        ):
-            continue
-        ends = [o.hp.value if end is None or not fmt.known(end) else end for end in (o.hp.low, o.hp.high)]
-        axes.plot(ends, [o.loss.value] * 2, "-", lw=1.6, color=palette.ACCENT, zorder=3)
-        path.append((o.hp.value, o.loss.value))
-    x, y = [at[0] for at in path], [at[1] for at in path]
-    axes.plot(x, y, "-", lw=0.8, color=palette.ACCENT, zorder=3)
-    axes.plot(x, y, "o", ms=4, mew=0.7, mec="white", mfc=palette.ACCENT, ls="none", zorder=4)
-
-
-def _write_value(axes: Axes, prediction: Prediction, text: str, falls: bool) -> None:
-    """The value to use, on the side of the interval where the law does not run."""
-    item = prediction.hp
-    end = item.low if falls else item.high
-    at = end if end is not None and fmt.known(end) else item.value
-    assert at is not None
-    offset, side = ((3, -3), "top") if falls else ((3, 3), "bottom")
-    axes.annotate(
-        text,
-        (prediction.scale, at),
-        xytext=offset,
-        textcoords="offset points",
-        ha="right",
-        va=side,
-        fontsize=_SMALL,
-        color=palette.ACCENT,
-    )
-
-
-def _say(axes: Axes, text: str) -> None:
-    folded = textwrap.fill(text, 34)
-    axes.text(
-        0.5,
-        0.97,
-        folded,
-        ha="center",
-        va="top",
-        transform=axes.transAxes,
-        fontsize=_SMALL,
-        color=palette.GREY,
-        parse_math=False,
-    )
-
-
-def _chosen(fit: SweepFit, names: Sequence[str] | None) -> list[VariantFit]:
+    Raises:
+        QuantifyError: a name is not in the fit.
+    """
     if names is None:
         return list(fit.variants.values())
     unknown = [name for name in names if name not in fit.variants]
@@ -315,43 +135,47 @@ def _chosen(fit: SweepFit, names: Sequence[str] | None) -> list[VariantFit]:
     return [fit.variants[name] for name in names]
 
 
-def _grid(chosen: Sequence[VariantFit]) -> tuple[Figure, list[Axes]]:
+def _multiples(item: charts.Figure) -> Figure:
+    """Small multiples on shared axes, which are named once for the whole figure."""
     from matplotlib.figure import Figure
 
-    columns = min(max(len(chosen), 1), 4 if len(chosen) > 6 else 3)
-    rows = -(-max(len(chosen), 1) // columns)
+    count = max(len(item.panels), 1)
+    columns = min(count, 4 if count > 6 else 3)
+    rows = -(-count // columns)
     figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.3), layout="constrained")
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
-    for axes in every[len(chosen) :]:
+    for axes in every[len(item.panels) :]:
         axes.set_visible(False)
-    for axes, variant in zip(every, chosen, strict=False):
-        axes.set_title(variant.name, fontsize=_SMALL + 1, loc="left", color=palette.INK, parse_math=False)
-    return figure, every[: len(chosen)]
-
-
-def _label(figure: Figure, panels: Sequence[Axes], x: str, y: str) -> None:
-    """One label an axis for the whole figure, and tick labels under every column's last panel."""
-    figure.supxlabel(x, fontsize=_SMALL + 1, color=palette.INK, parse_math=False)
-    figure.supylabel(y, fontsize=_SMALL + 1, color=palette.INK, parse_math=False)
-    columns = {axes.get_subplotspec().colspan.start: axes for axes in panels}  # type: ignore[union-attr]
-    for axes in columns.values():
+    for axes, panel in zip(every, item.panels, strict=False):
+        draw(axes, panel)
+        axes.set_title(panel.name, fontsize=_SMALL + 1, loc="left", color=palette.INK, parse_math=False)
+        axes.set(xlabel="", ylabel="")
+    for panel in item.panels[:1]:
+        figure.supxlabel(panel.x.label, fontsize=_SMALL + 1, color=palette.INK, parse_math=False)
+        figure.supylabel(panel.y.label, fontsize=_SMALL + 1, color=palette.INK, parse_math=False)
+    for axes in every[max(len(item.panels) - columns, 0) : len(item.panels)]:  # the last of every column
         axes.tick_params(labelbottom=True)
+    if item.key:
+        _draw_key(figure, item.key)
+    return figure
 
 
-def _key(figure: Figure, fit: SweepFit, scales: Sequence[float]) -> None:
-    """The colours of the scales, in a line above the panels."""
+def _draw_key(figure: Figure, key: Sequence[charts.KeyItem]) -> None:
+    """What colours and symbols mean, above the panels, in as many lines as it takes."""
     from matplotlib.lines import Line2D
 
-    colours = _colours(scales)
-    marks = [Line2D([], [], lw=0)]
-    marks += [Line2D([], [], color=colours[n], lw=1.2, marker="o", ms=2.6) for n in scales]
-    texts = [fit.sweep.columns.scale, *(fmt.scale(n) for n in scales), "diverged"]
-    marks.append(Line2D([], [], color=palette.GREY, lw=0, marker="x", ms=4, mew=0.9))
+    columns = _key_columns([len(item.label) for item in key], 72 * figure.get_figwidth())
+    across = [
+        item for column in range(columns) for item in key[column::columns]
+    ]  # a legend fills its columns
     legend = figure.legend(
-        marks,
-        texts,
+        [
+            Line2D([], [], lw=_WIDTH * i.line_width, color=i.colour, **_marker(i.symbol, 5, i.colour))
+            for i in across
+        ],
+        [item.label for item in across],
         loc="outside upper left",
-        ncols=len(marks),
+        ncols=columns,
         frameon=False,
         fontsize=_SMALL,
         handlelength=1.0,
@@ -361,8 +185,165 @@ def _key(figure: Figure, fit: SweepFit, scales: Sequence[float]) -> None:
         text.set_parse_math(False)
 
 
-def _colours(scales: Sequence[float]) -> dict[float, str]:
-    return dict(zip(scales, palette.sequence(len(scales)), strict=True))
+def _key_columns(letters: Sequence[int], width: float) -> int:
+    """Columns of a key whose entries have so many letters, so that it is at most `width` points wide."""
+    for columns in range(len(letters), 1, -1):
+        longest = [max(letters[column::columns]) for column in range(columns)]
+        if sum(_KEY_ITEM + _LETTER * n for n in longest) <= width:
+            return columns
+    return 1
+
+
+def _marker(symbol: charts.Symbol | None, size: float, colour: str) -> dict[str, Any]:
+    if symbol is None:
+        return {}
+    open_ = symbol in ("open_up", "cross")
+    return {
+        "marker": _SYMBOLS[symbol],
+        "ms": _DIAMETER * size,
+        "mfc": "none" if open_ else colour,
+        "mew": _WIDTH if open_ else 0,
+    }
+
+
+def _draw_mark(mark: charts.Mark, axes: Axes, panel: charts.Panel) -> None:
+    match mark:
+        case charts.Line():
+            _draw_line(mark, axes, panel)
+        case charts.Points():
+            _draw_points(mark, axes, panel)
+        case charts.Band():
+            _draw_band(mark, axes, panel)
+        case charts.Heat():
+            _draw_heat(mark, axes)
+
+
+def _draw_line(mark: charts.Line, axes: Axes, panel: charts.Panel) -> None:
+    y = np.where(mark.y <= panel.y.high, mark.y, np.nan) if panel.strip_rows else mark.y
+    axes.plot(
+        _values(mark.x, panel.x),
+        _values(y, panel.y),
+        "--" if mark.dashed else "-",
+        lw=_WIDTH * mark.width,
+        color=mark.colour,
+        label=mark.name or None,
+        marker="o" if mark.marker else None,
+        ms=_DIAMETER * mark.marker,
+    )
+
+
+def _draw_points(mark: charts.Points, axes: Axes, panel: charts.Panel) -> None:
+    y = mark.y
+    if mark.in_strip:
+        y = np.array([_strip_height(panel, row + 0.5) for row in mark.y])
+    elif panel.strip_rows:
+        y = np.where(mark.y <= panel.y.high, mark.y, np.nan)
+    for lengths, along in ((mark.x_error, "x"), (mark.y_error, "y")):
+        if lengths is not None:
+            _draw_bars(axes, panel, mark, lengths, along)
+    symbols = (mark.symbol,) * len(mark.x) if isinstance(mark.symbol, str) else mark.symbol
+    for symbol in dict.fromkeys(symbols):
+        here = np.array(symbols) == symbol
+        axes.plot(
+            _values(mark.x[here], panel.x),
+            _values(y[here], panel.y),
+            _SYMBOLS[symbol],
+            ms=_DIAMETER * mark.size,
+            mew=_WIDTH * mark.edge_width,
+            mec=mark.edge or mark.colour,
+            mfc="none" if symbol == "open_up" else mark.fill or mark.colour,
+            alpha=mark.opacity,
+            zorder=3,
+        )
+    for i, name in enumerate(mark.names):
+        at = (float(_values(mark.x[i], panel.x)), float(_values(y[i], panel.y)))
+        axes.annotate(name, at, (3, 3), textcoords="offset points", size=_SMALL - 1, parse_math=False)
+
+
+def _draw_band(mark: charts.Band, axes: Axes, panel: charts.Panel) -> None:
+    low, high = _values(mark.low, panel.y), _values(mark.high, panel.y)
+    axes.fill_between(
+        _values(mark.x, panel.x), low, high, color=mark.colour, alpha=palette.BAND_OPACITY, lw=0
+    )
+
+
+def _draw_heat(mark: charts.Heat, axes: Axes) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("heat", palette.HEAT)
+    image = axes.imshow(mark.shown, aspect="auto", cmap=shades, interpolation="nearest")
+    axes.get_figure(root=True).colorbar(image, ax=axes, label=mark.label)  # type: ignore[union-attr]
+
+
+def _draw_bars(axes: Axes, panel: charts.Panel, mark: charts.Points, lengths: FloatArray, along: str) -> None:
+    """Error bars without caps, drawn as one broken line."""
+    centre, across = (mark.x, mark.y) if along == "x" else (mark.y, mark.x)
+    gap = np.full(len(centre), np.nan)
+    ends = np.stack([centre - lengths[0], centre + lengths[1], gap], axis=1).ravel()
+    fixed = np.repeat(across, 3)
+    x, y = (ends, fixed) if along == "x" else (fixed, ends)
+    axes.plot(
+        _values(x, panel.x),
+        _values(y, panel.y),
+        "-",
+        lw=_WIDTH * mark.error_width,
+        color=mark.colour,
+        solid_capstyle="butt",
+        zorder=3,
+    )
+
+
+def _values(coordinates: FloatArray, axis: charts.Axis) -> FloatArray:
+    """What matplotlib draws on a logarithmic axis: the values themselves."""
+    return np.asarray(float(axis.base) ** coordinates) if axis.base is not None else coordinates
+
+
+def _strip_height(panel: charts.Panel, rows: float) -> float:
+    """Height on the y axis that is so many rows above the frame."""
+    return panel.y.high + rows * _STRIP_ROW * (panel.y.high - panel.y.low)
+
+
+def _set_axis(axes: Axes, which: Literal["x", "y"], axis: charts.Axis) -> None:
+    """Scale, limits, label and ticks of one axis."""
+    side = axes.xaxis if which == "x" else axes.yaxis
+    low, high = _values(np.array([axis.low, axis.high]), axis).tolist()
+    if axis.base is not None:
+        getattr(axes, f"set_{which}scale")("log", base=axis.base)
+    axes.set(**{f"{which}lim": (low, high)})
+    side.set_label_text(axis.label, fontsize=_SMALL, parse_math=False)
+    if axis.ticks is not None:
+        places = _values(np.array([at for at, _ in axis.ticks]), axis)
+        side.set_ticks(places, [label for _, label in axis.ticks], parse_math=False)
+        side.set_ticks([], minor=True)
+
+
+def _annotate(axes: Axes, panel: charts.Panel, note: charts.Note) -> None:
+    offset, side = ((3, 3), "bottom") if note.above else ((3, -3), "top")
+    axes.annotate(
+        note.text,
+        (float(_values(np.array(note.x), panel.x)), float(_values(np.array(note.y), panel.y))),
+        xytext=offset,
+        textcoords="offset points",
+        ha="right",
+        va=side,
+        fontsize=_SMALL,
+        color=palette.ACCENT,
+        parse_math=False,
+    )
+
+
+def _write_message(axes: Axes, text: str) -> None:
+    axes.text(
+        0.5,
+        0.97,
+        textwrap.fill(text, 34),
+        ha="center",
+        va="top",
+        transform=axes.transAxes,
+        fontsize=_SMALL,
+        color=palette.GREY,
+        parse_math=False,
+    )
 
 
 def _quiet(axes: Axes) -> None:

@@ -23,7 +23,7 @@ def known(value: float | None) -> bool:
 def number(value: float | None, half: float | None = None) -> str:
     """A value rounded to the leading digits of its uncertainty.
 
-    Arguments:
+    Args:
         value: the number; None or NaN gives `MISSING`, an infinity its name.
         half: half-width of its interval in the same units; None or 0 shows four significant digits.
     """
@@ -131,6 +131,31 @@ def signed(octaves: float | None) -> str:
         return MISSING
     text = f"{octaves:+.2f}"
     return "0.00" if float(text) == 0 else text
+
+
+def hundredths(x: float) -> str:
+    """`0.31`: octaves, or the height of a spike in nats."""
+    return f"{x:.2f}"
+
+
+def loss(nats: float) -> str:
+    """`3.1416`: the loss of one run, which has no interval."""
+    return f"{nats:.4f}"
+
+
+def short(x: float) -> str:
+    """`0.00195`, `1e-05`: three significant digits."""
+    return f"{x:.3g}"
+
+
+def significant(x: float) -> str:
+    """`13.2877`: a setting, up to six significant digits."""
+    return f"{x:g}"
+
+
+def flops(n: float) -> str:
+    """`2.4e12`."""
+    return f"{n:.2g}".replace("e+", "e")
 
 
 def percent(share: float) -> str:

@@ -13,7 +13,16 @@ from pathlib import Path
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.errors import HPTransferError
 from hptransfer.quantify.result import SweepFit
-from hptransfer.report import page_answer, page_dynamics, page_tables, phase_diagram, plotly_backend
+from hptransfer.report import (
+    basin_chart,
+    law_chart,
+    page_answer,
+    page_dynamics,
+    page_figures,
+    page_tables,
+    phase_chart,
+    plotly_backend,
+)
 
 _MOST_PANELS = 24  # variants drawn; more would make a page nobody reads
 _MOST_ROWS = 200  # variants in the tables
@@ -30,7 +39,7 @@ def write_html(
 ) -> None:
     """Write the report of a fit as one page that needs no network.
 
-    Arguments:
+    Args:
         fit: the result of `quantify`.
         path: the file to write.
         title: heading of the page; the question it answers by default.
@@ -54,18 +63,21 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
     script = _plotly()
     drawn = list(islice(fit.variants.values(), _MOST_PANELS))
     listed = list(islice(fit.variants.values(), _MOST_ROWS))
-    inside, moving = page_dynamics.section(study, fit.settings.get("targets") or ()) if study else ("", {})
+    inside, dynamics = page_dynamics.section(study, fit.settings.get("targets") or ()) if study else ("", {})
+    figures = {
+        "basins": basin_chart.basins(fit, drawn),
+        "hp": law_chart.optimum_laws(fit, drawn),
+        "loss": law_chart.loss_laws(fit, drawn),
+    }
     panels: dict[str, object] = {
-        "phase": phase_diagram.diagram(listed),
-        "basins": plotly_backend.basins(fit, drawn),
-        "hp": plotly_backend.optimum_laws(fit, drawn),
-        "loss": plotly_backend.loss_laws(fit, drawn),
-        **moving,
+        "phase": [plotly_backend.panel(phase_chart.phase(listed))],
+        **{name: plotly_backend.panels(figure) for name, figure in figures.items()},
+        **dynamics,
     }
     body = "\n".join(
         (
-            page_answer.opening(fit, heading, listed, phase_diagram.section(listed)),
-            page_answer.figures(fit, drawn),
+            page_answer.opening(fit, heading, listed, page_figures.phase_section(listed)),
+            page_figures.figures(fit, drawn, figures),
             inside,
             page_tables.tables(fit, listed),
             page_tables.flags(fit, listed),

@@ -7,8 +7,7 @@ from html import escape
 from typing import Any
 
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SweepFit, VariantFit
-from hptransfer.report import html_elements, sentences, table_data
-from hptransfer.report import number_format as fmt
+from hptransfer.report import html_elements, html_intervals, number_format, sentences, table_data
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
@@ -64,7 +63,7 @@ def _striped(table: table_data.Table) -> str:
     for i, column in enumerate(table.columns):
         cells = [row[i] for row in table.rows]
         if column.kind == "estimate":
-            drawn[column.title] = html_elements.interval_strip([c for c in cells if isinstance(c, Estimate)])
+            drawn[column.title] = html_intervals.interval_strip([c for c in cells if isinstance(c, Estimate)])
     return html_elements.table(table, drawn)
 
 
@@ -83,15 +82,15 @@ def _differences(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[str, st
 def _holdouts(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     checks = [h for v in variants for h in v.holdouts]
     reach = max((_reach(h) for h in checks), default=0.0)
-    strips = {id(h.predicted): html_elements.holdout_strip(h.predicted, h.found, reach) for h in checks}
+    strips = {id(h.predicted): html_intervals.holdout_strip(h.predicted, h.found, reach) for h in checks}
     draw = lambda item: strips.get(id(item), "")  # noqa: E731
     return html_elements.table(table_data.holdouts(fit, variants), {"interval": draw})
 
 
 def _reach(check: HoldOut) -> float:
     """Octaves from the value found that a hold-out strip must show; at most three."""
-    centre = fmt.octaves(check.found).value
-    items = (fmt.octaves(check.predicted), fmt.octaves(check.found))
+    centre = number_format.octaves(check.found).value
+    items = (number_format.octaves(check.predicted), number_format.octaves(check.found))
     ends = [e for item in items for e in (item.value, item.low, item.high) if e is not None]
     return min(max((abs(e - centre) for e in ends), default=0.0), 3.0) if centre is not None else 0.0
 
@@ -102,11 +101,11 @@ def _regret(variants: Iterable[VariantFit]) -> str:
     for variant in variants:
         pairs = {(r.source, r.to): r for r in variant.regret}
         sources, targets = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
-        heads = "".join(f'<th scope="col">at {fmt.scale(n)}</th>' for n in targets)
+        heads = "".join(f'<th scope="col">at {number_format.scale(n)}</th>' for n in targets)
         lines = []
         for source in sources:
             cells = "".join(f"<td>{_pair(pairs.get((source, n)))}</td>" for n in targets)
-            lines.append(f'<tr><th scope="row" class="l">from {fmt.scale(source)}</th>{cells}</tr>')
+            lines.append(f'<tr><th scope="row" class="l">from {number_format.scale(source)}</th>{cells}</tr>')
         if lines:
             top = f"<thead><tr><td></td>{heads}</tr></thead>"
             triangles.append(
@@ -121,10 +120,11 @@ def _regret(variants: Iterable[VariantFit]) -> str:
 def _pair(pair: Regret | None) -> str:
     if pair is None:
         return ""
-    value, _, span = fmt.estimate(pair.regret).partition(" ")
-    factor = fmt.value(pair.factor)
-    times = f'<span class="i">{html_elements.number(factor)}×</span>' if factor != fmt.MISSING else ""
-    return html_elements.stacked(value, span) + times
+    value, _, span = number_format.estimate(pair.regret).partition(" ")
+    factor = number_format.value(pair.factor)
+    if factor == number_format.MISSING:
+        return html_elements.stacked(value, span)
+    return f'{html_elements.stacked(value, span)}<span class="i">{html_elements.number(factor)}×</span>'
 
 
 def flags(fit: SweepFit, variants: Sequence[VariantFit]) -> str:

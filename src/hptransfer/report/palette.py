@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 INK = "#1c1c1c"
+PAPER = "#ffffff"
 GREY = "#66665f"  # 5.8:1 on white: captions and secondary text
 HAIR = "#d8d6d0"  # rules and context lines
 ACCENT = "#b3401a"  # 5.9:1 on white: the optimum, its law, the answer
+BAND_OPACITY = 0.13  # of a prediction band
+HEAT = ("#f4f1ea", "#8fbfae", "#2f6f97", "#2a2560")  # low to high value of a heat map
 
 # Small to large scale. Lightness falls evenly and the hue moves from green to indigo, so the order reads
 # in grey print and under every common colour deficiency; the lightest has 3.1:1 on white.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit
-from hptransfer.report import number_format as fmt
+from hptransfer.report import number_format
 from hptransfer.report.glossary import FLAGS, REMARKS, VERDICTS, flag_detail, flag_name, flag_sentence, metric
 
 
@@ -22,7 +22,7 @@ def flags_of(
     """Every flag of a variant with the place where it was raised; of the named metrics only, if named."""
     yield from ((flag, variant.name) for flag in variant.flags)
     for optimum in variant.optima:
-        where = f"{variant.name} at {scale_name} {fmt.scale(optimum.scale)}"
+        where = f"{variant.name} at {scale_name} {number_format.scale(optimum.scale)}"
         own = dict.fromkeys((*optimum.flags, *optimum.hp.flags, *optimum.loss.flags))
         yield from ((flag, where) for flag in own)
     for name, law in variant.laws.items():
@@ -31,7 +31,7 @@ def flags_of(
         item = variant.metrics.get(name, Estimate())
         yield from ((flag, f"{metric(name).label} of {variant.name}") for flag in item.flags)
     for prediction in variant.predictions:
-        where = f"{variant.name} at {scale_name} {fmt.scale(prediction.scale)}"
+        where = f"{variant.name} at {scale_name} {number_format.scale(prediction.scale)}"
         own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
         yield from ((flag, f"{where}, predicted") for flag in own)
     for check in variant.holdouts:
@@ -47,7 +47,7 @@ def flag_notes(
 ) -> list[tuple[str, str, str]]:
     """(flag, meaning, places) for every flag raised, in order of appearance, details with the places.
 
-    Arguments:
+    Args:
         variants: whose flags.
         scale_name: the user's name of the scale.
         metrics: the metrics that are shown; None for all.
@@ -76,8 +76,8 @@ def headline(fit: SweepFit, most: int = 6) -> str:
         groups[variant.verdict.value].append(variant.name)
     groups = {verdict: names for verdict, names in groups.items() if names}
     if len(fit.variants) > most:
-        counts = [f"{fmt.count(len(names))} {verdict}" for verdict, names in groups.items()]
-        return f"Of {fmt.count(len(fit.variants))} variants, {_listed(counts)}."
+        counts = [f"{number_format.count(len(names))} {verdict}" for verdict, names in groups.items()]
+        return f"Of {number_format.count(len(fit.variants))} variants, {_listed(counts)}."
     parts = [f"{_listed(n)} {'is' if len(n) == 1 else 'are'} {verdict}" for verdict, n in groups.items()]
     return "; ".join(parts) + "."
 
@@ -86,10 +86,11 @@ def extent(fit: SweepFit) -> str:
     """`270 runs of 3 variants over width 32 to 128, 10 of them diverged; 95% intervals`."""
     sweep = fit.sweep
     diverged = int(sweep.diverged.sum())
-    low, high = (fmt.scale(float(n)) for n in (sweep.scale.min(), sweep.scale.max()))
+    low, high = (number_format.scale(float(n)) for n in (sweep.scale.min(), sweep.scale.max()))
     span = f"{sweep.columns.scale} {low}" if low == high else f"{sweep.columns.scale} {low} to {high}"
-    lost = f", {fmt.count(diverged)} of them diverged" if diverged else ""
-    who = f"{fmt.plural(len(sweep.loss), 'run')} of {fmt.plural(len(fit.variants), 'variant')}"
+    lost = f", {number_format.count(diverged)} of them diverged" if diverged else ""
+    runs = number_format.plural(len(sweep), "run")
+    who = f"{runs} of {number_format.plural(len(fit.variants), 'variant')}"
     where = {"sp": "; learning rates in SP coordinates", "mup": "; learning rates in muP coordinates"}
     coordinates = where.get(str(fit.settings.get("coordinates")), "")
     return f"{who} over {span}{lost}; {level(fit)} intervals{coordinates}"
@@ -97,22 +98,22 @@ def extent(fit: SweepFit) -> str:
 
 def level(fit: SweepFit) -> str:
     """The level of the intervals as `95%`."""
-    return fmt.percent(float(fit.settings.get("level", 0.95)))
+    return number_format.percent(float(fit.settings.get("level", 0.95)))
 
 
 def advice(fit: SweepFit, prediction: Prediction) -> str:
     """What to use at a target: the recommended value, and where the optimum is expected."""
     columns = fit.sweep.columns
-    where = f"At {columns.scale} {fmt.scale(prediction.scale)}"
-    if not fmt.known(prediction.hp.value):
+    where = f"At {columns.scale} {number_format.scale(prediction.scale)}"
+    if not number_format.known(prediction.hp.value):
         why = "; ".join(
             flag_sentence(flag) for flag in dict.fromkeys((*prediction.flags, *prediction.hp.flags))
         )
         return f"{where}: no prediction" + (f" ({why})." if why else ".")
-    expected = f"{fmt.decimal(prediction.hp)} {fmt.hp_interval(prediction.hp)}".rstrip()
+    expected = f"{number_format.decimal(prediction.hp)} {number_format.hp_interval(prediction.hp)}".rstrip()
     if prediction.hp_recommended is None:
         return f"{where} the optimum is expected at {columns.hp} = {expected}."
-    use = fmt.hp(recommended(prediction))
+    use = number_format.hp(recommended(prediction))
     return f"{where} use {columns.hp} = {use}; the optimum is expected at {expected}."
 
 
@@ -140,6 +141,11 @@ def recommended(prediction: Prediction) -> Estimate:
     return Estimate(value, low, high)
 
 
+def value_to_use(prediction: Prediction) -> Estimate:
+    """The recommended value, or the expected optimum where there is none."""
+    return prediction.hp if prediction.hp_recommended is None else recommended(prediction)
+
+
 def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
     """`width 128 at lr = 0.0110, 0.0221 (3 seeds each, 2.4e12 FLOPs)`, runs of one scale together."""
     columns = fit.sweep.columns
@@ -148,11 +154,11 @@ def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
         groups[run.scale, run.seeds].append(run)
     parts = []
     for (scale, seeds), group in groups.items():
-        values = ", ".join(fmt.decimal(Estimate(run.hp)) for run in group)
+        values = ", ".join(number_format.decimal(Estimate(run.hp)) for run in group)
         flops = sum(run.flops or 0.0 for run in group)
         cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
-        each = f"{fmt.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
-        parts.append(f"{columns.scale} {fmt.scale(scale)} at {columns.hp} = {values} ({each})")
+        each = f"{number_format.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
+        parts.append(f"{columns.scale} {number_format.scale(scale)} at {columns.hp} = {values} ({each})")
     return "; ".join(parts)
 
 
@@ -165,7 +171,7 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
     ends = {True: "; its interval holds it", False: "; its interval does not hold it", None: ""}[
         check.covered
     ]
-    where = f"{fit.sweep.columns.scale} {fmt.scale(check.scale)}"
+    where = f"{fit.sweep.columns.scale} {number_format.scale(check.scale)}"
     miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 

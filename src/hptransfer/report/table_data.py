@@ -8,8 +8,7 @@ from typing import Literal
 
 from hptransfer.quantify.compare import compare
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
-from hptransfer.report import glossary, sentences
-from hptransfer.report import number_format as fmt
+from hptransfer.report import glossary, number_format, sentences
 
 Kind = Literal[
     "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
@@ -56,22 +55,22 @@ class Table:
 def cell_text(column: Column, cell: Cell) -> str:
     """A cell in plain characters, as its column's kind asks."""
     if cell is None or cell == ():
-        return "" if column.kind == "flags" else fmt.MISSING
+        return "" if column.kind == "flags" else number_format.MISSING
     if isinstance(cell, str):
         return cell
     if isinstance(cell, tuple):
         return ", ".join(cell)
     if isinstance(cell, Estimate):
         return _WRITERS[column.kind](cell)
-    return fmt.scale(cell) if column.kind == "scale" else fmt.count(cell)
+    return number_format.scale(cell) if column.kind == "scale" else number_format.count(cell)
 
 
 _WRITERS: dict[str, Callable[[Estimate], str]] = {
-    "estimate": fmt.estimate,
-    "value": fmt.value,
-    "hp": fmt.hp,
-    "hp_value": fmt.decimal,
-    "hp_interval": lambda item: fmt.hp_interval(item) or fmt.MISSING,
+    "estimate": number_format.estimate,
+    "value": number_format.value,
+    "hp": number_format.hp,
+    "hp_value": number_format.decimal,
+    "hp_interval": lambda item: number_format.hp_interval(item) or number_format.MISSING,
 }
 
 
@@ -206,8 +205,8 @@ def holdouts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
             h.predicted,
             h.predicted,
             h.found,
-            fmt.signed(h.error_octaves),
-            {True: "yes", False: "NO", None: fmt.MISSING}[h.covered],
+            number_format.signed(h.error_octaves),
+            {True: "yes", False: "NO", None: number_format.MISSING}[h.covered],
             h.regret,
             _joined(h.flags, h.regret.flags),
         )

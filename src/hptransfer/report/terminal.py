@@ -28,7 +28,7 @@ _LONGEST_NAME = 28  # a longer name of a variant folds
 def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int = 20) -> None:
     """Print what the fit says: verdicts, predictions, the hold-out check, drift, metrics, optima, flags.
 
-    Arguments:
+    Args:
         fit: the result of `quantify`.
         console: where to print; the terminal by default.
         limit: variants shown; the rest is counted and left to the JSON.
@@ -77,7 +77,7 @@ def print_differences(
 ) -> None:
     """Print how every variant differs from one of them, from paired draws.
 
-    Arguments:
+    Args:
         fit: the result of `quantify`.
         reference: the variant to compare with; by default the user's, else the best at the largest scale.
         console: where to print; the terminal by default.
@@ -96,7 +96,7 @@ def print_differences(
 def print_table(table: table_data.Table, console: Console, notes: Mapping[str, int] | None = None) -> None:
     """Print one table: title, head, rule, rows; or its title and why there is nothing to show.
 
-    Arguments:
+    Args:
         table: see `content.Table`.
         console: where to print.
         notes: number of each flag's footnote; without it, flags are written by name.

@@ -1,0 +1,87 @@
+"""Figures on the page: empty panels that the script fills, their choices and filters, and the key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from hptransfer.report import charts
+
+_MARKS: dict[charts.Symbol, str] = {
+    "circle": '<circle cx="9" cy="5" r="{radius}" fill="{colour}"/>',
+    "cross": '<path d="M6 2l6 6M12 2l-6 6" stroke="{colour}" stroke-width="1.3"/>',
+    "open_up": '<path d="M9 2l3.5 6h-7z" stroke="{colour}" fill="none"/>',
+}
+
+
+def plot(figure: str, label: str, index: int | None = None, *, tall: bool = False) -> str:
+    """The place of one panel, which the script draws.
+
+    Args:
+        figure: its name in the page's data.
+        label: what it shows, for those who do not see it.
+        index: of the panel in its figure; None where the choices alone say which.
+        tall: whether it needs more height.
+    """
+    panel = "" if index is None else f' data-panel="{index}"'
+    return (
+        f'<div class="plot{" tall" if tall else ""}" role="img" data-figure="{figure}"{panel} '
+        f'aria-label="{escape(label, quote=True)}"></div>'
+    )
+
+
+def alone(plot: str) -> str:
+    """A figure of one panel across the page."""
+    return f'<figure class="panels one"><div class="panel">{plot}</div></figure>\n'
+
+
+def small_multiples(panels: Sequence[str]) -> str:
+    """A figure of panels side by side."""
+    few = {1: " one", 2: " two"}.get(len(panels), "")
+    return f'<figure class="panels{few}">{"".join(panels)}</figure>\n'
+
+
+def variant_panel(variant: str, plot: str, note: str = "") -> str:
+    """The panel of one variant under its name; a filter can hide it."""
+    remark = f'<p class="no-law">{escape(note)}</p>' if note else ""
+    return (
+        f'<div class="panel" data-variant="{escape(variant, quote=True)}"><h3>{escape(variant)}</h3>'
+        f"{remark}{plot}</div>"
+    )
+
+
+def choice(key: str, label: str, values: Sequence[str], chosen: int) -> str:
+    """A choice by index; what is chosen is a part of the panel's key in the page's data."""
+    options = "".join(
+        f'<option value="{i}"{" selected" if i == chosen else ""}>{escape(value)}</option>'
+        for i, value in enumerate(values)
+    )
+    return f'<label>{escape(label)} <select name="{key}">{options}</select></label>'
+
+
+def filter_by(key: str, label: str, values: Sequence[str]) -> str:
+    """A choice of one value or all; nothing where there is no choice."""
+    distinct = [value for value in dict.fromkeys(values) if value]
+    if len(distinct) < 2:
+        return ""
+    options = "".join(f'<option value="{escape(v, quote=True)}">{escape(v)}</option>' for v in distinct)
+    return f'<label>{label} <select name="{key}"><option value="">all</option>{options}</select></label>'
+
+
+def controls(figure: str, choices: str, *, filters: bool = False) -> str:
+    """The form of a figure's choices, or of the filters that it sets for every figure of the page."""
+    return f'<form class="controls" data-{"filters" if filters else "for"}="{figure}">{choices}</form>\n'
+
+
+def key(items: Sequence[charts.KeyItem]) -> str:
+    """What colours and symbols mean, in a line above the panels."""
+    return f'<ul class="key">{"".join(f"<li>{_swatch(i)}{escape(i.label)}</li>" for i in items)}</ul>\n'
+
+
+def _swatch(item: charts.KeyItem) -> str:
+    if item.symbol is None:
+        return ""
+    line = f'<path d="M0 5H18" stroke="{item.colour}" stroke-width="{item.line_width}"/>'
+    mark = _MARKS[item.symbol].format(colour=item.colour, radius=3.4 if item.line_width > 2 else 2.6)
+    shape = f"{line if item.line_width else ''}{mark}"
+    return f'<svg width="18" height="10" viewBox="0 0 18 10" aria-hidden="true">{shape}</svg>'

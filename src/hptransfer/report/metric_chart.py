@@ -1,0 +1,41 @@
+"""Metrics with their intervals: one panel a metric, one row a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hptransfer.quantify.result import Estimate, VariantFit
+from hptransfer.report import charts, glossary, number_format, palette
+
+_MARGIN = 0.05  # of the span, on either side
+
+
+def metrics(variants: Sequence[VariantFit], names: Sequence[str]) -> charts.Figure:
+    """A panel for each of the metrics named, the first variant on top; a hairline marks zero."""
+    return charts.Figure(tuple(_panel(variants, name) for name in names))
+
+
+def _panel(variants: Sequence[VariantFit], name: str) -> charts.Panel:
+    top = len(variants) - 1
+    items = {top - row: variant.metrics.get(name, Estimate()) for row, variant in enumerate(variants)}
+    known = {row: item for row, item in items.items() if number_format.known(item.value)}
+    points = charts.Points(
+        np.array([item.value for item in known.values()], dtype=float),
+        np.array(list(known), dtype=float),
+        palette.GREY,
+        "circle",
+        7,
+        fill=palette.ACCENT,
+        edge=palette.ACCENT,
+        x_error=charts.error_bars(list(known.values())),
+        error_width=1.9,
+    )
+    ends = [0.0, *(e for i in known.values() for e in (i.value, i.low, i.high) if e is not None)]
+    finite = [end for end in ends if number_format.known(end)]
+    margin = _MARGIN * ((max(finite) - min(finite)) or 1.0)
+    words = glossary.metric(name)
+    x = charts.Axis(min(finite) - margin, max(finite) + margin, f"{words.label}\n{words.unit or ' '}")
+    rows = tuple((float(top - row), variant.name) for row, variant in enumerate(variants))
+    return charts.Panel("", x, charts.Axis(-0.5, top + 0.5, "", ticks=rows), (points,), zero="x")
