@@ -22,6 +22,7 @@ from hptransfer.parametrization.tensor_settings import width_settings
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.schedule import schedule_factor
+from hptransfer.runs.train_config import TrainConfig
 
 
 def varied(run: RunSpec, **changes: object) -> RunSpec:

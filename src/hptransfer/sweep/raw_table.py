@@ -1,4 +1,4 @@
-"""Raw table: cells by column as they stand in the source, each row with its place in the source, so that an error can point at it."""
+"""Raw table: cells by column as they stand in the source, each row with its place there, for errors."""
 
 from __future__ import annotations
 
