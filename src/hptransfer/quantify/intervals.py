@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hptransfer.quantify.result import Estimate
@@ -56,6 +58,24 @@ def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Esti
         return Estimate(float(value), None, None, flags)
     bounds = (min(low, value), max(high, value))
     return Estimate(float(value), _finite(bounds[0]), _finite(bounds[1]), flags)
+
+
+@dataclass(frozen=True)
+class MetricDraws:
+    """A metric with the posterior draws behind it, shape [B]; None where it has none."""
+
+    estimate: Estimate
+    draws: FloatArray | None = None
+
+
+def measured(value: float, draws: FloatArray, level: float, *flags: str) -> MetricDraws:
+    """A metric from its point estimate and draws; arguments as for `estimate`."""
+    return MetricDraws(estimate(value, draws, level, *flags), draws)
+
+
+def unknown(*flags: str) -> MetricDraws:
+    """A metric that cannot be estimated, and why."""
+    return MetricDraws(missing(*flags))
 
 
 def missing(*flags: str) -> Estimate:

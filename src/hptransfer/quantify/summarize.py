@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.exponents import LN2, exponents
 from hptransfer.quantify.intervals import bands, estimate, missing
 from hptransfer.quantify.law.laws import Laws
-from hptransfer.quantify.metrics import LN2, exponents
 from hptransfer.quantify.predict import bends, optimum_draws
 from hptransfer.quantify.result import Estimate, Law, Optimum
 from hptransfer.sweep.table import FloatArray
@@ -95,7 +95,8 @@ def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator
     if laws.family == "const":
         exponent = Estimate(0.0, 0.0, 0.0, ("const",))
     else:
-        exponent = estimate(*exponents(laws)["drift"], level)
+        drift = exponents(laws).drift
+        exponent = estimate(drift.value, drift.draws, level)
     parameters = _hp_parameters(laws, level)
     if any("at_bound" in p.flags for p in parameters.values()):
         flags.append("at_bound")
@@ -108,12 +109,12 @@ def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator
 def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
     law = laws.hp
     if laws.family == "offset":
-        eta, rate, share = np.exp2(law.parameters[0]), float(law.parameters[1]), law.parameters[2]
-        etas, shares = np.exp2(law.draws[:, 0]), law.draws[:, 2]
+        eta, rate, fraction = np.exp2(law.parameters[0]), float(law.parameters[1]), law.parameters[2]
+        etas, fractions = np.exp2(law.draws[:, 0]), law.draws[:, 2]
         bound = ("at_bound",) if law.at_bound else ()
         return {
             "eta_inf": estimate(float(eta), etas, level),
-            "B": estimate(float(eta * share), etas * shares, level),
+            "B": estimate(float(eta * fraction), etas * fractions, level),
             "beta": estimate(rate, law.draws[:, 1], level, *bound),
         }
     with np.errstate(over="ignore"):  # at n = 1, far from all that was measured: infinite is no limit
@@ -148,5 +149,6 @@ def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
     at_one = float(_raw(float(np.exp(h.at(1.0))), float(power.at(1.0))))
     draws = _raw(np.exp(h.draws_at(1.0)), power.draws_at(1.0))
     parameters = {"H0": estimate(at_one, draws, level)}
-    exponent = estimate(*exponents(laws)["gamma"], level)
+    gamma = exponents(laws).gamma
+    exponent = estimate(gamma.value, gamma.draws, level)
     return Law("power", exponent, parameters, {}, h.scatter, (), grid, value, low, high)

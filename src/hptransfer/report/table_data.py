@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hptransfer.quantify.compare import compare
+from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import glossary, number_format, sentences
 
@@ -15,9 +16,7 @@ Kind = Literal[
 ]
 Cell = str | float | Estimate | tuple[str, ...] | None
 
-_MAIN = ("drift", "drift_sp", "drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")
 _COMPARED = ("drift", "E_hp", "kappa", "R_inf", "R_n")
-_LAWS = ("alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...
     """Chosen metrics, one row a variant, with the flags of those metrics and of the optimum's law."""
     columns = [_variant(fit)]
     for name in names:
-        words_of = glossary.metric(name)
+        words_of = METRICS[name]
         unit = f" Unit: {words_of.unit}." if words_of.unit else ""
         columns.append(Column(words_of.label, "estimate", words_of.definition + unit))
     rows = []
@@ -110,13 +109,14 @@ def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
     present = {name for v in fit.variants.values() for name in v.metrics}
     named = {"drift_sp", "drift_mup"} <= present
-    return tuple(name for name in _MAIN if name in present and not (named and name == "drift"))
+    shown = (name for name, metric in METRICS.items() if metric.main and name in present)
+    return tuple(name for name in shown if not (named and name == "drift"))
 
 
 def other_metrics(fit: SweepFit) -> tuple[str, ...]:
-    """Exponents of the laws and the sisters: every metric that is not a headline, in the fit's own order."""
-    names = dict.fromkeys(name for v in fit.variants.values() for name in v.metrics)
-    return tuple(sorted((n for n in names if n not in _MAIN), key=lambda n: n not in _LAWS))
+    """All metrics present that are not headlines, in reading order: exponents and comparison metrics."""
+    present = {name for v in fit.variants.values() for name in v.metrics}
+    return tuple(name for name, metric in METRICS.items() if not metric.main and name in present)
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
@@ -130,7 +130,7 @@ def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         _variant(fit),
         _scale(fit),
         Column("loss", "estimate", glossary.COLUMNS["loss"]),
-        Column("R(n)", "estimate", glossary.METRICS["R_n"].definition),
+        Column("R(n)", "estimate", METRICS["R_n"].definition),
     )
     return Table(f"At the largest {fit.sweep.columns.scale}", columns, tuple(rows))
 
@@ -225,7 +225,7 @@ def differences(
     Raises:
         QuantifyError: `reference` is not in the fit, or the fit does not hold its draws.
     """
-    each = [glossary.metric(name) for name in names]
+    each = [METRICS[name] for name in names]
     columns = (_variant(fit), *(Column(metric.label, "estimate", metric.definition) for metric in each))
     rows = []
     for v in variants:
