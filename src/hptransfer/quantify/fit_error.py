@@ -71,7 +71,13 @@ def _refitted(u: FloatArray, rise: FloatArray, log_curvature: FloatArray, basins
 
 
 def fit_error(residuals: FloatArray, draws: int, rng: np.random.Generator) -> Quantity:
-    """E: mean squared residual of the joint surface, nats squared; its draws resample cells (a bootstrap)."""
+    """E: mean squared residual of the joint surface, nats squared; its draws resample cells (a bootstrap).
+
+    Args:
+        residuals: of the joint surface, nats, shape [cells].
+        draws: B.
+        rng: source of the draws.
+    """
     square = residuals**2
     pick = rng.integers(0, len(square), size=(draws, len(square)))
     return Quantity(float(square.mean()), square[pick].mean(axis=1))

@@ -25,7 +25,13 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
 
 
 def _between(a: float, b: float, fraction: float) -> float:
-    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated."""
+    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated.
+
+    Args:
+        a: the outer draw.
+        b: the inner draw.
+        fraction: of the way from a to b.
+    """
     return float(a) if a == b or fraction == 0.0 or not np.isfinite(a) else float(a + (b - a) * fraction)
 
 
@@ -69,7 +75,14 @@ class MetricDraws:
 
 
 def measured(value: float, draws: FloatArray, level: float, *flags: str) -> MetricDraws:
-    """A metric from its point estimate and draws; arguments as for `estimate`."""
+    """A metric from its point estimate and draws; arguments as for `estimate`.
+
+    Args:
+        value: the point estimate.
+        draws: of it, shape [B].
+        level: of the interval, in (0, 1).
+        *flags: why not to trust it.
+    """
     return MetricDraws(estimate(value, draws, level, *flags), draws)
 
 

@@ -24,6 +24,11 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
     """Draws of log2 eta*, [B], or [P, B].
 
     They hold the law's own error, the choice of law, the scatter of scales, and a change of slope beyond.
+
+    Args:
+        laws: of the optimum.
+        scale: n, one or shape [P].
+        rng: source of the draws.
     """
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
@@ -37,7 +42,15 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
-    """Prediction at one scale."""
+    """Prediction at one scale.
+
+    Args:
+        basins: of one variant, pooled.
+        laws: of the variant.
+        scale: n.
+        level: of the interval, in (0, 1).
+        rng: source of the draws.
+    """
     x = optimum_draws(laws, scale, rng)
     centre = float(laws.hp.at(scale))
     candidates, cost = _expected_regret(basins, laws, x, laws.log_curvature.draws_at(scale), centre)
@@ -98,12 +111,28 @@ def _expected_regret(
 
 
 def regret_between(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
-    """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it."""
+    """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta.
+        x_draws: draws of log2 eta, shape [B].
+        level: of the interval, in (0, 1).
+    """
     return _regrets(basins, k, np.array([x]), x_draws[:, None], level)[0].estimate
 
 
 def _regrets(basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: float) -> list[MetricDraws]:
-    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any."""
+    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta, shape [P].
+        x_draws: shape [B, P].
+        level: of the interval, in (0, 1).
+    """
     if not basins.fitted[k]:
         return [
             MetricDraws(_regret_as_run(basins, k, float(at), x_draws[:, p], level)) for p, at in enumerate(x)
@@ -121,7 +150,15 @@ def _regrets(basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: 
 
 
 def _regret_as_run(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
-    """Where scale k has no fit: its runs interpolated, against the best of them."""
+    """Where scale k has no fit: its runs interpolated, against the best of them.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta.
+        x_draws: draws of log2 eta, shape [B].
+        level: of the interval, in (0, 1).
+    """
     usable = basins.cells.usable[k]
     if not np.isfinite(x):
         return missing("no_optimum")
@@ -179,7 +216,13 @@ def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatAr
 
 
 def all_regrets(basins: Basins, loss: LossFit | None, level: float) -> tuple[Regret, ...]:
-    """Regret of every pair of scales, smaller to larger."""
+    """Regret of every pair of scales, smaller to larger.
+
+    Args:
+        basins: of one variant.
+        loss: the loss law; None where there is none.
+        level: of the interval, in (0, 1).
+    """
     out = []
     scale = basins.cells.scale
     for k in range(1, len(scale)):

@@ -61,7 +61,13 @@ def lower_envelope(parts: Sequence[Reference | None]) -> Reference | None:
 
 
 def penalty_at_largest(basins: Basins, against: Reference | None, level: float) -> MetricDraws:
-    """R_n: loss above the reference at the largest scale both have, nats; needs no law."""
+    """R_n: loss above the reference at the largest scale both have, nats; needs no law.
+
+    Args:
+        basins: of one variant.
+        against: the reference; None where no variant has an optimum.
+        level: of the interval, in (0, 1).
+    """
     if against is None:
         return unknown("no_optimum")
     both = np.flatnonzero(basins.fitted & np.isin(basins.cells.scale, against.scale))
@@ -75,7 +81,13 @@ def penalty_at_largest(basins: Basins, against: Reference | None, level: float) 
 
 
 def penalty_at_infinity(laws: Laws | None, against: Reference | None, level: float) -> MetricDraws:
-    """R_inf: L_inf above that of the reference, nats."""
+    """R_inf: L_inf above that of the reference, nats.
+
+    Args:
+        laws: of the variant; None with too few scales.
+        against: the reference; None where no variant has an optimum.
+        level: of the interval, in (0, 1).
+    """
     if laws is None or against is None or against.law is None:
         return unknown("no_laws")
     bound = ("at_bound",) if laws.loss.point_at_bound or against.law.point_at_bound else ()

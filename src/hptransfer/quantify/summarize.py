@@ -19,8 +19,15 @@ CURVE_OCTAVES = 3.0  # either side of the optimum
 LAW_POINTS = 17
 
 
-def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -> Optimum:
-    """The basin at scale k; `alone` are the basins before pooling, where they were pooled."""
+def optimum(basins: Basins, k: int, level: float, unpooled: Basins | None = None) -> Optimum:
+    """The basin at scale k.
+
+    Args:
+        basins: of one variant, pooled where it has laws.
+        k: index of the scale.
+        level: of the interval, in (0, 1).
+        unpooled: the basins before pooling, where they were pooled.
+    """
     cells, flags = basins.cells, basins.flags[k]
     scale, runs, diverged = float(cells.scale[k]), int(cells.runs[k]), int(cells.diverged[k])
     if not basins.fitted[k]:
@@ -43,7 +50,7 @@ def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -
         flags,
         np.exp2(grid),
         basins.loss[k] + basins.excess_at(k, grid),
-        optimal_hp(alone, k, level) if alone else None,
+        optimal_hp(unpooled, k, level) if unpooled else None,
     )
 
 
@@ -77,7 +84,15 @@ def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:
 def laws_of(
     basins: Basins, laws: Laws, targets: Sequence[float], level: float, rng: np.random.Generator
 ) -> dict[str, Law]:
-    """The three laws with their bands, from the smallest scale to the largest target."""
+    """The three laws with their bands, from the smallest scale to the largest target.
+
+    Args:
+        basins: of one variant, for its scales.
+        laws: of the variant.
+        targets: scales that the bands reach to.
+        level: of the interval, in (0, 1).
+        rng: source of the draws.
+    """
     scale = basins.cells.scale
     grid = np.geomspace(scale[0], max([float(scale[-1]), *targets]), LAW_POINTS)
     return {
