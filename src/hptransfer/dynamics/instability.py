@@ -1,4 +1,4 @@
-"""Edge: at which learning rate and scale a run will become unstable, from smaller ones. No torch here."""
+"""Instability: at which learning rate and scale runs will become unstable, from smaller ones. No torch here."""
 
 from __future__ import annotations
 
