@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from hptransfer.lm.device import member_bytes
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state, step_of
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 
@@ -49,7 +49,7 @@ def cell(pipe: Connection, numbers: tuple[int, int, int, int], compiled: bool, s
     times = []
     for number in range(steps + 2):
         start = time.process_time()
-        state, _ = step(state, settings, stack_clock(runs, number), tokens)
+        state, _ = step(state, settings, stack_step_settings(runs, number), tokens)
         times.append(1e3 * (time.process_time() - start) / stack)
     pipe.send((statistics.median(times[2:]), peak_mib() - before, stack * member_bytes(model, train) / 2**20))
 

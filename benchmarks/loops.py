@@ -14,7 +14,7 @@ from hptransfer.lm.device import move
 from hptransfer.lm.evaluate import evaluate
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state, step_of, template
 from hptransfer.lm.train import batches
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
@@ -181,7 +181,7 @@ def stacked(runs: Sequence[RunSpec], middle: int | None, compiled: bool, device:
     def steps(count: int) -> None:
         nonlocal done, state
         for _ in range(count):
-            tokens, clock = move((batches(runs, corpus, done), stack_clock(runs, done)), device)
+            tokens, clock = move((batches(runs, corpus, done), stack_step_settings(runs, done)), device)
             state, loss = step(state, settings, clock, tokens)
             loss.cpu()
             done += 1

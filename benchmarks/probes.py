@@ -19,7 +19,7 @@ import torch
 
 from hptransfer.lm.data import load_corpus
 from hptransfer.lm.probing import Prober
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state, step_of, template
 from hptransfer.lm.train import batches
 from hptransfer.runs.config import DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig
@@ -52,9 +52,9 @@ def measure(width: int, stack: int, pairs: int, compiled: bool) -> tuple[float, 
 
     def seconds(number: int, probed: bool) -> float:
         nonlocal state, held_mb
-        clock = stack_clock(runs, number % 300)
+        clock = stack_step_settings(runs, number % 300)
         start = time.process_time()
-        held = prober.hold(number * interval, state) if probed else None  # a step that is due
+        held = prober.snapshot(number * interval, state) if probed else None  # a step that is due
         state, _ = step(state, settings, clock, tokens)
         if held is not None:
             prober.measure(number, held, state, clock, tokens)

@@ -1,5 +1,9 @@
 """The exception tree: one root, so that a caller (or the command line) can catch every user-facing fault."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class HPTransferError(Exception):
     """Root of every error that hptransfer raises on purpose; its text is one line for the user.
@@ -58,3 +62,18 @@ class MissingExtraError(HPTransferError):
 
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the `{extra}` extra: pip install 'hptransfer[{extra}]'")
+
+
+def one_of(value: str, valid: Iterable[str], what: str, error: type[HPTransferError]) -> str:
+    """The value, where it is one of the valid ones.
+
+    Args:
+        value: to check.
+        valid: values.
+        what: the value is, as the user knows it: `--optimizer`.
+        error: to raise, with the valid values in its text.
+    """
+    found = tuple(valid)
+    if value not in found:
+        raise error(f"{what} must be one of {', '.join(found)}, but got {value!r}")
+    return value

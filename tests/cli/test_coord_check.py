@@ -42,10 +42,11 @@ def test_sp_fails_with_exit_code_1_and_still_writes(tmp_path: Path) -> None:
 def test_its_decoder_is_the_reference_decoder() -> None:
     import torch
 
-    from hptransfer.cli.coord_models import Shape, decoder, text_bytes
+    from hptransfer.cli.coord_models import VOCAB, decoder, text_bytes
+    from hptransfer.cli.model_sizes import ModelSizes
     from hptransfer.lm.model import Decoder
 
-    model, tokens = decoder(32, Shape(depth=2, heads=4, context=8)), text_bytes(3, 8)
+    model, tokens = decoder(32, ModelSizes(depth=2, heads=4, context=8, vocab=VOCAB)), text_bytes(3, 8)
     expected = Decoder.forward(model, tokens, torch.tensor(8**-0.5))
     torch.testing.assert_close(model(tokens), expected)
 

@@ -89,6 +89,18 @@ def test_settings_reach_the_fit(run, csv, tmp_path):
     assert [optimum["scale"] for optimum in variant["optima"]] == [64, 256, 512]
 
 
+@pytest.mark.parametrize(("optimizer", "apart"), [("sgd", 0.0), ("lion", 1.0)])
+def test_the_optimizer_decides_how_far_apart_the_coordinates_are(run, csv, tmp_path, optimizer, apart):
+    out = tmp_path / "fit.json"
+    more = ("--coordinates", "sp", "--optimizer", optimizer, "--draws", 100, "--json", out)
+    code, _, _ = run("fit", csv(table(variants=["sp"])), *more)
+    found = json.loads(out.read_text())["variants"]["sp"]
+    drift = {name: found["metrics"][f"drift_{name}"]["value"] for name in ("sp", "mup")}
+    assert code == 0
+    assert drift["mup"] - drift["sp"] == pytest.approx(apart)
+    assert ("in muP coordinates" in found["verdict"]["reason"]) == (optimizer != "sgd")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -125,6 +137,7 @@ def test_thin_data_prints_what_there_is_and_exits_with_0(run, csv, text, says):
         (table(), ("--target", "nan"), "target"),
         (table(), ("--tolerance", "0"), "tolerance"),
         (table(), ("--coordinates", "polar"), "polar"),
+        (table(), ("--optimizer", "SGD"), "one of adamw, adam, sgd, lion, muon, but got 'SGD'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, csv, text, arguments, message):

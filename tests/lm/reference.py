@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.step import stack_step
 from hptransfer.lm.train import initial_state, template
 from hptransfer.runs.config import ModelConfig, RunSpec
@@ -30,7 +30,9 @@ def trained(runs: Sequence[RunSpec], steps: int) -> tuple[Tensor, Weights]:
     losses = []
     for number in range(steps):
         tokens = random_tokens(runs[0].model, runs[0].train.batch_size, number)
-        state, loss = step(state, settings, stack_clock(runs, number), tokens.expand(len(runs), -1, -1))
+        state, loss = step(
+            state, settings, stack_step_settings(runs, number), tokens.expand(len(runs), -1, -1)
+        )
         losses.append(loss)
     return torch.stack(losses), state.weights
 

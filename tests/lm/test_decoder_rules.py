@@ -102,7 +102,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, tokens: Tensor) -> 
 
 
 @pytest.mark.parametrize(("rule", "family"), CATALOGUE)
-def test_every_rule_trains_as_hpt_scale_has_it(rule: str, family: str) -> None:
+def test_every_rule_trains_as_parametrize_has_it(rule: str, family: str) -> None:
     optimizer = "sgd" if family == "sgd" else "adamw"
     run = run_of(rule, optimizer=optimizer, deep=CATALOGUE[rule, family].scales_depth, weight_decay=0.1)  # type: ignore[index]
     losses, _ = trained([run], STEPS)
@@ -138,7 +138,7 @@ VARIETIES: dict[str, dict[str, Any]] = {
         if (rule, family(options.get("optimizer", "adamw"))) in CATALOGUE
     ],
 )
-def test_options_of_rules_train_as_hpt_scale_has_them(rule: str, name: str) -> None:
+def test_options_of_rules_train_as_parametrize_has_them(rule: str, name: str) -> None:
     run = run_of(rule, **VARIETIES[name])
     losses, _ = trained([run], STEPS)
     torch.testing.assert_close(losses[:, 0].tolist(), scaled_loop(run), rtol=0, atol=1e-9)
@@ -206,7 +206,7 @@ def test_muon_takes_the_hidden_matrices_and_no_exponents_of_theirs() -> None:
                 assert found[group].lr == pytest.approx(0.3 * adamw[group].lr)
 
 
-def test_muon_groups_agree_with_hpt_scale() -> None:
+def test_muon_groups_agree_with_parametrize() -> None:
     run = run_of("depth-mup", optimizer="muon", weight_decay=0.1, deep=True)
     model, base = built(run)
     residual = ["blocks.*.projection", "blocks.*.mlp_out"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hptransfer.errors import ExecutorError
 from hptransfer.lm import train as train_module
-from hptransfer.lm.device import SHARE, chosen_device, fitting, halving, member_bytes
+from hptransfer.lm.device import SHARE, chosen_device, member_bytes, split_by_memory, train_with_oom_split
 from hptransfer.lm.stack import step_of
 from hptransfer.lm.train import train_stack
 from hptransfer.runs.config import RunRecord, RunSpec
@@ -25,7 +25,7 @@ def test_out_of_memory_halves_and_goes_on(members: list[int], room: int) -> None
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [2 * member for member in part]
 
-    assert halving(train, members) == [2 * member for member in members]
+    assert train_with_oom_split(train, members) == [2 * member for member in members]
     assert sizes[0] == len(members)
     assert max(size for size in sizes if size <= room) * 2 >= min(len(members), room)
 
@@ -35,7 +35,7 @@ def test_one_member_that_does_not_fit_is_an_error() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        halving(train, [1, 2])
+        train_with_oom_split(train, [1, 2])
 
 
 def stack_of(tiny: RunSpec, count: int) -> list[RunSpec]:
@@ -65,9 +65,9 @@ def test_a_stack_that_runs_out_of_memory_is_trained_in_halves(
 def test_stacks_are_sized_to_the_free_memory(tiny: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = stack_of(tiny, 5)
     one = member_bytes(tiny.model, tiny.train)
-    assert [len(part) for part in fitting(runs, math.inf)] == [5]
-    assert [len(part) for part in fitting(runs, 2.01 * one / SHARE)] == [1, 2, 2]
-    assert [len(part) for part in fitting(runs, 0.0)] == [1] * 5
+    assert [len(part) for part in split_by_memory(runs, math.inf)] == [5]
+    assert [len(part) for part in split_by_memory(runs, 2.01 * one / SHARE)] == [1, 2, 2]
+    assert [len(part) for part in split_by_memory(runs, 0.0)] == [1] * 5
     monkeypatch.setattr(train_module, "free_bytes", lambda device: 2.01 * one / SHARE)
     assert [r.engine["stack"] for r in train_stack(runs, compiled=False)] == [1, 2, 2, 2, 2]
 
@@ -122,13 +122,15 @@ def test_autocast_changes_the_arithmetic_and_little_else(tiny: RunSpec) -> None:
 
 
 def test_autocast_keeps_state_in_float32(tiny: RunSpec) -> None:
-    from hptransfer.lm.run_tensors import stack_clock, stack_settings
+    from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
     from hptransfer.lm.stack import initial_state
 
     train = tiny.train.model_copy(update={"dtype": "float32", "autocast": True})
     runs = [tiny.model_copy(update={"train": train})]
     shape, state = initial_state(runs)
     tokens = torch.randint(0, 280, (1, 3, 13), generator=torch.Generator().manual_seed(0))
-    state, loss = step_of(shape, False, "cpu")(state, stack_settings(runs), stack_clock(runs, 0), tokens)
+    state, loss = step_of(shape, False, "cpu")(
+        state, stack_settings(runs), stack_step_settings(runs, 0), tokens
+    )
     kept = [*state.weights.values(), *(m for ms in state.moments.values() for m in ms), loss]
     assert {tensor.dtype for tensor in kept} == {torch.float32}

@@ -11,7 +11,7 @@ from torch.func import grad_and_value, vmap
 from hptransfer.lm.attention import causal_attention
 from hptransfer.lm.fused import _backward, _forward
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state
 from hptransfer.lm.step import stack_step
 from hptransfer.runs.config import RunSpec
@@ -94,6 +94,6 @@ def test_a_training_step_is_the_same(tiny: RunSpec, compiled: bool) -> None:
     for fused in (False, True):
         shape, state = initial_state(runs)
         step = stack_step(Decoder(shape.model, fused).double(), shape, compiler)
-        state, losses = step(state, stack_settings(runs), stack_clock(runs, 0), tokens)
+        state, losses = step(state, stack_settings(runs), stack_step_settings(runs, 0), tokens)
         after.append((losses, state.weights, state.moments))
     assert_same(after[0], after[1])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.lm.data import batch, load_corpus
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.step import run_gradient, run_update
 from hptransfer.lm.train import initial_state, template, train_stack
 from hptransfer.runs.config import ProbeConfig, RunRecord, RunSpec, TrainConfig
@@ -88,7 +88,7 @@ def around(run: RunSpec, step: int) -> tuple[dict, dict, dict, dict, torch.Tenso
         tokens = torch.from_numpy(batch(corpus, run.model, size, run.data_seed, number))
         before = {name: w.clone() for name, w in state.weights.items()}
         grads, loss = gradient(state.weights, settings, tokens)
-        state = update(state, settings, one(stack_clock([run], number)), grads, loss)
+        state = update(state, settings, one(stack_step_settings([run], number)), grads, loss)
     return before, state.weights, grads, {n: m[-1] for n, m in state.moments.items()}, tokens
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
-from hptransfer.lm.run_tensors import ramp_factors, stack_clock, stack_settings
+from hptransfer.lm.run_tensors import ramp_factors, stack_settings, stack_step_settings
 from hptransfer.lm.train import train_stack
 from hptransfer.parametrization.rule import Ramp
 from hptransfer.runs.config import RunSpec, TrainConfig
@@ -37,8 +37,8 @@ def test_the_embedding_s_lr_falls_from_m_to_one(tiny: RunSpec) -> None:
     assert ramp_factors(run, 0) == {"embedding": 1.0, "blocks.embedding": 1.0}
     assert ramp_factors(run, last)["embedding"] == pytest.approx(1 / m)
     peak = stack_settings([run]).lr["embedding"]
-    assert float(peak * stack_clock([run], last).ramp["embedding"]) == pytest.approx(run.lr)
-    assert stack_clock([tiny], 3).ramp == {}
+    assert float(peak * stack_step_settings([run], last).ramp["embedding"]) == pytest.approx(run.lr)
+    assert stack_step_settings([tiny], 3).ramp == {}
 
 
 def test_a_ramp_of_nothing_changes_nothing_and_one_of_the_embedding_does(tiny: RunSpec) -> None:
@@ -66,7 +66,7 @@ def test_coupled_decay_goes_with_the_ramp_and_independent_decay_does_not(tiny: R
     last = tiny.steps - 1
     for kind, factor in (("coupled", 0.5), ("independent", 1.0)):
         run = ramped(tiny, weight_decay=0.1, decay_kind=kind)
-        assert float(stack_clock([run], last).decay_ramp["embedding"]) == pytest.approx(factor)
+        assert float(stack_step_settings([run], last).decay_ramp["embedding"]) == pytest.approx(factor)
 
 
 def build(width: int) -> nn.Module:

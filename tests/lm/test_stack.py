@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state, or_eager, template
 from hptransfer.lm.step import stack_step
 from hptransfer.runs.config import RunSpec
@@ -24,7 +24,7 @@ def losses(run: RunSpec, compiler: Any) -> Tensor:
     settings = stack_settings([run])
     out = []
     for number in range(3):
-        state, loss = step(state, settings, stack_clock([run], number), tokens)
+        state, loss = step(state, settings, stack_step_settings([run], number), tokens)
         out.append(loss.clone())
     return torch.stack(out)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hptransfer.lm.rule import decoder_settings, forward_scales
-from hptransfer.lm.run_tensors import stack_clock, stack_settings
+from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.step import RunSettings, Weights, run_gradient, run_logits, sequence_losses, stack_step
 from hptransfer.lm.train import initial_state, stack_key, template, train_stack
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
@@ -91,7 +91,7 @@ def test_accumulation_compiles_what_it_is_told_to() -> None:
     step = stack_step(template(shape), shape, compiler)
     assert len(seen) == 2
     tokens = random_tokens(runs[0].model, 4, 0)[None]
-    _, loss = step(state, stack_settings(runs), stack_clock(runs, 0), tokens)
+    _, loss = step(state, stack_settings(runs), stack_step_settings(runs, 0), tokens)
     assert loss.item() == pytest.approx(trained([run_of()], 1)[0].item())
 
 
@@ -186,7 +186,7 @@ def test_a_step_is_one_graph(optimizer: str) -> None:
     losses = []
     for number in range(2):
         tokens = random_tokens(runs[0].model, 4, number).expand(2, -1, -1)
-        losses.append(step(state, settings, stack_clock(runs, number), tokens)[1].clone())
+        losses.append(step(state, settings, stack_step_settings(runs, number), tokens)[1].clone())
     torch.testing.assert_close(torch.stack(losses), trained(runs, 2)[0], rtol=0, atol=1e-12)
 
 

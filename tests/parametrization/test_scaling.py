@@ -250,6 +250,17 @@ def test_muon_refuses_multipliers_on_matrices() -> None:
         scaling.muon_groups(model, lr=1.0)
 
 
+def test_a_multiplier_that_goes_with_depth_is_in_the_forward_pass() -> None:
+    depth = {"hidden": {"multiplier": -0.5}}
+    rule = hpt.rule_from({"like": "mup", "coordinates": "mup", "name": "deep", "depth": depth})
+    scaling = hpt.parametrize(build(WIDTH, depth=8), base=build(BASE, depth=2), rule=rule)
+    factors = {factor.module: factor.on_input for factor in scaling.factors}
+    assert factors["blocks.5.up"] == factors["blocks.0.attn.qkv"] == 1 / 2
+    assert "readout" not in factors
+    rows = {row.tensor: row.multiplier for row in scaling.table()}
+    assert rows["blocks.5.up.weight"] == 1 / 2
+
+
 def test_depth_under_completep() -> None:
     model = build(WIDTH, depth=8)
     scaling = hpt.parametrize(
@@ -397,7 +408,7 @@ def test_another_model_is_refused() -> None:
     model, scaling = scaled()
     with pytest.raises(RuleError, match=r"but tokens.weight is \(11, 32\), not \(11, 64\)"):
         scaling.init_(build(32))
-    with pytest.raises(RuleError, match=r"blocks.2.norm1.weight was not in the model"):
+    with pytest.raises(RuleError, match=r"blocks.2.norm1.weight was not in the one"):
         scaling.param_groups(build(WIDTH, depth=3), lr=1.0)
     del model.readout
     with pytest.raises(RuleError, match=r"readout\.weight is not in the model given"):

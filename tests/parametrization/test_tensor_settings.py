@@ -92,6 +92,7 @@ def test_muon_has_its_own_width_rule_and_the_rule_s_factor_for_depth(adjust, wid
     assert found.weight_decay == 0.1
     beside = group_settings(rule, EMBEDDING, training)
     assert (beside.optimizer, beside.lr) == ("adamw", pytest.approx(0.3 * 0.02))
+    assert group_settings(rule, EMBEDDING, TrainingSettings("muon", 0.02)).lr == 0.02
 
 
 def test_decay_of_sgd_is_in_the_gradient() -> None:

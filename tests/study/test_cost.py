@@ -8,7 +8,14 @@ from small_study import study
 from hptransfer.design.forecast import forecast
 from hptransfer.runs.config import RunRecord
 from hptransfer.runs.flops import run_flops
-from hptransfer.study.cost import Rate, calibrated, calibrates, given, lines, measured
+from hptransfer.study.cost import (
+    Rate,
+    calibrated_rate,
+    can_calibrate,
+    measured_rate,
+    stated_rate,
+    width_costs,
+)
 from hptransfer.study.planner import plan
 from hptransfer.study.rounds import candidate_grid, observations
 
@@ -17,13 +24,13 @@ def test_lines_count_runs_flops_and_the_time_that_is_left() -> None:
     spec = study()
     stacks = plan(spec, {})
     done = {run.run_id: 3.0 for run in stacks[0].runs}  # sp at width 32
-    small, large = lines(stacks, done, given(1e9))
+    small, large = width_costs(stacks, done, stated_rate(1e9))
     assert (small.width, small.runs, small.finished) == (32, 12, 6)
     assert (large.width, large.runs, large.finished) == (64, 12, 0)
     assert large.flops == run_flops(spec.run("sp", 64, 0, 0))
     assert small.seconds == pytest.approx(6 * small.flops / 1e9)
     assert small.left == 6 * small.flops
-    assert lines(stacks, done, None)[0].seconds is None
+    assert width_costs(stacks, done, None)[0].seconds is None
 
 
 def test_a_rate_is_the_median_of_finished_runs_and_goes_between_widths() -> None:
@@ -34,7 +41,7 @@ def test_a_rate_is_the_median_of_finished_runs_and_goes_between_widths() -> None
             run = spec.run("sp", width, index, 0)
             runs.append((run, RunRecord(run.run_id, "done", 3.0, wall_s=wall)))
     runs.append((spec.run("sp", 32, 5, 0), RunRecord("x", "failed", math.nan, wall_s=1e-6)))
-    rate = measured(runs, "runs/small")
+    rate = measured_rate(runs, "runs/small")
     assert rate is not None
     assert rate.source == "measured on 6 finished runs in runs/small"
     flops = {width: run_flops(spec.run("sp", width, 0, 0)) for width in (32, 64)}
@@ -43,7 +50,7 @@ def test_a_rate_is_the_median_of_finished_runs_and_goes_between_widths() -> None
     assert rate.of(512) == rate.of(64)
     middle = rate.of(48)
     assert min(rate.of(32), rate.of(64)) <= middle <= max(rate.of(32), rate.of(64))
-    assert measured([], "here") is None
+    assert measured_rate([], "here") is None
 
 
 def test_a_few_steps_calibrate_without_any_text() -> None:
@@ -53,15 +60,15 @@ def test_a_few_steps_calibrate_without_any_text() -> None:
         data={"source": "text", "files": "/there/is/no/such/file"},
         train={"tokens_per_param": 1},
     )
-    rate = calibrated(spec)
-    assert sorted(rate.at) == [32, 64]
-    assert all(value > 1e5 for value in rate.at.values())
+    rate = calibrated_rate(spec)
+    assert sorted(rate.by_width) == [32, 64]
+    assert all(value > 1e5 for value in rate.by_width.values())
     assert rate.source.startswith("calibrated: 5 eager steps")
-    assert calibrates(spec)
+    assert can_calibrate(spec)
     large = study(
         model={"context": 1024, "vocab": 50_000, "depth": 48}, widths=[4096], train={"batch_size": 512}
     )
-    assert not calibrates(large)
+    assert not can_calibrate(large)
 
 
 def test_more_flops_buy_a_narrower_interval_and_the_grid_comes_last() -> None:
@@ -94,6 +101,6 @@ def test_finished_runs_are_what_a_budget_is_judged_by() -> None:
 
 
 def test_a_stated_rate_holds_at_every_width() -> None:
-    rate = given(2e12)
+    rate = stated_rate(2e12)
     assert rate.seconds(32, 4e12) == rate.seconds(4096, 4e12) == pytest.approx(2.0)
     assert isinstance(rate, Rate)

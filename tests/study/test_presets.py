@@ -5,21 +5,21 @@ import pytest
 from hptransfer.errors import SpecError
 from hptransfer.study.paper_presets import ABLATIONS, preset_model, preset_train
 from hptransfer.study.planner import plan
-from hptransfer.study.presets import PRESETS, SCALES, preset
+from hptransfer.study.presets import PRESETS, SIZES, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("scale", SCALES)
-def test_every_preset_is_a_study_that_can_be_planned(name: str, scale: str) -> None:
-    spec = preset(name, scale)
-    assert spec.name == f"{name}-{scale}"
-    if scale != "paper":  # of 6400 runs
+@pytest.mark.parametrize("size", SIZES)
+def test_every_preset_is_a_study_that_can_be_planned(name: str, size: str) -> None:
+    spec = preset(name, size)
+    assert spec.name == f"{name}-{size}"
+    if size != "paper":  # of 6400 runs
         assert {stack.width for stack in plan(spec, {})} == set(spec.widths)
     assert max(spec.targets) > max(spec.widths)
 
 
 @pytest.mark.parametrize("name", ["kalra2026-step", "lingle2024"])
-def test_at_paper_scale_model_and_training_are_the_papers(name: str) -> None:
+def test_at_paper_size_model_and_training_are_the_papers(name: str) -> None:
     spec = preset(name, "paper")
     for width in spec.widths:
         run = spec.run(next(iter(spec.variants_with_decay())), width, 0, 0)
@@ -48,9 +48,9 @@ def test_lingle_grid_is_two_to_minus_ten_by_four() -> None:
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS["lingle2024"])
-@pytest.mark.parametrize("scale", SCALES)
-def test_every_ablation_of_lingle_is_a_study_at_every_scale(ablation: str, scale: str) -> None:
-    spec = preset("lingle2024", scale, ablation)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_ablation_of_lingle_is_a_study_at_every_size(ablation: str, size: str) -> None:
+    spec = preset("lingle2024", size, ablation)
     change = ABLATIONS["lingle2024"][ablation]
     assert spec.variants == (change.rule,)
     run = spec.run(next(iter(spec.variants_with_decay())), max(spec.widths), 0, 0)
@@ -61,7 +61,7 @@ def test_every_ablation_of_lingle_is_a_study_at_every_scale(ablation: str, scale
 
 
 def test_keys_can_be_given_anew() -> None:
-    assert preset("lingle2024", changes=["seeds=[3]"]).seeds == (3,)
+    assert preset("lingle2024", overrides=["seeds=[3]"]).seeds == (3,)
 
 
 @pytest.mark.parametrize(

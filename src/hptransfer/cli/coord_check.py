@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hptransfer.cli.model_sizes import ModelSizes, comma_separated
 from hptransfer.cli.outputs import check_outputs, write_outputs
-from hptransfer.errors import DynamicsError, MissingExtraError
+from hptransfer.errors import DynamicsError, MissingExtraError, one_of
 
 if TYPE_CHECKING:
     from hptransfer.dynamics.result import CoordCheck
@@ -56,25 +57,26 @@ def coord_check(
     """
     check_outputs([json, plot])
     _check_suffix(plot)
-    sizes, flat = _numbers(widths, "--widths", int), _numbers(threshold, "--threshold", float)
+    every_width = comma_separated(widths, "--widths", int, DynamicsError)
+    flat = comma_separated(threshold, "--threshold", float, DynamicsError)
     if len(flat) != 2:
         raise DynamicsError(f"--threshold must be two numbers, low and high, but got {threshold!r}")
-    if coordinates not in (None, "sp", "mup"):
-        raise DynamicsError(f"--coordinates must be one of sp, mup, but got {coordinates!r}")
+    if coordinates is not None:
+        one_of(coordinates, ("sp", "mup"), "--coordinates", DynamicsError)
     try:
         import torch
     except ImportError:
         raise MissingExtraError("lm", "coord-check") from None
-    from hptransfer.cli.coord_models import Shape, subject
+    from hptransfer.cli.coord_models import VOCAB, subject
     from hptransfer.dynamics.coord_check import coord_check as check
 
     torch.set_num_threads(1)  # the models are too small for more to pay
-    chosen = subject(model, Shape(depth, heads, context), batch_size)
+    chosen = subject(model, ModelSizes(depth, heads, context, VOCAB), batch_size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformers' advice on its kernels
         result = check(
             chosen.build,
-            sizes,
+            every_width,
             rule,
             chosen.batches,
             steps=steps,
@@ -98,14 +100,6 @@ def coord_check(
 def _save_figure(result: CoordCheck, path: Path) -> None:
     figure: Any = result.plot()[0].figure
     figure.savefig(path, dpi=150)
-
-
-def _numbers(text: str, option: str, kind: type[Any]) -> list[Any]:
-    try:
-        return [kind(part) for part in text.split(",")]
-    except ValueError:
-        what = "whole numbers" if kind is int else "numbers"
-        raise DynamicsError(f"{option} must be {what}, comma-separated, but got {text!r}") from None
 
 
 def _check_suffix(plot: Path | None) -> None:

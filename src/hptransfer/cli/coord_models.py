@@ -10,26 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from hptransfer.errors import RuleError
+from hptransfer.cli.model_sizes import ModelSizes
+from hptransfer.errors import RuleError, one_of
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.parametrization.hf_models import MODELS
-from hptransfer.parametrization.hf_models import build as build_family
+from hptransfer.parametrization.hf_models import build as build_model
 from hptransfer.runs.config import ModelConfig, RunSpec
 
 VOCAB = 257  # tokens are bytes; 257 is the smallest vocabulary of the decoder
-
-
-@dataclass(frozen=True)
-class Shape:
-    """All of a model's sizes but its width."""
-
-    depth: int
-    heads: int
-    context: int
 
 
 class ScaledDecoder(Decoder):
@@ -71,12 +62,12 @@ class Subject:
     scaling: dict[str, Any]
 
 
-def subject(name: str, shape: Shape, sequences: int) -> Subject:
+def subject(name: str, sizes: ModelSizes, sequences: int) -> Subject:
     """The model of that name, with a batch of text it can be trained on.
 
     Args:
         name: `decoder`, or a Hugging Face family.
-        shape: of the model.
+        sizes: of the model.
         sequences: in the batch.
 
     Raises:
@@ -84,28 +75,21 @@ def subject(name: str, shape: Shape, sequences: int) -> Subject:
         MissingExtraError: from `build`, where transformers is not installed.
     """
     if name == "decoder":
-        tokens = text_bytes(sequences, shape.context + 1)
+        tokens = text_bytes(sequences, sizes.context + 1)
         batch = (tokens[:, :-1], tokens[:, 1:])
-        return Subject(lambda width: decoder(width, shape), [batch], {"attention": {"": "scaling"}})
-    if name not in MODELS:
-        raise RuleError(f"the model must be one of decoder, {', '.join(MODELS)}, but got {name!r}")
-    sizes = {"depth": shape.depth, "heads": shape.heads, "context": shape.context, "vocab": VOCAB}
-    return Subject(lambda width: build_family(name, width, **sizes), [_arguments(name, shape, sequences)], {})
+        return Subject(lambda width: decoder(width, sizes), [batch], {"attention": {"": "scaling"}})
+    one_of(name, ("decoder", *MODELS), "--model", RuleError)
+    batches = [_arguments(name, sizes, sequences)]
+    return Subject(lambda width: build_model(name, width, **sizes.as_arguments()), batches, {})
 
 
-def decoder(width: int, shape: Shape) -> ScaledDecoder:
+def decoder(width: int, sizes: ModelSizes) -> ScaledDecoder:
     """The reference decoder at a width, initialised as SP has it.
 
     Raises:
         RuleError: the sizes do not fit together.
     """
-    sizes = {"width": width, "depth": shape.depth, "heads": shape.heads, "context": shape.context}
-    try:
-        config = ModelConfig.model_validate({**sizes, "vocab": VOCAB})
-    except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(map(str, found["loc"])) or "model"
-        raise RuleError(f"{place}: {found['msg'].removeprefix('Value error, ')}") from None
+    config = sizes.decoder_config(width)
     model = ScaledDecoder(config)
     model.load_state_dict(initial_weights(RunSpec(model=config, base_width=width, lr=1.0)))
     return model
@@ -118,9 +102,9 @@ def text_bytes(sequences: int, length: int) -> Tensor:
     return torch.from_numpy(text[starts[:, None] + np.arange(length)].astype(np.int64))
 
 
-def _arguments(name: str, shape: Shape, sequences: int) -> dict[str, Tensor]:
+def _arguments(name: str, sizes: ModelSizes, sequences: int) -> dict[str, Tensor]:
     if name == "vit":
         pixels = torch.randn(sequences, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         return {"pixel_values": pixels, "labels": torch.arange(sequences) % 2}
-    tokens = text_bytes(sequences, shape.context)
+    tokens = text_bytes(sequences, sizes.context)
     return {"input_ids": tokens, "labels": tokens}

@@ -10,18 +10,22 @@ import typer
 
 from hptransfer.cli.errors import handle_errors
 from hptransfer.cli.outputs import check_outputs, write_outputs
-from hptransfer.cli.plan import table
+from hptransfer.cli.text_table import print_table
 from hptransfer.errors import HPTransferError
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
 
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
-app = typer.Typer(help="Runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True)
+app = typer.Typer(
+    help="Work with the runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True
+)
 
 
 def list_(
-    root: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that studies lie in.")] = Path("runs"),
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which to look for studies.")] = Path(
+        "runs"
+    ),
 ) -> None:
     """List the studies in a folder and below it.
 
@@ -31,7 +35,7 @@ def list_(
 
     found = studies(root)
     if not found:
-        typer.echo(f"no study in {root}")
+        typer.echo(f"There is no study in {root}.")
         return
     head = ("folder", "study", "done", "diverged", "failed", "FLOPs", "last session (UTC)")
     rows = [
@@ -43,7 +47,7 @@ def list_(
         if s.trouble is None
     ]  # fmt: skip
     if rows:
-        table(head, rows)
+        print_table(head, rows)
     for s in found:
         if s.trouble is not None:
             typer.echo(f"{s.folder}: {s.trouble}", err=True)
@@ -53,13 +57,13 @@ def export(
     folders: Folders,
     to: Annotated[
         Path,
-        typer.Option("--to", metavar="FILE", help="A .csv or .parquet file, or .records.csv[.gz]."),
+        typer.Option("--to", metavar="FILE", help="File to write: .csv, .parquet or .records.csv[.gz]."),
     ],
 ) -> None:
     """Write the runs of one or several studies as one table.
 
-    A name that ends in .records.csv or .records.csv.gz makes a record table of one study, with each run's
-    spec, curve and provenance: what `hptransfer runs import` takes in on another machine.
+    A name that ends in .records.csv or .records.csv.gz makes a record table of one study, which holds each
+    run's spec, curve and provenance. `hptransfer runs import` reads it on another machine.
 
     Examples: hptransfer runs export runs/demo --to demo.parquet;
     hptransfer runs export runs/demo --to demo.records.csv.gz
@@ -75,21 +79,23 @@ def export(
         count = export_records(folders[0], to)
     else:
         count = write(folders, to)
-    typer.echo(f"wrote {count} runs to {to}")
+    typer.echo(f"Wrote {count} runs to {to}.")
 
 
 def import_(
-    tables: Annotated[list[Path], typer.Argument(metavar="TABLE...", help="Tables of `runs export`.")],
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="TABLE...", help="Record tables that `runs export` wrote.")
+    ],
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the study.")],
     spec: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="The study's spec; default: the one in DIR."),
+        typer.Option(metavar="SPEC", help="Spec of the study.  [default: the one in DIR]"),
     ] = None,
 ) -> None:
-    """Take runs that were trained on another machine into a study, as if they had been trained here.
+    """Add runs that were trained on another machine to a study, as if they had been trained here.
 
-    A run counts as finished where its id and its corpus are those that the study asks for; device and
-    versions stay in its provenance. `hptransfer run` then trains what is missing, and fits.
+    A run counts as finished where its id and its corpus are those that the study asks for. Its device and
+    versions stay in its provenance. `hptransfer run` then trains what is missing and fits.
 
     Example: hptransfer runs import gpu/study.records.csv.gz --into runs/both --spec study.yaml
     """
@@ -97,40 +103,44 @@ def import_(
     from hptransfer.study.record_import import import_records
 
     done = import_records(into, tables, None if spec is None else read_spec(spec))
-    there = f", {done.known} were there already" if done.known else ""
-    foreign = f", {done.foreign} are of another study and were left out" if done.foreign else ""
-    left = f"; {done.planned} runs are left to `hptransfer run`" if done.planned else ""
-    typer.echo(f"took {done.taken} finished runs into {into}{there}{foreign}{left}")
+    typer.echo(f"Added {done.taken} finished runs to {into}.")
+    if done.known:
+        typer.echo(f"{done.known} runs were there already.")
+    if done.foreign:
+        typer.echo(f"{done.foreign} runs belong to another study and were left out.")
+    if done.planned:
+        typer.echo(f"{done.planned} runs are missing; `hptransfer run` trains them.")
 
 
 def merge(
     folders: Folders,
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the merged study.")],
 ) -> None:
-    """Put the runs of several studies into one, where they differ only in what they swept.
+    """Put the runs of several studies into one; the studies may differ only in what they swept.
 
-    The merged study, new or one that grows, has every variant, width, seed and weight decay of all.
+    The merged study has every variant, width, seed and weight decay of all. It may exist already.
 
     Example: hptransfer runs merge runs/first runs/second --into runs/both
     """
     from hptransfer.study.merge import merge as put_together
 
     done = put_together(into, folders)
-    there = f", {done.known} were there already" if done.known else ""
-    left = f"; {done.planned} runs of their common grid are left to `hptransfer run`" if done.planned else ""
-    typer.echo(f"merged {done.taken} finished runs into {into}{there}{left}")
+    typer.echo(f"Merged {done.taken} finished runs into {into}.")
+    if done.known:
+        typer.echo(f"{done.known} runs were there already.")
+    if done.planned:
+        typer.echo(f"{done.planned} runs of the common grid are missing; `hptransfer run` trains them.")
 
 
 def compare(
     folders: Folders,
     target: Annotated[
-        list[float] | None, typer.Option(metavar="N", help="Scale to predict at; may be repeated.")
+        list[float] | None,
+        typer.Option(metavar="N", help="Scale to predict the optimum at; may be repeated."),
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the report of all as a page.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="OUT", help="Write the report as one page.")] = None,
 ) -> None:
-    """Fit several studies side by side: every variant of each, and the differences that are settled.
+    """Fit several studies together: every variant of each, and how the others differ from the first.
 
     Example: hptransfer runs compare runs/step runs/tpp --target 4096
     """
@@ -149,12 +159,12 @@ def compare(
 
 def _differences(fit: TransferFit) -> None:
     """Paired differences of what every variant has, to the first variant."""
-    from hptransfer.quantify.compare import compare as pair
+    from hptransfer.quantify.compare import compare as paired_differences
 
     first, *rest = fit.variants
     rows = []
     for name in rest:
-        for metric, found in pair(fit, name, first).items():
+        for metric, found in paired_differences(fit, name, first).items():
             if metric in ("drift", "kappa", "R_n", "E_hp") and found.value is not None:
                 limits = (
                     "" if found.low is None or found.high is None else f"{found.low:.3g} to {found.high:.3g}"
@@ -162,25 +172,25 @@ def _differences(fit: TransferFit) -> None:
                 rows.append((name, metric, f"{found.value:.3g}", limits))
     if rows:
         typer.echo(f"\nDifferences from {first}, with 95% intervals from paired draws")
-        table(("variant", "metric", "difference", "interval"), rows)
+        print_table(("variant", "metric", "difference", "interval"), rows)
 
 
 def log(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
-    to: Annotated[str, typer.Option("--to", metavar="tensorboard|wandb|mlflow", help="Where to.")],
+    to: Annotated[str, typer.Option("--to", metavar="tensorboard|wandb|mlflow", help="Client that logs.")],
     into: Annotated[
-        Path | None, typer.Option("--into", metavar="PATH", help="Where its client keeps files.")
+        Path | None, typer.Option("--into", metavar="PATH", help="Where the client keeps its files.")
     ] = None,
 ) -> None:
     """Log the loss curves of a study's runs through the client of TensorBoard, W&B or MLflow.
 
-    Runs that were logged there are not logged again; also while the study runs.
+    Runs that were logged before are not logged again. This also works while the study runs.
 
     Example: hptransfer runs log runs/demo --to tensorboard
     """
     from hptransfer.study.trackers import log_curves
 
-    typer.echo(f"logged {log_curves(folder, to, into)} runs to {to}")
+    typer.echo(f"Logged {log_curves(folder, to, into)} runs to {to}.")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -15,13 +15,13 @@ PORT = 8765
 def serve(
     folder: Folder,
     port: Annotated[
-        int, typer.Option(metavar="N", help="To listen on; 0: a free one.", min=0, max=65535)
+        int, typer.Option(metavar="N", help="Port to listen on; 0 takes a free one.", min=0, max=65535)
     ] = PORT,
 ) -> None:
-    """Show a study's progress and report in a browser, and keep both fresh while it runs.
+    """Show a study's progress and report in a browser, and update both while it runs.
 
-    Listens on 127.0.0.1 alone, for GET of its own pages alone; reads the study and writes nothing. Ctrl-C
-    ends it. From another machine: ssh -L 8765:127.0.0.1:8765 HOST.
+    Listens on 127.0.0.1 only, reads the study and writes nothing. Ctrl-C ends it. To reach it from another
+    machine: ssh -L 8765:127.0.0.1:8765 HOST.
 
     Example: hptransfer serve runs/demo
     """
@@ -31,10 +31,10 @@ def serve(
         server = StudyServer(folder, port)
     except OSError as error:
         raise HPTransferError(f"--port must be free, but {HOST}:{port}: {error.strerror}") from None
-    typer.echo(f"serving {folder} on {server.url} (Ctrl-C ends it)")
+    typer.echo(f"Serving {folder} on {server.url}; Ctrl-C ends it.")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        typer.echo("ended")
+        typer.echo("The server has ended.")
     finally:
         server.server_close()

@@ -15,25 +15,34 @@ if TYPE_CHECKING:
 
 Spec = Annotated[
     str,
-    typer.Argument(metavar="SPEC", help="YAML file, or a preset: kalra2026-step, kalra2026-tpp, lingle2024."),
+    typer.Argument(
+        metavar="SPEC", help="A YAML file, or a preset: kalra2026-step, kalra2026-tpp, lingle2024."
+    ),
 ]
-Scale = Annotated[str | None, typer.Option(metavar="tiny|small|paper", help="Of a preset.  [default: tiny]")]
+Size = Annotated[
+    str | None, typer.Option(metavar="tiny|small|paper", help="Size of a preset.  [default: tiny]")
+]
 Ablation = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of lingle2024: sp-attention, gains-vector, lion, ...")
+    str | None,
+    typer.Option(metavar="NAME", help="Ablation of the preset lingle2024: sp-attention, lion, ..."),
 ]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study.  [default: runs/NAME]")]
-
-
 Override = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A key of the spec given anew; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the spec; may be repeated."),
 ]
 
 
 def read_spec(
-    name: str, scale: str | None = None, ablation: str | None = None, changes: Iterable[str] = ()
+    name: str, size: str | None = None, ablation: str | None = None, overrides: Iterable[str] = ()
 ) -> StudySpec:
-    """The study that a user means by a name, with keys given anew.
+    """The study of a YAML file or of a preset.
+
+    Args:
+        name: path of the file, or name of the preset.
+        size: of a preset.
+        ablation: of a preset.
+        overrides: `KEY=VALUE`, keys of the spec that are set anew.
 
     Raises:
         SpecError: there is no such file or preset, or it is malformed.
@@ -42,10 +51,10 @@ def read_spec(
     from hptransfer.study.spec import load_study
 
     if name in PRESETS and not Path(name).is_file():
-        return preset(name, scale or "tiny", ablation or "baseline", changes)
-    if scale is not None or ablation is not None:
-        flag = "--scale" if scale is not None else "--ablation"
-        raise SpecError(f"{flag} goes with a preset ({', '.join(PRESETS)}), but got {name}")
+        return preset(name, size or "tiny", ablation or "baseline", overrides)
+    if size is not None or ablation is not None:
+        flag = "--size" if size is not None else "--ablation"
+        raise SpecError(f"{flag} must go with a preset ({', '.join(PRESETS)}), but got {name}")
     if not Path(name).exists():
         raise SpecError(f"a spec must be a YAML file or a preset ({', '.join(PRESETS)}), but got {name}")
-    return load_study(name, changes)
+    return load_study(name, overrides)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from hptransfer.cli.outputs import check_outputs
-from hptransfer.cli.spec import Ablation, Out, Override, Scale, Spec, read_spec
+from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 
 if TYPE_CHECKING:
     from hptransfer.study.run import StudyResult
@@ -19,52 +19,53 @@ if TYPE_CHECKING:
 
 def run(
     spec: Spec,
-    scale: Scale = None,
+    size: Size = None,
     ablation: Ablation = None,
     out: Out = None,
     executor: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Where to train: local, ray or slurm.")
+        str | None, typer.Option(metavar="KIND", help="Executor that trains: local, ray or slurm.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Of a running Ray cluster, or `auto`.")
+        str | None, typer.Option(metavar="ADDRESS", help="Address of a running Ray cluster, or `auto`.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Stacks trained at a time.  [default: as many as fit]")
+        int | None,
+        typer.Option(metavar="N", help="Batches of runs trained at a time.  [default: as many as fit]"),
     ] = None,
-    set_: Override = None,
+    overrides: Override = None,
 ) -> None:
     """Train what is missing of a study, then fit and report it.
 
-    Finished runs are kept in the study's folder and never run again: after Ctrl-C or a crash, the same
-    command goes on. Writes runs.csv, fit.json and report.html there.
+    Finished runs are kept in the study's folder and never trained again: after Ctrl-C or a crash, the same
+    command resumes the study. Writes runs.csv, fit.json and report.html into the folder.
 
-    Examples: hptransfer run kalra2026-step --scale tiny;
+    Examples: hptransfer run kalra2026-step --size tiny;
     hptransfer run study.yaml --executor ray --address auto --set executor.cpus=2
     """
     given = {"executor.kind": executor, "executor.address": address, "workers": workers}
-    changes = [*(f"{key}={value}" for key, value in given.items() if value is not None), *(set_ or ())]
-    _run(read_spec(spec, scale, ablation, changes), out)
+    changes = [*(f"{key}={value}" for key, value in given.items() if value is not None), *(overrides or ())]
+    run_and_report(read_spec(spec, size, ablation, changes), out)
 
 
 def demo(out: Out = None) -> None:
     """Train the demonstration study: sp, sp+embd and mup.
 
-    Small decoders on this Python's own source files, at five widths, a grid of learning rates at each: some
-    minutes on two cores. A second call answers from the store.
+    Trains small decoders on this Python's own source files, at five widths and a grid of learning rates,
+    which takes some minutes on two cores. A second call trains nothing and reports the finished runs.
     """
     from hptransfer.study.spec import load_study
 
     with as_file(files("hptransfer.study") / "demo.yaml") as path:
         spec = load_study(path)
-    _run(spec, out)
+    run_and_report(spec, out)
 
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")],
 ) -> None:
-    """Fit and report a study again from its store.
+    """Fit and report a study again from its finished runs.
 
-    As far as it is finished; also while it runs.
+    This also works while the study runs.
 
     Example: hptransfer report runs/demo
     """
@@ -76,19 +77,20 @@ def report(
     report_study(result)
 
 
-def _run(spec: StudySpec, out: Path | None) -> None:
+def run_and_report(spec: StudySpec, out: Path | None) -> None:
+    """Trains what is missing of a study, shows the progress, and reports it."""
     from hptransfer.study.run import default_folder, run_study
 
     folder = default_folder(spec) if out is None else out
     progress = Console(stderr=True)  # so that a reader of the report may leave while runs are trained
     result = run_study(spec, folder, console=progress)
     for reason in result.failures:
-        typer.echo(f"failed, to be run again at the next start: {reason}", err=True)
+        typer.echo(f"a run failed and will be tried again at the next start: {reason}", err=True)
     report_study(result)
 
 
 def report_study(result: StudyResult) -> None:
-    """Quantify, print, and write fit.json and report.html."""
+    """Fits a study's finished runs, writes fit.json and report.html, and prints the summary."""
     from hptransfer.report.page import write_html
     from hptransfer.report.terminal import print_summary
     from hptransfer.study.probe_data import result_dynamics

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, cast, get_args
 
 import typer
-from pydantic import ValidationError
 
+from hptransfer.cli.model_sizes import ModelSizes, comma_separated
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
-from hptransfer.errors import MissingExtraError, RuleError
+from hptransfer.errors import MissingExtraError, RuleError, one_of
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
@@ -17,22 +16,10 @@ from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
 from hptransfer.parametrization.settings_table import TensorSettings
 from hptransfer.parametrization.tensor_settings import width_settings
-from hptransfer.runs.config import ModelConfig
 from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"
 FORMATS = ("text", "csv", "markdown")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of the model that stay when width grows."""
-
-    model: str  # `reference` or a Hugging Face family
-    depth: int
-    heads: int
-    vocab: int
-    context: int
 
 
 def table(
@@ -74,25 +61,25 @@ def table(
     Examples: hptransfer table mup --widths 64,256; hptransfer table mup --diff mup-tp5-table8;
     hptransfer table completep --model llama --format markdown
     """
-    read_in = cast(Coordinates, _one_of(coordinates, get_args(Coordinates), "--coordinates"))
-    family = cast(Family, _one_of(optimizer, get_args(Family), "--optimizer"))
-    _one_of(output, FORMATS, "--format")
+    read_in = cast(Coordinates, one_of(coordinates, get_args(Coordinates), "--coordinates", RuleError))
+    family = cast(Family, one_of(optimizer, get_args(Family), "--optimizer", RuleError))
+    one_of(output, FORMATS, "--format", RuleError)
     rules = [in_coordinates(as_rule(name, family), read_in) for name in (rule, diff) if name is not None]
-    sizes = _widths(widths)
-    base = min(sizes) if base_width is None else base_width
-    shape = Shape(model, depth, heads, vocab, context)
-    blocks = [[_block(chosen, width, base, shape) for width in sizes] for chosen in rules]
+    every_width = comma_separated(widths, "--widths", int, RuleError)
+    base = min(every_width) if base_width is None else base_width
+    sizes = ModelSizes(depth, heads, context, vocab)
+    blocks = [[_block(chosen, model, sizes, width, base) for width in every_width] for chosen in rules]
     if diff is None:
         print_blocks(blocks[0], output)
     else:
         print_differences(rules, blocks, output)
 
 
-def _block(rule: Rule, width: int, base: int, shape: Shape) -> Block:
+def _block(rule: Rule, model: str, sizes: ModelSizes, width: int, base: int) -> Block:
     """Everything one rule says at one width."""
-    if shape.model != REFERENCE:
-        return _family(rule, width, base, shape)
-    here, at_base = _config(width, shape), _config(base, shape)
+    if model != REFERENCE:
+        return _hugging_face_block(rule, model, sizes, width, base)
+    here, at_base = sizes.decoder_config(width), sizes.decoder_config(base)
     rows = tuple(
         TensorSettings.of(t.name, t.role, t.shape, b.base_std, width_settings(rule, t.role, width / base))
         for t, b in zip(tensor_layout(here), tensor_layout(at_base), strict=True)
@@ -100,7 +87,7 @@ def _block(rule: Rule, width: int, base: int, shape: Shape) -> Block:
     return Block(rule, width, base, attention_scale(rule, here.d_head, at_base.d_head), rows)
 
 
-def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
+def _hugging_face_block(rule: Rule, model: str, sizes: ModelSizes, width: int, base: int) -> Block:
     """The same for a Hugging Face model, whose init std are measured at the base width, seed 0."""
     try:
         import torch
@@ -108,42 +95,13 @@ def _family(rule: Rule, width: int, base: int, shape: Shape) -> Block:
         from hptransfer.parametrization.hf_models import build
         from hptransfer.parametrization.parametrize import parametrize
     except ImportError:
-        raise MissingExtraError("lm", f"--model {shape.model}") from None
-    sizes: dict[str, Any] = {
-        "depth": shape.depth,
-        "heads": shape.heads,
-        "vocab": shape.vocab,
-        "context": shape.context,
-    }
+        raise MissingExtraError("lm", f"--model {model}") from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        at_base = build(shape.model, base, **sizes)
+        at_base = build(model, base, **sizes.as_arguments())
     with torch.device("meta"):
-        here = build(shape.model, width, **sizes)
-        other = build(shape.model, 2 * base, **sizes) if width == base else None
+        here = build(model, width, **sizes.as_arguments())
+        other = build(model, 2 * base, **sizes.as_arguments()) if width == base else None
     found = parametrize(here, base=at_base, rule=rule, optimizer=rule.optimizer, other=other, narrower=True)
     attention = found.attention[0].value if found.attention else None
     return Block(rule, width, base, attention, tuple(found.table()), tuple(found.tied_factors(here)))
-
-
-def _config(width: int, shape: Shape) -> ModelConfig:
-    sizes = {"depth": shape.depth, "heads": shape.heads, "vocab": shape.vocab, "context": shape.context}
-    try:
-        return ModelConfig.model_validate({"width": width, **sizes})
-    except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(map(str, found["loc"])) or "model"
-        raise RuleError(f"{place}: {found['msg'].removeprefix('Value error, ')}") from None
-
-
-def _widths(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise RuleError(f"--widths must be whole numbers, comma-separated, but got {text!r}") from None
-
-
-def _one_of(text: str, valid: tuple[str, ...], flag: str) -> str:
-    if text not in valid:
-        raise RuleError(f"{flag} must be one of {', '.join(valid)}, but got {text!r}")
-    return text

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")]
 ENDS = {
-    "ended": "the session has ended; the same `hptransfer run` goes on where runs are left",
-    "not running": "no driver is running the study; `hptransfer run` goes on with it",
+    "ended": "The study has stopped; if runs are missing, the same `hptransfer run` command resumes it.",
+    "not running": "The study is not running; `hptransfer run` resumes it.",
 }
 
 
 def watch(
     folder: Folder,
-    once: Annotated[bool, typer.Option("--once", help="Say how it stands, and end.")] = False,
-    every: Annotated[float, typer.Option(metavar="S", help="Seconds between two looks.", min=0.1)] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Show the progress once, and end.")] = False,
+    every: Annotated[float, typer.Option(metavar="S", help="Seconds between two updates.", min=0.1)] = 1.0,
 ) -> None:
-    """Show how far a study is, from a second terminal, until its driver ends.
+    """Show a running study's progress from a second terminal, until it ends.
 
-    Reads the study's store and what the driver leaves beside it; writes nothing. Where the output is no
-    terminal, prints a line whenever something has changed.
+    Reads the study's folder and writes nothing. Where the output is not a terminal, prints a line whenever
+    something has changed.
 
     Example: hptransfer watch runs/demo
     """

@@ -27,7 +27,7 @@ def propose_runs(
 ) -> list[Proposal]:
     """The next round: what brackets the optima, else the runs that tell most per FLOP; empty at the goal.
 
-    Arguments:
+    Args:
         grid: where runs may be put.
         observed: every finished run.
         goal: what is asked.

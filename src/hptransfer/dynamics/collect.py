@@ -65,14 +65,30 @@ def _readout(
     return None
 
 
+@dataclass(frozen=True)
+class Update:
+    """One run's tensors around one update, by tensor name.
+
+    Attributes:
+        before: weights before the update.
+        after: weights after it.
+        grads: of the loss; tensors without one are left out.
+        second: Adam's second moments after it, corrected for their start at zero, or their means; where the
+            optimizer has them.
+        eps: Adam's, where it has one.
+    """
+
+    before: Mapping[str, Tensor]
+    after: Mapping[str, Tensor]
+    grads: Mapping[str, Tensor]
+    second: Mapping[str, Tensor]
+    eps: Mapping[str, Tensor | float]
+
+
 def collect(
     where: Sites,
     wanted: Collection[str],
-    before: Mapping[str, Tensor],
-    after: Mapping[str, Tensor],
-    grads: Mapping[str, Tensor],
-    second: Mapping[str, Tensor],
-    eps: Mapping[str, Tensor | float],
+    update: Update,
     forward: ForwardRecord,
     tokens: Tensor | None = None,
     quarter: Tensor | None = None,
@@ -82,11 +98,7 @@ def collect(
     Args:
         where: of the model.
         wanted: names.
-        before: weights before the update, by tensor name.
-        after: the same after it.
-        grads: of the loss; tensors without one are left out.
-        second: Adam's corrected second moments, where the optimizer has them.
-        eps: Adam's, by tensor name.
+        update: that is measured.
         forward: of a forward pass with the weights before the update.
         tokens: ids of the whole batch; default: those that the token embedding was seen to read.
         quarter: of each token, by frequency.
@@ -96,12 +108,14 @@ def collect(
     def keep(layer: str, role: str, values: Mapping[str, Tensor]) -> None:
         found.update({(layer, role, name): value for name, value in values.items() if name in wanted})
 
-    for name, weight in before.items():
-        values = probes.tensor_probes(weight, after[name], grads.get(name), second.get(name), eps.get(name))
+    for name, weight in update.before.items():
+        grad, second, eps = update.grads.get(name), update.second.get(name), update.eps.get(name)
+        values = probes.tensor_probes(weight, update.after[name], grad, second, eps)
         keep(name.removesuffix(".weight"), where.roles[name], values)
     for name, (kind, tensor) in where.layers.items():
         if name in forward.inputs:
-            keep(name, where.roles[tensor], _layer(kind, before[tensor], after[tensor], forward, name))
+            weights = update.before[tensor], update.after[tensor]
+            keep(name, where.roles[tensor], _layer(kind, *weights, forward, name))
     for name, logits in forward.logits.items():
         keep(name, "hidden", probes.attention_probes(logits))
     if where.readout in forward.outputs:
@@ -109,10 +123,10 @@ def collect(
         keep(where.readout, "readout", probes.readout_probes(forward.outputs[where.readout]))
     if where.tokens is not None and (where.tokens in forward.inputs or tokens is not None):
         ids = forward.inputs[where.tokens] if tokens is None else tokens
-        weight = before[where.layers[where.tokens][1]]
+        weight = update.before[where.layers[where.tokens][1]]
         keep(where.tokens, "embedding", probes.row_probes(weight, ids, quarter))
-    if grads:
-        keep("", "", {"grad_norm": probes.grad_norm(grads)})
+    if update.grads:
+        keep("", "", {"grad_norm": probes.grad_norm(update.grads)})
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hptransfer.dynamics.activations import ForwardRecord, evaluating, record_forward
-from hptransfer.dynamics.collect import Sites, collect, sites
+from hptransfer.dynamics.collect import Sites, Update, collect, sites
 from hptransfer.dynamics.critical import critical_lr
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
@@ -28,13 +29,34 @@ TOKENS = 1024  # positions of a batch on which a layer's change is measured
 LossOf = Callable[[Any], Tensor]
 
 
-class Recorder:
-    """Probes of a live training run. Use as a context manager around the loop, or by `attach` and `detach`.
+@dataclass(frozen=True)
+class ProbePlan:
+    """What a recorder measures, and when.
 
     Attributes:
         every: updates from one probed to the next; the first is probed.
         names: of the probes.
         run: name of the run in the table.
+        loss: of the model's output, for the critical LR.
+        token_counts: of every token in the training text, shape [vocabulary]; None where not known.
+    """
+
+    every: int
+    names: tuple[str, ...]
+    run: str
+    loss: LossOf
+    token_counts: Tensor | None
+
+
+class Recorder:
+    """Probes of a live training run. Use as a context manager around the loop, or by `attach` and `detach`.
+
+    Args:
+        model: plain or wrapped.
+        optimizers: that step in turn.
+        roles: of every tensor, by its canonical name.
+        lr_factors: learning rate of a tensor over eta, by its name; 1 where it is left out.
+        plan: what is measured, and when.
     """
 
     def __init__(
@@ -42,19 +64,14 @@ class Recorder:
         model: nn.Module,
         optimizers: Sequence[torch.optim.Optimizer],
         roles: Mapping[str, Role],
-        factors: Mapping[str, float],
-        *,
-        every: int,
-        names: tuple[str, ...],
-        run: str,
-        loss: LossOf | None,
-        token_counts: Tensor | None,
+        lr_factors: Mapping[str, float],
+        plan: ProbePlan,
     ) -> None:
-        self.every, self.names, self.run = every, names, run
+        self.plan = plan
         self._model, self._optimizers = unwrapped(model), optimizers
-        self._factors, self._loss = factors, loss or _own_loss
+        self._lr_factors = lr_factors
         self._sites: Sites = sites(model, roles)
-        self._quarter = None if token_counts is None else quarters(token_counts)
+        self._quarter = None if plan.token_counts is None else quarters(plan.token_counts)
         self._hooks = ExitStack()
         self._looking = ExitStack()  # open inside a forward pass that is to be seen
         self._forward = ForwardRecord()
@@ -104,10 +121,10 @@ class Recorder:
     @property
     def table(self) -> ProbeTable:
         """The same as one table: run, step, layer, role, name, value."""
-        return table({self.run: self.log})
+        return table({self.plan.run: self.log})
 
     def _due(self) -> bool:
-        return self._step % self.every == 0
+        return self._step % self.plan.every == 0
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Look at the forward passes of a probed step; those in evaluation mode are not training."""
@@ -129,19 +146,19 @@ class Recorder:
             self._keep()
             return None
 
-        def kept() -> Any:
+        def closure_then_keep() -> Any:
             result = closure()
             if not self._before:
                 self._keep()
             return result
 
-        return args[:1], kwargs | {"closure": kept}
+        return args[:1], kwargs | {"closure": closure_then_keep}
 
     def _keep(self) -> None:
         for name, owned in self._live().items():
-            self._before[name] = _whole(owned.parameter).detach().clone()
+            self._before[name] = _unsharded(owned.parameter).detach().clone()
             if owned.parameter.grad is not None:
-                self._grads[name] = _whole(owned.parameter.grad).detach().clone()
+                self._grads[name] = _unsharded(owned.parameter.grad).detach().clone()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         """Measure when every optimizer has stepped."""
@@ -165,25 +182,17 @@ class Recorder:
 
     def _measure(self) -> None:
         live = self._live()
-        after = {name: _whole(owned.parameter).detach() for name, owned in live.items()}
+        after = {name: _unsharded(owned.parameter).detach() for name, owned in live.items()}
         second, eps, lr = self._states(live)
         tokens = self._forward.inputs.get(self._sites.tokens or "")
-        values = collect(
-            self._sites,
-            self.names,
-            self._before,
-            after,
-            self._grads,
-            second,
-            eps,
-            _some(self._forward),
-            tokens,
-            None if self._quarter is None or tokens is None else self._quarter.to(tokens.device),
-        )
+        update = Update(self._before, after, self._grads, second, eps)
+        quarter = None if self._quarter is None or tokens is None else self._quarter.to(tokens.device)
+        forward = _first_positions(self._forward)
+        values = collect(self._sites, self.plan.names, update, forward, tokens, quarter)
         found = {row: float(value) for row, value in values.items()}
-        if "lr" in self.names:
+        if "lr" in self.plan.names:
             found["", "", "lr"] = lr
-        if {"critical_lr", "critical_sharpness"} & set(self.names):
+        if {"critical_lr", "critical_sharpness"} & set(self.plan.names):
             found |= self._critical(live, lr)
         self._steps.append(self._step)
         self._found.append(found)
@@ -196,11 +205,11 @@ class Recorder:
         second, eps, rates = {}, {}, []
         for name, owned in live.items():
             optimizer, group = groups[id(owned.parameter)]
-            rates.append(float(group["lr"]) / self._factors.get(name, 1.0))
+            rates.append(float(group["lr"]) / self._lr_factors.get(name, 1.0))
             state = optimizer.state.get(owned.parameter, {})
             if "exp_avg_sq" in state and "betas" in group:
                 correction = 1 - float(group["betas"][1]) ** float(state["step"])
-                second[name] = _whole(state["exp_avg_sq"]) / correction
+                second[name] = _unsharded(state["exp_avg_sq"]) / correction
                 eps[name] = float(group["eps"])
         return second, eps, rates[0]
 
@@ -213,7 +222,7 @@ class Recorder:
         def loss_at(rate: Tensor) -> Tensor:
             for name, owned in live.items():
                 owned.parameter.copy_(torch.lerp(self._before[name], after[name], float(rate / lr)))
-            return self._loss(self._model(*args, **kwargs)).detach().double().cpu().view(1)
+            return self.plan.loss(self._model(*args, **kwargs)).detach().double().cpu().view(1)
 
         try:
             with evaluating(self._model):
@@ -226,7 +235,7 @@ class Recorder:
                 owned.parameter.copy_(after[name])
         self._guess = found.lr if bool(torch.isfinite(found.lr)) else None
         values = {"critical_lr": float(found.lr), "critical_sharpness": float(found.sharpness)}
-        return {("", "", name): value for name, value in values.items() if name in self.names}
+        return {("", "", name): value for name, value in values.items() if name in self.plan.names}
 
 
 def probe(
@@ -272,17 +281,9 @@ def probe(
         roles = _guessed(model) | _by_pattern(model, rule or {})
     if missing := sorted(parameters(model).keys() - roles.keys()):
         raise DynamicsError(f"every tensor must have a role, but the rule's model has no {missing[0]}")
-    return Recorder(
-        model,
-        optimizers,
-        roles,
-        factors,
-        every=every,
-        names=check_names(names),
-        run=run,
-        loss=loss,
-        token_counts=None if token_counts is None else torch.as_tensor(token_counts),
-    )
+    counts = None if token_counts is None else torch.as_tensor(token_counts)
+    plan = ProbePlan(every, check_names(names), run, loss or _loss_of_output, counts)
+    return Recorder(model, optimizers, roles, factors, plan)
 
 
 def _guessed(model: nn.Module) -> dict[str, Role]:
@@ -312,7 +313,7 @@ def _by_pattern(model: nn.Module, patterns: Mapping[str, Role | str]) -> dict[st
     return {n: role for pattern, role in last_wins for n in names if fnmatchcase(n, pattern)}
 
 
-def _some(forward: ForwardRecord) -> ForwardRecord:
+def _first_positions(forward: ForwardRecord) -> ForwardRecord:
     """The first positions of every layer's inputs: a layer's change needs no more."""
     inputs = {
         name: x.flatten()[:TOKENS] if not x.is_floating_point() else x.flatten(0, -2)[:TOKENS]
@@ -322,13 +323,13 @@ def _some(forward: ForwardRecord) -> ForwardRecord:
     return ForwardRecord(inputs, forward.outputs, forward.logits)
 
 
-def _whole(value: Tensor) -> Tensor:
+def _unsharded(value: Tensor) -> Tensor:
     """The whole of a sharded tensor; every rank must ask at once."""
     full = getattr(value, "full_tensor", None)
     return value if full is None else full()
 
 
-def _own_loss(output: Any) -> Tensor:
+def _loss_of_output(output: Any) -> Tensor:
     found = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
     if not isinstance(found, Tensor):
         raise DynamicsError(

@@ -155,7 +155,7 @@ def reproducible(device: str) -> Iterator[None]:
         aids.fill_uninitialized_memory = fill
 
 
-def fitting(runs: Sequence[RunSpec], free: float) -> list[Sequence[RunSpec]]:
+def split_by_memory(runs: Sequence[RunSpec], free: float) -> list[Sequence[RunSpec]]:
     """The runs in as few equal stacks as the free memory allows; at least one run each."""
     most = max(1, int(min(SHARE * free / member_bytes(runs[0].model, runs[0].train), len(runs))))
     count = math.ceil(len(runs) / most)
@@ -163,7 +163,7 @@ def fitting(runs: Sequence[RunSpec], free: float) -> list[Sequence[RunSpec]]:
     return [runs[a:b] for a, b in pairwise(cuts)]
 
 
-def halving(train: Callable[[Sequence[T]], list[R]], members: Sequence[T]) -> list[R]:
+def train_with_oom_split(train: Callable[[Sequence[T]], list[R]], members: Sequence[T]) -> list[R]:
     """What training gives of the members, in order; out of memory halves the stack and goes on.
 
     Args:
@@ -180,10 +180,10 @@ def halving(train: Callable[[Sequence[T]], list[R]], members: Sequence[T]) -> li
             raise
     release_memory()  # outside the except clause, whose traceback would hold on to what is to be freed
     middle = len(members) // 2
-    return halving(train, members[:middle]) + halving(train, members[middle:])
+    return train_with_oom_split(train, members[:middle]) + train_with_oom_split(train, members[middle:])
 
 
-def static(state: Any, device: str) -> None:
+def mark_static(state: Any, device: str) -> None:
     """Say that a state's tensors stay where they are: a CUDA graph may then write to them."""
     if device.startswith("cuda"):
         tree_map(torch._dynamo.mark_static_address, state)

@@ -33,11 +33,17 @@ from hptransfer.lm.evaluate import CHUNK, Losses, evaluation_steps, record
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.precision import arithmetic
-from hptransfer.lm.run_tensors import Clock, RunSettings, multiplied, stack_clock, stack_settings
+from hptransfer.lm.run_tensors import (
+    RunSettings,
+    StepSettings,
+    multiplied,
+    stack_settings,
+    stack_step_settings,
+)
 from hptransfer.lm.stack import template
 from hptransfer.lm.step import (
+    CompileKey,
     RunState,
-    Shape,
     Weights,
     initial_moments,
     run_gradient,
@@ -88,7 +94,7 @@ class _Distributed:
     ) -> None:
         self.run, self.shard, self.device, self.every_s = run, shard, device, every_s
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        self.shape = Shape(run.model.structure(), run.train.structure(), multiplied([run]))
+        self.key = CompileKey(run.model.structure(), run.train.structure(), multiplied([run]))
         self._check()
         self.corpus: Corpus = _first_alone(lambda: load_corpus(run.data, run.model))
         self.settings: RunSettings = _single(move(stack_settings([run]), device))
@@ -98,10 +104,10 @@ class _Distributed:
             self._sharded(weights) if shard else self._replicated(weights)
         )
         # Where a process holds but a part of a tensor, the gradient's norm is taken before the update.
-        unclipped = self.shape.train.model_copy(update={"clip": None})
-        self.update = run_update(self.shape._replace(train=unclipped))
+        unclipped = self.key.train.model_copy(update={"clip": None})
+        self.update = run_update(self.key._replace(train=unclipped))
         alive = torch.ones((), dtype=torch.bool, device=device)
-        self.state = RunState(self.weights, initial_moments(self.shape, self.weights), alive)
+        self.state = RunState(self.weights, initial_moments(self.key, self.weights), alive)
         self.file = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.name}.{self.rank}")
         self.evaluated = evaluation_steps(run.steps, run.train.evaluations)
         self.arrays = {
@@ -141,12 +147,12 @@ class _Distributed:
     def _take(self) -> None:
         """One step: this process's part of the batch, the mean gradient of all, the update."""
         tokens = batches([self.run], self.corpus, self.step)[0][self.rank :: self.world].to(self.device)
-        clock: Clock = _single(move(stack_clock([self.run], self.step), self.device))
+        now: StepSettings = _single(move(stack_step_settings([self.run], self.step), self.device))
         grads, loss = self._accumulated(tokens)
         loss = _mean(loss)
-        if self.shape.train.clip is not None:
+        if self.key.train.clip is not None:
             grads = self._clipped(grads)
-        after = self.update(self.state, self.settings, clock, grads, loss)
+        after = self.update(self.state, self.settings, now, grads, loss)
         with torch.no_grad():  # in place: FSDP2 holds these very tensors
             torch.utils._pytree.tree_map_(lambda old, new: old.copy_(new), self.state, after)
         self.arrays["training"][self.step] = float(loss) if bool(self.state.alive) else math.nan
@@ -171,15 +177,15 @@ class _Distributed:
         return {name: grad * factor for name, grad in grads.items()}
 
     def _replicated(self, weights: Weights) -> tuple[Gradient, Evaluate, Weights]:
-        model = template(self.shape, self.device)
-        local = run_gradient(model, self.shape)
+        model = template(self.key, self.device)
+        local = run_gradient(model, self.key)
 
         def gradient(tokens: Tensor) -> tuple[Weights, Tensor]:
             grads, loss = local(weights, self.settings, tokens)
             return {name: _mean(grad) for name, grad in grads.items()}, loss
 
         def losses(tokens: Tensor) -> Tensor:
-            return sequence_losses(run_logits(model, self.shape, weights, self.settings, tokens), tokens)
+            return sequence_losses(run_logits(model, self.key, weights, self.settings, tokens), tokens)
 
         return gradient, losses, weights
 
@@ -187,7 +193,7 @@ class _Distributed:
         """FSDP2 gathers a block's weights when its turn comes, and scatters its gradient's mean."""
         from torch.distributed.fsdp import fully_shard
 
-        model = template(self.shape, self.device)
+        model = template(self.key, self.device)
         model.load_state_dict(weights, strict=False)  # a tied readout is the embedding
         for block in model.blocks:
             fully_shard(block)
@@ -201,7 +207,7 @@ class _Distributed:
             logits = self._logits(model, tokens)
             loss = sequence_losses(logits, tokens).mean()
             objective = loss
-            if self.shape.train.z_loss:
+            if self.key.train.z_loss:
                 objective = loss + self.settings.z_loss * logits.logsumexp(dim=-1).square().mean()
             objective.backward()  # type: ignore[no-untyped-call]
             grads = {name: weight.grad.to_local() for name, weight in parameters.items()}  # type: ignore[union-attr]
@@ -213,8 +219,8 @@ class _Distributed:
 
     def _logits(self, model: Decoder, tokens: Tensor) -> Tensor:
         s = self.settings
-        scales = (s.attention, s.logits) if self.shape.model.tied else (s.attention,)
-        with arithmetic(self.shape.train, tokens.device.type):
+        scales = (s.attention, s.logits) if self.key.model.tied else (s.attention,)
+        with arithmetic(self.key.train, tokens.device.type):
             logits: Tensor = model(tokens[:, :-1], *scales)
         return logits.to(s.attention.dtype)
 
@@ -236,7 +242,7 @@ class _Distributed:
             raise SpecError(
                 f"{train.optimizer} must have whole matrices, but got shards; train without --shard"
             )
-        if self.shard and self.shape.multiplied:
+        if self.shard and self.key.multiplied:
             raise SpecError(
                 f"a sharded run must have a rule without forward multipliers, but {self.run.rule} has them; "
                 "train without --shard, or by an equal rule made of init and LR"
@@ -269,7 +275,7 @@ class _Distributed:
 
 
 def _single(stacked: Any) -> Any:
-    """The only member of a stack's settings or clock."""
+    """The only member of a stack's settings or step settings."""
     return torch.utils._pytree.tree_map(lambda x: x[0], stacked)
 
 

@@ -17,7 +17,7 @@ from torch.func import vmap
 from hptransfer.dynamics.spikes import find_spikes, pack_spikes
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.run_tensors import RunSettings
-from hptransfer.lm.step import RunState, Shape, run_logits, sequence_losses
+from hptransfer.lm.step import CompileKey, RunState, run_logits, sequence_losses
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decoder_tensors import parameter_count
 from hptransfer.runs.divergence import divergence
@@ -47,12 +47,20 @@ class Losses:
 
 
 def evaluate(
-    model: Decoder, shape: Shape, state: RunState, settings: RunSettings, sequences: Tensor
+    model: Decoder, key: CompileKey, state: RunState, settings: RunSettings, sequences: Tensor
 ) -> FloatArray:
-    """Held-out loss of every sequence under every member, nats per token, [runs, sequences]."""
+    """Held-out loss of every sequence under every member, nats per token, [runs, sequences].
+
+    Args:
+        model: template; its own weights are not used.
+        key: of the runs.
+        state: of the stack.
+        settings: of the stack.
+        sequences: token ids, int64, [sequences, context + 1].
+    """
 
     def losses(weights: dict[str, Tensor], settings: RunSettings, tokens: Tensor) -> Tensor:
-        return sequence_losses(run_logits(model, shape, weights, settings, tokens), tokens)
+        return sequence_losses(run_logits(model, key, weights, settings, tokens), tokens)
 
     lifted = vmap(losses, in_dims=(0, 0, None))
     with torch.no_grad():

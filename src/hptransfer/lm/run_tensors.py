@@ -36,8 +36,8 @@ class RunSettings(NamedTuple):
     z_loss: Tensor  # weight of the mean squared log Z; not read where no run has one
 
 
-class Clock(NamedTuple):
-    """Numbers of a run that change with the step; as `RunSettings`."""
+class StepSettings(NamedTuple):
+    """Numbers of a run that change from step to step; zero-dimensional tensors, or [runs] for a stack."""
 
     schedule: Tensor  # factor on the peak LR
     correction1: Tensor  # 1 - beta1**t
@@ -89,8 +89,8 @@ def multiplied(runs: Sequence[RunSpec]) -> frozenset[str]:
     )
 
 
-def stack_clock(runs: Sequence[RunSpec], step: int) -> Clock:
-    """The clock of a stack at `step`, counted from 0; every tensor [runs]."""
+def stack_step_settings(runs: Sequence[RunSpec], step: int) -> StepSettings:
+    """What changes with the step, of a stack at `step`, counted from 0; every tensor [runs]."""
     rows = [
         (
             schedule_factor(run.train, run.steps, step),
@@ -106,7 +106,7 @@ def stack_clock(runs: Sequence[RunSpec], step: int) -> Clock:
     coupled = [run.train.decay_kind == "coupled" for run in runs]
     decay = {group: [f if c else 1.0 for f, c in zip(lr[group], coupled, strict=True)] for group in groups}
     schedule, correction1, correction2 = torch.tensor(rows, dtype=dtype).unbind(dim=1)
-    return Clock(
+    return StepSettings(
         schedule,
         correction1,
         correction2,

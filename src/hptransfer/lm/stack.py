@@ -13,11 +13,11 @@ from hptransfer.lm.fused import aligned
 from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.run_tensors import multiplied
-from hptransfer.lm.step import RunState, Shape, Step, initial_moments, stack_step
+from hptransfer.lm.step import CompileKey, RunState, Step, initial_moments, stack_step
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 
-SHAPES = 256  # compiled shapes a process may hold; torch's own limit of 8 is fewer than a study's widths
+MOST_COMPILED = 256  # compiled steps a process may hold; torch allows 8, fewer than a study has widths
 
 
 def stack_key(run: RunSpec) -> Hashable:
@@ -29,34 +29,40 @@ def stack_key(run: RunSpec) -> Hashable:
     return run.model.structure(), run.data, train, run.steps, run.train.evaluations, run.probes
 
 
-def initial_state(runs: Sequence[RunSpec]) -> tuple[Shape, RunState]:
-    """The shape that the runs of a stack share, and their state before the first step."""
-    shape = Shape(runs[0].model.structure(), runs[0].train.structure(), multiplied(runs))
+def initial_state(runs: Sequence[RunSpec]) -> tuple[CompileKey, RunState]:
+    """The compile key that the runs of a stack share, and their state before the first step."""
+    key = CompileKey(runs[0].model.structure(), runs[0].train.structure(), multiplied(runs))
     members = [initial_weights(run) for run in runs]
-    weights = {t.name: torch.stack([m[t.name] for m in members]) for t in tensor_layout(shape.model)}
+    weights = {t.name: torch.stack([m[t.name] for m in members]) for t in tensor_layout(key.model)}
     alive = torch.ones(len(runs), dtype=torch.bool)
-    return shape, RunState(weights, initial_moments(shape, weights), alive)
+    return key, RunState(weights, initial_moments(key, weights), alive)
 
 
-def template(shape: Shape, device: str = "cpu", fused: bool | None = None) -> Decoder:
+def template(key: CompileKey, device: str = "cpu", fused: bool | None = None) -> Decoder:
     """The decoder whose forward pass is called with a run's weights; its own are not used.
 
     Args:
-        shape: of the runs.
+        key: of the runs.
         device: of its tables (mask, rotations).
         fused: whether attention is one kernel; default: on CUDA, where there is one (see `fused.aligned`).
     """
     if fused is None:
-        fused = device.startswith("cuda") and shape.train.dtype != "float64" and aligned(shape.model.d_head)
-    return Decoder(shape.model, fused).to(device, getattr(torch, shape.train.dtype))
+        fused = device.startswith("cuda") and key.train.dtype != "float64" and aligned(key.model.d_head)
+    return Decoder(key.model, fused).to(device, getattr(torch, key.train.dtype))
 
 
-@lru_cache(maxsize=SHAPES)
-def step_of(shape: Shape, compiled: bool, device: str) -> Step:
-    """The stack's step for a shape, compiled at most once a process."""
+@lru_cache(maxsize=MOST_COMPILED)
+def step_of(key: CompileKey, compiled: bool, device: str) -> Step:
+    """The stack's step for a compile key, compiled at most once a process.
+
+    Args:
+        key: of the runs.
+        compiled: whether it is compiled.
+        device: that trains.
+    """
     if not compiled:
-        return stack_step(template(shape, device), shape)
-    return stack_step(template(shape, device), shape, compiler(device))
+        return stack_step(template(key, device), key)
+    return stack_step(template(key, device), key, compiler(device))
 
 
 def compiler(device: str) -> Callable[[Any], Any]:

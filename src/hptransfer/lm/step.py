@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.optimizer import Moments, Scalars, moment_count, optimizer_of, update_for
 from hptransfer.lm.precision import arithmetic
-from hptransfer.lm.run_tensors import RESIDUAL, Clock, RunSettings
+from hptransfer.lm.run_tensors import RESIDUAL, RunSettings, StepSettings
 from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.model_config import ModelConfig
 from hptransfer.runs.train_config import TrainConfig
@@ -29,37 +29,44 @@ class RunState(NamedTuple):
     alive: Tensor  # bool; False from the first step whose loss is not finite
 
 
-class Shape(NamedTuple):
-    """All that a step depends on besides tensors: the key of a compiled step."""
+class CompileKey(NamedTuple):
+    """All that a step depends on besides tensors: runs with one key share one compiled step."""
 
     model: ModelConfig  # its structure
     train: TrainConfig  # its structure
-    multiplied: frozenset[str] = frozenset()  # see `settings.multiplied`
+    multiplied: frozenset[str] = frozenset()  # see `run_tensors.multiplied`
 
 
 Gradient = Callable[[Weights, RunSettings, Tensor], tuple[Weights, Tensor]]
-Update = Callable[[RunState, RunSettings, Clock, Weights, Tensor], RunState]
-Step = Callable[[RunState, RunSettings, Clock, Tensor], tuple[RunState, Tensor]]
+Update = Callable[[RunState, RunSettings, StepSettings, Weights, Tensor], RunState]
+Step = Callable[[RunState, RunSettings, StepSettings, Tensor], tuple[RunState, Tensor]]
 
 
-def run_step(model: Decoder, shape: Shape) -> Step:
-    """The training step of one run: loss, gradient, optimizer. The one place where training is written."""
-    gradient, update = run_gradient(model, shape), run_update(shape)
+def run_step(model: Decoder, key: CompileKey) -> Step:
+    """The training step of one run: loss, gradient, optimizer. The one place where training is written.
 
-    def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
+    Args:
+        model: template; its own weights are not used.
+        key: of the run.
+    """
+    gradient, update = run_gradient(model, key), run_update(key)
+
+    def step(
+        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
+    ) -> tuple[RunState, Tensor]:
         grads, loss = gradient(state.weights, settings, tokens)
-        return update(state, settings, clock, grads, loss), loss
+        return update(state, settings, now, grads, loss), loss
 
     return step
 
 
-def run_gradient(model: Decoder, shape: Shape) -> Gradient:
+def run_gradient(model: Decoder, key: CompileKey) -> Gradient:
     """Gradient of what one run minimises on some sequences, and its mean cross-entropy there."""
 
     def objective(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        logits = run_logits(model, shape, weights, settings, tokens)
+        logits = run_logits(model, key, weights, settings, tokens)
         loss = sequence_losses(logits, tokens).mean()
-        if shape.train.z_loss:  # arXiv:2204.02311
+        if key.train.z_loss:  # arXiv:2204.02311
             return loss + settings.z_loss * logits.logsumexp(dim=-1).square().mean(), loss
         return loss, loss
 
@@ -71,32 +78,40 @@ def run_gradient(model: Decoder, shape: Shape) -> Gradient:
 
 
 def run_logits(
-    model: Decoder, shape: Shape, weights: Weights, settings: RunSettings, tokens: Tensor
+    model: Decoder, key: CompileKey, weights: Weights, settings: RunSettings, tokens: Tensor
 ) -> Tensor:
     """Logits of one run, [sequences, context, vocab].
 
     Args:
         model: template; its own weights are not used.
-        shape: of the run.
+        key: of the run.
         weights: by tensor name.
         settings: of the run.
         tokens: int64, [sequences, context + 1]; the last of each sequence is not read.
     """
-    scales = (settings.attention, settings.logits) if shape.model.tied else (settings.attention,)
-    with arithmetic(shape.train, tokens.device.type):
-        logits: Tensor = functional_call(model, acting(shape, weights, settings), (tokens[:, :-1], *scales))
+    scales = (settings.attention, settings.logits) if key.model.tied else (settings.attention,)
+    with arithmetic(key.train, tokens.device.type):
+        logits: Tensor = functional_call(
+            model, effective_weights(key, weights, settings), (tokens[:, :-1], *scales)
+        )
     return logits.to(settings.attention.dtype)
 
 
-def acting(shape: Shape, weights: Weights, settings: RunSettings) -> Weights:
-    """The weights times the rule's multipliers: what acts in the forward pass."""
-    if not shape.multiplied:
+def effective_weights(key: CompileKey, weights: Weights, settings: RunSettings) -> Weights:
+    """The weights times the rule's multipliers: what the forward pass computes with.
+
+    Args:
+        key: of the run; says which groups have a multiplier.
+        weights: by tensor name.
+        settings: of the run.
+    """
+    if not key.multiplied:
         return weights
     found = dict(weights)
-    for tensor in tensor_layout(shape.model):
-        if tensor.group in shape.multiplied:
+    for tensor in tensor_layout(key.model):
+        if tensor.group in key.multiplied:
             found[tensor.name] = found[tensor.name] * settings.multiplier[tensor.group]
-        if tensor.ends_branch and RESIDUAL in shape.multiplied:
+        if tensor.ends_branch and RESIDUAL in key.multiplied:
             found[tensor.name] = found[tensor.name] * settings.residual
     return found
 
@@ -112,21 +127,21 @@ def sequence_losses(logits: Tensor, tokens: Tensor) -> Tensor:
     return losses.view(logits.shape[:2]).mean(dim=1)
 
 
-def run_update(shape: Shape) -> Update:
+def run_update(key: CompileKey) -> Update:
     """The optimizer's step of one run, from its gradient and loss."""
-    tensors = {tensor.name: tensor for tensor in tensor_layout(shape.model)}
-    updates = {name: update_for(shape.train, tensor) for name, tensor in tensors.items()}
-    in_gradient = {n: optimizer_of(shape.train, t).decay_in_gradient for n, t in tensors.items()}
+    tensors = {tensor.name: tensor for tensor in tensor_layout(key.model)}
+    updates = {name: update_for(key.train, tensor) for name, tensor in tensors.items()}
+    in_gradient = {n: optimizer_of(key.train, t).decay_in_gradient for n, t in tensors.items()}
 
     def update(
-        state: RunState, settings: RunSettings, clock: Clock, grads: Weights, loss: Tensor
+        state: RunState, settings: RunSettings, now: StepSettings, grads: Weights, loss: Tensor
     ) -> RunState:
         alive = state.alive & torch.isfinite(loss)
-        if shape.train.clip is not None:
+        if key.train.clip is not None:
             grads = clipped(grads, settings.clip)
         weights, moments = {}, {}
         for name, weight in state.weights.items():
-            scalars = tensor_scalars(tensors[name].group, in_gradient[name], settings, clock)
+            scalars = tensor_scalars(tensors[name].group, in_gradient[name], settings, now)
             stepped, moments[name] = updates[name](weight, grads[name], state.moments[name], scalars)
             weights[name] = torch.where(alive, stepped, weight)  # a diverged run stands still
         return RunState(weights, moments, alive)
@@ -134,29 +149,29 @@ def run_update(shape: Shape) -> Update:
     return update
 
 
-def tensor_scalars(group: str, in_gradient: bool, settings: RunSettings, clock: Clock) -> Scalars:
+def tensor_scalars(group: str, in_gradient: bool, settings: RunSettings, now: StepSettings) -> Scalars:
     """The numbers of one tensor's step.
 
     Args:
         group: of the tensor, see `TensorLayout.group`.
         in_gradient: whether its decay is added to the gradient; then the LR's schedule and ramp act on it.
         settings: of the run.
-        clock: of the step.
+        now: of the step.
     """
-    lr, decay = settings.lr[group] * clock.schedule, settings.decay[group]
+    lr, decay = settings.lr[group] * now.schedule, settings.decay[group]
     if not in_gradient:
-        decay = decay * clock.schedule
-    if group in clock.ramp:
-        lr, ramp = lr * clock.ramp[group], clock.decay_ramp[group]
-        decay = decay * (ramp / clock.ramp[group] if in_gradient else ramp)
+        decay = decay * now.schedule
+    if group in now.ramp:
+        lr, ramp = lr * now.ramp[group], now.decay_ramp[group]
+        decay = decay * (ramp / now.ramp[group] if in_gradient else ramp)
     return Scalars(
         lr=lr,
         decay=decay,
         beta1=settings.beta1,
         beta2=settings.beta2,
         eps=settings.eps[group],
-        correction1=clock.correction1,
-        correction2=clock.correction2,
+        correction1=now.correction1,
+        correction2=now.correction2,
         momentum=settings.momentum,
     )
 
@@ -168,16 +183,16 @@ def clipped(grads: Weights, limit: Tensor) -> Weights:
     return {name: grad * factor for name, grad in grads.items()}
 
 
-def initial_moments(shape: Shape, weights: Mapping[str, Tensor]) -> dict[str, Moments]:
+def initial_moments(key: CompileKey, weights: Mapping[str, Tensor]) -> dict[str, Moments]:
     """Moments before the first step, of one run or of a stack."""
-    counts = {tensor.name: moment_count(shape.train, tensor) for tensor in tensor_layout(shape.model)}
+    counts = {tensor.name: moment_count(key.train, tensor) for tensor in tensor_layout(key.model)}
     return {
         name: tuple(torch.zeros_like(weight) for _ in range(counts[name])) for name, weight in weights.items()
     }
 
 
 def stack_step(
-    model: Decoder, shape: Shape, compiler: Callable[[Any], Any] = lambda function: function
+    model: Decoder, key: CompileKey, compiler: Callable[[Any], Any] = lambda function: function
 ) -> Step:
     """The step of a whole stack: every tensor that goes in has a leading stack dimension.
 
@@ -185,20 +200,20 @@ def stack_step(
 
     Args:
         model: template; its own weights are not used.
-        shape: of the runs.
+        key: of the runs.
         compiler: compiles what is to be one graph: the step, or, where gradients are accumulated, one part's
             gradient and the update, so that no graph grows with the number of parts.
     """
-    parts = shape.train.accumulation
+    parts = key.train.accumulation
     if parts > 1:
-        return _accumulating(
-            compiler(_stacked_gradient(model, shape)), compiler(_stacked_update(shape)), parts
-        )
-    lifted = vmap(run_step(model, shape))
+        return _accumulating(compiler(_stacked_gradient(model, key)), compiler(_stacked_update(key)), parts)
+    lifted = vmap(run_step(model, key))
 
-    def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
+    def step(
+        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
+    ) -> tuple[RunState, Tensor]:
         with torch.no_grad():
-            after, losses = lifted(state, settings, clock, tokens)
+            after, losses = lifted(state, settings, now, tokens)
             _write(state, after)
         return state, losses
 
@@ -209,7 +224,9 @@ def stack_step(
 def _accumulating(gradient: Gradient, update: Update, parts: int) -> Step:
     """A step that goes through its batch in parts: the mean of their gradients, then one update."""
 
-    def step(state: RunState, settings: RunSettings, clock: Clock, tokens: Tensor) -> tuple[RunState, Tensor]:
+    def step(
+        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
+    ) -> tuple[RunState, Tensor]:
         sums: Weights = {}
         total = torch.zeros_like(settings.beta1)
         for part in tokens.chunk(parts, dim=1):
@@ -217,13 +234,13 @@ def _accumulating(gradient: Gradient, update: Update, parts: int) -> Step:
             sums = {name: grad + sums[name] if sums else grad for name, grad in grads.items()}
             total = total + losses
         means = {name: grad / parts for name, grad in sums.items()}
-        return update(state, settings, clock, means, total / parts), total / parts
+        return update(state, settings, now, means, total / parts), total / parts
 
     return step
 
 
-def _stacked_gradient(model: Decoder, shape: Shape) -> Gradient:
-    lifted = vmap(run_gradient(model, shape))
+def _stacked_gradient(model: Decoder, key: CompileKey) -> Gradient:
+    lifted = vmap(run_gradient(model, key))
 
     def gradient(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Weights, Tensor]:
         with torch.no_grad():
@@ -233,14 +250,14 @@ def _stacked_gradient(model: Decoder, shape: Shape) -> Gradient:
     return gradient
 
 
-def _stacked_update(shape: Shape) -> Update:
-    lifted = vmap(run_update(shape))
+def _stacked_update(key: CompileKey) -> Update:
+    lifted = vmap(run_update(key))
 
     def update(
-        state: RunState, settings: RunSettings, clock: Clock, grads: Weights, loss: Tensor
+        state: RunState, settings: RunSettings, now: StepSettings, grads: Weights, loss: Tensor
     ) -> RunState:
         with torch.no_grad():
-            _write(state, lifted(state, settings, clock, grads, loss))
+            _write(state, lifted(state, settings, now, grads, loss))
         return state
 
     return update

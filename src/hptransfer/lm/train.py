@@ -1,4 +1,4 @@
-"""Stacked training: the runs that share a shape trained together by one process."""
+"""Stacked training: the runs of one `stack_key` trained together by one process."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from hptransfer.lm.device import (
     cache_sized,
     chosen_device,
     device_facts,
-    fitting,
     free_bytes,
-    halving,
+    mark_static,
     move,
     release_memory,
     reproducibly,
-    static,
+    split_by_memory,
+    train_with_oom_split,
 )
 from hptransfer.lm.evaluate import CHUNK, FloatArray, Losses, evaluate, evaluation_steps, record
 from hptransfer.lm.probing import Prober
-from hptransfer.lm.run_tensors import RunSettings, stack_clock, stack_settings
-from hptransfer.lm.stack import SHAPES, compiler_found, initial_state, stack_key, step_of, template
+from hptransfer.lm.run_tensors import RunSettings, stack_settings, stack_step_settings
+from hptransfer.lm.stack import MOST_COMPILED, compiler_found, initial_state, stack_key, step_of, template
 from hptransfer.lm.step import RunState, Step
 from hptransfer.runs.config import RunRecord, RunSpec
 
@@ -86,7 +86,7 @@ def train_stack(
 
     def train(number: int) -> list[RunRecord]:
         told = replace(plan, on_step=_overall(on_step, number, len(groups), runs[0].steps))
-        return halving(lambda part: _trained(part, runs, told), groups[number])
+        return train_with_oom_split(lambda part: _trained(part, runs, told), groups[number])
 
     return [one for number in range(len(groups)) for one in reproducibly(partial(train, number), device)]
 
@@ -102,10 +102,10 @@ def _groups(runs: Sequence[RunSpec], plan: _Plan) -> list[Sequence[RunSpec]]:
     """The runs as they are trained together on this device."""
     if plan.device == "cpu" and plan.compiled:
         return cache_sized(runs)
-    groups = fitting(runs, free_bytes(plan.device))
+    groups = split_by_memory(runs, free_bytes(plan.device))
     if len(groups) > 1:
         release_memory()
-        groups = fitting(runs, free_bytes(plan.device))
+        groups = split_by_memory(runs, free_bytes(plan.device))
     return groups
 
 
@@ -133,8 +133,8 @@ class _Training:
     def __init__(self, runs: Sequence[RunSpec], plan: _Plan, file: Path | None) -> None:
         self.runs, self.plan, self.file = runs, plan, file
         first = runs[0]
-        self.shape, state = initial_state(runs)
-        self.model = template(self.shape, plan.device)
+        self.key, state = initial_state(runs)
+        self.model = template(self.key, plan.device)
         self.settings: RunSettings = move(stack_settings(runs), plan.device)
         held_out = torch.from_numpy(validation_sequences(plan.corpus, first.data, first.model))
         self.held_out: Tensor = move(held_out, plan.device)
@@ -145,18 +145,18 @@ class _Training:
             "initial": np.full(len(runs), np.nan),
         }
         self.step, self.wall_s, self.resumed_at = 0, 0.0, 0
-        seen = template(self.shape, plan.device, fused=False)  # probes look at attention spelled out
-        self.prober = Prober(runs, self.shape, self.settings, seen, plan.corpus) if first.probes else None
+        seen = template(self.key, plan.device, fused=False)  # probes look at attention spelled out
+        self.prober = Prober(runs, self.key, self.settings, seen, plan.corpus) if first.probes else None
         self.state: RunState = self._resumed(state)
-        static(self.state, plan.device)
+        mark_static(self.state, plan.device)
         self.since = self.written = time.perf_counter()
         if self.step == 0:  # no need to know it well
             self.arrays["initial"] = self._held_out(self.held_out[:CHUNK]).mean(axis=1)
 
     def train(self) -> None:
         """Take the steps that are left."""
-        step = step_of(self.shape, self.plan.compiled, self.plan.device)
-        with torch._dynamo.config.patch(recompile_limit=SHAPES):
+        step = step_of(self.key, self.plan.compiled, self.plan.device)
+        with torch._dynamo.config.patch(recompile_limit=MOST_COMPILED):
             while self.step < self.runs[0].steps:
                 self._take(step)
                 if self.file and time.perf_counter() - self.written >= self.plan.every_s:
@@ -193,7 +193,7 @@ class _Training:
             self.plan.corpus.sha256,
             self.step,
             self.wall_s + now - self.since,
-            None if self.prober is None else self.prober.kept(),
+            None if self.prober is None else self.prober.state_dict(),
         )
         write_checkpoint(self.file, self.state, self.arrays, progress)
         self.written = time.perf_counter()
@@ -202,18 +202,18 @@ class _Training:
         """One step of every member, and an evaluation where one is due."""
         runs, number = self.runs, self.step
         tokens: Tensor = move(batches(runs, self.plan.corpus, number), self.plan.device)
-        clock = move(stack_clock(runs, number), self.plan.device)
-        held = self.prober.hold(number, self.state) if self.prober is not None else None
-        self.state, loss = step(self.state, self.settings, clock, tokens)
-        if self.prober is not None and held is not None:
-            self.prober.measure(number, held, self.state, clock, tokens)
+        now = move(stack_step_settings(runs, number), self.plan.device)
+        before = self.prober.snapshot(number, self.state) if self.prober is not None else None
+        self.state, loss = step(self.state, self.settings, now, tokens)
+        if self.prober is not None and before is not None:
+            self.prober.measure(number, before, self.state, now, tokens)
         self.arrays["training"][number] = torch.where(self.state.alive, loss, math.nan).cpu().numpy()
         self.step = number + 1
         if self.step in self.evaluated:
             self.arrays["held_out"][self.evaluated.index(self.step)] = self._held_out(self.held_out)
 
     def _held_out(self, sequences: Tensor) -> FloatArray:
-        return evaluate(self.model, self.shape, self.state, self.settings, sequences)
+        return evaluate(self.model, self.key, self.state, self.settings, sequences)
 
     def _losses(self, member: int) -> Losses:
         a = self.arrays
@@ -233,7 +233,7 @@ class _Training:
         self.step = self.resumed_at = progress.step
         self.wall_s = progress.wall_s
         if self.prober is not None and progress.probes is not None:
-            self.prober.go_on(progress.probes)
+            self.prober.restore(progress.probes)
         resumed: RunState = move(state, self.plan.device)
         return resumed
 

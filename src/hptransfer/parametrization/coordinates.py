@@ -19,7 +19,13 @@ Number = TypeVar("Number", float, Fraction)
 
 
 def coordinate_exponent(source: Coordinates, target: Coordinates, family: Family) -> int:
-    """The exponent e of eta_target = eta_source x m**e: 1 from SP to muP, -1 back, 0 under SGD."""
+    """The exponent e of eta_target = eta_source x m**e: 1 from SP to muP, -1 back, 0 under SGD.
+
+    Args:
+        source: coordinates that eta is given in.
+        target: coordinates that it is wanted in.
+        family: of the optimizer.
+    """
     if source == target or family == "sgd":
         return 0
     return 1 if target == "mup" else -1

@@ -50,7 +50,13 @@ def optimizer_settings(
 
 
 def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings) -> Wanted:
-    """The same of hidden matrices under Muon, eta in muP coordinates; see `Scaling.muon_groups`."""
+    """The same of hidden matrices under Muon; see `Scaling.muon_groups`.
+
+    Args:
+        plan: of the model.
+        model: live.
+        training: Muon's, with eta in muP coordinates.
+    """
     _one_of(training.muon_adjust, get_args(MuonAdjust), "adjust")
     _check(lr=training.lr, weight_decay=training.weight_decay)
     live, rule = plan.live_parameters(model), in_coordinates(plan.rule, "mup")

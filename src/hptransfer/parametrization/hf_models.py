@@ -103,6 +103,14 @@ def build(
 ) -> nn.Module:
     """A small model of that family, randomly initialised, heads the same at every width.
 
+    Args:
+        name: of the family, a key of `MODELS`.
+        width: size of the residual stream; the MLP's grows with it.
+        depth: number of blocks.
+        heads: number of attention heads, for queries and keys alike.
+        vocab: number of tokens.
+        context: most positions, where the family has a limit.
+
     Raises:
         RuleError: the family is unknown, or the shapes do not fit together.
         MissingExtraError: transformers is not installed.

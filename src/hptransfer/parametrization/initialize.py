@@ -36,7 +36,14 @@ def apply_(plan: ModelPlan, model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def init_(plan: ModelPlan, model: nn.Module, seed: int | None, std: Literal["base", "rule"]) -> nn.Module:
-    """Sets initial weights and forward multipliers; see `Scaling.init_`."""
+    """Sets initial weights and forward multipliers; see `Scaling.init_`.
+
+    Args:
+        plan: of the model.
+        model: live, on a real device.
+        seed: of normal draws; None rescales the model's own.
+        std: where the std at the base comes from: measured there, or the rule's own.
+    """
     if std not in ("base", "rule"):
         raise RuleError(f"std must be 'base' or 'rule', but got {std!r}")
     live = plan.live_parameters(model)

@@ -32,7 +32,13 @@ class Layer:
 
 
 def layer_of(named: NamedParameter, shape: tuple[int, ...], base: tuple[int, ...]) -> Layer:
-    """The layout of a tensor of these two shapes."""
+    """The layout of a tensor.
+
+    Args:
+        named: the parameter, with the module that holds it.
+        shape: in the model.
+        base: its shape in the base.
+    """
     infinite = frozenset(d for d, (a, b) in enumerate(zip(shape, base, strict=True)) if a != b)
     kind, fan_in, fan_out = _layout(named, shape)
     wide = [d for d in range(len(shape)) if shape[d] > 1 or base[d] > 1]

@@ -11,9 +11,9 @@ from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import Factor, takes_factor
 from hptransfer.parametrization.pairing import Pairing
 from hptransfer.parametrization.parameters import modules, unwrapped
+from hptransfer.parametrization.plan import TensorPlan
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Rule
-from hptransfer.parametrization.tensor_settings import width_settings
 
 # The last modules of residual branches, by Hugging Face model type.
 _LLAMA = ("*.self_attn.o_proj", "*.mlp.down_proj")
@@ -35,7 +35,7 @@ def module_factors(
     model: nn.Module,
     base: nn.Module,
     pairing: Pairing,
-    tensors: Sequence[TensorRole],
+    plans: Sequence[TensorPlan],
     rule: Rule,
     residual: Sequence[str],
 ) -> tuple[Factor, ...]:
@@ -45,13 +45,21 @@ def module_factors(
     (Gemma's embedding by sqrt(width), T5's tied logits by 1/sqrt(width)) is taken off it. Tied logits get the
     embedding's multiplier times m**tied. A residual branch gets (depth ratio)**residual on its last module.
 
+    Args:
+        model: at the width in question.
+        base: the same at the base width.
+        pairing: of their tensors and modules.
+        plans: of the model's tensors.
+        rule: whose multipliers count.
+        residual: patterns of the last modules of residual branches; none: by the model's type.
+
     Raises:
         RuleError: a multiplier is needed where no module can carry it.
     """
     found: dict[str, tuple[float, float, str]] = {}
     here, at_base = modules(model), modules(base)
-    for tensor in tensors:
-        wanted = width_settings(rule, tensor.role, tensor.ratio).multiplier
+    for plan in plans:
+        tensor, wanted = plan.tensor, plan.factors.multiplier
         for owner in _appliers(tensor, here):
             native = 1.0
             if not rule.keeps_native_multipliers:

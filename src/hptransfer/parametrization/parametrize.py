@@ -83,7 +83,7 @@ def parametrize(
         ratio=ratio,
         depth_ratio=pairing.depth_ratio,
         tensors=plans,
-        factors=module_factors(model, base, pairing, tensors, chosen, residual),
+        factors=module_factors(model, base, pairing, plans, chosen, residual),
         attention=attention_sites(model, base, pairing, chosen, attention),
     )
 

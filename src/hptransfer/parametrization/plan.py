@@ -78,9 +78,7 @@ class ModelPlan:
         known = {plan.name: plan.tensor.shape for plan in self.tensors}
         for name in [*known, *live]:
             if name not in live or name not in known:
-                side = (
-                    "is not in the model given" if name in known else "was not in the model that was scaled"
-                )
+                side = "is not in the model given" if name in known else "was not in the one that was scaled"
                 raise RuleError(f"the model must be the one that was scaled, but {name} {side}")
             if shape_of(live[name].parameter) != known[name]:
                 raise RuleError(
@@ -91,6 +89,8 @@ class ModelPlan:
 
     def ramp(self, name: str, share: float) -> float:
         """The factor on the LR of a tensor, by its name, after `share` of the training; 1 without a ramp."""
+        if not self.rule.ramps:
+            return 1.0
         plan = next(plan for plan in self.tensors if plan.name == name)
         ramp = self.rule.ramps.get(plan.role)
         return 1.0 if ramp is None else ramp.factor(plan.growth.ratio, share)

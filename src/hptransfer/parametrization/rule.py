@@ -94,7 +94,15 @@ def role_map(
     vector: Exponents | None = None,
     scalar: Exponents | None = None,
 ) -> Mapping[Role, Exponents]:
-    """Exponents of all five roles; vectors and scalars keep their base values where nothing is given."""
+    """Exponents of m of all five roles.
+
+    Args:
+        embedding: of matrices whose output side alone grows.
+        hidden: of matrices both of whose sides grow.
+        readout: of matrices whose input side alone grows.
+        vector: of gains and biases that grow; default: as at the base.
+        scalar: of tensors that do not grow; default: as at the base.
+    """
     return MappingProxyType(
         {
             "embedding": embedding,

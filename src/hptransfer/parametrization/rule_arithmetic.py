@@ -53,6 +53,11 @@ def attention_scale(rule: Rule, head_dim: float, base_head_dim: float) -> float:
     """Factor on attention logits: 1/sqrt(base_head_dim) at the base, then by the rule's exponent.
 
     SP's -1/2 gives 1/sqrt(head_dim); the `attn` switch gives sqrt(base_head_dim)/head_dim.
+
+    Args:
+        rule: whose exponent `attention` counts.
+        head_dim: size of an attention head.
+        base_head_dim: the same in the base.
     """
     return float(base_head_dim**-0.5 * (head_dim / base_head_dim) ** rule.attention)
 

@@ -119,6 +119,12 @@ class Scaling(ModelPlan):
         with `original` Muon itself scales by sqrt(max(1, fan_out / fan_in)) and LR stays; with
         `match_rms_adamw` the update's spectral norm grows like sqrt(width), so LR falls like 1/sqrt(m).
 
+        Args:
+            model: the live model, wrapped or sharded as it will be trained.
+            lr: Muon's eta at the base width.
+            weight_decay: lambda; each step shrinks a matrix by its LR x lambda.
+            adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`.
+
         Raises:
             RuleError: as `param_groups`; or the rule puts a multiplier on hidden matrices.
         """

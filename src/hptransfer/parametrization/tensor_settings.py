@@ -137,7 +137,13 @@ def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | No
 
 
 def depth_settings(rule: Rule, role: Role, depth_ratio: float) -> RoleSettings:
-    """Factors that a role gets inside the repeated blocks, relative to the base depth."""
+    """Factors that a role gets inside the repeated blocks, relative to the base depth.
+
+    Args:
+        rule: of the catalogue, or the user's.
+        role: of the tensor.
+        depth_ratio: blocks / blocks of the base.
+    """
     e = rule.depth.get(role, Exponents())
     return RoleSettings(
         init=depth_ratio**e.init,

@@ -65,6 +65,13 @@ def transfer_lr(
     taken to stand still in muP coordinates (hidden LR eta / m under Adam); in SP coordinates eta falls
     like 1/m.
 
+    Args:
+        lr: eta, tuned at `from_width`.
+        rule: catalogue name, Rule, mapping or YAML file.
+        from_width: where eta was tuned.
+        to_width: where it is to be used.
+        optimizer: family of the optimizer, adam (also AdamW, Lion) or sgd.
+
     Raises:
         RuleError: a number is not positive, or the rule is unknown.
     """

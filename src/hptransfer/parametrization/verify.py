@@ -94,8 +94,8 @@ def verify(
         raise VerifyError(
             "verify needs to know eta and lambda: build the optimizer from scaling.param_groups", ()
         )
-    ids = {id(owned.parameter): name for name, owned in live.items()}
-    trainable = [name for name, owned in live.items() if owned.parameter.requires_grad]
+    ids = {id(named.parameter): name for name, named in live.items()}
+    trainable = [name for name, named in live.items() if named.parameter.requires_grad]
     several = [optimizers] if hasattr(optimizers, "param_groups") else list(optimizers)
     found = _by_tensor(several, ids, faults)
     faults += [Fault(n, "missing", "in the optimizer", "not there") for n in trainable if n not in found]

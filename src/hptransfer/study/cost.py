@@ -1,4 +1,4 @@
-"""Cost: how long a plan takes and what it costs, from the rate at which runs train."""
+"""How long a plan takes and what it costs, from the rate at which runs train."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Rate:
     """FLOPs per second of one device, at one or more widths.
 
     Attributes:
-        at: by width, ascending; between them it is interpolated in the logarithms.
+        by_width: ascending; between two widths it is interpolated in the logarithms.
         source: where it is from, as the plan says it.
     """
 
-    at: Mapping[int, float]
+    by_width: Mapping[int, float]
     source: str
 
     def seconds(self, width: int, flops: float) -> float:
@@ -39,14 +39,14 @@ class Rate:
         """FLOPs per second at a width."""
         import numpy as np
 
-        widths = sorted(self.at)
-        logs = [math.log(self.at[w]) for w in widths]
+        widths = sorted(self.by_width)
+        logs = [math.log(self.by_width[w]) for w in widths]
         return float(np.exp(np.interp(math.log(width), [math.log(w) for w in widths], logs)))
 
 
 @dataclass(frozen=True)
-class Line:
-    """The runs of a plan at one width.
+class WidthCost:
+    """The runs of a plan at one width, and what they take.
 
     Attributes:
         width: of the residual stream.
@@ -70,10 +70,10 @@ class Line:
         return self.flops * (self.runs - self.finished)
 
 
-def lines(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[Line]:
+def width_costs(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[WidthCost]:
     """A plan by width, ascending.
 
-    Arguments:
+    Args:
         stacks: of the plan.
         finished: runs, by id.
         rate: of a device; None leaves the time out.
@@ -88,12 +88,12 @@ def lines(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | N
         flops = run_flops(any_run)
         left = (len(runs[width]) - done) * flops
         seconds = None if rate is None else rate.seconds(width, left)
-        out.append(Line(width, len(runs[width]), done, any_run.tokens, flops, seconds))
+        out.append(WidthCost(width, len(runs[width]), done, any_run.tokens, flops, seconds))
     return out
 
 
-def measured(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rate | None:
-    """The rate of finished runs: the median of each width's; None where there is none to measure by.
+def measured_rate(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rate | None:
+    """The rate of finished runs: the median of each width's; None where no run is finished.
 
     A run's wall time is its share of its stack's, so this is the rate of a worker as the study trains.
     """
@@ -109,18 +109,17 @@ def measured(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rate | N
     return Rate(at, f"measured on {runs} finished run{'' if runs == 1 else 's'} in {where}")
 
 
-def given(flops_per_second: float) -> Rate:
+def stated_rate(flops_per_second: float) -> Rate:
     """A rate that the user states."""
     return Rate({1: flops_per_second}, f"given: {flops_per_second:.3g} FLOP/s a device")
 
 
-def calibrates(spec: StudySpec) -> bool:
+def can_calibrate(spec: StudySpec) -> bool:
     """Whether calibrating here is quick: a minute, even at the rate of a slow core."""
-    run = _short(spec.example_run(max(spec.widths)))
-    return run_flops(run) < MOST_CALIBRATION
+    return run_flops(_calibration_run(spec, max(spec.widths))) < MOST_CALIBRATION
 
 
-def calibrated(spec: StudySpec) -> Rate:
+def calibrated_rate(spec: StudySpec) -> Rate:
     """The rate of a few steps on this machine, at the smallest and the largest width, on synthetic tokens.
 
     One run a stack, one thread, as a local worker has, and nothing compiled, so a study trains at this rate
@@ -145,15 +144,16 @@ def _rate(spec: StudySpec, width: int) -> float:
     """FLOPs a second of the median of a few steps."""
     from hptransfer.lm.train import train_stack
 
-    run = _short(spec.example_run(width))
+    run = _calibration_run(spec, width)
     times: list[float] = []
     train_stack([run], compiled=False, on_step=lambda *_: times.append(time.perf_counter()))
     step = statistics.median(b - a for a, b in pairwise(times))
     return run_flops(run) / CALIBRATION_STEPS / step
 
 
-def _short(run: RunSpec) -> RunSpec:
-    """A run of the same shapes that takes a few steps and needs no text."""
+def _calibration_run(spec: StudySpec, width: int) -> RunSpec:
+    """A run of the study's shapes at a width that takes a few steps and needs no text."""
+    run = spec.example_run(width)
     data = run.model_dump(mode="json")
     for key in ("tokens_per_param", "warmup_steps", "decay_steps"):
         data["train"].pop(key, None)

@@ -41,7 +41,7 @@ class Driver:
 
     A run that fails is tried again after a while, as often as the spec allows, then reported as failed.
 
-    Arguments:
+    Args:
         spec: of the study.
         store: open for writing.
         train: `module:function` that trains a stack of the built-in model.

@@ -85,7 +85,7 @@ def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
 def export(folders: Sequence[Path], path: Path) -> int:
     """Write the runs of one or several studies as one table.
 
-    Arguments:
+    Args:
         folders: of the studies. With several, a column `study` comes first.
         path: `.csv` or `.parquet`.
 

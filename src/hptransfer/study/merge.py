@@ -41,7 +41,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
     The merged study has every variant, width, seed and weight decay of all; their grids must lie on one
     lattice, and all else must agree. A finished run that is there already stays as it is.
 
-    Arguments:
+    Args:
         target: folder of a study, or of none yet.
         sources: folders of studies; they are only read.
 

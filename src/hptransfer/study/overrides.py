@@ -11,7 +11,7 @@ from hptransfer.errors import SpecError
 def apply_overrides(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """A spec's plain data with some keys given anew; the spec's own checks see to the rest.
 
-    Arguments:
+    Args:
         data: of the spec.
         changes: `KEY=VALUE`; a dot leads into a section, the value is read as YAML.
 

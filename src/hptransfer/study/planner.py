@@ -25,7 +25,7 @@ COMPILE_REPAYS = 8e12
 def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | None = None) -> list[Stack]:
     """Every stack that is determined so far, finished ones included, by width and round.
 
-    Arguments:
+    Args:
         spec: of the study.
         losses: of the finished runs, by run id, in nats; infinite where one diverged; failed runs are absent.
         widths: that are asked for; default: all. An adaptive study has one plan for all of them.
@@ -68,7 +68,7 @@ def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list
 def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]:
     """Places that the grid of a variant still needs so that its optimum is not at an edge.
 
-    Arguments:
+    Args:
         spec: of the study, for the margin and how much a round adds.
         levels: loss by place on the grid; infinite where a run diverged.
     """

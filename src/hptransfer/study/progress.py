@@ -59,7 +59,7 @@ class _StackPace:
 class Progress:
     """Counts what is planned, finished and under way.
 
-    Arguments:
+    Args:
         spec: of the study.
         workers: that train at the same time.
         clock: seconds.

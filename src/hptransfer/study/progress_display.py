@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ProgressView:
     """Where progress is shown; `tick` as often as you like, `stack_closed` once a stack.
 
-    Arguments:
+    Args:
         progress: what to show.
         console: where.
         live: the running display; None for plain lines.

@@ -56,7 +56,7 @@ class Snapshot:
 class ProgressWriter:
     """Leaves snapshots in a study's folder, now and then.
 
-    Arguments:
+    Args:
         progress: of the study.
         folder: where; None leaves none.
     """

@@ -94,7 +94,7 @@ def run_study(
     A finished run is never run again, whatever ended the last session: a stack's results are on disk
     before it counts as finished.
 
-    Arguments:
+    Args:
         spec: of the study.
         folder: for the store, runs.csv and logs; default `runs/NAME`.
         train: `module:function` that trains a stack, as `hptransfer.lm.train.train_stack` does.

@@ -41,7 +41,7 @@ _COMMON = {
 class StudyServer(ThreadingHTTPServer):
     """Serves one study's pages.
 
-    Arguments:
+    Args:
         folder: of the study.
         port: to listen on; 0 takes a free one.
 

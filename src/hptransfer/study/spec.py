@@ -278,12 +278,12 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
     return spec
 
 
-def load_study(path: str | Path, changes: Iterable[str] = ()) -> StudySpec:
+def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySpec:
     """A study from a YAML file; reading one never runs code and reads no other file.
 
-    Arguments:
+    Args:
         path: of the file.
-        changes: `KEY=VALUE`, keys given anew (see `hptransfer.study.overrides`).
+        overrides: `KEY=VALUE`, keys given anew (see `hptransfer.study.overrides`).
 
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).
@@ -303,4 +303,4 @@ def load_study(path: str | Path, changes: Iterable[str] = ()) -> StudySpec:
         raise SpecError(f"{path} must be YAML, but: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold `key: value` lines, but got {' '.join(repr(data).split()):.60}")
-    return parse_study(apply_overrides({str(k): v for k, v in data.items()}, changes), where=str(path))
+    return parse_study(apply_overrides({str(k): v for k, v in data.items()}, overrides), where=str(path))

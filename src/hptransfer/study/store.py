@@ -42,7 +42,7 @@ _MEMBER = f"INSERT OR REPLACE INTO members ({', '.join(MEMBERS)}) VALUES ({', '.
 class Store:
     """An open store. Use as a context manager, so that the file is closed and the lock is given back.
 
-    Arguments:
+    Args:
         folder: of the study; made where it is missing, unless `read_only`.
         read_only: without the lock and without a right to write, also while a driver is at work.
 

@@ -23,7 +23,7 @@ def log_curves(folder: Path, to: str, into: Path | None = None) -> int:
     What was logged is noted in the study's folder (`logged-TO.txt`), a line a run, so that the same call
     after more runs have finished logs those alone.
 
-    Arguments:
+    Args:
         folder: of the study.
         to: `tensorboard`, `wandb` or `mlflow`.
         into: where the client keeps its files: TensorBoard's log folder (default: FOLDER/tensorboard), W&B's

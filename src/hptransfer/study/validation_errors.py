@@ -20,7 +20,7 @@ _SHOWN = 60  # characters of a wrong value that are shown
 def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
     """The first thing to mend; an unknown key before a missing one, since the typo explains the gap.
 
-    Arguments:
+    Args:
         error: what pydantic found.
         model: what was validated, for the valid keys.
         elsewhere: keys one might expect, by the path of the key that is meant.

@@ -19,7 +19,7 @@ REPORT_EVERY = 0.5  # seconds between two reports of a job
 def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
     """Train a job's runs.
 
-    Arguments:
+    Args:
         job: the runs, and what trains them.
         on_report: told of progress, at most every `REPORT_EVERY` seconds.
 

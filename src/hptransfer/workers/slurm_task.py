@@ -18,7 +18,7 @@ _REPORT_S = 2.0  # seconds between two reports, which cost a file each
 class Task:
     """One stack's training; submitit carries it to the node and calls it there.
 
-    Arguments:
+    Args:
         spool: of the study.
         stack: id.
         array: that this task belongs to.

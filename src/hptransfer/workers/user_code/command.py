@@ -67,7 +67,7 @@ class OwnCodeError(Exception):
 def run_user_code(run: RunSpec, trial: TrialConfig, folder: Path) -> RunRecord:
     """Call the code for one run.
 
-    Arguments:
+    Args:
         run: what to train.
         trial: how.
         folder: for the result and what is printed, emptied of an earlier try's result.
