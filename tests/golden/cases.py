@@ -39,9 +39,13 @@ KERNELS = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": AVX512}  
 DIGITS = 12  # significant ones of a recorded number
 LEFT_OUT = ("version", "source", "provenance")  # of the JSON: where a fit was made
 TEXT = ("reason", "notes")  # sentences: recorded, not compared
+# Recorded keys and words that have another name today; emptied by recording.
 RENAMED: dict[str, str] = {
-    "resamples": "draws"
-}  # recorded keys and words that have another name today; emptied by recording
+    "resamples": "draws",
+    "hp_own": "hp_unpooled",
+    "hp_own_low": "hp_unpooled_low",
+    "hp_own_high": "hp_unpooled_high",
+}
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,3 @@ def test_a_flag_keeps_its_detail_and_an_unknown_one_its_words() -> None:
     assert glossary.flag_sentence("nothing we know") == "nothing we know"
     assert glossary.flag_name("no_laws: 2 usable scales, a law needs 3") == "no_laws"
     assert glossary.flag_detail("thin") == ""
-
-
-def test_every_definition_is_whole_sentences_and_an_unknown_metric_is_named_as_it_is() -> None:
-    for name, metric in glossary.METRICS.items():
-        assert metric.definition.endswith((".", ")")), name
-        assert metric.label
-    assert glossary.metric("new").label == "new"

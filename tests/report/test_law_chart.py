@@ -46,7 +46,7 @@ def test_measured_and_predicted_points_stand_with_their_intervals(fit: TransferF
 
 def test_an_optimum_before_pooling_is_what_is_drawn(fit: TransferFit) -> None:
     variant = fit.variants["sp"]
-    own = replace(variant.optima[0], own=Estimate(0.5, 0.4, 0.6))
+    own = replace(variant.optima[0], unpooled_hp=Estimate(0.5, 0.4, 0.6))
     pooled = replace(variant, optima=(own, *variant.optima[1:]))
     assert law_chart.measured(pooled, "hp")[0].item.value == 0.5
     assert law_chart.measured(pooled, "loss")[0].item == own.loss

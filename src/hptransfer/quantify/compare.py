@@ -15,6 +15,11 @@ def compare(fit: SweepFit, a: str, b: str) -> dict[str, Estimate]:
     The intervals come from paired draws: noise that both variants share cancels. A metric that either
     variant lacks is left out.
 
+    Args:
+        fit: with its draws.
+        a: the variant whose metrics count positive.
+        b: the variant whose metrics are taken off.
+
     Raises:
         QuantifyError: a name is not a variant of the fit, or the fit does not hold its draws.
     """

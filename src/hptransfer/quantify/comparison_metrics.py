@@ -1,12 +1,14 @@
-"""The three metrics' sisters: other published ways to ask whether a hyperparameter transfers."""
+"""Other published ways to ask whether a hyperparameter transfers, for comparison with the three metrics."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.shape import features
-from hptransfer.quantify.intervals import estimate, missing
+from hptransfer.quantify.intervals import MetricDraws, measured, unknown
 from hptransfer.quantify.law.laws import Laws
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate
@@ -15,41 +17,30 @@ from hptransfer.sweep.table import FloatArray
 DECADES = 3.0  # LR sensitivity looks at this much of the axis, centred on the optimum (arXiv:2309.14322)
 BAND = 1.0025  # losses up to this factor of the optimum's are near-optimal
 OUT_OF_REACH = 6.0  # standard errors of a difference: no noise makes a cell this far up the lowest
-REACH = np.concatenate(
-    [[0.0], np.geomspace(0.05, 6.0, 32)]
-)  # octaves either side of the optimum that the band is looked for in
+AVERAGED_POINTS = 101  # that the sensitivity averages over
+# Octaves either side of the optimum that the band is looked for in.
+REACH = np.concatenate([[0.0], np.geomspace(0.05, 6.0, 32)])
+WIDEST = 1.9 * REACH[-1]  # octaves; a band wider than this is taken to go on
+SAME_HP = 1e-6  # octaves within which two cells have the same hyperparameter
+LEAST_LOSS = 1e-6  # nats; keeps the band's height positive
 
-Part = tuple[Estimate, FloatArray | None]
 
+def sensitivity(basins: Basins, initial_loss: float | None, level: float) -> MetricDraws:
+    """Mean of min(L, L_init) - L* over three decades at the largest scale with an optimum, nats.
 
-def sisters(
-    basins: Basins, laws: Laws | None, initial: float | None, level: float, rng: np.random.Generator
-) -> dict[str, Part]:
-    """Every sister by name, with its draws where it has any.
-
-    `initial` is the loss at initialisation, nats; None where the sweep table does not say.
+    Args:
+        basins: of one variant.
+        initial_loss: at initialisation, nats; None where the sweep table does not say.
+        level: of the interval.
     """
-    band, overlap = _bands(basins, level)
-    return {
-        "sensitivity": _sensitivity(basins, initial, level),
-        "argmin_equality": _argmin_equality(basins, level, rng),
-        "band": band,
-        "band_overlap": overlap,
-        "wider_is_worse": _wider_is_worse(basins),
-        "fast_transfer": _fast_transfer(laws, level),
-    }
-
-
-def _sensitivity(basins: Basins, initial: float | None, level: float) -> Part:
-    """Mean of min(L, L_init) - L* over three decades at the largest scale with an optimum, nats."""
     if not basins.fitted.any():
-        return missing("no_optimum"), None
+        return unknown("no_optimum")
     k = int(np.flatnonzero(basins.fitted)[-1])
     cells = basins.cells
     filled = ~np.isnan(cells.x[k])
     x, loss = cells.x[k, filled], cells.loss[k, filled]
     flags = []
-    cap = initial
+    cap = initial_loss
     if cap is None:
         cap = float(np.nanmax(loss))
         flags.append("initial_loss_unknown")
@@ -58,16 +49,21 @@ def _sensitivity(basins: Basins, initial: float | None, level: float) -> Part:
     low, high = max(x[0], basins.x[k] - half), min(x[-1], basins.x[k] + half)
     if high - low < 2 * half - 1e-9:
         flags.append("narrow_grid")
-    points = np.linspace(low, high, 101)
+    points = np.linspace(low, high, AVERAGED_POINTS)
     mean = float(np.mean(np.interp(points, x, loss)))
     draws = np.maximum(mean - basins.loss_draws[:, k], 0.0)
-    return estimate(max(mean - float(basins.loss[k]), 0.0), draws, level, *flags), draws
+    return measured(max(mean - float(basins.loss[k]), 0.0), draws, level, *flags)
 
 
-def _argmin_equality(basins: Basins, level: float, rng: np.random.Generator) -> Part:
-    """Share of the larger scales whose lowest cell is the smallest scale's (arXiv:2404.05728).
+def argmin_equality(basins: Basins, level: float, rng: np.random.Generator) -> MetricDraws:
+    """Fraction of the larger scales whose lowest cell is the smallest scale's (arXiv:2404.05728).
 
     Draws repeat the noise of all cells that it could make the lowest.
+
+    Args:
+        basins: of one variant.
+        level: of the interval.
+        rng: source of that noise.
     """
     cells, draws = basins.cells, len(basins.x_draws)
     noise = basins.noise if np.isfinite(basins.noise) else 0.0
@@ -81,20 +77,32 @@ def _argmin_equality(basins: Basins, level: float, rng: np.random.Generator) -> 
         seen.append(x[lowest])
         drawn.append(x[near[np.argmin(noisy, axis=1)]])
     if len(seen) < 2:
-        return missing("too_few_scales"), None
+        return unknown("too_few_scales")
 
-    def share(x: FloatArray) -> FloatArray:
-        return np.asarray(np.mean(np.abs(x[1:] - x[:1]) < 1e-6, axis=0))
+    def equal(x: FloatArray) -> FloatArray:
+        return np.asarray(np.mean(np.abs(x[1:] - x[:1]) < SAME_HP, axis=0))
 
-    shares = share(np.array(drawn))
-    return estimate(float(share(np.array(seen))), shares, level), shares
+    return measured(float(equal(np.array(seen))), equal(np.array(drawn)), level)
 
 
-def _bands(basins: Basins, level: float) -> tuple[Part, Part]:
-    """Width of {L <= 1.0025 L*} at the largest scale, octaves, and what all scales' bands share of it all."""
+@dataclass(frozen=True)
+class Bands:
+    """The near-optimal bands {L <= 1.0025 L*} of the scales with an optimum.
+
+    Attributes:
+        width: of that at the largest scale, octaves.
+        overlap: what all bands have in common, as a fraction of what they cover together.
+    """
+
+    width: MetricDraws
+    overlap: MetricDraws
+
+
+def near_optimal_bands(basins: Basins, level: float) -> Bands:
+    """The near-optimal bands of one variant."""
     scales = np.flatnonzero(basins.fitted)
     if not len(scales):
-        return (missing("no_optimum"), None), (missing("no_optimum"), None)
+        return Bands(unknown("no_optimum"), unknown("no_optimum"))
     # The point estimate is the first row, the draws are the others.
     shape = np.vstack([basins.shape, basins.shape_draws])
     x, loss, log_curvature = (
@@ -105,35 +113,41 @@ def _bands(basins: Basins, level: float) -> tuple[Part, Part]:
             (basins.log_curvature, basins.log_curvature_draws),
         )
     )
-    height = np.log((BAND - 1.0) * np.maximum(loss, 1e-6)) - log_curvature
+    height = np.log((BAND - 1.0) * np.maximum(loss, LEAST_LOSS)) - log_curvature
     low, high = x - _crossing(shape, height, -1.0), x + _crossing(shape, height, 1.0)
     union = high.max(axis=1) - low.min(axis=1)
     overlaps = np.maximum(high.min(axis=1) - low.max(axis=1), 0.0) / union
     widths = (high - low)[:, -1]
-    wide = ("wider_than_grid",) if widths[0] > 1.9 * REACH[-1] else ()
-    band = estimate(float(widths[0]), widths[1:], level, *wide), widths[1:]
+    wide = ("wider_than_grid",) if widths[0] > WIDEST else ()
+    width = measured(float(widths[0]), widths[1:], level, *wide)
     if len(scales) < 2:
-        return band, (missing("too_few_scales"), None)
-    return band, (estimate(float(overlaps[0]), overlaps[1:], level), overlaps[1:])
+        return Bands(width, unknown("too_few_scales"))
+    return Bands(width, measured(float(overlaps[0]), overlaps[1:], level))
 
 
 def _crossing(shape: FloatArray, height: FloatArray, side: float) -> FloatArray:
-    """Distance on one side at which log(excess / h) first reaches `height` [R, K], octaves."""
+    """Distance on one side at which log(excess / curvature) first reaches a height, octaves, [R, K].
+
+    Args:
+        shape: coefficients of the shape, a row a draw, shape [R, FEATURES].
+        height: shape [R, K].
+        side: -1 left of the optimum, 1 right of it.
+    """
     reach = REACH[1:]
-    log_rise = shape @ features(side * reach).T + (2 * np.log(reach) - np.log(2.0))
+    log_rise = shape @ features(side * reach).T + (2 * np.log(reach) - np.log(2.0))  # [R, points]
     reached = log_rise[:, None] >= height[..., None]
     reached[..., -1] = True
     first = reached.argmax(axis=2)
     before = np.maximum(first - 1, 0)
     low, top = np.take_along_axis(log_rise, before, axis=1), np.take_along_axis(log_rise, first, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(top > low, (height - low) / (top - low), 1.0)
+        fraction = np.where(top > low, (height - low) / (top - low), 1.0)
     start = np.where(first == 0, 0.0, reach[before])
-    return np.asarray(start + np.clip(share, 0.0, 1.0) * (reach[first] - start))
+    return np.asarray(start + np.clip(fraction, 0.0, 1.0) * (reach[first] - start))
 
 
-def _wider_is_worse(basins: Basins) -> Part:
-    """Share of cells whose loss rises to the next scale at the same hyperparameter, noise apart."""
+def wider_is_worse(basins: Basins) -> MetricDraws:
+    """Fraction of cells whose loss rises to the next scale at the same hyperparameter, noise apart."""
     cells = basins.cells
     noise = basins.noise if np.isfinite(basins.noise) else 0.0
     worse = compared = 0
@@ -147,18 +161,18 @@ def _wider_is_worse(basins: Basins) -> Part:
         worse += int(np.sum(rise > ADVICE.worse_sd * error))
         compared += len(same)
     if compared == 0:
-        return missing("no_common_cells"), None
-    return Estimate(worse / compared), None
+        return unknown("no_common_cells")
+    return MetricDraws(Estimate(worse / compared))
 
 
-def _fast_transfer(laws: Laws | None, level: float) -> Part:
+def fast_transfer(laws: Laws | None, level: float) -> MetricDraws:
     """Tests beta - alpha / 2 with the offset family's beta: positive is fast transfer (arXiv:2512.22768)."""
     if laws is None:
-        return missing("no_laws"), None
+        return unknown("no_laws")
     if "offset" not in laws.families:
-        return missing("offset_needs_4_scales"), None
+        return unknown("offset_needs_4_scales")
     offset = laws.families["offset"]
     draws = offset.draws[:, 1] - 0.5 * laws.loss.alpha_draws
     value = float(offset.parameters[1]) - 0.5 * laws.loss.alpha
     bound = ("at_bound",) if offset.at_bound or laws.loss.point_at_bound else ()
-    return estimate(value, draws, level, *bound), draws
+    return measured(value, draws, level, *bound)

@@ -18,7 +18,7 @@ TABLES = ("metrics", "optima", "laws", "regret", "predictions", "holdouts", "ver
 def to_frame(fit: SweepFit, table: str = "metrics") -> pd.DataFrame:
     """One table of a fit, the numbers and names of its JSON.
 
-    Arguments:
+    Args:
         fit: the result of `quantify`.
         table: `metrics` and `laws` (a row for each of every variant), `optima`, `predictions` and
             `holdouts` (a row a scale), `regret` (a row a pair of scales), or `verdicts`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hptransfer.quantify.result import Estimate
@@ -23,7 +25,13 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
 
 
 def _between(a: float, b: float, fraction: float) -> float:
-    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated."""
+    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated.
+
+    Args:
+        a: the outer draw.
+        b: the inner draw.
+        fraction: of the way from a to b.
+    """
     return float(a) if a == b or fraction == 0.0 or not np.isfinite(a) else float(a + (b - a) * fraction)
 
 
@@ -56,6 +64,31 @@ def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Esti
         return Estimate(float(value), None, None, flags)
     bounds = (min(low, value), max(high, value))
     return Estimate(float(value), _finite(bounds[0]), _finite(bounds[1]), flags)
+
+
+@dataclass(frozen=True)
+class MetricDraws:
+    """A metric with the posterior draws behind it, shape [B]; None where it has none."""
+
+    estimate: Estimate
+    draws: FloatArray | None = None
+
+
+def measured(value: float, draws: FloatArray, level: float, *flags: str) -> MetricDraws:
+    """A metric from its point estimate and draws; arguments as for `estimate`.
+
+    Args:
+        value: the point estimate.
+        draws: of it, shape [B].
+        level: of the interval, in (0, 1).
+        *flags: why not to trust it.
+    """
+    return MetricDraws(estimate(value, draws, level, *flags), draws)
+
+
+def unknown(*flags: str) -> MetricDraws:
+    """A metric that cannot be estimated, and why."""
+    return MetricDraws(missing(*flags))
 
 
 def missing(*flags: str) -> Estimate:

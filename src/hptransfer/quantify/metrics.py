@@ -1,220 +1,325 @@
-"""The three metrics: E (quality of the fit), kappa (robustness to an extrapolation error), R(inf)."""
+"""The metrics of a fit, each with its name, unit and definition beside what computes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
-from hptransfer.parametrization.coordinates import COORDINATES, coordinate_exponent
+from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.basin.model import PRECISIONS, PRIOR_MEAN
-from hptransfer.quantify.basin.shape import excess, features
-from hptransfer.quantify.intervals import estimate, missing
-from hptransfer.quantify.law.laws import MIN_SCALES, Laws
-from hptransfer.quantify.law.loss_law import LossFit, fit_loss
-from hptransfer.quantify.result import Estimate
+from hptransfer.quantify.comparison_metrics import (
+    Bands,
+    argmin_equality,
+    fast_transfer,
+    near_optimal_bands,
+    sensitivity,
+    wider_is_worse,
+)
+from hptransfer.quantify.exponents import Exponents, Quantity, exponents
+from hptransfer.quantify.fit_error import fit_error, hp_error, surface_residuals
+from hptransfer.quantify.intervals import MetricDraws, measured, unknown
+from hptransfer.quantify.law.laws import Laws
+from hptransfer.quantify.reference import Reference, penalty_at_infinity, penalty_at_largest
 from hptransfer.quantify.settings import Settings
-from hptransfer.sweep.table import FloatArray
-
-LN2 = float(np.log(2.0))
-SHAPE_STEPS = 8
-SETTLED = 1e-6  # share of the sum of squares that a step must still win
-ROUNDING = 1e-9  # nats
-Part = tuple[Estimate, FloatArray | None]
-
-
-def exponents(laws: Laws) -> dict[str, tuple[float, FloatArray]]:
-    """alpha, gamma, drift and beta of each family, with draws; all d log / d log except the offset's rate."""
-    slope, slopes = laws.families["power"].parameters[1], laws.families["power"].draws[:, 1]
-    bend, bends = laws.log_curvature.parameters[1] / LN2, laws.log_curvature.draws[:, 1] / LN2
-    # A law without gain has no exponent: those draws are left out.
-    out = {
-        "alpha": (laws.loss.alpha, laws.loss.alpha_draws),
-        "drift": (slope, slopes),
-        "beta": (-slope, -slopes),
-        # H = h / (eta* ln 2)**2, so its exponent is that of h less twice that of eta*.
-        "gamma": (bend - 2 * slope, bends - 2 * slopes),
-    }
-    if "offset" in laws.families:
-        offset = laws.families["offset"]
-        out["beta_offset"] = (offset.parameters[1], offset.draws[:, 1])
-    return {name: (float(value), draws) for name, (value, draws) in out.items()}
-
-
-def kappa(parts: dict[str, tuple[float, FloatArray]], beta: str) -> tuple[float, FloatArray]:
-    """Kappa = alpha - 2 beta + gamma (code, arXiv:2605.21486), with the beta of the family named."""
-    alpha, gamma, b = parts["alpha"], parts["gamma"], parts[beta]
-    return alpha[0] - 2 * b[0] + gamma[0], alpha[1] - 2 * b[1] + gamma[1]
-
-
-def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArray:
-    """Residuals of the joint surface over cells whose loss is at most `threshold` x best of the scale.
-
-    Optimum, loss and curvature are on their laws. The basins' shape was fitted near the optima; here it is
-    refitted by plain least squares to all these cells, for E is their mean squared residual.
-    """
-    cells = basins.cells
-    u, rise, log_curvature = [], [], []
-    for k in np.flatnonzero(basins.fitted):
-        loss = cells.loss[k]
-        best = np.nanmin(loss)
-        keep = cells.usable[k] & (loss <= best + (threshold - 1.0) * abs(best))
-        u.append(cells.x[k, keep] - laws.hp.at(cells.scale[k]))
-        rise.append(loss[keep] - laws.loss.at(cells.scale[k]))
-        log_curvature.append(np.full(int(keep.sum()), laws.log_curvature.at(cells.scale[k])))
-    return _refitted(np.concatenate(u), np.concatenate(rise), np.concatenate(log_curvature), basins)
-
-
-def _refitted(u: FloatArray, rise: FloatArray, log_curvature: FloatArray, basins: Basins) -> FloatArray:
-    """Residuals of `rise` after a few damped Gauss-Newton steps on the shape, from the fitted one."""
-    f = features(u)
-    prior = PRECISIONS[-1, 2:, 2:] * max(basins.noise, 1e-4) ** 2
-    shape, best = basins.shape.copy(), np.full(len(u), np.inf)
-    for _ in range(SHAPE_STEPS):
-        model = excess(u, log_curvature, shape)
-        residual = rise - model
-        before, now = best @ best, residual @ residual
-        if now < before:
-            best = residual
-        if now > (1.0 - SETTLED) * before:
-            break
-        jacobian = model[:, None] * f
-        pull = prior @ (shape - PRIOR_MEAN[2:])
-        step = np.linalg.solve(jacobian.T @ jacobian + prior, jacobian.T @ residual - pull)
-        shape = shape + np.clip(step, -0.5, 0.5)
-    return best
-
-
-def fit_error(residuals: FloatArray, draws: int, rng: np.random.Generator) -> tuple[float, FloatArray]:
-    """E: mean squared residual of the joint surface, nats squared; draws by resampling cells."""
-    square = residuals**2
-    pick = rng.integers(0, len(square), size=(draws, len(square)))
-    return float(square.mean()), square[pick].mean(axis=1)
-
-
-def hp_error(basins: Basins, laws: Laws) -> tuple[float, FloatArray]:
-    """E_hp: rms distance of the scales' optima from the optimum's law, octaves."""
-    scales = np.flatnonzero(basins.fitted)
-    scale = basins.cells.scale
-    law = np.stack([laws.hp.draws_at(scale[k]) for k in scales], axis=1)
-    value = np.sqrt(np.mean((basins.x[scales] - laws.hp.at(scale[scales])) ** 2))
-    draws = np.sqrt(np.mean((basins.x_draws[laws.index][:, scales] - law) ** 2, axis=1))
-    return float(value), draws
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What R(n) and R(inf) are measured from.
+class MetricInputs:
+    """What the metrics of one variant are computed from.
 
     Attributes:
-        scale: n, shape [K]. loss: best loss there, shape [K]. draws: shape [B, K].
-        law: the loss law through them; None with fewer than 3 scales, or before references are merged.
-    """
-
-    scale: FloatArray
-    loss: FloatArray
-    draws: FloatArray
-    law: LossFit | None = None
-
-
-def reference(all_basins: list[Basins]) -> Reference | None:
-    """At each scale the best loss of any of these variants, no law yet; None where none has any."""
-    known = [b for b in all_basins if b.fitted.any()]
-    if not known:
-        return None
-    scales = np.unique(np.concatenate([b.cells.scale[b.fitted] for b in known]))
-    best = np.full(len(scales), np.inf)
-    draws = np.full((len(known[0].x_draws), len(scales)), np.inf)
-    for basins in known:
-        at = np.searchsorted(scales, basins.cells.scale[basins.fitted])
-        best[at] = np.minimum(best[at], basins.loss[basins.fitted])
-        draws[:, at] = np.minimum(draws[:, at], basins.loss_draws[:, basins.fitted])
-    return Reference(scales, best, draws)
-
-
-def merged(parts: Sequence[Reference | None]) -> Reference | None:
-    """The best of several references, with the law through it."""
-    known = [part for part in parts if part is not None]
-    if not known:
-        return None
-    scales = np.unique(np.concatenate([part.scale for part in known]))
-    best = np.full(len(scales), np.inf)
-    draws = np.full((len(known[0].draws), len(scales)), np.inf)
-    for part in known:
-        at = np.searchsorted(scales, part.scale)
-        best[at] = np.minimum(best[at], part.loss)
-        draws[:, at] = np.minimum(draws[:, at], part.draws)
-    return Reference(
-        scales, best, draws, fit_loss(scales, best, draws) if len(scales) >= MIN_SCALES else None
-    )
-
-
-def penalties(basins: Basins, laws: Laws | None, against: Reference | None, level: float) -> dict[str, Part]:
-    """R_n at the largest scale both have, which needs no law, and R_inf, which needs both laws."""
-    out: dict[str, Part] = {"R_n": (missing("no_optimum"), None), "R_inf": (missing("no_laws"), None)}
-    if against is None:
-        return out
-    both = np.flatnonzero(basins.fitted & np.isin(basins.cells.scale, against.scale))
-    if len(both):
-        k = int(both[-1])
-        at = int(np.searchsorted(against.scale, basins.cells.scale[k]))
-        draws = basins.loss_draws[:, k] - against.draws[:, at]
-        flags = () if k == len(basins.fitted) - 1 else ("not_at_largest_scale",)
-        out["R_n"] = (estimate(float(basins.loss[k] - against.loss[at]), draws, level, *flags), draws)
-    if laws is not None and against.law is not None:
-        bound = ("at_bound",) if laws.loss.point_at_bound or against.law.point_at_bound else ()
-        draws = laws.loss.draws[:, 0] - against.law.draws[laws.index, 0]
-        value = float(laws.loss.parameters[0] - against.law.parameters[0])
-        if abs(value) < ROUNDING and np.abs(draws).max() < ROUNDING:  # the reference against itself
-            value, draws = 0.0, np.zeros_like(draws)
-        out["R_inf"] = (estimate(value, draws, level, *bound), draws)
-    return out
-
-
-def law_metrics(
-    basins: Basins, laws: Laws, s: Settings, optimizer: Family, rng: np.random.Generator
-) -> dict[str, Part]:
-    """Everything that the laws alone give: exponents, kappa in both readings of beta, drifts, E, E_hp.
-
-    Args:
-        basins: of all scales of one variant.
-        laws: through them.
-        s: the settings.
+        basins: before pooling: what asks whether the laws hold uses these.
+        pooled: after pooling: what asks for a variant's losses and optima uses these.
+        laws: through the basins; None with too few scales.
+        reference: what R is measured from; None where no variant has an optimum.
+        initial_loss: at initialisation, nats; None where the sweep table does not say.
         optimizer: family of the variant's optimizer, which decides how its coordinates differ.
-        rng: of the draws of E.
+        settings: of the fit.
+        rng: source of draws; metrics use it in the order of `METRICS`.
     """
-    parts = exponents(laws)
-    bound = ("at_bound",) if laws.loss.point_at_bound else ()
-    offset_bound = ("at_bound",) if "offset" in laws.families and laws.families["offset"].at_bound else ()
-    flags = {"alpha": bound, "beta_offset": offset_bound}
-    out: dict[str, Part] = {}
 
-    def add(name: str, part: tuple[float, FloatArray], *why: str) -> None:
-        out[name] = (estimate(*part, s.level, *why), part[1])
+    basins: Basins
+    pooled: Basins
+    laws: Laws | None
+    reference: Reference | None
+    initial_loss: float | None
+    optimizer: Family
+    settings: Settings
+    rng: np.random.Generator
 
-    for name, part in parts.items():
-        add(name, part, *flags.get(name, ()))
-    add("kappa", kappa(parts, "beta"), "beta of the power family", *bound)
-    if "beta_offset" in parts:
-        why = dict.fromkeys(("beta of the offset family", *bound, *offset_bound))
-        add("kappa_offset", kappa(parts, "beta_offset"), *why)
-    else:
-        out["kappa_offset"] = (missing("offset_needs_4_scales"), None)
-    if s.coordinates:
-        for target in COORDINATES:
-            by = coordinate_exponent(s.coordinates, target, optimizer)
-            add(f"drift_{target}", (parts["drift"][0] + by, parts["drift"][1] + by))
-    if laws.bend is not None:
-        add("bend", laws.bend)
-    add("E", fit_error(surface_residuals(basins, laws, s.filter), s.draws, rng))
-    add("E_hp", hp_error(basins, laws))
-    return out
+    @cached_property
+    def exponents(self) -> Exponents | None:
+        """Of the laws."""
+        return exponents(self.laws) if self.laws else None
+
+    @cached_property
+    def bands(self) -> Bands:
+        """The near-optimal bands."""
+        return near_optimal_bands(self.pooled, self.settings.level)
+
+    def measured(self, quantity: Quantity, *flags: str) -> MetricDraws:
+        """A quantity with its interval at the fit's level."""
+        return measured(quantity.value, quantity.draws, self.settings.level, *flags)
 
 
-def no_law_metrics() -> dict[str, Part]:
-    """The same names, each without a value."""
-    names = ("alpha", "beta", "gamma", "drift", "kappa", "kappa_offset", "E", "E_hp")
-    return {name: (missing("no_laws"), None) for name in names}
+@dataclass(frozen=True)
+class Metric:
+    """One metric: how it is called, what it means, and how it is computed.
+
+    Attributes:
+        name: its key in a fit and in the JSON.
+        label: heading in plain characters.
+        unit: what the number counts; empty for pure numbers.
+        definition: one or two sentences, with the formula.
+        compute: of one variant; None where the metric does not apply and is left out.
+        main: whether it is one of the few that a report shows first.
+    """
+
+    name: str
+    label: str
+    unit: str
+    definition: str
+    compute: Callable[[MetricInputs], MetricDraws | None]
+    main: bool = False
+
+
+def compute_metrics(inputs: MetricInputs) -> dict[str, MetricDraws]:
+    """Every metric that applies, by name."""
+    found = ((name, metric.compute(inputs)) for name, metric in METRICS.items())
+    return {name: value for name, value in found if value is not None}
+
+
+def _drift(inputs: MetricInputs) -> MetricDraws:
+    return inputs.measured(inputs.exponents.drift) if inputs.exponents else unknown("no_laws")
+
+
+def _drift_in(coordinates: Coordinates, inputs: MetricInputs) -> MetricDraws | None:
+    """The drift in the coordinates named; left out where those of the runs are not known."""
+    known = inputs.settings.coordinates
+    if inputs.exponents is None or known is None:
+        return None
+    drift, shift = inputs.exponents.drift, coordinate_exponent(known, coordinates, inputs.optimizer)
+    return inputs.measured(Quantity(drift.value + shift, drift.draws + shift))
+
+
+def _error(inputs: MetricInputs) -> MetricDraws:
+    if inputs.laws is None:
+        return unknown("no_laws")
+    residuals = surface_residuals(inputs.basins, inputs.laws, inputs.settings.filter)
+    return inputs.measured(fit_error(residuals, inputs.settings.draws, inputs.rng))
+
+
+def _hp_error(inputs: MetricInputs) -> MetricDraws:
+    return inputs.measured(hp_error(inputs.basins, inputs.laws)) if inputs.laws else unknown("no_laws")
+
+
+def _loss_bound(laws: Laws) -> tuple[str, ...]:
+    return ("at_bound",) if laws.loss.point_at_bound else ()
+
+
+def _offset_bound(laws: Laws) -> tuple[str, ...]:
+    return ("at_bound",) if "offset" in laws.families and laws.families["offset"].at_bound else ()
+
+
+def _kappa(inputs: MetricInputs) -> MetricDraws:
+    if inputs.laws is None or inputs.exponents is None:
+        return unknown("no_laws")
+    kappa = inputs.exponents.kappa(inputs.exponents.beta)
+    return inputs.measured(kappa, "beta of the power family", *_loss_bound(inputs.laws))
+
+
+def _kappa_offset(inputs: MetricInputs) -> MetricDraws:
+    if inputs.laws is None or inputs.exponents is None:
+        return unknown("no_laws")
+    if inputs.exponents.beta_offset is None:
+        return unknown("offset_needs_4_scales")
+    kappa = inputs.exponents.kappa(inputs.exponents.beta_offset)
+    flags = dict.fromkeys((*_loss_bound(inputs.laws), *_offset_bound(inputs.laws)))
+    return inputs.measured(kappa, "beta of the offset family", *flags)
+
+
+def _alpha(inputs: MetricInputs) -> MetricDraws:
+    if inputs.laws is None or inputs.exponents is None:
+        return unknown("no_laws")
+    return inputs.measured(inputs.exponents.alpha, *_loss_bound(inputs.laws))
+
+
+def _beta(inputs: MetricInputs) -> MetricDraws:
+    return inputs.measured(inputs.exponents.beta) if inputs.exponents else unknown("no_laws")
+
+
+def _gamma(inputs: MetricInputs) -> MetricDraws:
+    return inputs.measured(inputs.exponents.gamma) if inputs.exponents else unknown("no_laws")
+
+
+def _beta_offset(inputs: MetricInputs) -> MetricDraws | None:
+    if inputs.laws is None or inputs.exponents is None or inputs.exponents.beta_offset is None:
+        return None
+    return inputs.measured(inputs.exponents.beta_offset, *_offset_bound(inputs.laws))
+
+
+def _bend(inputs: MetricInputs) -> MetricDraws | None:
+    if inputs.laws is None or inputs.laws.bend is None:
+        return None
+    return measured(*inputs.laws.bend, inputs.settings.level)
+
+
+_ALL = (
+    Metric(
+        "drift",
+        "drift",
+        "octaves per octave",
+        "Octaves by which the optimum moves per octave of scale, d log2 eta* / d log2 n, in the coordinates "
+        "of the runs. 0: the optimum stays put. -1: it halves when the scale doubles.",
+        _drift,
+        main=True,
+    ),
+    Metric(
+        "drift_sp",
+        "drift (SP)",
+        "octaves per octave",
+        "The drift in SP coordinates, where eta is the learning rate that a hidden weight gets. -1 "
+        "here is 0 in muP coordinates.",
+        partial(_drift_in, "sp"),
+        main=True,
+    ),
+    Metric(
+        "drift_mup",
+        "drift (muP)",
+        "octaves per octave",
+        "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries "
+        "unchanged. It is the SP drift plus 1; under SGD, whose two coordinates are one, it is the "
+        "SP drift.",
+        partial(_drift_in, "mup"),
+        main=True,
+    ),
+    Metric(
+        "E",
+        "E",
+        "nats^2",
+        "Quality of the fit: mean squared residual of the joint surface L*(n) + basin(x - x*(n)) over the "
+        "points that pass the filter. Small: all scales follow one set of laws. "
+        "(The paper does not publish its exact form; this is how we read it.)",
+        _error,
+        main=True,
+    ),
+    Metric(
+        "E_hp",
+        "E_hp",
+        "octaves",
+        "Root mean square distance of the per-scale optima from the optimum's law, in octaves.",
+        _hp_error,
+        main=True,
+    ),
+    Metric(
+        "kappa",
+        "kappa",
+        "",
+        "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
+        "Below 0: the penalty of a wrong value "
+        "fades as models grow; above 0: it comes to exceed what more scale gains.",
+        _kappa,
+        main=True,
+    ),
+    Metric(
+        "R_inf",
+        "R(inf)",
+        "nats",
+        "Asymptotic loss penalty: L_inf of this variant minus that of the reference (the lower envelope of "
+        "all variants unless one is named). It is an extrapolation; read it next to R(n).",
+        lambda i: penalty_at_infinity(i.laws, i.reference, i.settings.level),
+        main=True,
+    ),
+    Metric(
+        "R_n",
+        "R(n)",
+        "nats",
+        "Loss penalty at the largest measured scale: optimum loss of this variant minus that of the "
+        "reference. Needs no extrapolation.",
+        lambda i: penalty_at_largest(i.pooled, i.reference, i.settings.level),
+        main=True,
+    ),
+    Metric("alpha", "alpha", "", "Exponent of the loss law, L*(n) = L_inf + A n^-alpha.", _alpha),
+    Metric(
+        "beta",
+        "beta",
+        "",
+        "Exponent of the optimum's law; positive where the optimum decreases with scale.",
+        _beta,
+    ),
+    Metric(
+        "gamma", "gamma", "", "Exponent of the curvature law, H(n) = H0 n^gamma, with H = d2L/d eta2.", _gamma
+    ),
+    Metric(
+        "beta_offset",
+        "beta (offset)",
+        "",
+        "beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
+        _beta_offset,
+    ),
+    Metric(
+        "kappa_offset",
+        "kappa (offset)",
+        "",
+        "alpha - 2 beta + gamma with beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
+        _kappa_offset,
+    ),
+    Metric(
+        "bend",
+        "bend",
+        "octaves per octave^2",
+        "Second derivative of log2 eta* in log2 n: how fast the drift itself changes. "
+        "An interval that holds 0 allows a straight law.",
+        _bend,
+    ),
+    Metric(
+        "sensitivity",
+        "sensitivity",
+        "nats",
+        "Mean of min(L, L_init) - L* over three decades of the hyperparameter about the optimum, at the "
+        "largest scale (arXiv:2309.14322). Small: a wrong value costs little.",
+        lambda i: sensitivity(i.pooled, i.initial_loss, i.settings.level),
+    ),
+    Metric(
+        "argmin_equality",
+        "same argmin",
+        "fraction",
+        "Fraction of the larger scales whose best grid value is that of the smallest scale (arXiv:2404.05728).",
+        lambda i: argmin_equality(i.pooled, i.settings.level, i.rng),
+    ),
+    Metric(
+        "band",
+        "band",
+        "octaves",
+        "Width of the near-optimal band {L <= 1.0025 L*} at the largest scale, in octaves.",
+        lambda i: i.bands.width,
+    ),
+    Metric(
+        "band_overlap",
+        "band overlap",
+        "fraction",
+        "What the near-optimal bands of all scales have in common, as a fraction of what they cover together. "
+        "Above 0: one value is near-optimal at every scale.",
+        lambda i: i.bands.overlap,
+    ),
+    Metric(
+        "wider_is_worse",
+        "larger is worse",
+        "fraction",
+        "Fraction of cells whose loss rises to the next scale at the same hyperparameter, noise apart.",
+        lambda i: wider_is_worse(i.pooled),
+    ),
+    Metric(
+        "fast_transfer",
+        "fast transfer",
+        "",
+        "beta - alpha / 2 with beta of the offset family; above 0, the optimum converges faster than the "
+        "loss decreases (arXiv:2512.22768).",
+        lambda i: fast_transfer(i.laws, i.settings.level),
+    ),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

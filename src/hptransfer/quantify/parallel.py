@@ -1,8 +1,9 @@
-"""Shares: the variants of a sweep table dealt out to processes, where there are many.
+"""The variants of a sweep table dealt out to processes, where there are many.
 
 Most of a small sweep table's time goes into many calls on small arrays, which threads cannot do at once. A
-share is fitted in two halves, since R is measured from the best of all variants: basins first, then, with
-every share's best losses merged, the rest. The numbers do not depend on how many processes there are.
+group of variants is fitted in two halves, since R is measured from the best of all variants: basins first,
+then, with the lower envelope of every group's best losses, the rest. The numbers do not depend on how many
+processes there are.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import CHUNK, PAIRED_MOST, fit_basins
 from hptransfer.quantify.holdout import without_largest
-from hptransfer.quantify.metrics import Reference, merged, reference
+from hptransfer.quantify.metrics import METRICS
+from hptransfer.quantify.reference import Reference, lower_envelope, reference_of
 from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.settings import Settings
-from hptransfer.quantify.variant_fit import measure
+from hptransfer.quantify.variant_fit import FitContext, measure
 from hptransfer.sweep.table import SweepTable
 
 ALONE = 256  # variants that one process fits by itself
 MOST_DRAWS = 16_000_000  # numbers kept for `compare`, over all variants: 64 MB
-# A share keeps its core busy by itself: threads of the linear algebra would only wait for each other.
+# A group keeps its core busy by itself: threads of the linear algebra would only wait for each other.
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 SERVE = "from hptransfer.quantify.parallel import serve; serve()"
 
@@ -39,7 +41,7 @@ StrArray = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Share:
+class VariantGroup:
     """Some variants of a sweep table, next to each other.
 
     Attributes:
@@ -60,14 +62,16 @@ class Share:
         return fit_basins(cells, s.draws, s.seed, first=self.first, total=self.total)
 
     def best(self, basins: list[Basins]) -> Reference | None:
-        """What this share knows of the best losses."""
+        """The best losses of this group, or those of the variant that the user names."""
         name = self.settings.reference
-        return reference([b for b in basins if name in (None, b.cells.variant)])
+        return lower_envelope([reference_of(b) for b in basins if name in (None, b.cells.variant)])
 
-    def finish(self, all_basins: list[Basins], against: Reference | None) -> Fits:
-        """Everything else, by variant."""
-        s, keep, out = self.settings, MOST_DRAWS // (20 * self.total), {}
-        initial = _initial_losses(self.sweep)
+    def finish(self, all_basins: list[Basins], envelope: Reference | None) -> Fits:
+        """Everything else, by variant; `envelope` is of all groups."""
+        s, out = self.settings, {}
+        against = envelope.with_law() if envelope else None
+        keep = MOST_DRAWS // (len(METRICS) * self.total)
+        context = FitContext(self.sweep, s, against, _initial_losses(self.sweep), keep)
         # Few are refitted together, for they share noise; of many, as many as the cache holds.
         size = CHUNK if self.total > PAIRED_MOST else max(len(all_basins), 1)
         for start in range(0, len(all_basins), size):
@@ -75,9 +79,8 @@ class Share:
             place = self.first + start
             refits = [without_largest(block, k, s, place, self.total) for k in range(s.holdout, 0, -1)]
             for i, basins in enumerate(block):
-                learned, name = [refit[i] for refit in refits], basins.cells.variant
-                loss = initial.get(name)
-                out[name] = measure(basins, learned, against, s, place + i, keep, loss, self.sweep)
+                learned = [refit[i] for refit in refits]
+                out[basins.cells.variant] = measure(basins, learned, place + i, context)
         return out
 
 
@@ -91,34 +94,34 @@ def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
             return _in_processes(list(_dealt(sweep, settings, names, workers)))
         except (OSError, EOFError):
             pass  # a process could not be started or was killed: this one does all of it
-    share = Share(sweep, settings, 0, len(names))
-    basins = share.basins()
-    return share.finish(basins, merged([share.best(basins)]))
+    group = VariantGroup(sweep, settings, 0, len(names))
+    basins = group.basins()
+    return group.finish(basins, group.best(basins))
 
 
-def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[Share]:
+def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[VariantGroup]:
     # Whole chunks, so that every variant is fitted beside the same others, to the last bit.
     chunks = np.array_split(np.arange(-(-len(names) // CHUNK)), workers)
     for chunk in chunks:
         first = int(chunk[0]) * CHUNK
         rows = np.isin(sweep.variant, names[first : (int(chunk[-1]) + 1) * CHUNK])
-        yield Share(sweep.take(rows), settings, first, len(names))
+        yield VariantGroup(sweep.take(rows), settings, first, len(names))
 
 
-def _in_processes(shares: list[Share]) -> Fits:
-    """Fits every share in a process of its own: basins out, the reference in, the fits out."""
+def _in_processes(groups: list[VariantGroup]) -> Fits:
+    """Fits every group in a process of its own: basins out, the reference in, the fits out."""
     environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", SERVE]
     workers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        for _ in shares
+        for _ in groups
     ]
     try:
-        for worker, share in zip(workers, shares, strict=True):
-            _send(worker.stdin, share)
-        against = merged([_receive(worker.stdout) for worker in workers])
+        for worker, group in zip(workers, groups, strict=True):
+            _send(worker.stdin, group)
+        envelope = lower_envelope([_receive(worker.stdout) for worker in workers])
         for worker in workers:
-            _send(worker.stdin, against)
+            _send(worker.stdin, envelope)
         return {name: fit for worker in workers for name, fit in _receive(worker.stdout).items()}
     finally:
         for worker in workers:
@@ -149,7 +152,7 @@ def _initial_losses(sweep: SweepTable) -> dict[str, float]:
 
 def serve() -> None:
     """A worker's life, spoken in pickles over its standard streams with the process that started it."""
-    share: Share = pickle.load(sys.stdin.buffer)
-    basins = share.basins()
-    _send(sys.stdout.buffer, share.best(basins))
-    _send(sys.stdout.buffer, share.finish(basins, pickle.load(sys.stdin.buffer)))
+    group: VariantGroup = pickle.load(sys.stdin.buffer)
+    basins = group.basins()
+    _send(sys.stdout.buffer, group.best(basins))
+    _send(sys.stdout.buffer, group.finish(basins, pickle.load(sys.stdin.buffer)))

@@ -58,7 +58,13 @@ def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Bas
 
 
 def _edges(basins: Basins, laws: HpLaws, rng: np.random.Generator) -> FloatArray:
-    """Median of what the law says of each scale with its lowest cell at an edge, within its bounds, [K]."""
+    """Median of what the law says of each scale with its lowest cell at an edge, within its bounds, [K].
+
+    Args:
+        basins: of one variant.
+        laws: of the optima.
+        rng: source of the draws.
+    """
     out = np.full(len(basins.edge), np.nan)
     for k in np.flatnonzero((basins.edge != 0) & ~basins.fitted):
         draws = optimum_draws(laws, float(basins.cells.scale[k]), rng)

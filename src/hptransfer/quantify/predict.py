@@ -6,7 +6,7 @@ import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.shape import excess
-from hptransfer.quantify.intervals import estimate, limits, missing
+from hptransfer.quantify.intervals import MetricDraws, estimate, limits, measured, missing, unknown
 from hptransfer.quantify.law.laws import HpLaws, Laws
 from hptransfer.quantify.law.loss_law import LossFit
 from hptransfer.quantify.priors import ADVICE
@@ -24,6 +24,11 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
     """Draws of log2 eta*, [B], or [P, B].
 
     They hold the law's own error, the choice of law, the scatter of scales, and a change of slope beyond.
+
+    Args:
+        laws: of the optimum.
+        scale: n, one or shape [P].
+        rng: source of the draws.
     """
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
@@ -37,7 +42,15 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
-    """Prediction at one scale."""
+    """Prediction at one scale.
+
+    Args:
+        basins: of one variant, pooled.
+        laws: of the variant.
+        scale: n.
+        level: of the interval, in (0, 1).
+        rng: source of the draws.
+    """
     x = optimum_draws(laws, scale, rng)
     centre = float(laws.hp.at(scale))
     candidates, cost = _expected_regret(basins, laws, x, laws.log_curvature.draws_at(scale), centre)
@@ -98,30 +111,54 @@ def _expected_regret(
 
 
 def regret_between(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
-    """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it."""
-    return _regrets(basins, k, np.array([x]), x_draws[:, None], level)[0][0]
+    """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta.
+        x_draws: draws of log2 eta, shape [B].
+        level: of the interval, in (0, 1).
+    """
+    return _regrets(basins, k, np.array([x]), x_draws[:, None], level)[0].estimate
 
 
-def _regrets(
-    basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: float
-) -> list[tuple[Estimate, FloatArray | None]]:
-    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any."""
+def _regrets(basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: float) -> list[MetricDraws]:
+    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta, shape [P].
+        x_draws: shape [B, P].
+        level: of the interval, in (0, 1).
+    """
     if not basins.fitted[k]:
-        return [(_regret_as_run(basins, k, float(at), x_draws[:, p], level), None) for p, at in enumerate(x)]
+        return [
+            MetricDraws(_regret_as_run(basins, k, float(at), x_draws[:, p], level)) for p, at in enumerate(x)
+        ]
     values, draws, edge = basins.regret_at(k, x), basins.regret_draws(k, x_draws), basins.divergence_edge(k)
-    out: list[tuple[Estimate, FloatArray | None]] = []
+    out: list[MetricDraws] = []
     for p, at in enumerate(x):
         if not np.isfinite(at):
-            out.append((missing("no_optimum"), None))
+            out.append(unknown("no_optimum"))
         elif at > edge:
-            out.append((missing("diverged"), None))
+            out.append(unknown("diverged"))
         else:
-            out.append((estimate(float(values[p]), draws[:, p], level), draws[:, p]))
+            out.append(measured(float(values[p]), draws[:, p], level))
     return out
 
 
 def _regret_as_run(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
-    """Where scale k has no fit: its runs interpolated, against the best of them."""
+    """Where scale k has no fit: its runs interpolated, against the best of them.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta.
+        x_draws: draws of log2 eta, shape [B].
+        level: of the interval, in (0, 1).
+    """
     usable = basins.cells.usable[k]
     if not np.isfinite(x):
         return missing("no_optimum")
@@ -150,16 +187,25 @@ def kept_elsewhere(basins: Basins, exponent: int, level: float) -> Estimate:
     return regret_between(basins, k, basins.x[0] + shift, basins.x_draws[:, 0] + shift, level)
 
 
-def scale_factor(loss: LossFit, scale: float, regret: Estimate, draws: FloatArray, level: float) -> Estimate:
+def scale_factor(loss: LossFit | None, scale: float, regret: MetricDraws, level: float) -> Estimate:
     """A regret as the factor of scale it costs on the loss law: how much smaller a well-tuned model does it.
 
     Where the regret exceeds all that the law gains from the smallest conceivable scale on, the factor is
     unbounded and the estimate's upper limit is None.
+
+    Args:
+        loss: the loss law; None where there is none.
+        scale: at which the regret was paid.
+        regret: nats.
+        level: of the interval.
     """
-    if regret.value is None or loss.parameters[1] <= 0:
-        return missing(*(regret.flags or ("at_bound",)))
-    value = _factor(loss.parameters[None], loss.origin, scale, np.array([regret.value]))[0]
-    return estimate(float(value), _factor(loss.draws, loss.origin, scale, draws), level)
+    if loss is None or regret.draws is None:
+        return missing("no_laws")
+    paid = regret.estimate
+    if paid.value is None or loss.parameters[1] <= 0:
+        return missing(*(paid.flags or ("at_bound",)))
+    value = _factor(loss.parameters[None], loss.origin, scale, np.array([paid.value]))[0]
+    return estimate(float(value), _factor(loss.draws, loss.origin, scale, regret.draws), level)
 
 
 def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatArray) -> FloatArray:
@@ -170,14 +216,18 @@ def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatAr
 
 
 def all_regrets(basins: Basins, loss: LossFit | None, level: float) -> tuple[Regret, ...]:
-    """Regret of every pair of scales, smaller to larger."""
+    """Regret of every pair of scales, smaller to larger.
+
+    Args:
+        basins: of one variant.
+        loss: the loss law; None where there is none.
+        level: of the interval, in (0, 1).
+    """
     out = []
     scale = basins.cells.scale
     for k in range(1, len(scale)):
         found = _regrets(basins, k, basins.x[:k], basins.x_draws[:, :k], level)
-        for j, (regret, draws) in enumerate(found):
-            factor = missing("no_laws")
-            if loss is not None and draws is not None:
-                factor = scale_factor(loss, float(scale[k]), regret, draws, level)
-            out.append(Regret(float(scale[j]), float(scale[k]), regret, factor))
+        for j, regret in enumerate(found):
+            factor = scale_factor(loss, float(scale[k]), regret, level)
+            out.append(Regret(float(scale[j]), float(scale[k]), regret.estimate, factor))
     return tuple(out)

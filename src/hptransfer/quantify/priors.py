@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-# Where a value comes from.
-SIMULATED = "set by hand for coverage on the simulator (benchmarks/calibration.py)"
-MEASURED = "set by hand on the simulator and on measured sweeps (benchmarks/extrapolation.py)"
-JUDGED = "judgement; fitted to nothing"
+# Where a value comes from: chosen by hand for coverage on the families of benchmarks/calibration.py, or on
+# these and on the measured sweeps of benchmarks/extrapolation.py together, or neither.
+SIMULATED = "by hand, on the simulator"
+MEASURED = "by hand, on the simulator and on measured sweeps"
+JUDGED = "judgement, fitted to nothing"
 
 
 @dataclass(frozen=True)

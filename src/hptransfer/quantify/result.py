@@ -43,8 +43,8 @@ class Optimum:
         flags: per-scale warnings.
         curve_hp: hp grid over the fitted window, shape [points]; empty where there is no fit.
         curve_loss: fitted loss on that grid, shape [points].
-        own: eta* before it was pooled with the other scales' towards their law; None where it was not. What
-            figures show beside a law: pooled optima would seem to follow any.
+        unpooled_hp: eta* before it was pooled with the other scales' towards their law; None where it was
+            not. What figures show beside a law: pooled optima would seem to follow any.
     """
 
     scale: float
@@ -57,7 +57,7 @@ class Optimum:
     flags: tuple[str, ...] = ()
     curve_hp: FloatArray | None = None
     curve_loss: FloatArray | None = None
-    own: Estimate | None = None
+    unpooled_hp: Estimate | None = None
 
 
 @dataclass(frozen=True)

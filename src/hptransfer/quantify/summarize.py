@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.exponents import LN2, exponents
 from hptransfer.quantify.intervals import bands, estimate, missing
 from hptransfer.quantify.law.laws import Laws
-from hptransfer.quantify.metrics import LN2, exponents
 from hptransfer.quantify.predict import bends, optimum_draws
 from hptransfer.quantify.result import Estimate, Law, Optimum
 from hptransfer.sweep.table import FloatArray
@@ -19,8 +19,15 @@ CURVE_OCTAVES = 3.0  # either side of the optimum
 LAW_POINTS = 17
 
 
-def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -> Optimum:
-    """The basin at scale k; `alone` are the basins before pooling, where they were pooled."""
+def optimum(basins: Basins, k: int, level: float, unpooled: Basins | None = None) -> Optimum:
+    """The basin at scale k.
+
+    Args:
+        basins: of one variant, pooled where it has laws.
+        k: index of the scale.
+        level: of the interval, in (0, 1).
+        unpooled: the basins before pooling, where they were pooled.
+    """
     cells, flags = basins.cells, basins.flags[k]
     scale, runs, diverged = float(cells.scale[k]), int(cells.runs[k]), int(cells.diverged[k])
     if not basins.fitted[k]:
@@ -43,7 +50,7 @@ def optimum(basins: Basins, k: int, level: float, alone: Basins | None = None) -
         flags,
         np.exp2(grid),
         basins.loss[k] + basins.excess_at(k, grid),
-        optimal_hp(alone, k, level) if alone else None,
+        optimal_hp(unpooled, k, level) if unpooled else None,
     )
 
 
@@ -77,7 +84,15 @@ def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:
 def laws_of(
     basins: Basins, laws: Laws, targets: Sequence[float], level: float, rng: np.random.Generator
 ) -> dict[str, Law]:
-    """The three laws with their bands, from the smallest scale to the largest target."""
+    """The three laws with their bands, from the smallest scale to the largest target.
+
+    Args:
+        basins: of one variant, for its scales.
+        laws: of the variant.
+        targets: scales that the bands reach to.
+        level: of the interval, in (0, 1).
+        rng: source of the draws.
+    """
     scale = basins.cells.scale
     grid = np.geomspace(scale[0], max([float(scale[-1]), *targets]), LAW_POINTS)
     return {
@@ -95,7 +110,8 @@ def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator
     if laws.family == "const":
         exponent = Estimate(0.0, 0.0, 0.0, ("const",))
     else:
-        exponent = estimate(*exponents(laws)["drift"], level)
+        drift = exponents(laws).drift
+        exponent = estimate(drift.value, drift.draws, level)
     parameters = _hp_parameters(laws, level)
     if any("at_bound" in p.flags for p in parameters.values()):
         flags.append("at_bound")
@@ -108,12 +124,12 @@ def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator
 def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
     law = laws.hp
     if laws.family == "offset":
-        eta, rate, share = np.exp2(law.parameters[0]), float(law.parameters[1]), law.parameters[2]
-        etas, shares = np.exp2(law.draws[:, 0]), law.draws[:, 2]
+        eta, rate, fraction = np.exp2(law.parameters[0]), float(law.parameters[1]), law.parameters[2]
+        etas, fractions = np.exp2(law.draws[:, 0]), law.draws[:, 2]
         bound = ("at_bound",) if law.at_bound else ()
         return {
             "eta_inf": estimate(float(eta), etas, level),
-            "B": estimate(float(eta * share), etas * shares, level),
+            "B": estimate(float(eta * fraction), etas * fractions, level),
             "beta": estimate(rate, law.draws[:, 1], level, *bound),
         }
     with np.errstate(over="ignore"):  # at n = 1, far from all that was measured: infinite is no limit
@@ -148,5 +164,6 @@ def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
     at_one = float(_raw(float(np.exp(h.at(1.0))), float(power.at(1.0))))
     draws = _raw(np.exp(h.draws_at(1.0)), power.draws_at(1.0))
     parameters = {"H0": estimate(at_one, draws, level)}
-    exponent = estimate(*exponents(laws)["gamma"], level)
+    gamma = exponents(laws).gamma
+    exponent = estimate(gamma.value, gamma.draws, level)
     return Law("power", exponent, parameters, {}, h.scatter, (), grid, value, low, high)

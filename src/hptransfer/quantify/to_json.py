@@ -85,7 +85,7 @@ def _variant(variant: VariantFit) -> Json:
 def _optimum(optimum: Optimum) -> Json:
     parts = {
         "hp": optimum.hp,
-        "hp_own": optimum.own or optimum.hp,
+        "hp_unpooled": optimum.unpooled_hp or optimum.hp,
         "loss": optimum.loss,
         "curvature": optimum.curvature,
         "log_curvature": optimum.log_curvature,

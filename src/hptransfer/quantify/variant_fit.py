@@ -2,79 +2,96 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from hptransfer.parametrization.optimizers import family
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.comparison_metrics import sisters
 from hptransfer.quantify.holdout import check
+from hptransfer.quantify.intervals import MetricDraws
 from hptransfer.quantify.law.laws import Laws, fit_laws
-from hptransfer.quantify.metrics import Part, Reference, law_metrics, no_law_metrics, penalties
+from hptransfer.quantify.metrics import MetricInputs, compute_metrics
 from hptransfer.quantify.pooling import pooled
 from hptransfer.quantify.predict import all_regrets, no_prediction, predict
+from hptransfer.quantify.reference import Reference
 from hptransfer.quantify.result import VariantFit
-from hptransfer.quantify.settings import Settings
+from hptransfer.quantify.settings import MIN_DRAWS, Settings
 from hptransfer.quantify.summarize import laws_of, optimum
 from hptransfer.quantify.verdict import decide
 from hptransfer.sweep.table import FloatArray, SweepTable
 
 
-def measure(
-    basins: Basins,
-    learned: list[Basins | None],
-    against: Reference | None,
-    s: Settings,
-    i: int,
-    keep: int,
-    initial: float | None,
-    sweep: SweepTable,
-) -> VariantFit:
+@dataclass(frozen=True)
+class FitContext:
+    """What the fits of all variants have in common.
+
+    Attributes:
+        sweep: the runs.
+        settings: of the fit.
+        reference: what R is measured from; None where no variant has an optimum.
+        initial_losses: at initialisation, nats, by variant, where the sweep table has them.
+        kept_draws: draws of every metric kept for `compare`.
+    """
+
+    sweep: SweepTable
+    settings: Settings
+    reference: Reference | None
+    initial_losses: Mapping[str, float]
+    kept_draws: int
+
+
+def measure(basins: Basins, refits: list[Basins | None], place: int, context: FitContext) -> VariantFit:
     """Laws, metrics, predictions, hold-outs and the verdict of one variant.
 
     Args:
         basins: of all its scales.
-        learned: basins refitted without the largest scales, most left out first; None where none is left.
-        against: what R is measured from.
-        s: the settings.
-        i: its place among all variants, for the seed.
-        keep: draws of every metric kept for `compare`.
-        initial: loss at initialisation, nats; None where the sweep table does not say.
-        sweep: the runs, for their FLOPs.
+        refits: basins refitted without the largest scales, most left out first; None where none is left.
+        place: of the variant among all, for the seed.
+        context: what it shares with the others.
     """
-    optimizer = family(sweep.optimizer_of(basins.cells.variant))
-    rng = np.random.default_rng([s.seed, 3, i])
+    s, name = context.settings, basins.cells.variant
+    rng = np.random.default_rng([s.seed, 3, place])
     laws = fit_laws(basins, s.family, rng)
-    own, basins = basins, pooled(basins, laws, np.random.default_rng([s.seed, 4, i]))
-    regrets = all_regrets(basins, laws.loss if laws else None, s.level)
+    pool = pooled(basins, laws, np.random.default_rng([s.seed, 4, place]))
+    regrets = all_regrets(pool, laws.loss if laws else None, s.level)
     holdouts = tuple(
-        check(own, refit, k, s, rng) for refit, k in zip(learned, range(s.holdout, 0, -1), strict=True)
+        check(basins, refit, k, s, rng) for refit, k in zip(refits, range(s.holdout, 0, -1), strict=True)
     )
-    parts: dict[str, Part] = {
-        **(law_metrics(own, laws, s, optimizer, rng) if laws else no_law_metrics()),
-        **penalties(basins, laws, against, s.level),
-        **sisters(basins, laws, initial, s.level, rng),
-    }
+    inputs = MetricInputs(
+        basins=basins,
+        pooled=pool,
+        laws=laws,
+        reference=context.reference,
+        initial_loss=context.initial_losses.get(name),
+        optimizer=family(context.sweep.optimizer_of(name)),
+        settings=s,
+        rng=rng,
+    )
+    metrics = compute_metrics(inputs)
     return VariantFit(
-        name=basins.cells.variant,
-        optima=tuple(optimum(basins, k, s.level, own if laws else None) for k in range(len(own.fitted))),
-        laws=laws_of(basins, laws, s.targets, s.level, rng) if laws else {},
-        metrics={name: part[0] for name, part in parts.items()},
+        name=name,
+        optima=tuple(optimum(pool, k, s.level, basins if laws else None) for k in range(len(pool.fitted))),
+        laws=laws_of(pool, laws, s.targets, s.level, rng) if laws else {},
+        metrics={metric: found.estimate for metric, found in metrics.items()},
         regret=regrets,
         predictions=tuple(
-            predict(basins, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets
+            predict(pool, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets
         ),
         holdouts=holdouts,
-        verdict=decide(basins, regrets, holdouts, s, sweep),
-        flags=_flags(basins, laws),
-        draws=_kept(parts, keep),
+        verdict=decide(pool, regrets, holdouts, s, context.sweep),
+        flags=_flags(pool, laws),
+        draws=_kept(metrics, context.kept_draws),
     )
 
 
-def _kept(parts: dict[str, Part], keep: int) -> dict[str, FloatArray]:
+def _kept(metrics: Mapping[str, MetricDraws], keep: int) -> dict[str, FloatArray]:
     """The first `keep` draws of every metric, in single precision; none where that is too few to use."""
-    if keep < 100:
+    if keep < MIN_DRAWS:
         return {}
-    return {name: draws[:keep].astype(np.float32) for name, (_, draws) in parts.items() if draws is not None}
+    found = ((name, metric.draws) for name, metric in metrics.items())
+    return {name: draws[:keep].astype(np.float32) for name, draws in found if draws is not None}
 
 
 def _flags(basins: Basins, laws: Laws | None) -> tuple[str, ...]:

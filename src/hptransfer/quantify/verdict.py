@@ -48,7 +48,13 @@ def decide(
 
 
 def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
-    """What keeping the value costs in the other coordinates; nothing where they are not known, or are one."""
+    """What keeping the value costs in the other coordinates; nothing where they are not known, or are one.
+
+    Args:
+        basins: of one variant.
+        settings: of the fit.
+        optimizer: family of the variant's optimizer.
+    """
     if settings.coordinates is None or len(basins.cells.scale) < 2:
         return ""
     other: Coordinates = "mup" if settings.coordinates == "sp" else "sp"
@@ -101,7 +107,13 @@ def _suggest(
 
 
 def _past_edge(basins: Basins, k: int, usable: FloatArray) -> FloatArray:
-    """log2 eta of runs past the edge on which the optimum of scale k sits, short of where a run diverged."""
+    """log2 eta of runs past the edge on which the optimum of scale k sits, short of where a run diverged.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        usable: log2 eta of its cells with a loss, ascending.
+    """
     side = int(basins.edge[k])
     start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
     if side > 0 and np.isfinite(basins.high[k]):
@@ -139,7 +151,14 @@ def _run(basins: Basins, k: int, x: float, seeds: int, sweep: SweepTable) -> Sug
 
 
 def _flops(sweep: SweepTable, variant: str, scale: float, seeds: int) -> float | None:
-    """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
+    """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown.
+
+    Args:
+        sweep: the runs.
+        variant: its name.
+        scale: n.
+        seeds: number of runs.
+    """
     extra = sweep.extra
     if "flops" not in extra and not {"params", "tokens"} <= extra.keys():
         return None

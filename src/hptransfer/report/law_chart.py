@@ -78,7 +78,7 @@ def _x_axis(known: Sequence[float], every: Sequence[float], label: str) -> chart
 def measured(variant: VariantFit, quantity: Quantity) -> list[_Place]:
     """What was measured at each scale: an optimum as it was before it was pooled with its law."""
     if quantity == "hp":
-        return [_Place(o.scale, o.own or o.hp) for o in variant.optima]
+        return [_Place(o.scale, o.unpooled_hp or o.hp) for o in variant.optima]
     return [_Place(o.scale, o.loss) for o in variant.optima]
 
 

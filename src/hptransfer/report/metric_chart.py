@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, VariantFit
-from hptransfer.report import charts, glossary, number_format, palette
+from hptransfer.report import charts, number_format, palette
 
 _MARGIN = 0.05  # of the span, on either side
 
@@ -35,7 +36,7 @@ def _panel(variants: Sequence[VariantFit], name: str) -> charts.Panel:
     ends = [0.0, *(e for i in known.values() for e in (i.value, i.low, i.high) if e is not None)]
     finite = [end for end in ends if number_format.known(end)]
     margin = _MARGIN * ((max(finite) - min(finite)) or 1.0)
-    words = glossary.metric(name)
+    words = METRICS[name]
     x = charts.Axis(min(finite) - margin, max(finite) + margin, f"{words.label}\n{words.unit or ' '}")
     rows = tuple((float(top - row), variant.name) for row, variant in enumerate(variants))
     return charts.Panel("", x, charts.Axis(-0.5, top + 0.5, "", ticks=rows), (points,), zero="x")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
+from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit
 from hptransfer.report import number_format
 from hptransfer.report.glossary import (
@@ -14,7 +15,6 @@ from hptransfer.report.glossary import (
     flag_detail,
     flag_name,
     flag_sentence,
-    metric,
 )
 
 
@@ -43,7 +43,7 @@ def flags_of(
         yield from ((flag, f"{name} law of {variant.name}") for flag in law.flags)
     for name in variant.metrics if metrics is None else metrics:
         item = variant.metrics.get(name, Estimate())
-        yield from ((flag, f"{metric(name).label} of {variant.name}") for flag in item.flags)
+        yield from ((flag, f"{METRICS[name].label} of {variant.name}") for flag in item.flags)
     for prediction in variant.predictions:
         where = f"{variant.name} at {scale_name} {number_format.scale(prediction.scale)}"
         own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hptransfer.quantify.compare import compare
+from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import glossary, number_format, sentences
 
@@ -15,9 +16,7 @@ Kind = Literal[
 ]
 Cell = str | float | Estimate | tuple[str, ...] | None
 
-_MAIN = ("drift", "drift_sp", "drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")
 _COMPARED = ("drift", "E_hp", "kappa", "R_inf", "R_n")
-_LAWS = ("alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...
         title: of the table.
     """
     columns = []
-    for metric in map(glossary.metric, names):
+    for metric in (METRICS[name] for name in names):
         unit = f" Unit: {metric.unit}." if metric.unit else ""
         columns.append(Column(metric.label, "estimate", metric.definition + unit))
     rows = []
@@ -120,13 +119,14 @@ def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
     present = {name for v in fit.variants.values() for name in v.metrics}
     named = {"drift_sp", "drift_mup"} <= present
-    return tuple(name for name in _MAIN if name in present and not (named and name == "drift"))
+    shown = (name for name, metric in METRICS.items() if metric.main and name in present)
+    return tuple(name for name in shown if not (named and name == "drift"))
 
 
 def other_metrics(fit: SweepFit) -> tuple[str, ...]:
-    """Every metric that is not a headline: exponents of the laws first, then in the fit's own order."""
-    names = dict.fromkeys(name for v in fit.variants.values() for name in v.metrics)
-    return tuple(sorted((n for n in names if n not in _MAIN), key=lambda n: n not in _LAWS))
+    """All metrics present that are not headlines, in reading order: exponents and comparison metrics."""
+    present = {name for v in fit.variants.values() for name in v.metrics}
+    return tuple(name for name, metric in METRICS.items() if not metric.main and name in present)
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
@@ -140,7 +140,7 @@ def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         _variant(fit),
         _scale(fit),
         replace(_LOSS, kind="estimate"),
-        Column("R(n)", "estimate", glossary.metric("R_n").definition),
+        Column("R(n)", "estimate", METRICS["R_n"].definition),
     )
     return Table(f"At the largest {fit.sweep.columns.scale}", columns, tuple(rows))
 
@@ -253,7 +253,7 @@ def differences(fit: SweepFit, variants: Iterable[VariantFit], reference: str) -
     Raises:
         QuantifyError: `reference` is not in the fit, or the fit does not hold its draws.
     """
-    each = [glossary.metric(name) for name in _COMPARED]
+    each = [METRICS[name] for name in _COMPARED]
     columns = (_variant(fit), *(Column(metric.label, "estimate", metric.definition) for metric in each))
     rows = []
     for v in variants:

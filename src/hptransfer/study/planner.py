@@ -86,12 +86,19 @@ def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]
 
 @lru_cache(maxsize=256)
 def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
-    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be."""
-    compiled = _compiles(spec, width)
+    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be.
+
+    With `mix_variants` it is as many variants' grids as it may hold.
+    """
+    compiled, variants = _compiles(spec, width), list(spec.variants_with_decay())
+    whole = max(1, spec.stack_size // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
     return tuple(
         Stack(width, 0, compiled, members)
-        for variant in spec.variants_with_decay()
-        for members in cut(_runs(spec, width, variant, range(spec.lr.count)), spec.stack_size)
+        for some in cut(variants, whole)
+        for members in cut(
+            [run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))],
+            spec.stack_size,
+        )
     )
 
 

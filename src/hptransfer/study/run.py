@@ -155,7 +155,7 @@ def fit_study(result: StudyResult) -> TransferFit:
     """What a study's finished runs tell, in SP coordinates, with where they come from."""
     from hptransfer.fit import quantify
 
-    fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp", base_scale=result.spec.base)
+    fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp")
     return replace(fit, provenance=result.provenance)
 
 

@@ -113,6 +113,7 @@ class StudySpec(Config):
     train: TrainSection = Field(default_factory=TrainSection)  # optimizer, schedule, budget, decay apart
     targets: tuple[int, ...] = ()  # widths to predict
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
+    mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
     workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
     executor: AnyExecutorConfig = LocalConfig()  # where they are trained
     trial: TrialConfig = TrialConfig.model_validate({})  # what trains a run

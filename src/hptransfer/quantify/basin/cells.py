@@ -62,7 +62,15 @@ def cells_of(sweep: SweepTable) -> Iterator[Cells]:
 
 
 def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: Any) -> Cells:
-    """The cells of one variant from its runs, all of shape [runs]; a loss of NaN is of a diverged run."""
+    """The cells of one variant from its runs, all of shape [runs]; a loss of NaN is of a diverged run.
+
+    Args:
+        name: of the variant.
+        scale: n of each run.
+        x: log2 eta of each run.
+        loss: of each run, nats; NaN where it diverged.
+        seed: label of each run.
+    """
     _, label = np.unique(seed, return_inverse=True)
     scales, runs = np.unique(scale, return_counts=True)
     diverged = np.bincount(np.searchsorted(scales, scale), weights=np.isnan(loss), minlength=len(scales))

@@ -94,7 +94,13 @@ def fit_basins(
 
 
 def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Sequence[Item]) -> list[Out]:
-    """[task(start, item) ...], on threads: LAPACK and array loops let go of the interpreter's lock."""
+    """[task(start, item) ...], on threads: LAPACK and array loops let go of the interpreter's lock.
+
+    Args:
+        task: called with a start and an item.
+        starts: one an item.
+        items: what is worked on.
+    """
     if len(items) < 2 or THREADS < 2:
         return [task(start, item) for start, item in zip(starts, items, strict=True)]
     with ThreadPoolExecutor(THREADS) as pool:
@@ -181,7 +187,13 @@ def _drawn(chunk: _ChunkFit, plan: DrawPlan) -> list[Basins]:
 
 
 def _empty(cells: Cells, windows: list[BasinWindow], draws: int) -> Basins:
-    """Basins of which only the windows are known; `fitted` says where a fit belongs."""
+    """Basins of which only the windows are known; `fitted` says where a fit belongs.
+
+    Args:
+        cells: the runs of one variant.
+        windows: one a scale.
+        draws: B.
+    """
     scales = len(cells.scale)
     point, drawn = np.full(scales, np.nan), np.full((draws, scales), np.nan)
     return Basins(
@@ -225,8 +237,8 @@ def _assembled(empty: Basins, posterior: Posterior, i: int, t: FloatArray, plan:
     fitted = empty.fitted
     scales, weight = int(fitted.sum()), posterior.weight[i]
     t, low, high = t[:scales], empty.low[fitted], empty.high[fitted]
-    mean_local, mean_shared = _posteriormean(posterior, i, scales)
-    local, shared = _posteriordraws(posterior, i, scales, plan)  # [B, scales, 3], [B, SHARED]
+    mean_local, mean_shared = _posterior_mean(posterior, i, scales)
+    local, shared = _posterior_draws(posterior, i, scales, plan)  # [B, scales, 3], [B, SHARED]
     x, x_draws = _widened(fitted, np.clip(mean_local[:, 1], low, high), np.clip(local[..., 1], low, high))
     loss, loss_draws = _widened(fitted, mean_local[:, 0], local[..., 0])
     log_curvature, log_curvature_draws = _widened(
@@ -255,18 +267,30 @@ def _assembled(empty: Basins, posterior: Posterior, i: int, t: FloatArray, plan:
     return check_basins(basins, inflation, posterior.variance_factor[i])
 
 
-def _posteriormean(posterior: Posterior, i: int, scales: int) -> tuple[FloatArray, FloatArray]:
-    """Means over the noise settings of the i-th variant's parameters: local [scales, 3], shared [SHARED]."""
+def _posterior_mean(posterior: Posterior, i: int, scales: int) -> tuple[FloatArray, FloatArray]:
+    """Means over the noise settings of the i-th variant's parameters: local [scales, 3], shared [SHARED].
+
+    Args:
+        posterior: of the batch.
+        i: the variant's place in the batch.
+        scales: number of its scales.
+    """
     weight, state = posterior.weight[i], posterior.state
     return np.einsum("g,gkp->kp", weight, state.local[i])[:scales], weight @ state.shared[i]
 
 
-def _posteriordraws(
+def _posterior_draws(
     posterior: Posterior, i: int, scales: int, plan: DrawPlan
 ) -> tuple[FloatArray, FloatArray]:
     """Draws of the i-th variant's parameters: local [B, scales, 3], shared [B, SHARED].
 
     Where variants share noise they share the uncertainty about its size, too: the same noise settings.
+
+    Args:
+        posterior: of the batch.
+        i: the variant's place in the batch.
+        scales: number of its scales.
+        plan: of its draws.
     """
     rng = np.random.default_rng([plan.seed, 0, 0 if plan.common > 0 else plan.variant])
     setting = sample_settings(posterior.weight[i], rng.random(plan.draws))
@@ -288,7 +312,13 @@ def _normals(scales: int, plan: DrawPlan) -> tuple[FloatArray, FloatArray]:
 
 
 def _widened(fitted: BoolArray, point: FloatArray, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Values [scales] and draws [B, scales] of the fitted scales, at their place among all; else NaN."""
+    """Values [scales] and draws [B, scales] of the fitted scales, at their place among all; else NaN.
+
+    Args:
+        fitted: True for scales with a fit, shape [K].
+        point: shape [scales].
+        drawn: shape [B, scales].
+    """
     full, every = np.full(len(fitted), np.nan), np.full((len(drawn), len(fitted)), np.nan)
     full[fitted], every[:, fitted] = point, drawn
     return full, every

@@ -189,6 +189,12 @@ def log_evidence(batch: VariantBatch, state: State, linear: Linear, prior: Float
 
     As `normal_equations`, but `prior` may be [V or 1, G * E, SHARED, SHARED]: E priors for every noise
     setting, neighbours on the axis of settings. What priors do not change is worked out once for all of them.
+
+    Args:
+        batch: the cells.
+        state: the parameters.
+        linear: the model linearised there.
+        prior: precision of the shared parameters at each setting.
     """
     system = _with_local_prior(batch, state, linear)  # [V, G, K, P, P]
     left, log_det = batched_linalg.eliminated(system, LOCAL)
@@ -200,7 +206,13 @@ def log_evidence(batch: VariantBatch, state: State, linear: Linear, prior: Float
 
 
 def _with_local_prior(batch: VariantBatch, state: State, linear: Linear) -> FloatArray:
-    """The linearised model's products with the weak prior on (a, x, d) of each scale, [V, G, K, P, P]."""
+    """The linearised model's products with the weak prior on (a, x, d) of each scale, [V, G, K, P, P].
+
+    Args:
+        batch: the cells.
+        state: the parameters.
+        linear: the model linearised there.
+    """
     ridge = np.empty((*batch.t.shape, LOCAL))  # [V, K, 3]
     ridge[..., 0] = np.where(batch.real, FLAT_PRECISION, 1.0)
     ridge[..., 1] = 1.0 / batch.x_prior_sd**2
@@ -216,7 +228,13 @@ def _with_shared_prior(state: State, product: FloatArray, prior: FloatArray) -> 
 
 
 def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) -> FloatArray:
-    """Products [..., P, P] with a prior on the first parameters, from whose mean the state is `away`."""
+    """Products [..., P, P] with a prior on the first parameters, from whose mean the state is `away`.
+
+    Args:
+        product: shape [..., P, P].
+        precision: of the prior, shape [..., S, S].
+        away: the state's distance from the prior's mean, shape [..., S].
+    """
     out, size = product.copy(), away.shape[-1]
     pull = (precision @ away[..., None])[..., 0]
     out[..., :size, :size] += precision
@@ -227,7 +245,13 @@ def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) ->
 
 
 def apply_step(state: State, step: State, max_step: FloatArray) -> State:
-    """The state after a step, held to sane sizes; an optimum moves by at most `max_step` [V, K] octaves."""
+    """The state after a step, held to sane sizes; an optimum moves by at most `max_step` [V, K] octaves.
+
+    Args:
+        state: before the step.
+        step: to take.
+        max_step: of an optimum, octaves, shape [V, K].
+    """
     shared = state.shared + np.clip(step.shared, -MAX_SHARED_STEP, MAX_SHARED_STEP)
     move = step.local.copy()
     move[..., 1] = np.clip(move[..., 1], -max_step[:, None], max_step[:, None])

@@ -144,6 +144,11 @@ def _choose(aicc: Mapping[str, float], scales: int, sharp: bool) -> str:
 
     An offset law bends where nobody looked. With 4 to 7 optima a bend is too easily seen in noise, and a
     prediction made from it is far off.
+
+    Args:
+        aicc: of each family tried.
+        scales: number of optima.
+        sharp: whether a drift would have been seen.
     """
     simple = "const" if sharp and aicc["const"] < aicc["power"] else "power"
     spare = scales - 5  # three parameters and the scatter, one more for the correction

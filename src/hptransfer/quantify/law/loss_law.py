@@ -85,7 +85,13 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
 
 
 def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> float:
-    """Scatter about the best loss law that makes the residual as large as expected, shrunk to the prior."""
+    """Scatter about the best loss law that makes the residual as large as expected, shrunk to the prior.
+
+    Args:
+        scale: n, shape [K].
+        y: L*, nats, shape [K].
+        covariance: of the errors of y, shape [K, K].
+    """
     freedom, prior, weight = len(y) - PARAMETERS, LAW.loss_scatter, LAW.loss_scatter_weight
     if freedom < 1:
         return prior
@@ -100,7 +106,14 @@ def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> f
 def _loss_grid(
     n: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
 ) -> tuple[FloatArray, BoolArray]:
-    """Best (L_inf, A, alpha) of each row of y [R, K], and the bounds it sits on [R, 3]."""
+    """Best (L_inf, A, alpha) of each row of y [R, K], and the bounds it sits on [R, 3].
+
+    Args:
+        n: n / n0, shape [K].
+        y: losses, a row a data set, shape [R, K].
+        inverse: of the covariance of a row, shape [K, K].
+        floor: hold L_inf >= 0.
+    """
     chi2 = _profile(n ** -ALPHAS[:, None], y, inverse, floor)
     chi2 += _alpha_penalty(ALPHAS)
     best = np.argmin(chi2, axis=1)
@@ -130,6 +143,12 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
     forms in the distance from the first row, exact enough in single precision. A bound costs the square of
     what the free optimum is beyond it, in units of its error; losses are not negative, so that it is beyond
     one bound at most.
+
+    Args:
+        power: (n / n0)**-alpha at every alpha, shape [G, K].
+        y: losses, a row a data set, shape [R, K].
+        inverse: of the covariance of a row, shape [K, K].
+        floor: hold L_inf >= 0.
     """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), (power @ ones)[:, None], np.sum(powers * power, axis=1, keepdims=True)
@@ -157,7 +176,14 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
 def _solve_rows(
     power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha [R, K], and whether L_inf is 0."""
+    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha [R, K], and whether L_inf is 0.
+
+    Args:
+        power: (n / n0)**-alpha at each row's alpha, shape [R, K].
+        y: losses, a row a data set, shape [R, K].
+        inverse: of the covariance of a row, shape [K, K].
+        floor: hold L_inf >= 0.
+    """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), power @ ones, np.sum(powers * power, axis=1)
     y1, yp = y @ ones, np.sum(powers * y, axis=1)

@@ -264,7 +264,13 @@ def _nearest(
 
 
 def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) -> float:
-    """The scatter of highest posterior density given residuals [K] and their errors' covariance."""
+    """The scatter of highest posterior density given residuals [K] and their errors' covariance.
+
+    Args:
+        residual: about the law, octaves, shape [K].
+        errors: covariance of the optima, shape [K, K].
+        prior: on the scatter.
+    """
     grid, log_prior = prior.grid()
     total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))
     chi2 = np.einsum("k,tkl,l->t", residual, np.linalg.inv(total), residual)
