@@ -288,7 +288,7 @@ _ALL = (
         "argmin_equality",
         "same argmin",
         "fraction",
-        "Fraction of the larger scales whose best grid value is that of the smallest scale (arXiv:2404.05728).",
+        "Fraction of the larger scales whose best grid value is that of the smallest (arXiv:2404.05728).",
         lambda i: argmin_equality(i.pooled, i.settings.level, i.rng),
     ),
     Metric(
@@ -302,8 +302,8 @@ _ALL = (
         "band_overlap",
         "band overlap",
         "fraction",
-        "What the near-optimal bands of all scales have in common, as a fraction of what they cover together. "
-        "Above 0: one value is near-optimal at every scale.",
+        "What the near-optimal bands of all scales have in common, as a fraction of what they cover "
+        "together. Above 0: one value is near-optimal at every scale.",
         lambda i: i.bands.overlap,
     ),
     Metric(
