@@ -60,7 +60,7 @@ def test_the_terminal_can_say_it(awkward: TransferFit) -> None:
 
 def test_every_flag_has_its_sentence(awkward: TransferFit) -> None:
     raised = {glossary.flag_name(flag) for flag, _ in sentences.flags_of(awkward.variants["v"], "width")}
-    assert raised <= set(glossary.FLAGS) | glossary.REMARKS
+    assert raised <= set(glossary.FLAG_MEANINGS) | glossary.SILENT_FLAGS
 
 
 def test_every_metric_has_its_definition(awkward: TransferFit) -> None:

@@ -25,7 +25,7 @@ from hptransfer.runs.config import (
     TrainConfig,
     spec_hash,
 )
-from hptransfer.runs.decode import OwnRun
+from hptransfer.runs.decode import UserCodeRun
 from hptransfer.study.lr_grid import LRGrid, Number
 from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.validation_errors import describe_error
@@ -189,7 +189,7 @@ class StudySpec(Config):
         """
         rule, weight_decay = self.variants_with_decay()[variant]
         code = self.trial.code
-        kind, more = (RunSpec, {}) if code is None else (OwnRun, {"code": code})
+        kind, more = (RunSpec, {}) if code is None else (UserCodeRun, {"code": code})
         return kind(
             **more,
             model=ModelConfig(width=width, **self.model.model_dump()),
