@@ -94,9 +94,11 @@ def _holdouts(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
 def _reach(check: HoldOut) -> float:
     """Octaves from the value found that a hold-out strip must show; at most three."""
     centre = number_format.octaves(check.found).value
+    if centre is None:
+        return 0.0
     items = (number_format.octaves(check.predicted), number_format.octaves(check.found))
-    ends = [e for item in items for e in (item.value, item.low, item.high) if e is not None]
-    return min(max((abs(e - centre) for e in ends), default=0.0), 3.0) if centre is not None else 0.0
+    ends = [end for item in items for end in number_format.known_numbers(item)]
+    return min(max(abs(end - centre) for end in ends), 3.0)
 
 
 def _costs(variants: Iterable[VariantFit]) -> str:
