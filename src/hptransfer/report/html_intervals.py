@@ -41,7 +41,13 @@ def interval_strip(items: Sequence[Estimate]) -> Draw:
 
 
 def holdout_strip(predicted: Estimate, found: Estimate, reach: float) -> str:
-    """Prediction (accent) over what was found (ink), in octaves from the value found; `reach` each way."""
+    """The prediction over what was found, in octaves from the value found.
+
+    Args:
+        predicted: drawn in the accent's colour.
+        found: drawn in ink.
+        reach: octaves to either side.
+    """
     centre = number_format.octaves(found).value
     if centre is None or number_format.octaves(predicted).value is None or not reach > 0:
         return ""
