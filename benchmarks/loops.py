@@ -53,17 +53,16 @@ class Name:
         return self.loop.startswith("ours")
 
 
-def grid(width: int, runs: int, train: TrainConfig, data: DataConfig, device: str) -> list[RunSpec]:
+def model_of(width: int, vocab: int, device: str) -> ModelConfig:
+    """The decoder of a width; on a GPU with heads of 64 from width 256 on, as they are there."""
+    return ModelConfig(width=width, vocab=vocab, heads=4 if device == "cpu" else max(4, width // 64))
+
+
+def grid(model: ModelConfig, runs: int, train: TrainConfig, data: DataConfig) -> list[RunSpec]:
     """Runs that differ in LR: half an octave apart around the best at width 32, by muP from there."""
-    model = ModelConfig(width=width, heads=4 if device == "cpu" else max(4, width // 64))
+    best = 2.0**-6 * 32 / model.width
     return [
-        RunSpec(
-            model=model,
-            data=data,
-            train=train,
-            base_width=32,
-            lr=2.0 ** (-6 + (i - runs // 2) / 2) * 32 / width,
-        )
+        RunSpec(model=model, data=data, train=train, base_width=32, lr=best * 2.0 ** ((i - runs // 2) / 2))
         for i in range(runs)
     ]
 

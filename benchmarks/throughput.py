@@ -18,7 +18,9 @@ Contenders, each on the same model, initial weights, batches and schedule:
 Each lives in a process of its own and takes blocks of steps in turn with the others, so that a noisy machine
 disturbs all alike; the speed of a contender is the median of its blocks. `x plain` is its ratio to plain,
 and `x best` that to the strongest loop of its precision (of any precision, for bfloat16), each the median
-over blocks taken in turn. `loss` is the held-out loss of the grid's middle run after the steps that it took:
+over blocks taken in turn. `cpu ms` is what a run-step takes of all processors, and `by cpu` the strongest
+loop's over it: among contenders of one thread a process it says the same as `x best`, whatever else the
+machine does. `loss` is the held-out loss of the grid's middle run after the steps that it took:
 within 0.02 of plain's, or the line is marked. `of GEMM` is the model's FLOPs a second over the rate of a
 large matrix product on the same threads, in float32 and (after the slash) in bfloat16; `memory` is the peak
 resident memory of the contender's processes, on CUDA that of its tensors.
@@ -49,9 +51,10 @@ from typing import Any
 
 import torch
 
+from hptransfer.lm.device import cache_sized, free_bytes, member_bytes
 from hptransfer.runs.config import DataConfig, RunSpec, TrainConfig
 from hptransfer.runs.flops import run_flops
-from loops import Name, grid, one_by_one, stacked
+from loops import Name, grid, model_of, one_by_one, stacked
 
 TOLERANCE = 0.02  # nats; bfloat16 products move a loss by less
 WARM = 2  # steps before the clock runs: the first compiles, the second records a CUDA graph
@@ -61,8 +64,8 @@ CPU = (
 )  # fmt: skip
 CUDA = ("ours", "ours bf16", "plain", "plain bf16", "compiled", "compiled bf16")
 COLUMNS = (
-    "width", "contender", "run_steps_per_s", "x_plain", "x_best", "of_gemm_float32", "of_gemm_bfloat16",
-    "memory_mib", "first_step_s", "loss", "loss_agrees", "stack", "device",
+    "width", "contender", "run_steps_per_s", "x_plain", "x_best", "cpu_ms", "x_best_cpu", "of_gemm_float32",
+    "of_gemm_bfloat16", "memory_mib", "first_step_s", "loss", "loss_agrees", "stack", "device",
 )  # fmt: skip
 
 
@@ -87,10 +90,10 @@ def contender(
     else:
         made = [one_by_one(name, parts[0], options.device)]
     while (count := pipe.recv()) is not None:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         for steps, _ in made:
             steps(count)
-        pipe.send(time.perf_counter() - start)
+        pipe.send((time.perf_counter() - start, time.process_time() - used))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if options.device != "cpu":
         peak = torch.cuda.max_memory_allocated() / 2**20
@@ -105,16 +108,27 @@ class Contender:
     pipes: list[Connection]
     processes: list[mp.process.BaseProcess]
     at_once: int  # runs that a step of all its processes takes together
+    stack: int  # runs of its largest stack
     blocks: list[float] = field(default_factory=list)  # run-steps a second of each block
+    used: list[float] = field(default_factory=list)  # processor milliseconds a run-step of each block
     first_s: float = 0.0  # of the first step: compiling
     loss: float = math.nan  # held-out, nats per token
     memory: float = 0.0  # MiB
 
-    def take(self, steps: int) -> float:
-        """Seconds of a block of steps, of the process that takes longest."""
+    def send(self, steps: int) -> None:
+        """Ask for a block of steps."""
         for pipe in self.pipes:
             pipe.send(steps)
-        return max(pipe.recv() for pipe in self.pipes)
+
+    def receive(self) -> tuple[float, float]:
+        """Seconds of the block that was asked for: of the process that took longest, and all processors'."""
+        found = [pipe.recv() for pipe in self.pipes]
+        return max(wall for wall, _ in found), sum(used for _, used in found)
+
+    def take(self, steps: int) -> tuple[float, float]:
+        """`send` and `receive`."""
+        self.send(steps)
+        return self.receive()
 
     def close(self) -> None:
         """End the processes and note what they leave."""
@@ -132,7 +146,7 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
     name = Name.of(text)
     total = WARM + options.blocks * options.steps
     train = TrainConfig(steps=total, autocast=name.bf16 and name.ours, batch_size=options.batch)
-    runs = grid(width, options.runs, train, options.data, options.device)
+    runs = grid(model_of(width, options.vocab, options.device), options.runs, train, options.data)
     by_process, threads = [[runs]], options.cores
     middle: int | None = len(runs) // 2
     if name.ours:
@@ -140,7 +154,7 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
         ordered = [*runs[middle:], *runs[:middle]]
         processes = options.cores if options.device == "cpu" else 1
         shares = cut(ordered, processes)
-        by_process, threads, middle = [cut(s, math.ceil(len(s) / options.stack)) for s in shares], 1, 0
+        by_process, threads, middle = [in_stacks(share, name, options) for share in shares], 1, 0
     elif name.a_core:
         by_process, threads = [[runs]] * options.cores, 1
     pipes, processes_, context = [], [], mp.get_context("spawn")
@@ -153,7 +167,25 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
         process.start()
         pipes.append(here)
         processes_.append(process)
-    return Contender(text, pipes, processes_, len(runs) if name.ours else len(by_process))
+    at_once = len(runs) if name.ours else len(by_process)
+    largest = max(len(part) for parts in by_process for part in parts) if name.ours else 1
+    return Contender(text, pipes, processes_, at_once, largest)
+
+
+def device_stack(width: int, options: argparse.Namespace) -> int:
+    """Most runs of a stack of which two, in two precisions, fit the device's memory at the same time."""
+    model, train = (
+        model_of(width, options.vocab, options.device),
+        TrainConfig(steps=1, batch_size=options.batch),
+    )
+    return max(1, min(options.most, int(0.3 * free_bytes(options.device) / member_bytes(model, train))))
+
+
+def in_stacks(runs: Sequence[RunSpec], name: Name, options: argparse.Namespace) -> list[Sequence[RunSpec]]:
+    """The runs of a process as they are trained together: as `train_stack` would, or as `--stack` says."""
+    if options.stack is not None:
+        return cut(runs, math.ceil(len(runs) / options.stack))
+    return cache_sized(runs) if name.loop == "ours" else [runs]
 
 
 def cut(runs: Sequence[RunSpec], count: int) -> list[Sequence[RunSpec]]:
@@ -177,16 +209,29 @@ def gemm_rate(dtype: torch.dtype, device: str, threads: int = 1) -> float:
 
 
 def measure(width: int, options: argparse.Namespace) -> list[Contender]:
-    """All contenders at one width, their blocks in turn."""
+    """All contenders at one width, their blocks in turn.
+
+    Beside a GPU there are cores enough for all to compile at the same time; on a CPU they would only be in
+    each other's way.
+    """
     contenders = []
     for name in options.contenders:
         one = started(name, width, options)
-        one.first_s = one.take(1)
-        one.take(WARM - 1)
+        if options.device == "cpu":
+            one.first_s, _ = one.take(1)
+        else:
+            one.send(1)
         contenders.append(one)
+    if options.device != "cpu":
+        for one in contenders:
+            one.first_s, _ = one.receive()
+    for one in contenders:
+        one.take(WARM - 1)
     for _ in range(options.blocks):
         for one in contenders:
-            one.blocks.append(one.at_once * options.steps / one.take(options.steps))
+            wall, used = one.take(options.steps)
+            one.blocks.append(one.at_once * options.steps / wall)
+            one.used.append(1e3 * used / (one.at_once * options.steps))
     for one in contenders:
         one.close()
     return contenders
@@ -199,26 +244,28 @@ def best_loop(found: Sequence[Contender], bf16: bool) -> Contender | None:
     return max(loops, key=lambda one: statistics.median(one.blocks), default=None)
 
 
-def ratio(one: Contender, other: Contender | None) -> float:
-    """Median over blocks that were taken in turn; NaN where there is no other."""
-    if other is None:
+def ratio(values: Sequence[float], others: Sequence[float] | None) -> float:
+    """Median ratio over blocks that were taken in turn; NaN where there are no others."""
+    if others is None:
         return math.nan
-    return statistics.median(a / b for a, b in zip(one.blocks, other.blocks, strict=True))
+    return statistics.median(a / b for a, b in zip(values, others, strict=True))
 
 
 def rows(width: int, found: Sequence[Contender], options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a contender, by `COLUMNS`."""
     train = TrainConfig(steps=1, batch_size=options.batch)
-    flops = run_flops(grid(width, 1, train, options.data, options.device)[0])
+    flops = run_flops(grid(model_of(width, options.vocab, options.device), 1, train, options.data)[0])
     rates = [gemm_rate(d, options.device, options.cores) for d in (torch.float32, torch.bfloat16)]
     plain = next((one for one in found if one.name == "plain"), None)
     out = []
     for one in found:
-        speed = statistics.median(one.blocks)
+        speed, best = statistics.median(one.blocks), best_loop(found, Name.of(one.name).bf16)
+        by_cpu = ratio(best.used, one.used) if best else math.nan
         values = (
-            width, one.name, speed, ratio(one, plain), ratio(one, best_loop(found, Name.of(one.name).bf16)),
+            width, one.name, speed, ratio(one.blocks, plain.blocks if plain else None),
+            ratio(one.blocks, best.blocks if best else None), statistics.median(one.used), by_cpu,
             *(speed * flops / rate for rate in rates), one.memory, one.first_s, one.loss,
-            plain is None or abs(one.loss - plain.loss) < TOLERANCE, options.stack, options.device,
+            plain is None or abs(one.loss - plain.loss) < TOLERANCE, one.stack, options.device,
         )  # fmt: skip
         out.append(dict(zip(COLUMNS, values, strict=True)))
     return out
@@ -229,9 +276,18 @@ def line(row: dict[str, Any]) -> str:
     gemm = f"{row['of_gemm_float32']:.2f}/{row['of_gemm_bfloat16']:.2f}"
     return (
         f"{row['width']:6d} {row['contender']:21s} {row['run_steps_per_s']:11.1f} {row['x_plain']:8.2f} "
-        f"{row['x_best']:7.2f} {gemm:>10s} {row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
+        f"{row['x_best']:7.2f} {row['cpu_ms']:8.2f} {row['x_best_cpu']:7.2f} {gemm:>10s} "
+        f"{row['memory_mib']:11.0f} {row['first_step_s']:8.1f} "
         f"{row['loss']:9.4f}{'' if row['loss_agrees'] else '  LOSS DIFFERS'}"
     )
+
+
+def measured(table: Path | None, device: str) -> set[int]:
+    """Widths that a table has rows of for a device."""
+    if table is None or not table.exists():
+        return set()
+    with table.open(newline="") as file:
+        return {int(row["width"]) for row in csv.DictReader(file) if row["device"] == device}
 
 
 def append(table: Path, found: Sequence[dict[str, Any]]) -> None:
@@ -250,15 +306,18 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--widths", default="32,64,128,256,512")
     parser.add_argument("--runs", type=int, default=16, help="learning rates of the grid")
-    parser.add_argument("--stack", type=int, default=16, help="most runs of one stack")
+    parser.add_argument("--stack", type=int, help="most runs of one stack; default: as a study would")
     parser.add_argument("--batch", type=int, default=8, help="sequences a step")
     parser.add_argument("--steps", type=int, default=10, help="of a block")
     parser.add_argument("--blocks", type=int, default=7)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--contenders", help="names, separated by commas; default: all that suit the device")
     parser.add_argument("--tokens", type=Path, help="a token file to train on; default: Python's own source")
+    parser.add_argument("--vocab", type=int, help="default: 512, of a token file 2048")
     parser.add_argument("--csv", type=Path, help="append a row a contender to this table, width by width")
     options = parser.parse_args()
+    options.most = options.stack or options.runs
+    options.vocab = options.vocab or (512 if options.tokens is None else 2048)
     names = CPU if options.device == "cpu" else CUDA
     options.contenders = options.contenders.split(",") if options.contenders else list(names)
     options.data = (
@@ -271,13 +330,20 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     options = parsed()
     print(
-        f"{options.runs} runs in stacks of {options.stack} at most, depth 2, {options.batch} x 64 tokens, "
-        f"{options.cores} cores, {options.device}"
+        f"{options.runs} runs, depth 2, {options.batch} x 64 tokens, "
+        f"vocabulary {options.vocab}, {options.cores} cores, {options.device}"
     )
     print(
-        " width contender             run-steps/s  x plain  x best    of GEMM  memory MiB  first s      loss"
+        " width contender             run-steps/s  x plain  x best   cpu ms  by cpu    of GEMM  memory MiB"
+        "  first s      loss"
     )
+    there = measured(options.csv, options.device)
     for width in map(int, options.widths.split(",")):
+        if width in there:
+            print(f"{width:6d} is in {options.csv} already", flush=True)
+            continue
+        if options.device != "cpu":
+            options.stack = device_stack(width, options)
         found = rows(width, measure(width, options), options)
         print("\n".join(map(line, found)), flush=True)
         if options.csv is not None:

@@ -42,7 +42,7 @@ def head(*cells: str) -> None:
 def fitted(folder: str) -> None:
     """Claim 1: E, kappa, R(inf) and R(n) of every variant, and the loss at the largest width."""
     result = load_result(folder)
-    fit = hpt.quantify(result.sweep, targets=[512], coordinates="sp", base_scale=result.spec.base)
+    fit = hpt.quantify(result.sweep, targets=[512], coordinates="sp")
     fit.to_json(HERE / "fit.json")
     names = ("drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")
     head("variant", *names, "loss at the largest width", "verdict")

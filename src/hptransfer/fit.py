@@ -92,13 +92,13 @@ class TransferFit(SweepFit):
         Raises:
             QuantifyError: the kind or a name is unknown.
         """
-        from hptransfer.report import matplotlib_backend
+        from hptransfer.report import matplotlib_figures
 
         kinds: dict[str, Callable[..., Figure]] = {
-            "basins": matplotlib_backend.plot_basins,
-            "optimum": matplotlib_backend.plot_optimum,
-            "loss": matplotlib_backend.plot_loss,
-            "metrics": matplotlib_backend.plot_metrics,
+            "basins": matplotlib_figures.plot_basins,
+            "optimum": matplotlib_figures.plot_optimum,
+            "loss": matplotlib_figures.plot_loss,
+            "metrics": matplotlib_figures.plot_metrics,
         }
         if kind not in kinds:
             raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
@@ -149,7 +149,6 @@ def quantify(
     holdout: int = 1,
     filter: float = 1.35,
     coordinates: Coordinates | None = None,
-    base_scale: float | None = None,
 ) -> TransferFit:
     """Measures how well a hyperparameter transfers across scales, for every variant of a sweep table.
 
@@ -166,7 +165,6 @@ def quantify(
         filter: cells with a loss above `filter` times the best of their scale do not enter E.
         coordinates: of the hyperparameter column, `sp` or `mup`; None if it is not a learning rate. How one
             becomes the other goes by the optimizer that the sweep table names for the variant.
-        base_scale: n0 at which both coordinates agree; recorded, and None means the smallest scale.
 
     Returns:
         Everything measured; what cannot be estimated is None, with the reason in `flags`.
@@ -186,7 +184,6 @@ def quantify(
         holdout=int(holdout),
         filter=float(filter),
         coordinates=coordinates,
-        base_scale=None if base_scale is None else float(base_scale),
     )
     settings.check_reference(sweep.variants)
     for name in sweep.optimizers.values():

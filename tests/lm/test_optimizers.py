@@ -11,9 +11,10 @@ from tests.lm.reference import trained, trained_alone
 from torch import Tensor
 
 from hptransfer.lm.init import initial_weights
-from hptransfer.lm.optimizer import Scalars
+from hptransfer.lm.optimizer import Scalars, moment_count, update_for
 from hptransfer.lm.optimizer.muon import orthogonalised
 from hptransfer.lm.rule import forward_scales
+from hptransfer.parametrization.optimizers import OPTIMIZERS as REGISTRY
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.schedule import schedule_factor
@@ -97,7 +98,12 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+with_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch 2.9 brought Muon")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=with_muon if "muon" in name else ()) for name in OPTIMIZERS]
+)
 def test_every_step_is_the_reference_implementations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # torch's Muon orthogonalises in bfloat16; in float64 the two can be compared.
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
@@ -130,6 +136,18 @@ def test_every_step_is_the_reference_implementations(name: str, monkeypatch: pyt
     assert alone[-1] != pytest.approx(alone[0], abs=1e-3)
 
 
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_registry_knows_how_many_moments_an_update_keeps(name: str) -> None:
+    run, one = run_of(optimizer=name), torch.tensor(0.5)
+    for tensor in tensor_layout(run.model):
+        update, count = update_for(run.train, tensor), moment_count(run.train, tensor)
+        weight = torch.ones(tensor.shape)
+        _, after = update(weight, weight, (torch.zeros_like(weight),) * count, Scalars(*[one] * 8))
+        assert len(after) == count
+        assert all(moment.shape == weight.shape for moment in after)
+
+
+@with_muon
 def test_torchs_muon_in_bfloat16_is_near_ours() -> None:
     """One step of torch's Muon as it is; bfloat16 moves small singular values by some hundredths."""
     run = run_of(optimizer="muon", schedule="constant", warmup=0.0)

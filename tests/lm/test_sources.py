@@ -123,7 +123,7 @@ def tokenizer(tmp_path: Path) -> str:
 def test_a_dataset_is_its_documents_with_their_ends(
     form: str, jsonl: Path, tokenizer: str, tmp_path: Path
 ) -> None:
-    import datasets
+    datasets = pytest.importorskip("datasets")
     from tokenizers import Tokenizer
 
     data = from_hub(jsonl, tokenizer=tokenizer)

@@ -19,6 +19,12 @@ def test_every_name_that_a_spec_may_have_has_an_entry() -> None:
     assert tuple(OPTIMIZERS) == get_args(OptimizerName)
 
 
+def test_default_momentum() -> None:
+    """SGD's usual 0.9, and what Muon's authors and torch have."""
+    found = {name: entry.momentum for name, entry in OPTIMIZERS.items() if entry.momentum is not None}
+    assert found == {"sgd": 0.9, "muon": 0.95}
+
+
 def test_sgd_alone_is_of_its_family() -> None:
     assert [name for name in OPTIMIZERS if family(name) == "sgd"] == ["sgd"]
     with pytest.raises(RuleError, match="one of adamw, adam, sgd, lion, muon, but got 'lbfgs'"):

@@ -95,6 +95,17 @@ def test_muon_has_its_own_width_rule_and_the_rule_s_factor_for_depth(adjust, wid
     assert group_settings(rule, EMBEDDING, TrainingSettings("muon", 0.02)).lr == 0.02
 
 
+def test_what_is_not_said_changes_nothing() -> None:
+    at_base = Growth("hidden", ratio=1.0, model_ratio=1.0)
+    training = TrainingSettings("adamw", 0.02, weight_decay=0.1)
+    for rule in ("sp", "completep", "u-mup"):
+        found = group_settings(get_rule(rule), at_base, training)
+        assert (found.init, found.multiplier, found.lr, found.weight_decay) == (1, 1, 0.02, 0.1)
+        assert found.eps == 1e-8  # torch's default
+    muon = TrainingSettings("muon", 0.02, muon_adjust="match_rms_adamw")
+    assert group_settings(get_rule("sp"), at_base, muon).lr == 0.02
+
+
 def test_decay_of_sgd_is_in_the_gradient() -> None:
     training = TrainingSettings("sgd", 0.5, weight_decay=0.1, decay="independent")
     found = group_settings(get_rule("mup", "sgd"), EMBEDDING, training)

@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hptransfer.errors import SpecError
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
-from hptransfer.runs.decoder_tensors import counted_parameters, parameter_count
-from hptransfer.study.paper_presets import ABLATIONS, BASE_WIDTHS, preset_model, preset_train
 
 # Ids of stored runs: a default that changes, or a field whose data changes, would lose them.
 GOLDEN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -125,62 +122,6 @@ def test_heads_or_head_dimension_stay_as_width_grows() -> None:
     assert [(m.query_heads, m.d_head) for m in counts] == [(4, 16), (4, 32)]
     dimensions = [ModelConfig(width=width, head_dim=16, kv_heads=2) for width in (64, 128)]
     assert [(m.query_heads, m.d_head, m.key_heads) for m in dimensions] == [(4, 16, 2), (8, 16, 2)]
-
-
-@pytest.mark.parametrize("width", [128, 256, 2048])
-def test_kalra2026_has_its_parameters(width: int) -> None:
-    model, train = preset_model("kalra2026", width), preset_train("kalra2026")
-    n, vocab, context, depth = width, 50_304, 1024, 12
-    by_hand = vocab * n + context * n + depth * (12 * n * n + 2 * n) + n + vocab * n
-    assert parameter_count(model) == by_hand
-    run = RunSpec(model=model, train=train, base_width=BASE_WIDTHS["kalra2026"], lr=1e-3)
-    assert (run.steps, run.tokens) == (10_000, 10_000 * 16 * 16 * 1024)
-    per_param = preset_train(
-        "kalra2026", steps=None, warmup_steps=None, decay_steps=None, tokens_per_param=20, warmup=0.2
-    )
-    assert RunSpec(model=model, train=per_param, base_width=128, lr=1e-3).tokens >= 20 * by_hand
-
-
-@pytest.mark.parametrize("width", [128, 512, 2048])
-def test_lingle2024_has_its_parameters(width: int) -> None:
-    model, train = preset_model("lingle2024", width), preset_train("lingle2024")
-    n, vocab, depth = width, 32_100, 24
-    assert parameter_count(model) == 2 * vocab * n + depth * 12 * n * n
-    assert counted_parameters(model, "without_embeddings") == depth * 12 * n * n
-    assert (model.d_head, model.query_heads) == (128, n // 128)
-    run = RunSpec(model=model, train=train, base_width=BASE_WIDTHS["lingle2024"], lr=1e-3)
-    assert run.train.batch_size * model.context == 2**18
-    assert (run.steps, run.train.clip, run.train.final_lr) == (125_000, 1.0, 1e-4)
-
-
-def test_lingle2024_ablations_have_their_parameters() -> None:
-    n, depth, vocab = 256, 24, 32_100
-    baseline = parameter_count(preset_model("lingle2024", n))
-    more = {
-        "biases": depth * (3 * n + n + 4 * n + n) + vocab,
-        "gains-vector": (2 * depth + 1) * n,
-        "gains-scalar": 2 * depth + 1,
-        # One head of keys and of values instead of two each; an MLP of 5 n.
-        "multi-query": depth * (-2 * 128 * n + 2 * n * n),
-        "swiglu": depth * (3 * n * int(2.67 * n) - 8 * n * n),
-        "sp-gpt": depth * 9 * n + vocab + (2 * depth + 1) * n,
-        "large-scale": -12 * 12 * n * n,
-    }
-    for name in ABLATIONS["lingle2024"]:
-        found = parameter_count(preset_model("lingle2024", n, ablation=name)) - baseline
-        assert found == more.get(name, 0), name
-        assert preset_train("lingle2024", ablation=name).batch_size in (256, 1024, 4096, 8192)
-
-
-def test_an_unknown_preset_is_refused_in_one_line() -> None:
-    with pytest.raises(SpecError, match="a preset must be one of kalra2026, lingle2024, but got 'gpt5'"):
-        preset_model("gpt5", 128)
-    with pytest.raises(SpecError, match="an ablation of lingle2024 must be one of baseline, biases, "):
-        preset_train("lingle2024", ablation="bias")
-    with pytest.raises(SpecError, match="preset lingle2024: head_dim must divide width"):
-        preset_model("lingle2024", 200)
-    with pytest.raises(SpecError, match="preset kalra2026: stepz: Extra inputs are not permitted"):
-        preset_train("kalra2026", stepz=1)
 
 
 def test_every_option_is_documented() -> None:

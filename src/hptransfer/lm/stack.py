@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -63,6 +64,14 @@ def step_of(key: CompileKey, compiled: bool, device: str) -> Step:
     if not compiled:
         return stack_step(template(key, device), key)
     return stack_step(template(key, device), key, compiler(device))
+
+
+def many_compiled() -> AbstractContextManager[object]:
+    """While it is open, a process may hold `MOST_COMPILED` compiled steps."""
+    config = torch._dynamo.config
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # torch 2.6
+    opened: AbstractContextManager[object] = config.patch({name: MOST_COMPILED})
+    return opened
 
 
 def compiler(device: str) -> Callable[[Any], Any]:

@@ -31,7 +31,7 @@ from hptransfer.lm.device import (
 from hptransfer.lm.evaluate import CHUNK, FloatArray, Losses, evaluate, evaluation_steps, record
 from hptransfer.lm.probing import Prober
 from hptransfer.lm.run_tensors import RunSettings, stack_settings, stack_step_settings
-from hptransfer.lm.stack import MOST_COMPILED, compiler_found, initial_state, stack_key, step_of, template
+from hptransfer.lm.stack import compiler_found, initial_state, many_compiled, stack_key, step_of, template
 from hptransfer.lm.step import RunState, Step
 from hptransfer.runs.config import RunRecord, RunSpec
 
@@ -156,7 +156,7 @@ class _Training:
     def train(self) -> None:
         """Take the steps that are left."""
         step = step_of(self.key, self.plan.compiled, self.plan.device)
-        with torch._dynamo.config.patch(recompile_limit=MOST_COMPILED):
+        with many_compiled():
             while self.step < self.runs[0].steps:
                 self._take(step)
                 if self.file and time.perf_counter() - self.written >= self.plan.every_s:
@@ -242,7 +242,13 @@ class _Training:
 
 
 def batches(runs: Sequence[RunSpec], corpus: Corpus, step: int) -> Tensor:
-    """Token ids of a step, [runs, batch, context + 1]; drawn once per data seed."""
+    """Token ids of a step, [runs, batch, context + 1]; drawn once per data seed.
+
+    Args:
+        runs: of a stack.
+        corpus: to draw from.
+        step: counted from 0.
+    """
     size, model = runs[0].train.batch_size, runs[0].model
     drawn = {seed: batch(corpus, model, size, seed, step) for seed in {run.data_seed for run in runs}}
     return torch.from_numpy(np.stack([drawn[run.data_seed] for run in runs]))

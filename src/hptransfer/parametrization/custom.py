@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from hptransfer.errors import RuleError
+from hptransfer.errors import RuleError, one_of
 from hptransfer.parametrization.coordinates import COORDINATES
 from hptransfer.parametrization.optimizers import FAMILIES, Family
 from hptransfer.parametrization.rule import ROLES, Exponents, Ramp, Role, Rule
@@ -85,13 +85,13 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
         RuleError: a key, role or value is not valid.
     """
     _known(data, KEYS, "a rule")
-    family = cast(Family, _one_of(data.get("optimizer", "adam"), FAMILIES, "optimizer"))
+    family = cast(Family, one_of(data.get("optimizer", "adam"), FAMILIES, "optimizer", RuleError))
     base = get_rule(str(data["like"]), family) if "like" in data else None
     if base is None and "roles" not in data:
         raise RuleError(f"a rule must have `roles` or `like`, but got {', '.join(data) or 'nothing'}")
     coordinates = base.coordinates if base else "mup"
     if "coordinates" in data:
-        coordinates = cast(Any, _one_of(data["coordinates"], COORDINATES, "coordinates"))
+        coordinates = cast(Any, one_of(data["coordinates"], COORDINATES, "coordinates", RuleError))
     if base is not None:
         base = in_coordinates(base, coordinates)
     roles: dict[Role, Exponents] = dict(base.roles) if base else {role: Exponents() for role in ROLES}
@@ -158,12 +158,6 @@ def _known(data: Mapping[Any, Any], valid: Iterable[str], place: str) -> None:
             close = difflib.get_close_matches(str(key), valid, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise RuleError(f"{place} must have known keys, but got {key!r}{hint}; valid: {', '.join(valid)}")
-
-
-def _one_of(value: Any, valid: tuple[str, ...], place: str) -> str:
-    if value not in valid:
-        raise RuleError(f"{place} must be one of {', '.join(valid)}, but got {value!r}")
-    return str(value)
 
 
 def _number(value: Any, place: str) -> float:

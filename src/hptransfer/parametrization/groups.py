@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from torch import nn
 
-from hptransfer.errors import RuleError
+from hptransfer.errors import RuleError, one_of
 from hptransfer.parametrization.optimizers import DECAY_KINDS, OPTIMIZERS, MuonAdjust, get_optimizer
 from hptransfer.parametrization.parameters import NamedParameter
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
@@ -57,7 +57,7 @@ def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings)
         model: live.
         training: Muon's, with eta in muP coordinates.
     """
-    _one_of(training.muon_adjust, get_args(MuonAdjust), "adjust")
+    one_of(training.muon_adjust, get_args(MuonAdjust), "adjust", RuleError)
     _check(lr=training.lr, weight_decay=training.weight_decay)
     live, rule = plan.live_parameters(model), in_coordinates(plan.rule, "mup")
     wanted = {}
@@ -110,15 +110,16 @@ def _growing(tensor: TensorPlan, no_decay: Sequence[str]) -> Growth:
 
 
 def _check_training(rule: Rule, training: TrainingSettings) -> None:
-    _one_of(training.optimizer, [n for n, o in OPTIMIZERS.items() if not o.matrices_only], "optimizer")
+    valid = [name for name, entry in OPTIMIZERS.items() if not entry.matrices_only]
+    one_of(training.optimizer, valid, "optimizer", RuleError)
     optimizer = get_optimizer(training.optimizer)
     if optimizer.family != rule.optimizer:
         raise RuleError(
             f"the scaling must be for the optimizer's family, but it is for {rule.optimizer} and "
             f"{optimizer.name} is {optimizer.family}: parametrize(..., optimizer={optimizer.family!r})"
         )
-    _one_of(training.decay, DECAY_KINDS, "decay")
-    _one_of(training.eps_rule, get_args(EpsRule), "eps_rule")
+    one_of(training.decay, DECAY_KINDS, "decay", RuleError)
+    one_of(training.eps_rule, get_args(EpsRule), "eps_rule", RuleError)
     _check(lr=training.lr, weight_decay=training.weight_decay, eps=training.eps)
     if training.weight_decay and not optimizer.takes_decay(training.decay):
         raise RuleError(
@@ -138,8 +139,3 @@ def _check_patterns(patterns: Sequence[str], names: Iterable[str]) -> None:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise RuleError(f"a no_decay pattern must match a tensor, but {pattern!r} matches none")
-
-
-def _one_of(value: object, valid: Sequence[str], place: str) -> None:
-    if value not in valid:
-        raise RuleError(f"{place} must be one of {', '.join(valid)}, but got {value!r}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from hptransfer.errors import RuleError
+from hptransfer.errors import RuleError, one_of
 
 Family = Literal["adam", "sgd"]
 OptimizerName = Literal["adamw", "adam", "sgd", "lion", "muon"]
@@ -85,9 +85,7 @@ def get_optimizer(name: str) -> Optimizer:
     Raises:
         RuleError: there is none; the text lists all.
     """
-    if name not in OPTIMIZERS:
-        raise RuleError(f"the optimizer must be one of {', '.join(OPTIMIZERS)}, but got {name!r}")
-    return OPTIMIZERS[name]
+    return OPTIMIZERS[one_of(name, OPTIMIZERS, "the optimizer", RuleError)]
 
 
 def family(name: str) -> Family:

@@ -28,7 +28,6 @@ class Settings:
     holdout: int
     filter: float
     coordinates: Coordinates | None
-    base_scale: float | None
 
     def __post_init__(self) -> None:
         """Raises QuantifyError where a setting is out of range."""
@@ -46,9 +45,9 @@ class Settings:
             raise QuantifyError(f"filter must be above 1, but got {self.filter:g}")
         _one_of("family", self.family, FAMILIES)
         _one_of("coordinates", self.coordinates, COORDINATES)
-        for name, scale in [("targets", t) for t in self.targets] + [("base_scale", self.base_scale or 1.0)]:
+        for scale in self.targets:
             if not (np.isfinite(scale) and scale > 0):
-                raise QuantifyError(f"{name} must be positive and finite, but got {scale:g}")
+                raise QuantifyError(f"targets must be positive and finite, but got {scale:g}")
 
     def check_reference(self, variants: Collection[str]) -> None:
         """Raises QuantifyError where the reference is not a variant of the sweep table."""

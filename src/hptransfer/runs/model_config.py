@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hptransfer.runs.base import Config, filled
+from hptransfer.runs.base import Config, with_defaults
 
 Bias = Literal["hidden", "norm", "readout"]
 Gains = Literal["none", "scalar", "vector"]
@@ -64,7 +64,7 @@ class ModelConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _heads_or_head_dim(cls, data: Any) -> Any:
-        return filled(data, _ALTERNATIVES)
+        return with_defaults(data, _ALTERNATIVES)
 
     @model_validator(mode="after")
     def _possible(self) -> ModelConfig:

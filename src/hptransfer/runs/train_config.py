@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from hptransfer.parametrization.optimizers import OPTIMIZERS, DecayKind, MuonAdjust, OptimizerName
-from hptransfer.runs.base import Config, filled
+from hptransfer.runs.base import Config, with_defaults
 
 ScheduleName = Literal["wsd", "cosine", "linear", "constant"]
 
@@ -90,8 +90,8 @@ class TrainConfig(Config):
     @classmethod
     def _fill(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("schedule", "wsd") != "wsd":
-            return filled(data, {k: v for k, v in _ALTERNATIVES.items() if k != "decay"})
-        return filled(data, _ALTERNATIVES)
+            return with_defaults(data, {k: v for k, v in _ALTERNATIVES.items() if k != "decay"})
+        return with_defaults(data, _ALTERNATIVES)
 
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
-
-from hptransfer.errors import SpecError
-from hptransfer.runs.model_config import ModelConfig
-from hptransfer.runs.train_config import TrainConfig
+from typing import Any
 
 Changes = Mapping[str, Any]
-_Made = TypeVar("_Made", ModelConfig, TrainConfig)
 
 # arXiv:2605.21486. The number of heads is our choice: the paper's rule for head dimension was not at hand.
 KALRA_MODEL: Changes = {"depth": 12, "heads": 8, "context": 1024, "vocab": 50_304}
@@ -111,46 +104,3 @@ ABLATIONS: Mapping[str, Mapping[str, Ablation]] = {
     "kalra2026": {"baseline": Ablation()},
     "lingle2024": LINGLE_ABLATIONS,
 }
-BASE_WIDTHS: Mapping[str, int] = {"kalra2026": 128, "lingle2024": 128}
-
-
-def preset_model(name: str, width: int, *, ablation: str = "baseline", **changes: Any) -> ModelConfig:
-    """A paper's model at a width.
-
-    Args:
-        name: kalra2026 or lingle2024.
-        width: of the residual stream.
-        ablation: of `ABLATIONS[name]`.
-        **changes: options that differ from it; None: the option's own default.
-
-    Raises:
-        SpecError: a name or an option is unknown, or the options do not fit together.
-    """
-    found = _ablation(name, ablation)
-    return _made(ModelConfig, {"width": width, **MODELS[name], **found.model, **changes}, f"preset {name}")
-
-
-def preset_train(name: str, *, ablation: str = "baseline", **changes: Any) -> TrainConfig:
-    """A paper's optimizer, schedule and budget; arguments and errors as `preset_model`."""
-    found = _ablation(name, ablation)
-    return _made(TrainConfig, {**TRAINS[name], **found.train, **changes}, f"preset {name}")
-
-
-def _ablation(name: str, ablation: str) -> Ablation:
-    if name not in ABLATIONS:
-        raise SpecError(f"a preset must be one of {', '.join(ABLATIONS)}, but got {name!r}")
-    if ablation not in ABLATIONS[name]:
-        raise SpecError(
-            f"an ablation of {name} must be one of {', '.join(ABLATIONS[name])}, but got {ablation!r}"
-        )
-    return ABLATIONS[name][ablation]
-
-
-def _made(config: type[_Made], data: Changes, where: str) -> _Made:
-    try:
-        return config.model_validate({name: value for name, value in data.items() if value is not None})
-    except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(map(str, found["loc"]))
-        text = found["msg"].removeprefix("Value error, ")
-        raise SpecError(f"{where}: {place + ': ' if place else ''}{text}") from None

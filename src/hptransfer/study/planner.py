@@ -36,7 +36,10 @@ def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | N
 
 
 def coupled_widths(spec: StudySpec, width: int) -> tuple[int, ...]:
-    """Widths whose plan the results at one width decide: itself, or all of an adaptive study's."""
+    """Widths to plan again once a width has new results.
+
+    A grid study plans each width alone; an adaptive study plans all widths together.
+    """
     return (width,) if spec.adaptive is None else spec.widths
 
 
@@ -52,7 +55,13 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
 
 
 def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
-    """The stacks of one width: the grid and, as far as results determine them, its extensions."""
+    """The stacks of one width: the grid and, as far as results determine them, its extensions.
+
+    Args:
+        spec: of the study.
+        width: of the runs.
+        losses: of the finished runs, by run id, in nats; infinite where one diverged.
+    """
     stacks = list(_grid(spec, width))
     latest: Sequence[Stack] = stacks
     for number in range(1, spec.lr.extend + 1):
@@ -86,12 +95,19 @@ def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]
 
 @lru_cache(maxsize=256)
 def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
-    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be."""
-    compiled = _compiles(spec, width)
+    """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be.
+
+    With `mix_variants` it is as many variants' grids as it may hold.
+    """
+    compiled, variants = _compiles(spec, width), list(spec.variants_with_decay())
+    whole = max(1, spec.stack_size // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
     return tuple(
         Stack(width, 0, compiled, members)
-        for variant in spec.variants_with_decay()
-        for members in cut(_runs(spec, width, variant, range(spec.lr.count)), spec.stack_size)
+        for some in cut(variants, whole)
+        for members in cut(
+            [run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))],
+            spec.stack_size,
+        )
     )
 
 

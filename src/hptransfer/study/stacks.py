@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeVar
 
 from hptransfer.runs.config import RunSpec, spec_hash
 from hptransfer.runs.flops import run_flops
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Stack:
         return Stack(self.width, self.round, self.compiled, runs) if runs else None
 
 
-def cut(runs: Sequence[PlannedRun], most: int) -> list[tuple[PlannedRun, ...]]:
-    """Into as few stacks as the cap allows, as equal as can be: stacks of one size share a compiled step."""
-    count = math.ceil(len(runs) / most)
-    ends = [len(runs) * i // count for i in range(count + 1)] if count else [0]
-    return [tuple(runs[a:b]) for a, b in pairwise(ends)]
+def cut(items: Sequence[T], most: int) -> list[tuple[T, ...]]:
+    """Into as few parts as the cap allows, as equal as can be: stacks of one size share a compiled step."""
+    count = math.ceil(len(items) / most)
+    ends = [len(items) * i // count for i in range(count + 1)] if count else [0]
+    return [tuple(items[a:b]) for a, b in pairwise(ends)]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
 from hptransfer.workers.environment import environment
 from hptransfer.workers.executor import ExecutorConfig, Job, OnReport, WorkerDiedError
+from hptransfer.workers.gpus import gpus
 from hptransfer.workers.job_codec import pack, unwrap_outcome
 
 
@@ -25,11 +27,15 @@ class LocalConfig(ExecutorConfig):
 
     kind: Literal["local"] = "local"
 
+    def slots(self) -> int:
+        """One stack a GPU, where there are any: several processes on one would only take turns."""
+        return len(gpus()) or super().slots()
+
 
 class LocalExecutor:
     """Trains jobs in worker processes. A worker that dies is replaced.
 
-    Largest jobs first; but a worker goes on with the shape it has compiled, and leaves another worker's
+    Largest jobs first; but a worker continues with the shape it has compiled, and leaves another worker's
     shape to that one as long as there is something else to do: a compile costs as much as many runs.
 
     Each process belongs to one thread here, which hands it jobs and listens to it. Workers end when this
@@ -37,7 +43,7 @@ class LocalExecutor:
 
     Args:
         config: `cpus` is the number of threads of a worker.
-        workers: processes; None: as many as this machine has room for.
+        workers: processes, which take the GPUs in turn; None: one a GPU, or as many as there are cores for.
         folder: of the study; what workers print goes into `logs` there, one file each.
         on_report: called with progress, from several threads; must not block.
 
@@ -57,8 +63,10 @@ class LocalExecutor:
         self._ready = threading.Condition()
         self._waiting: list[tuple[Job, Future[list[RunRecord]]]] = []
         self._closed = False
+        devices = gpus() or (None,)
         self._workers = [
-            _Worker(logs / f"worker-{n}.log", config.cpus) for n in range(workers or config.slots())
+            _Worker(logs / f"worker-{n}.log", environment(config.cpus, devices[n % len(devices)]))
+            for n in range(workers or config.slots())
         ]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers
@@ -136,10 +144,10 @@ class LocalExecutor:
 class _Worker:
     """A worker's process: started when it is first needed, and again after it died."""
 
-    def __init__(self, log: Path, threads: int) -> None:
+    def __init__(self, log: Path, variables: Mapping[str, str]) -> None:
         self.shape: tuple[int, int] | None = None  # last one compiled here
         self._log = log
-        self._threads = threads
+        self._variables = variables
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
         self._starting = threading.Lock()  # so that a kill never misses a process that is about to start
@@ -186,7 +194,7 @@ class _Worker:
                 raise WorkerDiedError("the executor was ended")
             if self._process is None or self._process.poll() is not None:
                 self.end()
-                self._process = _start(self._log, self._threads)
+                self._process = _start(self._log, self._variables)
             return self._process
 
     def _exit_message(self, process: subprocess.Popen[bytes]) -> str:
@@ -198,7 +206,7 @@ class _Worker:
         return f"worker process {process.pid} ended with {cause}{hint}; its log is {self._log}"
 
 
-def _start(log: Path, threads: int) -> subprocess.Popen[bytes]:
+def _start(log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """A fresh interpreter that sees the same modules, but (unlike multiprocessing) runs no script again."""
     with open(log, "ab") as stderr:
         return subprocess.Popen(
@@ -206,6 +214,6 @@ def _start(log: Path, threads: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env={**os.environ, **environment(threads)},
+            env={**os.environ, **variables},
             process_group=0,  # Ctrl-C in a terminal goes to the driver alone
         )
