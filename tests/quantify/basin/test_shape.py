@@ -20,7 +20,7 @@ def test_the_first_features_tilt_and_bend():
     bumps = f[:, 2:] + shape.AT_ZERO
     z = (np.arcsinh(3.0 / 0.5) - shape.CENTRES) / 0.6
     assert bumps[2] == pytest.approx(np.exp(-0.5 * z**2))
-    assert shape.CENTRES == pytest.approx(np.linspace(-2.4, 2.4, 9))
+    assert pytest.approx(np.linspace(-2.4, 2.4, 9)) == shape.CENTRES
 
 
 def test_excess_is_a_parabola_without_a_shape_and_never_negative_with_one():
