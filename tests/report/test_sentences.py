@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from hptransfer.fit import TransferFit
-from hptransfer.quantify.result import Estimate, SuggestedRun
+from hptransfer.quantify.result import Estimate, SuggestedRun, VerdictValue
 from hptransfer.report import sentences
 
 
@@ -74,15 +75,12 @@ def test_the_hold_out_check_in_a_sentence(fit: TransferFit) -> None:
     assert sentences.holdout_sentence(fit, replace(fit.variants["sp"], holdouts=())) == ""
 
 
-def test_places_of_a_flag_are_named_and_the_rest_counted(fit: TransferFit) -> None:
-    variants = [replace(fit.variants["sp"], name=f"v{i}", flags=("thin: 2 runs",)) for i in range(5)]
-    notes = {flag: places for flag, _, places in sentences.flag_notes(variants, "width", ())}
-    assert notes["thin"] == "v0 (2 runs); v1 (2 runs); v2 (2 runs) and 2 more"
-    assert "beta of the power family" not in notes
-
-
 def test_why_there_is_no_law(thin_fit: TransferFit) -> None:
     variant = thin_fit.variants["sp"]
     why = "too few scales with a usable optimum for a law"
     assert sentences.no_law(variant) == f"{why} (1 usable scale, a law needs 3)"
     assert sentences.no_law(replace(variant, flags=())) == why
+
+
+def test_every_verdict_has_its_meaning() -> None:
+    assert set(sentences.VERDICT_MEANINGS) == set(get_args(VerdictValue))

@@ -21,7 +21,13 @@ _FARTHEST = 4.0  # exponent beyond which an interval does not widen the axis
 
 
 def curves(study: StudyDynamics, variant: str, scale: float) -> charts.Panel:
-    """Training loss against step, a line a learning rate of one seed, spikes marked by triangles."""
+    """Training loss against step, one line for each learning rate of one seed, triangles at spikes.
+
+    Args:
+        study: with the curves of its runs.
+        variant: of the runs.
+        scale: of the runs.
+    """
     runs = representative([run for run in study.of(variant) if run.scale == scale])
     colours = palette.sequence(len(runs))
     marks: list[charts.Mark] = [_curve(study, run, c) for run, c in zip(runs, colours, strict=True)]
@@ -34,6 +40,12 @@ def curves(study: StudyDynamics, variant: str, scale: float) -> charts.Panel:
 
 def heat(study: StudyDynamics, variant: str, scale: float, probe: str) -> charts.Panel:
     """A probe over layers and steps in the run with the lowest loss; log2 where it cannot be negative.
+
+    Args:
+        study: with the probes of its runs.
+        variant: of the run.
+        scale: of the run.
+        probe: its name.
 
     Raises:
         DynamicsError: no such run has that probe.

@@ -133,7 +133,13 @@ def _estimate(column: table_data.Column, cell: Estimate, draw: Draw | None) -> s
 
 
 def with_interval_below(value: str, span: str, drawn: str = "") -> str:
-    """A number with its interval below, drawn and written."""
+    """A number with its interval below.
+
+    Args:
+        value: the number, as text.
+        span: its interval, as text; empty for none.
+        drawn: its interval as an image, which stands between them.
+    """
     return f'{number(value)}{drawn}<span class="i">{number(span)}</span>' if span else number(value) + drawn
 
 
@@ -143,7 +149,13 @@ def grey(text: str) -> str:
 
 
 def omitted_note(fit: SweepFit, shown: Sequence[VariantFit], how: str) -> str:
-    """How many variants there are beyond those shown; empty where all are."""
+    """A note on how many variants there are beyond those shown; empty where all are.
+
+    Args:
+        fit: the result of `quantify`.
+        shown: the variants that are.
+        how: what was done with them, `drawn` or `listed`.
+    """
     total = len(fit.variants)
     if total == len(shown):
         return ""

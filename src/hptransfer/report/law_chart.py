@@ -50,9 +50,10 @@ def law_axes(
     """
     chosen = list(variants)
     places = [place for v in chosen for place in (*measured(v, quantity), *predicted(v, quantity))]
-    scales = [p.scale for p in places if _ends(p.item)]
-    centre = _shown(np.array([end for p in places for end in _ends(p.item)[:1]]), quantity)
-    edges = _shown(np.array([end for p in places for end in _ends(p.item)]), quantity)
+    ends = {place: number_format.known_numbers(place.item) for place in places}
+    scales = [place.scale for place, found in ends.items() if found]
+    centre = _shown(np.array([end for found in ends.values() for end in found[:1]]), quantity)
+    edges = _shown(np.array([end for found in ends.values() for end in found]), quantity)
     for law in (v.laws[quantity] for v in chosen if quantity in v.laws):
         if law.value is not None and law.low is not None and law.high is not None:
             centre = np.concatenate([centre, _shown(law.value, quantity)])
@@ -105,10 +106,6 @@ def _figure(fit: SweepFit, variants: Sequence[VariantFit], quantity: Quantity, l
         message = "" if law is not None else f"no law: {sentences.no_law(variant)}"
         panels.append(charts.Panel(variant.name, x, y, tuple(marks), notes, message=message))
     return charts.Figure(tuple(panels))
-
-
-def _ends(item: Estimate) -> list[float]:
-    return [end for end in (item.value, item.low, item.high) if end is not None and number_format.known(end)]
 
 
 def _shown(values: FloatArray, quantity: Quantity) -> FloatArray:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hptransfer.quantify.result import Prediction, SweepFit, VariantFit
-from hptransfer.report import glossary, html_elements, number_format, sentences
+from hptransfer.report import html_elements, number_format, sentences
 
 
 def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
@@ -42,7 +42,7 @@ def _answer(fit: SweepFit, variant: VariantFit) -> str:
         or '<div class="use">No target was asked for.</div>'
     )
     reason = html_elements.minus(escape(verdict.reason.rstrip(".")))
-    why = [f"<p>{glossary.VERDICTS[verdict.value].capitalize()}: {reason}.</p>"]
+    why = [f"<p>{sentences.VERDICT_MEANINGS[verdict.value].capitalize()}: {reason}.</p>"]
     check = sentences.holdout_sentence(fit, variant)
     if check:
         why.append(f"<p>{escape(check)}</p>")

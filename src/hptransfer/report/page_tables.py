@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SweepFit, VariantFit
-from hptransfer.report import html_elements, html_intervals, number_format, sentences, table_data
+from hptransfer.report import flags, html_elements, html_intervals, number_format, sentences, table_data
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
@@ -19,7 +19,7 @@ def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
         (
             "Metrics",
             "Each number with its credible interval, drawn to the same scale in a column; the grey line is "
-            "zero. Every column is explained in the glossary.",
+            "zero. Every column is explained in the flags.",
             _metrics(fit, variants, table_data.main_metrics(fit)),
         ),
         (
@@ -94,9 +94,11 @@ def _holdouts(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
 def _reach(check: HoldOut) -> float:
     """Octaves from the value found that a hold-out strip must show; at most three."""
     centre = number_format.octaves(check.found).value
+    if centre is None:
+        return 0.0
     items = (number_format.octaves(check.predicted), number_format.octaves(check.found))
-    ends = [e for item in items for e in (item.value, item.low, item.high) if e is not None]
-    return min(max((abs(e - centre) for e in ends), default=0.0), 3.0) if centre is not None else 0.0
+    ends = [end for item in items for end in number_format.known_numbers(item)]
+    return min(max(abs(end - centre) for end in ends), 3.0)
 
 
 def _costs(variants: Iterable[VariantFit]) -> str:
@@ -132,9 +134,9 @@ def _pair(pair: Regret | None) -> str:
     return f"{html_elements.with_interval_below(value, span)}{times}"
 
 
-def flags(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
+def flag_list(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     """What every flag means and where it was raised; nothing where none was."""
-    notes = sentences.flag_notes(variants, fit.sweep.columns.scale)
+    notes = flags.flag_notes(variants, fit.sweep.columns.scale)
     if not notes:
         return ""
     items = "".join(

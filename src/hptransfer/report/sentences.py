@@ -1,21 +1,27 @@
-"""The sentences of a report: what a verdict, a metric and a flag mean, and the answer itself."""
+"""The sentences of a report: verdicts, the extent of the data, predictions, suggested runs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 
-from hptransfer.quantify.metrics import METRICS
-from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit
-from hptransfer.report import number_format
-from hptransfer.report.glossary import (
-    FLAG_MEANINGS,
-    SILENT_FLAGS,
-    VERDICTS,
-    flag_detail,
-    flag_name,
-    flag_sentence,
+from hptransfer.quantify.result import (
+    Estimate,
+    Prediction,
+    SuggestedRun,
+    SweepFit,
+    VariantFit,
+    VerdictValue,
 )
+from hptransfer.report import number_format
+from hptransfer.report.flags import FLAG_MEANINGS, flag_name, flag_sentence
+
+VERDICT_MEANINGS: dict[VerdictValue, str] = {
+    "invariant": "the value found on the smallest models can be kept",
+    "predictable": "the value moves, and its law says where to",
+    "unpredictable": "neither keeping the value nor following its law is safe",
+    "undecided": "these runs are not enough to decide",
+}
 
 
 def no_law(variant: VariantFit) -> str:
@@ -24,68 +30,12 @@ def no_law(variant: VariantFit) -> str:
     return "; ".join(flag_sentence(flag) for flag in why) or FLAG_MEANINGS["no_laws"]
 
 
-def flags_of(
-    variant: VariantFit, scale_name: str, metrics: Collection[str] | None = None
-) -> Iterator[tuple[str, str]]:
-    """Every flag of a variant with the place where it was raised.
-
-    Args:
-        variant: whose flags.
-        scale_name: the user's name of the scale.
-        metrics: the metrics that are shown; None for all.
-    """
-    yield from ((flag, variant.name) for flag in variant.flags)
-    for optimum in variant.optima:
-        where = f"{variant.name} at {scale_name} {number_format.scale(optimum.scale)}"
-        own = dict.fromkeys((*optimum.flags, *optimum.hp.flags, *optimum.loss.flags))
-        yield from ((flag, where) for flag in own)
-    for name, law in variant.laws.items():
-        yield from ((flag, f"{name} law of {variant.name}") for flag in law.flags)
-    for name in variant.metrics if metrics is None else metrics:
-        item = variant.metrics.get(name, Estimate())
-        yield from ((flag, f"{METRICS[name].label} of {variant.name}") for flag in item.flags)
-    for prediction in variant.predictions:
-        where = f"{variant.name} at {scale_name} {number_format.scale(prediction.scale)}"
-        own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
-        yield from ((flag, f"{where}, predicted") for flag in own)
-    for check in variant.holdouts:
-        own = dict.fromkeys((*check.flags, *check.regret.flags))
-        yield from ((flag, f"hold-out of {variant.name}") for flag in own)
-
-
-def flag_notes(
-    variants: Iterable[VariantFit],
-    scale_name: str,
-    metrics: Collection[str] | None = None,
-    most: int = 3,
-) -> list[tuple[str, str, str]]:
-    """(flag, meaning, places) for every flag raised, in order of appearance, details with the places.
-
-    Args:
-        variants: whose flags.
-        scale_name: the user's name of the scale.
-        metrics: the metrics that are shown; None for all.
-        most: places named for each flag; the rest is counted.
-    """
-    places: dict[str, list[str]] = defaultdict(list)
-    for variant in variants:
-        for flag, where in flags_of(variant, scale_name, metrics):
-            name, place = flag_name(flag), f"{where}{flag_detail(flag)}"
-            if name not in SILENT_FLAGS and place not in places[name]:
-                places[name].append(place)
-    notes = []
-    for flag, found in places.items():
-        rest = f" and {len(found) - most:,} more" if len(found) > most else ""
-        notes.append((flag, flag_sentence(flag), "; ".join(found[:most]) + rest))
-    return notes
-
-
 def headline(fit: SweepFit, most: int = 6) -> str:
     """The verdicts of the whole fit in one sentence: names where they are few, else counts."""
     if len(fit.variants) == 1:
         (only,) = fit.variants.values()
-        return f"{only.verdict.value.capitalize()}: {VERDICTS[only.verdict.value]}."
-    groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
+        return f"{only.verdict.value.capitalize()}: {VERDICT_MEANINGS[only.verdict.value]}."
+    groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICT_MEANINGS}
     for variant in fit.variants.values():
         groups[variant.verdict.value].append(variant.name)
     groups = {verdict: names for verdict, names in groups.items() if names}

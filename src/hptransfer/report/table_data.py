@@ -9,7 +9,7 @@ from typing import Literal
 from hptransfer.quantify.compare import compare
 from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
-from hptransfer.report import glossary, number_format, sentences
+from hptransfer.report import flags, number_format, sentences
 
 Kind = Literal[
     "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "number", "flags"
@@ -26,7 +26,7 @@ class Column:
     Attributes:
         title: the head.
         kind: how a cell is written (see `cell_text`).
-        definition: a sentence or two; shown as a tooltip and in the glossary.
+        definition: a sentence or two; shown as a tooltip and in the flags.
     """
 
     title: str
@@ -89,7 +89,7 @@ def verdicts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
                 f"{reason.rstrip('.')}. Suggested runs: {sentences.suggestions(v.verdict.suggested, fit)}"
             )
         rows.append((v.name, v.verdict.value, reason))
-    meanings = ". ".join(f"{verdict}: {meaning}" for verdict, meaning in glossary.VERDICTS.items())
+    meanings = ". ".join(f"{verdict}: {meaning}" for verdict, meaning in sentences.VERDICT_MEANINGS.items())
     columns = (_variant(fit), Column("verdict", "text", f"{meanings}."), Column("because", "prose"))
     return Table("Verdict", columns, tuple(rows))
 
@@ -273,5 +273,5 @@ def _scale(fit: SweepFit) -> Column:
 
 
 def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
-    flags = dict.fromkeys(glossary.flag_name(flag) for group in groups for flag in group)
-    return tuple(flag for flag in flags if flag not in glossary.SILENT_FLAGS)
+    names = dict.fromkeys(flags.flag_name(flag) for group in groups for flag in group)
+    return tuple(name for name in names if name not in flags.SILENT_FLAGS)

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from hptransfer.quantify.result import SweepFit, VariantFit
-from hptransfer.report import sentences, table_data
+from hptransfer.report import flags, sentences, table_data
 
 # A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -34,7 +34,7 @@ def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int =
     """
     out = console or Console()
     variants = tuple(islice(fit.variants.values(), limit))
-    footnotes = {flag: i for i, (flag, *_) in enumerate(_flags(fit, variants), start=1)}
+    footnotes = {flag: i for i, (flag, *_) in enumerate(_flag_notes(fit, variants), start=1)}
     out.print(_text(sentences.headline(fit), out, "bold"))
     out.print(_text(sentences.extent(fit), out))
     out.print()
@@ -46,7 +46,13 @@ def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int =
 
 
 def summary_text(fit: SweepFit, width: int = 80, *, limit: int = 20) -> str:
-    """The summary as plain text, `width` characters wide, of the first `limit` variants."""
+    """The summary as plain text.
+
+    Args:
+        fit: the result of `quantify`.
+        width: characters of a line.
+        limit: variants shown; the rest is counted and left to the JSON.
+    """
     buffer = io.StringIO()
     print_summary(
         fit, Console(file=buffer, width=width, color_system=None, legacy_windows=False), limit=limit
@@ -79,7 +85,7 @@ def print_table(
     Args:
         table: see `table_data.Table`.
         console: where to print.
-        footnotes: number of each flag's; without it, flags are written by name.
+        footnotes: number of each flag's footnote; without it, flags are written by name.
     """
     console.print(_text(table.title, console, "bold"))
     for i, part in enumerate(split_to_width(table, console.width) if table.rows else ()):
@@ -121,7 +127,13 @@ def _width(table: table_data.Table, i: int) -> int:
 
 
 def render(table: table_data.Table, console: Console, footnotes: Mapping[str, int]) -> RichTable:
-    """A rich table of the cells as plain text; arguments as for `print_table`."""
+    """A rich table of the cells as plain text.
+
+    Args:
+        table: no wider than the console.
+        console: where it will be printed.
+        footnotes: number of each flag's footnote; other flags are written by name.
+    """
     drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for i, column in enumerate(table.columns):
         drawn.add_column(
@@ -139,21 +151,27 @@ def render(table: table_data.Table, console: Console, footnotes: Mapping[str, in
 
 
 def print_flags(fit: SweepFit, variants: Sequence[VariantFit], console: Console) -> None:
-    """Explain under the tables every flag that was raised, and where."""
-    flags = _flags(fit, variants)
-    if not flags:
+    """Explain under the tables every flag that was raised, and where.
+
+    Args:
+        fit: the result of `quantify`.
+        variants: whose flags.
+        console: where to print.
+    """
+    notes = _flag_notes(fit, variants)
+    if not notes:
         return
     console.print(_text("Flags", console, "bold"))
     grid = RichTable.grid(padding=(0, 1))
-    for i, (flag, meaning, places) in enumerate(flags, start=1):
+    for i, (flag, meaning, places) in enumerate(notes, start=1):
         line = f"{flag}: {meaning}. [{places}]" if meaning != flag else f"{flag} [{places}]"
         grid.add_row(f"  {i}", _text(line, console))
     console.print(grid)
     console.print()
 
 
-def _flags(fit: SweepFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
-    return sentences.flag_notes(variants, fit.sweep.columns.scale, table_data.main_metrics(fit))
+def _flag_notes(fit: SweepFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
+    return flags.flag_notes(variants, fit.sweep.columns.scale, table_data.main_metrics(fit))
 
 
 def _select(table: table_data.Table, kept: list[int]) -> table_data.Table:

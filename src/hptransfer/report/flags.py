@@ -1,15 +1,13 @@
-"""What the words of a report mean: verdicts and flags."""
+"""Flags: what each means, and where a fit raised it."""
 
 from __future__ import annotations
 
-from hptransfer.quantify.result import VerdictValue
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 
-VERDICTS: dict[VerdictValue, str] = {
-    "invariant": "the value found on the smallest models can be kept",
-    "predictable": "the value moves, and its law says where to",
-    "unpredictable": "neither keeping the value nor following its law is safe",
-    "undecided": "these runs are not enough to decide",
-}
+from hptransfer.quantify.metrics import METRICS
+from hptransfer.quantify.result import Estimate, VariantFit
+from hptransfer.report import number_format
 
 FLAG_MEANINGS: dict[str, str] = {
     "all_diverged": "every run at this scale diverged, so it has no optimum; it only bounds the usable range",
@@ -69,3 +67,59 @@ def flag_sentence(flag: str) -> str:
     """What a flag means; `name: detail` keeps its detail; unknown flags stay as they are."""
     meaning = FLAG_MEANINGS.get(flag_name(flag), "")
     return f"{meaning}{flag_detail(flag)}" if meaning else flag
+
+
+def flags_of(
+    variant: VariantFit, scale_name: str, metrics: Collection[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Every flag of a variant with the place where it was raised.
+
+    Args:
+        variant: whose flags.
+        scale_name: the user's name of the scale.
+        metrics: the metrics that are shown; None for all.
+    """
+    yield from ((flag, variant.name) for flag in variant.flags)
+    for optimum in variant.optima:
+        where = f"{variant.name} at {scale_name} {number_format.scale(optimum.scale)}"
+        own = dict.fromkeys((*optimum.flags, *optimum.hp.flags, *optimum.loss.flags))
+        yield from ((flag, where) for flag in own)
+    for name, law in variant.laws.items():
+        yield from ((flag, f"{name} law of {variant.name}") for flag in law.flags)
+    for name in variant.metrics if metrics is None else metrics:
+        item = variant.metrics.get(name, Estimate())
+        yield from ((flag, f"{METRICS[name].label} of {variant.name}") for flag in item.flags)
+    for prediction in variant.predictions:
+        where = f"{variant.name} at {scale_name} {number_format.scale(prediction.scale)}"
+        own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
+        yield from ((flag, f"{where}, predicted") for flag in own)
+    for check in variant.holdouts:
+        own = dict.fromkeys((*check.flags, *check.regret.flags))
+        yield from ((flag, f"hold-out of {variant.name}") for flag in own)
+
+
+def flag_notes(
+    variants: Iterable[VariantFit],
+    scale_name: str,
+    metrics: Collection[str] | None = None,
+    most: int = 3,
+) -> list[tuple[str, str, str]]:
+    """(flag, meaning, places) for every flag raised, in order of appearance, details with the places.
+
+    Args:
+        variants: whose flags.
+        scale_name: the user's name of the scale.
+        metrics: the metrics that are shown; None for all.
+        most: places named for each flag; the rest is counted.
+    """
+    places: dict[str, list[str]] = defaultdict(list)
+    for variant in variants:
+        for flag, where in flags_of(variant, scale_name, metrics):
+            name, place = flag_name(flag), f"{where}{flag_detail(flag)}"
+            if name not in SILENT_FLAGS and place not in places[name]:
+                places[name].append(place)
+    notes = []
+    for flag, found in places.items():
+        rest = f" and {number_format.count(len(found) - most)} more" if len(found) > most else ""
+        notes.append((flag, flag_sentence(flag), "; ".join(found[:most]) + rest))
+    return notes
