@@ -1,5 +1,6 @@
 # make demo    train the demonstration study and print its transfer table (about ten minutes, once)
-# make test    the test suite           make lint    style, types, layers
+# make test    the quick tests          make test-all  every test, with what a few of them need
+# make lint    style, types, layers
 # make docs    the documentation        make bench   the benchmarks
 # A virtual environment is made in .venv on the first call; CUDA or other indexes: pip's own configuration.
 
@@ -10,10 +11,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 METADATA := pyproject.toml constraints.txt src/hptransfer/version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test test-all lint docs bench clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,8 +26,12 @@ $(VENV)/.demo: $(METADATA) | $(BIN)/python
 
 $(VENV)/.dev: $(METADATA) | $(BIN)/python
 	$(PIP_INSTALL) -e '.[lm,dev]'
-	$(PIP_INSTALL) --no-deps mup==1.0.0 # a test compares with it; its torchvision and seaborn are not wanted
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.integrations: $(VENV)/.dev
+	$(PIP_INSTALL) -e '.[lm,dev,integrations]'
+	$(PIP_INSTALL) --no-deps mup==1.0.0 # a test compares with it; its torchvision and seaborn are not wanted
+	@touch $@
 
 $(VENV)/.docs: $(METADATA) | $(BIN)/python
 	$(PIP_INSTALL) -e '.[docs]'
@@ -36,6 +41,9 @@ demo: $(VENV)/.demo
 	$(BIN)/hptransfer demo
 
 test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow' $(PYTEST_ARGS)
+
+test-all: $(VENV)/.integrations
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev

@@ -92,13 +92,13 @@ class TransferFit(SweepFit):
         Raises:
             QuantifyError: the kind or a name is unknown.
         """
-        from hptransfer.report import matplotlib_backend
+        from hptransfer.report import matplotlib_figures
 
         kinds: dict[str, Callable[..., Figure]] = {
-            "basins": matplotlib_backend.plot_basins,
-            "optimum": matplotlib_backend.plot_optimum,
-            "loss": matplotlib_backend.plot_loss,
-            "metrics": matplotlib_backend.plot_metrics,
+            "basins": matplotlib_figures.plot_basins,
+            "optimum": matplotlib_figures.plot_optimum,
+            "loss": matplotlib_figures.plot_loss,
+            "metrics": matplotlib_figures.plot_metrics,
         }
         if kind not in kinds:
             raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")

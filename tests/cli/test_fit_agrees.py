@@ -65,7 +65,8 @@ def agree(text: str, *values: float | None) -> None:
 
 def test_runs_and_diverged_runs(fit: tuple[str, dict[str, Any]]) -> None:
     output, document = fit
-    found = re.search(r"^(\d+) runs of \d+ variants? over .*?(?:, (\d+) of them diverged)?;", output, re.M)
+    said = r"^(\d+) runs of \d+ variants? over .*?(?:, (\d+) of them diverged)?\. Intervals"
+    found = re.search(said, output, re.M)
     assert found is not None
     assert (int(found[1]), int(found[2] or 0)) == (document["runs"], document["diverged"])
     optima = [o for variant in document["variants"].values() for o in variant["optima"]]

@@ -18,7 +18,10 @@ from hptransfer.lm.distributed import train_distributed
 from hptransfer.lm.train import train_stack
 from hptransfer.runs.config import RunRecord, RunSpec
 
-pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="no gloo")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="no gloo"),
+]
 WORLD = 2
 WAYS = ("replicas", "shards")
 

@@ -90,6 +90,7 @@ def documents(count: int = 40) -> list[str]:
 
 @pytest.fixture
 def jsonl(tmp_path: Path) -> Path:
+    pytest.importorskip("datasets")
     path = tmp_path / "corpus.jsonl"
     path.write_text("".join(json.dumps({"id": i, "body": t}) + "\n" for i, t in enumerate(documents())))
     return path

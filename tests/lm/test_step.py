@@ -172,6 +172,7 @@ def test_members_of_a_stack_may_differ_in_schedule_and_rates() -> None:
         torch.testing.assert_close(together[:, index], trained([run], 8)[0][:, 0], rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["muon", "sgd"])
 def test_a_step_is_one_graph(optimizer: str) -> None:
     """What torch.compile is to compile holds no break, whatever the optimizer; and gives the same numbers."""

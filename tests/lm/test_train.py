@@ -21,7 +21,8 @@ from hptransfer.parametrization.rule_arithmetic import get_rule
 from hptransfer.parametrization.tensor_settings import width_settings
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
-from hptransfer.runs.schedule import schedule_factor, warmup_stable_decay
+from hptransfer.runs.schedule import schedule_factor
+from hptransfer.runs.train_config import TrainConfig
 
 
 def varied(run: RunSpec, **changes: object) -> RunSpec:
@@ -90,6 +91,7 @@ def test_member_follows_a_plain_loop(tiny: RunSpec) -> None:
         assert final < losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 def test_compiled_equals_eager(tiny: RunSpec) -> None:
     shallow = tiny.model_copy(update={"model": tiny.model.model_copy(update={"depth": 1})})
@@ -204,7 +206,7 @@ def test_without_a_compiler_training_runs_eager_and_says_so(
 )
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_schedule_rises_stays_and_falls(steps: int, warmup: float, decay: float) -> None:
-    values = [warmup_stable_decay(s, steps, warmup, decay) for s in range(steps)]
+    values = [schedule_factor(TrainConfig(warmup=warmup, decay=decay), steps, s) for s in range(steps)]
     assert all(0 < v <= 1 for v in values)
     peak = int(np.argmax(values))
     assert values[: peak + 1] == sorted(values[: peak + 1])
@@ -212,5 +214,5 @@ def test_schedule_rises_stays_and_falls(steps: int, warmup: float, decay: float)
 
 
 def test_schedule_golden() -> None:
-    values = [warmup_stable_decay(s, 10, 0.2, 0.3) for s in range(10)]
+    values = [schedule_factor(TrainConfig(warmup=0.2, decay=0.3), 10, s) for s in range(10)]
     assert values == pytest.approx([1 / 3, 2 / 3, 1, 1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4])

@@ -8,7 +8,7 @@ import pytest
 
 import hptransfer as hpt
 from hptransfer.quantify.basin.cells import cells_of
-from hptransfer.report.charts import runs_of
+from hptransfer.report.basin_chart import runs_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

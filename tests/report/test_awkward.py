@@ -8,7 +8,7 @@ import pytest
 
 from hptransfer.fit import TransferFit, quantify
 from hptransfer.quantify.metrics import METRICS
-from hptransfer.report import glossary, matplotlib_backend, sentences
+from hptransfer.report import flags, matplotlib_figures
 from hptransfer.report import page as page_module
 from hptransfer.report.terminal import summary_text
 from hptransfer.sweep.table import SweepTable
@@ -59,8 +59,8 @@ def test_the_terminal_can_say_it(awkward: TransferFit) -> None:
 
 
 def test_every_flag_has_its_sentence(awkward: TransferFit) -> None:
-    raised = {glossary.flag_name(flag) for flag, _ in sentences.flags_of(awkward.variants["v"], "width")}
-    assert raised <= set(glossary.FLAGS) | glossary.REMARKS
+    raised = {flags.flag_name(flag) for flag, _ in flags.flags_of(awkward.variants["v"], "width")}
+    assert raised <= set(flags.FLAG_MEANINGS) | flags.SILENT_FLAGS
 
 
 def test_every_metric_has_its_definition(awkward: TransferFit) -> None:
@@ -77,10 +77,10 @@ def test_the_page_can_say_it(awkward: TransferFit, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "plot",
     [
-        matplotlib_backend.plot_basins,
-        matplotlib_backend.plot_optimum,
-        matplotlib_backend.plot_loss,
-        matplotlib_backend.plot_metrics,
+        matplotlib_figures.plot_basins,
+        matplotlib_figures.plot_optimum,
+        matplotlib_figures.plot_loss,
+        matplotlib_figures.plot_metrics,
     ],
 )
 def test_matplotlib_can_draw_it(awkward: TransferFit, plot: Callable) -> None:

@@ -1,108 +1,34 @@
-import io
+"""Panels on matplotlib axes: every mark at its coordinates."""
+
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from tests.report.studies import spiky
 
-from hptransfer.errors import QuantifyError
+from hptransfer.dynamics.trends import trends
 from hptransfer.fit import TransferFit
-from hptransfer.quantify.result import Estimate
-from hptransfer.report import basin_chart, law_chart, matplotlib_backend, metric_chart
-
-
-def _draw(figure: Figure) -> str:
-    """The figure as SVG with its text as text; drawing it is where most faults show."""
-    import matplotlib
-
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
-
-
-ALL = (
-    matplotlib_backend.plot_basins,
-    matplotlib_backend.plot_optimum,
-    matplotlib_backend.plot_loss,
-    matplotlib_backend.plot_metrics,
+from hptransfer.report import (
+    basin_chart,
+    charts,
+    dynamics_charts,
+    law_chart,
+    matplotlib_backend,
+    metric_chart,
+    phase_chart,
 )
 
-
-@pytest.mark.parametrize("plot", ALL)
-@pytest.mark.parametrize("name", ["fit", "thin_fit", "lost_scale_fit"])
-def test_every_figure_draws_every_fit(
-    plot: Callable[..., Figure], name: str, request: pytest.FixtureRequest
-) -> None:
-    svg = _draw(plot(request.getfixturevalue(name)))
-    for variant in ("sp", "sp+embd", "mup"):
-        assert f">{variant}<" in svg
+LINEAR = charts.Axis(0.0, 4.0, "x")
+OCTAVES = charts.Axis(-8.0, -2.0, "lr", base=2, powers=True)
 
 
-@pytest.mark.parametrize("plot", ALL)
-def test_two_rows_of_panels_and_no_target(
-    plot: Callable[..., Figure], make_fit: Callable[..., TransferFit]
-) -> None:
-    names = tuple(f"v{i}" for i in range(8))
-    svg = _draw(plot(make_fit(names, targets=())))
-    assert ">v7<" in svg
-
-
-def test_panels_share_their_axes(fit: TransferFit) -> None:
-    for plot in (
-        matplotlib_backend.plot_basins,
-        matplotlib_backend.plot_optimum,
-        matplotlib_backend.plot_loss,
-    ):
-        panels = plot(fit).axes
-        assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels if axes.get_visible()}) == 1
-
-
-def test_basins_show_every_run_and_every_optimum(fit: TransferFit) -> None:
-    axes = matplotlib_backend.plot_basins(fit, ["mup"]).axes[0]
-    (panel,) = basin_chart.basins(fit, [fit.variants["mup"]]).panels
-    mine = fit.sweep.variant == "mup"
-    drawn = {
-        marker: np.concatenate(
-            [np.asarray(line.get_ydata()) for line in axes.lines if line.get_marker() == marker]
-        )
-        for marker in ("o", "x", "^")
-    }
-    finished = ~np.isnan(fit.sweep.loss) & mine
-    above = fit.sweep.loss > panel.y.high
-    assert np.isfinite(drawn["o"]).sum() == (finished & ~above).sum() + 5  # the runs, and five optima
-    assert len(drawn["^"]) == (finished & above).sum()
-    pairs = np.stack([fit.sweep.scale, fit.sweep.hp], axis=1)[mine & np.isnan(fit.sweep.loss)]
-    assert len(drawn["x"]) == len(np.unique(pairs, axis=0))
-    for marker in ("x", "^"):
-        assert panel.y.high < drawn[marker].min()
-        assert drawn[marker].max() < axes.get_ylim()[1]
-
-
-def test_the_law_reaches_the_target_and_names_the_value_to_use(fit: TransferFit) -> None:
-    axes = matplotlib_backend.plot_optimum(fit, ["sp"]).axes[0]
-    assert axes.get_xlim()[1] > 1024
-    assert [text.get_text() for text in axes.texts] == ["0.00021"]
-    labels = [label.get_text() for label in axes.get_xticklabels()]
-    assert "1,024" in labels
-    assert "32" in labels
-
-
-def test_one_sided_optimum_is_drawn_as_an_arrow(fit: TransferFit) -> None:
-    variant = fit.variants["sp"]
-    last = replace(variant.optima[-1], hp=Estimate(0.002, None, 0.003, ("at_edge",)))
-    changed = replace(fit, variants={"sp": replace(variant, optima=(*variant.optima[:-1], last))})
-    markers = [line.get_marker() for line in matplotlib_backend.plot_optimum(changed).axes[0].lines]
-    assert markers.count("v") == 1
-
-
-def test_missing_law_says_why(thin_fit: TransferFit) -> None:
-    svg = _draw(matplotlib_backend.plot_optimum(thin_fit))
-    assert "no law: too few scales" in svg
+def _drawn(*marks: charts.Mark, x: charts.Axis = LINEAR, **panel: object) -> Axes:
+    axes = Figure().subplots()
+    return matplotlib_backend.draw(axes, charts.Panel("", x, LINEAR, marks, **panel))  # type: ignore[arg-type]
 
 
 def test_drawing_on_axes_of_the_caller(fit: TransferFit) -> None:
@@ -118,23 +44,81 @@ def test_drawing_on_axes_of_the_caller(fit: TransferFit) -> None:
         assert axes.get_xlabel() == panel.x.label
 
 
-@pytest.mark.parametrize("width", [100.0, 200.0, 400.0, 1000.0])
-def test_the_key_is_no_wider_than_the_figure(width: float) -> None:
-    letters = [5, 2, 2, 2, 7, 8, 15]
-    columns = matplotlib_backend._key_columns(letters, width)
-    longest = [max(letters[i::columns]) for i in range(columns)]
-    assert columns == 1 or sum(24 + 4.4 * n for n in longest) <= width
-    assert columns == len(letters) or width < 400
+def test_the_dynamics_figures_on_axes_of_the_caller(fit: TransferFit) -> None:
+    study = spiky()
+    for panel in (
+        phase_chart.phase(list(fit.variants.values())),
+        dynamics_charts.curves(study, "sp", 128.0),
+        dynamics_charts.heat(study, "sp", 128.0, "relative_update"),
+        dynamics_charts.forest(trends(study), "relative_update"),
+        dynamics_charts.critical(study, "sp"),
+    ):
+        axes = matplotlib_backend.draw(Figure().subplots(), panel)
+        assert axes.get_xlabel() == panel.x.label
+        assert len(axes.lines) + len(axes.images) >= len(panel.marks)
 
 
-def test_unknown_variant_names_the_valid_ones(fit: TransferFit) -> None:
-    with pytest.raises(QuantifyError, match=r"got 'nope'; valid: sp, sp\+embd, mup"):
-        matplotlib_backend.plot_basins(fit, ["nope"])
+def test_a_logarithmic_axis_gets_the_values_themselves() -> None:
+    axes = _drawn(charts.Line(np.array([-7.0, -3.0]), np.array([1.0, 2.0]), "#000000", 2.0), x=OCTAVES)
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlim() == (2.0**-8, 2.0**-2)
+    assert axes.lines[0].get_xdata().tolist() == [2.0**-7, 2.0**-3]
+    assert axes.lines[0].get_linewidth() == 1.5  # three quarters of a pixel are a point
 
 
-def test_names_with_dollars_are_not_read_as_mathematics(make_fit: Callable[..., TransferFit]) -> None:
-    for plot in ALL:
-        assert "$\\bad" in _draw(plot(make_fit(("$\\bad$",))))
+def test_error_bars_reach_from_limit_to_limit() -> None:
+    lengths = np.array([[1.0], [2.0]])
+    points = charts.Points(np.array([-5.0]), np.array([1.0]), "#000000", "circle", 7, x_error=lengths)
+    bars, marker = _drawn(points, x=OCTAVES).lines
+    assert bars.get_xdata()[:2].tolist() == [2.0**-6, 2.0**-3]
+    assert marker.get_marker() == "o"
+
+
+def test_each_point_has_its_symbol() -> None:
+    points = charts.Points(np.arange(3.0), np.ones(3), "#000000", ("up", "down", "up"), 7)
+    up, down = _drawn(points).lines
+    assert (up.get_marker(), down.get_marker()) == ("^", "v")
+    assert up.get_xdata().tolist() == [0.0, 2.0]
+
+
+def test_the_strip_stands_above_the_frame_and_what_left_the_frame_is_not_drawn() -> None:
+    line = charts.Line(np.arange(3.0), np.array([1.0, 3.0, 9.0]), "#000000", 1.0)
+    crosses = charts.Points(
+        np.arange(2.0), np.array([0.0, 1.0]), "#000000", "cross", 5, edge_width=1.0, in_strip=True
+    )
+    axes = _drawn(line, crosses, strip_rows=2)
+    curve, marks = axes.lines
+    assert np.isnan(curve.get_ydata()).tolist() == [False, False, True]
+    low, high = marks.get_ydata()
+    assert LINEAR.high < low < high < axes.get_ylim()[1]
+    assert max(axes.get_yticks()) <= LINEAR.high
+
+
+def test_ticks_notes_names_and_messages_are_written_as_they_are() -> None:
+    x = charts.Axis(0.0, 4.0, "$x", ticks=((1.0, "$one"), (3.0, "three")))
+    points = charts.Points(np.ones(1), np.ones(1), "#000000", "circle", 7, names=("a$b$",))
+    note = charts.Note(1.0, 1.0, "0.01", above=True)
+    axes = _drawn(points, x=x, notes=(note,), message="no law")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["$one", "three"]
+    assert [text.get_text() for text in axes.texts] == ["a$b$", "0.01", "no law"]
+    assert not any(text.get_parse_math() for text in axes.texts)
+
+
+def test_zero_and_bands_lie_behind(fit: TransferFit) -> None:
+    axes = _drawn(charts.Band(np.arange(2.0), np.zeros(2), np.ones(2), "#000000"), zero="y")
+    assert axes.lines[0].get_zorder() == 0
+    assert axes.lines[0].get_ydata() == [0, 0]
+    (band,) = axes.collections
+    assert band.get_paths()[0].vertices[:, 1].max() == 1.0
+
+
+@pytest.mark.parametrize(("symbol", "hollow"), [("circle", False), ("cross", True), ("open_up", True)])
+def test_the_key_draws_the_symbol(symbol: charts.Symbol, hollow: bool) -> None:
+    handle = matplotlib_backend.key_handle(charts.KeyItem("x", "#ff0000", symbol, 2.0))
+    assert handle.get_linewidth() == 1.5
+    assert (handle.get_markerfacecolor() == "none") == hollow
+    head = matplotlib_backend.key_handle(charts.KeyItem("width"))
+    assert head.get_marker() in ("None", None, "")
 
 
 def test_no_pyplot(fit: TransferFit) -> None:

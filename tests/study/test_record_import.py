@@ -13,9 +13,7 @@ from typing import Any
 import fake_trainer
 import pytest
 from small_study import study, without_wall_times
-from typer.testing import CliRunner
 
-from hptransfer.cli.app import app
 from hptransfer.errors import SpecError, StoreError
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study import record_import
@@ -24,7 +22,7 @@ from hptransfer.study.record_import import export_records, import_records
 from hptransfer.study.record_table import ENDINGS, TableRow, read_records, write_records
 from hptransfer.study.run import StudyResult, load_result, run_study
 from hptransfer.study.spec import StudySpec
-from hptransfer.study.store import STORE_FILE, Store
+from hptransfer.study.store import Store
 
 CORPUS = "c0" * 32
 ORIGIN = {"commit": "abc", "cpu": "another", "gpu": "a large one"}
@@ -221,23 +219,3 @@ def test_other_files_are_refused_in_one_line(undisturbed: StudyResult, table: Pa
         with pytest.raises(StoreError, match=part) as caught:
             read_records(path)
         assert "\n" not in str(caught.value)
-
-
-def test_the_commands(undisturbed: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = tmp_path / "all.records.csv.gz"
-    spec = tmp_path / "study.yaml"
-    spec.write_text(
-        "{name: small, variants: [sp, mup], widths: [32, 64], "
-        "lr: {low: 2^-12, high: 2^-7}, train: {steps: 10}}"
-    )
-    said = CliRunner().invoke(app, ["runs", "export", str(undisturbed.folder), "--to", str(table)])
-    assert said.output == f"wrote {len(undisturbed.rows)} runs to {table}\n"
-    command = ["runs", "import", str(table), "--into", str(tmp_path / "here"), "--spec", str(spec)]
-    said = CliRunner().invoke(app, command)
-    assert said.output == f"took {len(undisturbed.rows)} finished runs into {tmp_path / 'here'}\n"
-    said = CliRunner().invoke(app, command)
-    assert f"took 0 finished runs into {tmp_path / 'here'}, {len(undisturbed.rows)} were there" in said.output
-    two = ["runs", "export", str(undisturbed.folder), str(tmp_path / "here"), "--to", str(table)]
-    refused = CliRunner().invoke(app, two)
-    assert refused.exit_code == 2
-    assert (tmp_path / "here" / STORE_FILE).exists()

@@ -94,7 +94,7 @@ def test_a_stack_that_raises_is_tried_again_after_a_while(
     assert result.failures == ()
     assert same(result, undisturbed)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text.count("failed, to be tried again: RuntimeError: a fault on purpose") == 1
+    assert text.count("A run failed and will be tried again: RuntimeError: a fault on purpose") == 1
 
 
 def test_a_stack_that_goes_on_raising_is_reported_and_run_at_the_next_start(
@@ -199,7 +199,7 @@ def test_what_was_finished_when_ctrl_c_came_is_kept(tmp_path: Path) -> None:
             self.aborted = True
 
     engine = Interrupted()
-    with pytest.raises(StudyInterrupted, match=r"stopped: 6 of 12 runs are kept in .*goes on from there"):
+    with pytest.raises(StudyInterrupted, match=r"stopped: 6 of 12 runs are kept in .*resumes the study"):
         run_study(study(), tmp_path, train=fake_trainer.NAME, executor=lambda _: engine)
     assert engine.aborted
     assert len(without_wall_times(tmp_path / "runs.csv")) == 7

@@ -131,7 +131,10 @@ def test_a_task_that_is_cancelled_is_told_and_tried_again(tmp_path: Path, faults
     assert len(cancelled) == 1
     assert result.failures == ()
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert f"failed, to be tried again: Slurm job {cancelled[0]} ended as CANCELLED without a result" in text
+    assert (
+        f"A run failed and will be tried again: Slurm job {cancelled[0]} ended as CANCELLED without a result"
+        in text
+    )
     assert max(Counter(fake_trainer.calls(faults)).values()) <= 2
 
 

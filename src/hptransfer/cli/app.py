@@ -1,4 +1,4 @@
-"""The commands, gathered."""
+"""The commands of `hptransfer`."""
 
 from __future__ import annotations
 

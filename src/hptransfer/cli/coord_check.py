@@ -25,28 +25,36 @@ def _option(metavar: str, text: str, **limits: Any) -> Any:
 
 def coord_check(
     rule: Annotated[
-        str, typer.Argument(metavar="RULE", help="Of the catalogue (sp, sp+embd, mup, ...) or a YAML file.")
+        str,
+        typer.Argument(
+            metavar="RULE", help="A rule of the catalogue (sp, sp+embd, mup, ...) or a YAML file."
+        ),
     ],
     widths: Annotated[str, _option("N,N", "Widths, comma-separated.")] = "64,128,256,512",
     base_width: Annotated[
-        int | None, _option("N", "Where every rule is the same.  [default: the smallest width]", min=1)
+        int | None,
+        _option("N", "Width at which every rule is the same.  [default: the smallest width]", min=1),
     ] = None,
-    model: Annotated[str, _option("NAME", "decoder (the reference decoder), gpt2, llama, ...")] = "decoder",
-    depth: Annotated[int, _option("N", "Blocks.", min=1)] = 2,
-    heads: Annotated[int, _option("N", "Attention heads, at every width.", min=1)] = 4,
-    context: Annotated[int, _option("N", "Context, tokens (bytes of text).", min=2)] = 16,
-    batch_size: Annotated[int, _option("N", "Sequences in the one batch.", min=1)] = 4,
-    steps: Annotated[int, _option("N", "Optimizer steps.")] = 10,
-    seeds: Annotated[int, _option("N", "Initialisations at each width.")] = 3,
+    model: Annotated[
+        str, _option("NAME", "Model: decoder (the reference decoder), gpt2, llama, ...")
+    ] = "decoder",
+    depth: Annotated[int, _option("N", "Number of blocks.", min=1)] = 2,
+    heads: Annotated[int, _option("N", "Number of attention heads, at every width.", min=1)] = 4,
+    context: Annotated[int, _option("N", "Context in tokens (bytes of text).", min=2)] = 16,
+    batch_size: Annotated[int, _option("N", "Number of sequences in the batch.", min=1)] = 4,
+    steps: Annotated[int, _option("N", "Number of optimizer steps.")] = 10,
+    seeds: Annotated[int, _option("N", "Number of initialisations at each width.")] = 3,
     lr: Annotated[float, _option("X", "Learning rate at the base width.")] = 2.0**-7,
-    optimizer: Annotated[str, _option("NAME", "adamw, adam or sgd.")] = "adamw",
+    optimizer: Annotated[str, _option("NAME", "Optimizer: adamw, adam or sgd.")] = "adamw",
     coordinates: Annotated[
-        str | None, _option("sp|mup", "Coordinates of the LR.  [default: mup; sp for the rule sp]")
+        str | None, _option("sp|mup", "Coordinates of the learning rate.  [default: mup; sp for the rule sp]")
     ] = None,
-    level: Annotated[float, _option("X", "Confidence level of the intervals.")] = 0.95,
-    threshold: Annotated[str, _option("LOW,HIGH", "Slopes that count as flat.")] = "-0.25,0.1",
-    json: Annotated[Path | None, _option("OUT", "Write verdicts and slopes as JSON.")] = None,
-    plot: Annotated[Path | None, _option("OUT", "Write the figure: PNG, SVG or PDF, by its ending.")] = None,
+    level: Annotated[float, _option("X", "Level of the confidence intervals.")] = 0.95,
+    threshold: Annotated[str, _option("LOW,HIGH", "Range of slopes that count as flat.")] = "-0.25,0.1",
+    json: Annotated[Path | None, _option("OUT", "Write the verdicts and slopes as JSON.")] = None,
+    plot: Annotated[
+        Path | None, _option("OUT", "Write the figure as PNG, SVG or PDF, according to the file's ending.")
+    ] = None,
 ) -> None:
     """Check that activations keep their size as a model grows under a rule.
 

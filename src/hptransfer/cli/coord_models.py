@@ -34,7 +34,16 @@ class ScaledDecoder(Decoder):
     def forward(
         self, tokens_BT: Tensor, attention_scale: Tensor | None = None, logits_scale: Tensor | None = None
     ) -> Tensor:
-        """Logits of the next token, [sequences, context, vocab]."""
+        """Logits of the next token.
+
+        Args:
+            tokens_BT: int64, shape [sequences, context].
+            attention_scale: factor on the attention logits; None: the model's own.
+            logits_scale: factor on the logits; None: one.
+
+        Returns:
+            Shape [sequences, context, vocab].
+        """
         scale = torch.tensor(self.scaling) if attention_scale is None else attention_scale
         return super().forward(tokens_BT, scale, logits_scale)
 

@@ -20,7 +20,7 @@ CLOSED = 141  # 128 + SIGPIPE: the reader of our output has left
 
 
 def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """A command whose user errors end it with one line on stderr and exit code 2, never a traceback."""
+    """A command whose user errors end it with one line on stderr and exit code 2, without a traceback."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -34,11 +34,11 @@ def fit(
     json: opt.JsonOut = None,
     html: opt.HtmlOut = None,
 ) -> None:
-    """Say how a hyperparameter transfers, from a table of runs.
+    """Measure how a hyperparameter transfers, from a table of runs.
 
     Prints, for every variant, whether the optimum transfers, the predicted optimum at the targets, how well
-    the law predicted the largest scale, and the metrics. A table too thin for a law gets what can be said
-    (and exit code 2 where it holds one scale only).
+    the law predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
+    law, the rest is printed. A table of one scale only ends with exit code 2.
 
     Example: hptransfer fit runs.csv --scale width --hp lr --loss val_loss --target 4096 --html report.html
     """
@@ -70,5 +70,5 @@ def fit(
     if len(sweep.scales) == 1:
         raise SweepError(
             f"to say what transfers takes two {scale}s or more, but the table holds one, "
-            f"{sweep.scale[0]:g}; what can be said of it stands above"
+            f"{sweep.scale[0]:g}; what it does say is above"
         )

@@ -56,7 +56,7 @@ def plan(
     The time is worked out from the rate of the study's finished runs. Where no run is finished, a few steps
     are trained here and now to measure it. Where that would take long, the time is left out.
 
-    Examples: hptransfer plan study.yaml --price 2.50; hptransfer plan kalra2026-step --scale small
+    Examples: hptransfer plan study.yaml --price 2.50; hptransfer plan kalra2026-step --size small
     """
     from hptransfer.study.cost import width_costs
     from hptransfer.study.planner import plan as planned

@@ -26,34 +26,39 @@ def table(
     rule: Annotated[
         str,
         typer.Argument(
-            metavar="RULE", help="Of the catalogue (sp, mup, mup-tp5-table8, ...), or a YAML file."
+            metavar="RULE", help="A rule of the catalogue (sp, mup, mup-tp5-table8, ...), or a YAML file."
         ),
     ],
     model: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="reference, or a Hugging Face family: gpt2, llama, mixtral, t5, ..."
+            metavar="NAME",
+            help="Model: reference, or a Hugging Face family such as gpt2, llama, mixtral, t5.",
         ),
     ] = REFERENCE,
     widths: Annotated[str, typer.Option(metavar="N,N", help="Widths, comma-separated.")] = "64,256",
     base_width: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Where every rule is the same.  [default: the smallest width]"),
+        typer.Option(
+            metavar="N", help="Width at which every rule is the same.  [default: the smallest width]"
+        ),
     ] = None,
     diff: Annotated[
         str | None, typer.Option(metavar="OTHER", help="Show only where this other rule differs.")
     ] = None,
     output: Annotated[
-        str, typer.Option("--format", metavar="|".join(FORMATS), help="Of the output.")
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="Format of the output.")
     ] = "text",
-    optimizer: Annotated[str, typer.Option(metavar="adam|sgd", help="Family of optimizers.")] = "adam",
-    depth: Annotated[int, typer.Option(metavar="N", help="Blocks.")] = 2,
-    heads: Annotated[int, typer.Option(metavar="N", help="Attention heads, at every width.")] = 4,
-    vocab: Annotated[int, typer.Option(metavar="N", help="Vocabulary.")] = 512,
-    context: Annotated[int, typer.Option(metavar="N", help="Context, tokens.")] = 64,
+    optimizer: Annotated[str, typer.Option(metavar="adam|sgd", help="Family of the optimizer.")] = "adam",
+    depth: Annotated[int, typer.Option(metavar="N", help="Number of blocks.")] = 2,
+    heads: Annotated[int, typer.Option(metavar="N", help="Number of attention heads, at every width.")] = 4,
+    vocab: Annotated[int, typer.Option(metavar="N", help="Size of the vocabulary.")] = 512,
+    context: Annotated[int, typer.Option(metavar="N", help="Context in tokens.")] = 64,
     coordinates: Annotated[
         str,
-        typer.Option(metavar="sp|mup", help="sp: eta is the hidden LR; mup: the hidden LR is eta / m."),
+        typer.Option(
+            metavar="sp|mup", help="Coordinates: with sp the hidden learning rate is eta, with mup eta / m."
+        ),
     ] = "sp",
 ) -> None:
     """Print what every tensor gets under a rule: role, init std, multiplier, LR, weight decay, eps.

@@ -72,7 +72,13 @@ def print_blocks(blocks: Sequence[Block], output: str) -> None:
 
 
 def print_differences(rules: Sequence[Rule], blocks: Sequence[Sequence[Block]], output: str) -> None:
-    """Prints the settings in which two rules differ, block numbers written `*` where all blocks agree."""
+    """Prints the settings in which two rules differ, block numbers written `*` where all blocks agree.
+
+    Args:
+        rules: the two.
+        blocks: of each rule, one a width.
+        output: text, csv or markdown.
+    """
     one, other = (rule.name for rule in rules)
     columns = ("width", "tensor", "setting", one, other)
     rows = [row for a, b in zip(*blocks, strict=True) for row in _differences(a, b)]

@@ -133,7 +133,16 @@ def student(scales: int) -> float:
 
 
 def contrasts(grid: CandidateGrid, info: Information, goal: Goal) -> FloatArray:
-    """What is asked of one variant, as combinations of its unknowns, shape [contrasts, unknowns]."""
+    """What is asked of one variant, as combinations of its unknowns.
+
+    Args:
+        grid: where runs may be put.
+        info: what is known of the variant.
+        goal: what is asked.
+
+    Returns:
+        Shape [contrasts, unknowns].
+    """
     last = len(grid.scales) - 1
     if goal == "optimum":
         return info.optima(list(range(last + 1)))

@@ -1,4 +1,4 @@
-"""Bracket: the first runs of each basin, which find where its optimum lies.
+"""The first runs of each basin, which find where its optimum lies.
 
 Cheap scales first. The smallest scale is searched coarsely, over the whole grid; each larger one only around
 where the smaller ones put its optimum. A basin is bracketed when its lowest run has higher (or diverged) ones
@@ -42,7 +42,13 @@ class Brackets:
 
 
 def brackets(grid: CandidateGrid, observed: Observations, variant: str) -> Brackets:
-    """The state of a variant's brackets, cheapest scale first."""
+    """The state of a variant's brackets, cheapest scale first.
+
+    Args:
+        grid: where runs may be put.
+        observed: finished runs.
+        variant: of the grid.
+    """
     found: dict[int, float] = {}
     for k in range(len(grid.scales)):
         basin = (variant, k)
@@ -127,7 +133,13 @@ def expected_optimum(grid: CandidateGrid, found: Mapping[int, float], k: int) ->
 
 
 def first_places(grid: CandidateGrid, basin: GridKey, expected: float) -> list[int]:
-    """The first places of a basin: where log2 eta of its optimum is expected, and on both sides."""
+    """The first places of a basin: where its optimum is expected, and on both sides.
+
+    Args:
+        grid: where runs may be put.
+        basin: that is begun.
+        expected: log2 eta of its optimum.
+    """
     stride, end = _stride(grid, basin, FINE_STRIDE), len(grid.x[basin]) - 1
     middle = min(max(grid.nearest(basin, expected), min(stride, end)), max(end - stride, 0))
     return sorted({min(max(p, 0), end) for p in (middle - stride, middle, middle + stride)})

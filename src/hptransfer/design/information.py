@@ -1,4 +1,4 @@
-"""Information: what one more run at a place would tell of what is asked, before it is run.
+"""What one more run at a place would tell of what is asked, before it is run.
 
 The model is linearised around the current estimates. Its unknowns are, for each variant: the line of the
 optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its
@@ -88,7 +88,13 @@ class Information:
                 self._add(key, 0, runs)
 
     def gain(self, contrasts: FloatArray, covariance: FloatArray, key: tuple[int, int]) -> float:
-        """By how much one more run at a place shrinks the summed variance of the contrasts [C, size]."""
+        """By how much one more run at a place shrinks the summed variance of some contrasts.
+
+        Args:
+            contrasts: combinations of the unknowns, shape [C, size].
+            covariance: of the unknowns, shape [size, size].
+            key: place of the scale, and of the run on its grid.
+        """
         row, _ = self._rows[key]
         more = self._weight(key, self.count[key] + 1) - self._weight(key, self.count[key])
         if more <= 0:

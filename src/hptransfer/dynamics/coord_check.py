@@ -97,7 +97,8 @@ def coord_check(
             model does not stay finite.
         RuleError: the rule does not fit the model; as VerifyError, the model passes a forward multiplier by.
     """
-    sizes = _check(widths, batches, steps, lr, optimizer, seeds, level)
+    sizes = _widths(widths, seeds)
+    _check(batches, steps, lr, optimizer, level)
     flat = _flat(threshold)
     chosen = _rule(rule, optimizer, coordinates, base_width, scaling)
     setup = _Setup(build, chosen, base_width or sizes[0], sizes, lr, optimizer, scaling)
@@ -257,26 +258,25 @@ def _rule(
     return in_coordinates(chosen, coordinates) if coordinates else natural_coordinates(chosen)
 
 
-def _check(
-    widths: Sequence[int],
-    batches: Sequence[Batch],
-    steps: int,
-    lr: float,
-    optimizer: object,
-    seeds: int,
-    level: float,
-) -> tuple[int, ...]:
-    """The widths, ascending; every argument in range."""
+def _widths(widths: Sequence[int], seeds: int) -> tuple[int, ...]:
+    """The widths, ascending: enough of them, and of seeds, for a slope with an interval."""
     sizes = tuple(sorted(set(widths)))
     if len(sizes) < 2 or sizes[0] < 1:
         raise DynamicsError(f"a slope needs two or more positive widths, but got {list(widths)}")
-    for name, value in (("steps", steps), ("seeds", seeds), ("batches", len(batches))):
-        if value < 1:
-            raise DynamicsError(f"{name} must be at least 1, but got {value}")
+    if seeds < 1:
+        raise DynamicsError(f"seeds must be at least 1, but got {seeds}")
     if len(sizes) * seeds < 3:
         raise DynamicsError(
             f"an interval needs widths x seeds >= 3, but got {len(sizes)} widths and {seeds} seed: more seeds"
         )
+    return sizes
+
+
+def _check(batches: Sequence[Batch], steps: int, lr: float, optimizer: object, level: float) -> None:
+    """Every other argument in range."""
+    for name, value in (("steps", steps), ("batches", len(batches))):
+        if value < 1:
+            raise DynamicsError(f"{name} must be at least 1, but got {value}")
     if not (lr > 0 and math.isfinite(lr)):
         raise DynamicsError(f"lr must be positive and finite, but got {lr}")
     if not 0 < level < 1:
@@ -285,7 +285,6 @@ def _check(
         raise DynamicsError(
             f"the optimizer must be one of {', '.join(NAMED)} or a function, but got {optimizer!r}"
         )
-    return sizes
 
 
 def _flat(threshold: float | tuple[float, float]) -> tuple[float, float]:

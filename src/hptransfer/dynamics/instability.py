@@ -1,4 +1,4 @@
-"""Edge: at which learning rate and scale a run will become unstable, from smaller ones. No torch here."""
+"""Instability: at which learning rate and scale runs become unstable, from smaller ones. No torch here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Measure = Literal["attention_logit_max", "lr_over_critical"]
 # log2 of the level that a measure must not cross: logits of 1e4 (arXiv:2309.14322, inferred) or a chosen
 # one; an eta at its critical LR.
 EDGES: Mapping[Measure, float] = {"attention_logit_max": math.log2(1e4), "lr_over_critical": 0.0}
-DRAWS = 2000
+DRAWS = 2000  # of the coefficients, for limits
+SEED = 0  # of the draws
 _FEWEST = 6  # points that a surface of three coefficients is fitted to
 
 
@@ -103,7 +104,6 @@ def predict_edge(
     *,
     edge: float | None = None,
     level: float = 0.95,
-    seed: int = 0,
 ) -> Edge:
     """From measured runs, the learning rate at which a measure crosses its edge at each target scale.
 
@@ -121,7 +121,6 @@ def predict_edge(
         targets: scales.
         edge: in the measure's unit; default 1e4 for logits, 1 for the ratio.
         level: of the limits.
-        seed: of the draws.
 
     Raises:
         DynamicsError: the measure is unknown, or there are fewer than two scales, two learning rates or six
@@ -131,9 +130,9 @@ def predict_edge(
         raise DynamicsError(f"the measure must be one of {', '.join(EDGES)}, but got {measure!r}")
     limit = EDGES[measure] if edge is None else math.log2(edge)
     points = _points(study.of(variant), measure)
-    surface = _Surface.fitted(points, level, seed, f"{measure} of {variant}")
+    surface = _Surface.fitted(points, level, f"{measure} of {variant}")
     crossings = tuple(surface.crossing(float(n), limit) for n in sorted({*map(float, targets)}))
-    holdout = _holdout(points, limit, level, seed)
+    holdout = _holdout(points, limit, level)
     return Edge(variant, measure, 2.0**limit, tuple(surface.mean), crossings, holdout)
 
 
@@ -175,7 +174,7 @@ class _Surface:
     reach: tuple[float, float]  # log2 eta between which a crossing is looked for
 
     @staticmethod
-    def fitted(points: FloatArray, level: float, seed: int, what: str) -> _Surface:
+    def fitted(points: FloatArray, level: float, what: str) -> _Surface:
         scales, rates = (len(set(points[:, i].tolist())) for i in (1, 0))
         if scales < 2 or rates < 2 or len(points) < _FEWEST:
             raise DynamicsError(
@@ -185,7 +184,7 @@ class _Surface:
         centre = points[:, :2].mean(axis=0)
         fits = [_least_squares(_design(points, centre, square), points[:, 2]) for square in (False, True)]
         mean, covariance, residual, dof = min(fits, key=lambda fit: _aicc(fit[2], len(fit[0])))
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(SEED)
         stretch = np.sqrt(dof / rng.chisquare(dof, DRAWS))[:, None]
         draws = mean + stretch * rng.multivariate_normal(np.zeros(len(mean)), covariance, DRAWS)
         between = _between(points[:, 1], residual)
@@ -259,11 +258,11 @@ def _between(scales: FloatArray, residual: FloatArray) -> float:
     return math.sqrt(max(float((means**2).sum()) / dof - within / size, 0.0))
 
 
-def _holdout(points: FloatArray, limit: float, level: float, seed: int) -> HoldOutCheck | None:
+def _holdout(points: FloatArray, limit: float, level: float) -> HoldOutCheck | None:
     largest_n = points[:, 1].max()
     inside, outside = points[points[:, 1] < largest_n], points[points[:, 1] == largest_n]
     try:
-        surface = _Surface.fitted(inside, level, seed, "")
+        surface = _Surface.fitted(inside, level, "")
     except DynamicsError:
         return None
     predicted, low, high = surface.at(outside[:, 0], largest_n)

@@ -80,16 +80,16 @@ def find_spikes(
     found: list[Spike] = []
     at = 0
     while at < len(series):
-        level, excess = _baseline(calm, sigmas, floor)
-        if not _above(series[at], level + excess):
+        baseline, excess = _baseline(calm, sigmas, floor)
+        if not _above(series[at], baseline + excess):
             calm = [*calm, float(series[at])][-window:]
             at += 1
             continue
         end = at + 1
-        while end < len(series) and _above(series[end], level + excess / 2):
+        while end < len(series) and _above(series[end], baseline + excess / 2):
             end += 1
         found.append(
-            _spike(series[at:end], places[at:end], level, places[end] if end < len(series) else None)
+            _spike(series[at:end], places[at:end], baseline, places[end] if end < len(series) else None)
         )
         at = end
     return tuple(found)
@@ -119,11 +119,11 @@ def _above(value: float, limit: float) -> bool:
     return not math.isfinite(value) or value > limit
 
 
-def _spike(values: FloatArray, steps: Sequence[int], level: float, back: int | None) -> Spike:
+def _spike(values: FloatArray, steps: Sequence[int], baseline: float, back: int | None) -> Spike:
     finite = np.where(np.isfinite(values), values, math.inf)
     top = int(np.argmax(finite))
     recovery = None if back is None else back - steps[0]
-    return Spike(steps[0], steps[top], float(finite[top]) - level, recovery)
+    return Spike(steps[0], steps[top], float(finite[top]) - baseline, recovery)
 
 
 def raggedness(losses: Sequence[float] | FloatArray) -> float:

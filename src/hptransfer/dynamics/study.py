@@ -13,7 +13,7 @@ from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, table
 from hptransfer.dynamics.spikes import Spike, find_spikes, raggedness
 
 FloatArray = NDArray[np.float64]
-Cell = tuple[str, float, float]  # variant, scale, hyperparameter
+CellKey = tuple[str, float, float]  # variant, scale, hyperparameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +110,13 @@ class StudyDynamics:
             for place, runs in groups.items()
         }
 
-    def spikes(self, variant: str) -> dict[Cell, float]:
+    def spikes(self, variant: str) -> dict[CellKey, float]:
         """Mean number of loss spikes a run, by cell of a variant."""
         return _mean(((r.variant, r.scale, r.hp), float(len(r.spikes))) for r in self.of(variant))
 
 
-def _mean(pairs: Iterable[tuple[Cell, float]]) -> dict[Cell, float]:
-    groups: dict[Cell, list[float]] = {}
+def _mean(pairs: Iterable[tuple[CellKey, float]]) -> dict[CellKey, float]:
+    groups: dict[CellKey, list[float]] = {}
     for cell, value in pairs:
         groups.setdefault(cell, []).append(value)
     return {cell: float(np.mean(values)) for cell, values in groups.items()}

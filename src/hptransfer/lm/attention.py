@@ -41,6 +41,11 @@ def rotary_table(length: int, d_head: int, base: float) -> tuple[Tensor, Tensor]
     """Cosines and sines of RoPE's angles (arXiv:2104.09864), each [length, d_head / 2], float64.
 
     Angle of position t in the i-th of d_head / 2 planes: t x base**(-2 i / d_head).
+
+    Args:
+        length: positions.
+        d_head: head dimension, even.
+        base: of the angles.
     """
     planes = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head
     angles = torch.arange(length, dtype=torch.float64)[:, None] * base**-planes
@@ -48,6 +53,12 @@ def rotary_table(length: int, d_head: int, base: float) -> tuple[Tensor, Tensor]
 
 
 def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Every head's vector rotated by its position; plane i is of the elements i and i + K/2, as in Llama."""
+    """Every head's vector rotated by its position; plane i is of the elements i and i + K/2, as in Llama.
+
+    Args:
+        x_BHTK: queries or keys.
+        cos: from `rotary_table`, [T, K / 2].
+        sin: likewise.
+    """
     first, second = x_BHTK.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

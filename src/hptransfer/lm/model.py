@@ -43,7 +43,13 @@ class Block(nn.Module):
             self.register_buffer("sin", sin, persistent=False)
 
     def forward(self, x_BTD: Tensor, mask_TT: Tensor, attention_scale: Tensor) -> Tensor:
-        """The block applied to the residual stream."""
+        """The block applied to the residual stream, [sequences, context, width].
+
+        Args:
+            x_BTD: the stream.
+            mask_TT: 0 where a token may look, -inf where not.
+            attention_scale: factor on attention logits, zero-dimensional.
+        """
         x_BTD = x_BTD + self._attention(self.attention_norm(x_BTD), mask_TT, attention_scale)
         hidden = activated(self.mlp_in(self.mlp_norm(x_BTD)), self.activation)
         out_BTD: Tensor = x_BTD + self.mlp_out(hidden)
@@ -64,7 +70,7 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Decoder language model; its initial weights come from `init.initial_weights`, not from here.
 
-    Arguments:
+    Args:
         config: its shape and options.
         fused: whether attention is one kernel, see `hptransfer.lm.fused`; not seen by probes.
     """

@@ -242,7 +242,13 @@ class _Training:
 
 
 def batches(runs: Sequence[RunSpec], corpus: Corpus, step: int) -> Tensor:
-    """Token ids of a step, [runs, batch, context + 1]; drawn once per data seed."""
+    """Token ids of a step, [runs, batch, context + 1]; drawn once per data seed.
+
+    Args:
+        runs: of a stack.
+        corpus: to draw from.
+        step: counted from 0.
+    """
     size, model = runs[0].train.batch_size, runs[0].model
     drawn = {seed: batch(corpus, model, size, seed, step) for seed in {run.data_seed for run in runs}}
     return torch.from_numpy(np.stack([drawn[run.data_seed] for run in runs]))

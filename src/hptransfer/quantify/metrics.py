@@ -203,7 +203,7 @@ _ALL = (
         "nats^2",
         "Quality of the fit: mean squared residual of the joint surface L*(n) + basin(x - x*(n)) over the "
         "points that pass the filter. Small: all scales follow one set of laws. "
-        "(The paper's exact form is not published; this is our reading.)",
+        "(The paper does not publish its exact form; this is how we read it.)",
         _error,
         main=True,
     ),
@@ -221,7 +221,7 @@ _ALL = (
         "",
         "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
         "Below 0: the penalty of a wrong value "
-        "fades as models grow; above 0: it comes to dominate what more scale can buy.",
+        "fades as models grow; above 0: it comes to exceed what more scale gains.",
         _kappa,
         main=True,
     ),
@@ -248,7 +248,7 @@ _ALL = (
         "beta",
         "beta",
         "",
-        "Exponent of the optimum's law; positive where the optimum falls with scale.",
+        "Exponent of the optimum's law; positive where the optimum decreases with scale.",
         _beta,
     ),
     Metric(
@@ -287,8 +287,8 @@ _ALL = (
     Metric(
         "argmin_equality",
         "same argmin",
-        "share",
-        "Share of the larger scales whose best grid value is that of the smallest scale (arXiv:2404.05728).",
+        "fraction",
+        "Fraction of the larger scales whose best grid value is that of the smallest (arXiv:2404.05728).",
         lambda i: argmin_equality(i.pooled, i.settings.level, i.rng),
     ),
     Metric(
@@ -301,24 +301,24 @@ _ALL = (
     Metric(
         "band_overlap",
         "band overlap",
-        "share",
-        "What the near-optimal bands of all scales have in common, as a share of what they cover together. "
-        "Above 0: one value is near-optimal at every scale.",
+        "fraction",
+        "What the near-optimal bands of all scales have in common, as a fraction of what they cover "
+        "together. Above 0: one value is near-optimal at every scale.",
         lambda i: i.bands.overlap,
     ),
     Metric(
         "wider_is_worse",
         "larger is worse",
-        "share",
-        "Share of cells whose loss rises to the next scale at the same hyperparameter, noise apart.",
+        "fraction",
+        "Fraction of cells whose loss rises to the next scale at the same hyperparameter, noise apart.",
         lambda i: wider_is_worse(i.pooled),
     ),
     Metric(
         "fast_transfer",
         "fast transfer",
         "",
-        "beta - alpha / 2 with beta of the offset family; above 0, the optimum settles faster than the loss "
-        "falls (arXiv:2512.22768).",
+        "beta - alpha / 2 with beta of the offset family; above 0, the optimum converges faster than the "
+        "loss decreases (arXiv:2512.22768).",
         lambda i: fast_transfer(i.laws, i.settings.level),
     ),
 )

@@ -181,7 +181,7 @@ class KeyItem:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """Panels on the same axes, one a variant, and what their colours and symbols mean."""
+    """Panels on the same axes, one for each variant, and what their colours and symbols mean."""
 
     panels: tuple[Panel, ...]
     key: tuple[KeyItem, ...] = ()
@@ -219,6 +219,6 @@ def error_bars(items: Sequence[Estimate]) -> FloatArray:
 
 
 def _distance(lower: float | None, upper: float | None) -> float:
-    if lower is None or upper is None or not number_format.known(upper - lower):
-        return 0.0
-    return max(upper - lower, 0.0)
+    if number_format.known(lower) and number_format.known(upper):
+        return max(upper - lower, 0.0)
+    return 0.0

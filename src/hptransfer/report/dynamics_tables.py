@@ -13,9 +13,9 @@ from hptransfer.errors import DynamicsError
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import number_format
 from hptransfer.report.dynamics_charts import probe_label, scales_of
-from hptransfer.report.table_data import Cell, Column, Table
+from hptransfer.report.table_data import VARIANT_MEANING, Cell, Column, Table
 
-_VARIANT = Column("variant", "text", "What is compared: a parametrization, an optimizer, a weight decay.")
+_VARIANT = Column("variant", "text", VARIANT_MEANING)
 
 
 def spike_table(study: StudyDynamics) -> Table:

@@ -77,7 +77,7 @@ def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, gr
     if not item.rows:
         return f'<p class="note">{typeset(item.note)}</p>'
     used = [i for i, c in enumerate(item.columns) if c.kind != "flags" or any(row[i] for row in item.rows)]
-    heads = "".join(head(item.columns[i]) for i in used)
+    heads = "".join(column_head(item.columns[i]) for i in used)
     lines = []
     for k, row in enumerate(item.rows):
         again = group and k > 0 and item.rows[k - 1][0] == row[0]
@@ -93,7 +93,7 @@ def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, gr
     )
 
 
-def head(column: table_data.Column) -> str:
+def column_head(column: table_data.Column) -> str:
     """A column head that explains itself on hover and leads to its entry in the glossary."""
     side = ' class="l"' if column.kind in ("text", "prose", "flags") else ""
     label = typeset(column.title)
@@ -126,24 +126,36 @@ def _estimate(column: table_data.Column, cell: Estimate, draw: Draw | None) -> s
     drawn = draw(cell) if draw else ""
     if column.kind in ("estimate", "value"):
         value, _, span = number_format.estimate(cell).partition(" ")
-        return stacked(value, span, drawn) if draw else f"{number(value)}{aside(span)}"
+        return with_interval_below(value, span, drawn) if draw else f"{number(value)}{grey(span)}"
     if column.kind == "hp" and number_format.hp(cell) != number_format.MISSING:
-        return f"{number(number_format.decimal(cell))}{aside('= ' + number_format.power_of_two(cell))}"
+        return f"{number(number_format.decimal(cell))}{grey('= ' + number_format.power_of_two(cell))}"
     return f"{number(table_data.cell_text(column, cell))}{drawn}"
 
 
-def stacked(value: str, span: str, drawn: str = "") -> str:
-    """A number with its interval below, drawn and written."""
+def with_interval_below(value: str, span: str, drawn: str = "") -> str:
+    """A number with its interval below.
+
+    Args:
+        value: the number, as text.
+        span: its interval, as text; empty for none.
+        drawn: its interval as an image, which stands between them.
+    """
     return f'{number(value)}{drawn}<span class="i">{number(span)}</span>' if span else number(value) + drawn
 
 
-def aside(text: str) -> str:
+def grey(text: str) -> str:
     """A remark beside a number, in grey."""
-    return f' <span class="aside">{number(text)}</span>' if text else ""
+    return f' <span class="grey">{number(text)}</span>' if text else ""
 
 
-def left_out(fit: SweepFit, shown: Sequence[VariantFit], how: str) -> str:
-    """How many variants there are beyond those shown; empty where all are."""
+def omitted_note(fit: SweepFit, shown: Sequence[VariantFit], how: str) -> str:
+    """A note on how many variants there are beyond those shown; empty where all are.
+
+    Args:
+        fit: the result of `quantify`.
+        shown: the variants that are.
+        how: what was done with them, `drawn` or `listed`.
+    """
     total = len(fit.variants)
     if total == len(shown):
         return ""

@@ -32,7 +32,7 @@ def interval_strip(items: Sequence[Estimate]) -> Draw:
     zero = _at(0.0, low, high) if low <= 0 <= high else None
 
     def draw(item: Estimate) -> str:
-        if item.value is None or not number_format.known(item.value):
+        if not number_format.known(item.value):
             return ""
         line = _Interval(item.value, _limits(item, item.value), palette.GREY, palette.ACCENT)
         return _svg([line], low, high, zero)
@@ -41,7 +41,13 @@ def interval_strip(items: Sequence[Estimate]) -> Draw:
 
 
 def holdout_strip(predicted: Estimate, found: Estimate, reach: float) -> str:
-    """Prediction (accent) over what was found (ink), in octaves from the value found; `reach` each way."""
+    """The prediction over what was found, in octaves from the value found.
+
+    Args:
+        predicted: drawn in the accent's colour.
+        found: drawn in ink.
+        reach: octaves to either side.
+    """
     centre = number_format.octaves(found).value
     if centre is None or number_format.octaves(predicted).value is None or not reach > 0:
         return ""
@@ -56,9 +62,8 @@ def holdout_strip(predicted: Estimate, found: Estimate, reach: float) -> str:
 
 def _limits(item: Estimate, value: float) -> tuple[float, float]:
     """Both limits; the value itself where one is not known."""
-    low = value if item.low is None or not number_format.known(item.low) else item.low
-    high = value if item.high is None or not number_format.known(item.high) else item.high
-    return low, high
+    low = item.low if number_format.known(item.low) else value
+    return low, item.high if number_format.known(item.high) else value
 
 
 def _svg(lines: Sequence[_Interval], low: float, high: float, zero: float | None) -> str:
@@ -88,8 +93,8 @@ def _at(value: float, low: float, high: float) -> float:
 
 
 def _span(items: Sequence[Estimate]) -> tuple[float, float]:
-    values = [i.value for i in items if i.value is not None and number_format.known(i.value)]
-    ends = [e for i in items for e in (i.value, i.low, i.high) if e is not None and number_format.known(e)]
+    values = [i.value for i in items if number_format.known(i.value)]
+    ends = [end for item in items for end in number_format.known_numbers(item)]
     if not values:
         return 0.0, 0.0
     # A wild interval must not squeeze the others to a dot: it runs off the strip instead.

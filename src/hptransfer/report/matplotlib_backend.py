@@ -1,40 +1,26 @@
-"""Figures with matplotlib, for papers and notebooks; no global state, so any number can live at once.
+"""Draws a panel of any figure on matplotlib axes; no global state, so any number can live at once.
 
-Every `plot_*` makes a Figure of small multiples, one panel a variant on shared axes. `draw` puts one panel of
-any figure (`basin_chart`, `law_chart`, `phase_chart`, `dynamics_charts` ...) on axes of the caller's.
+The panels come from `basin_chart`, `law_chart`, `metric_chart`, `phase_chart` and `dynamics_charts`.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hptransfer.errors import QuantifyError
-from hptransfer.quantify.result import SweepFit, VariantFit
-from hptransfer.report import (
-    basin_chart,
-    charts,
-    law_chart,
-    metric_chart,
-    number_format,
-    palette,
-    table_data,
-)
+from hptransfer.report import charts, palette
 from hptransfer.sweep.table import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-_PANEL = (2.9, 2.5)  # inches
-_SMALL = 8.0  # points, for ticks and labels
-_WIDTH = 0.75  # points of a line for a pixel of the screen
+SMALL = 8.0  # points, for ticks and labels
+_LINE_WIDTH = 0.75  # points of a line for a pixel of the screen
 _DIAMETER = 0.55  # points of a marker for a pixel of the screen
 _STRIP_ROW = 0.031  # of the frame's height, for a row of the strip above it
-_LETTER, _KEY_ITEM = 4.4, 24.0  # points that a letter, and the rest of an entry, take in the key
 _SYMBOLS: dict[charts.Symbol, str] = {
     "circle": "o",
     "diamond": "D",
@@ -43,58 +29,6 @@ _SYMBOLS: dict[charts.Symbol, str] = {
     "open_up": "^",
     "cross": "x",
 }
-
-
-def plot_basins(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
-    """Loss against the hyperparameter at every scale: runs, fitted basins, optima with their intervals.
-
-    Args:
-        fit: the result of `quantify`.
-        variants: names of those to draw, in this order; None draws all.
-
-    Raises:
-        QuantifyError: a name is not in the fit.
-    """
-    return _multiples(basin_chart.basins(fit, chosen(fit, variants)))
-
-
-def plot_optimum(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
-    """The optimum against scale, its law, and the prediction band out to the targets; arguments as above."""
-    return _multiples(law_chart.optimum_laws(fit, chosen(fit, variants)))
-
-
-def plot_loss(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
-    """The loss at the optimum against scale, its law and band; arguments as above."""
-    return _multiples(law_chart.loss_laws(fit, chosen(fit, variants)))
-
-
-def plot_metrics(
-    fit: SweepFit, names: Sequence[str] | None = None, variants: Sequence[str] | None = None
-) -> Figure:
-    """Metrics with their intervals: one panel a metric, one row a variant.
-
-    Args:
-        fit: the result of `quantify`.
-        names: metrics to show; None shows the headline metrics.
-        variants: names of those to draw; None draws all.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    rows = chosen(fit, variants)
-    item = metric_chart.metrics(rows, names if names is not None else table_data.main_metrics(fit))
-    columns = max(len(item.panels), 1)
-    figure = Figure(figsize=(1.1 + 1.55 * columns, 0.75 + 0.22 * len(rows)), layout="constrained")
-    every = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-    for axes, panel in zip(every, item.panels, strict=False):
-        draw(axes, panel)
-        axes.set_title(panel.x.label, fontsize=_SMALL, loc="left", color=palette.INK, parse_math=False)
-        axes.set_xlabel("")
-        axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.xaxis.set_major_formatter(lambda x, _: number_format.short(x))
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-    return figure
 
 
 def draw(axes: Axes, panel: charts.Panel) -> Axes:
@@ -120,90 +54,16 @@ def draw(axes: Axes, panel: charts.Panel) -> Axes:
     return axes
 
 
-def chosen(fit: SweepFit, names: Sequence[str] | None) -> list[VariantFit]:
-    """The variants of these names, in this order; None takes all.
-
-    Raises:
-        QuantifyError: a name is not in the fit.
-    """
-    if names is None:
-        return list(fit.variants.values())
-    unknown = [name for name in names if name not in fit.variants]
-    if unknown:
-        valid = ", ".join(list(fit.variants)[:8])
-        raise QuantifyError(f"variants to draw must be in the fit, but got {unknown[0]!r}; valid: {valid}")
-    return [fit.variants[name] for name in names]
-
-
-def _multiples(item: charts.Figure) -> Figure:
-    """Small multiples on shared axes, which are named once for the whole figure."""
-    from matplotlib.figure import Figure
-
-    count = max(len(item.panels), 1)
-    columns = min(count, 4 if count > 6 else 3)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.3), layout="constrained")
-    every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
-    for axes in every[len(item.panels) :]:
-        axes.set_visible(False)
-    for axes, panel in zip(every, item.panels, strict=False):
-        draw(axes, panel)
-        axes.set_title(panel.name, fontsize=_SMALL + 1, loc="left", color=palette.INK, parse_math=False)
-        axes.set(xlabel="", ylabel="")
-    for panel in item.panels[:1]:
-        figure.supxlabel(panel.x.label, fontsize=_SMALL + 1, color=palette.INK, parse_math=False)
-        figure.supylabel(panel.y.label, fontsize=_SMALL + 1, color=palette.INK, parse_math=False)
-    for axes in every[max(len(item.panels) - columns, 0) : len(item.panels)]:  # the last of every column
-        axes.tick_params(labelbottom=True)
-    if item.key:
-        _draw_key(figure, item.key)
-    return figure
-
-
-def _draw_key(figure: Figure, key: Sequence[charts.KeyItem]) -> None:
-    """What colours and symbols mean, above the panels, in as many lines as it takes."""
+def key_handle(item: charts.KeyItem) -> Line2D:
+    """The line and the marker of a key's entry, for a legend."""
     from matplotlib.lines import Line2D
 
-    columns = _key_columns([len(item.label) for item in key], 72 * figure.get_figwidth())
-    across = [
-        item for column in range(columns) for item in key[column::columns]
-    ]  # a legend fills its columns
-    legend = figure.legend(
-        [
-            Line2D([], [], lw=_WIDTH * i.line_width, color=i.colour, **_marker(i.symbol, 5, i.colour))
-            for i in across
-        ],
-        [item.label for item in across],
-        loc="outside upper left",
-        ncols=columns,
-        frameon=False,
-        fontsize=_SMALL,
-        handlelength=1.0,
-        columnspacing=1.1,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-
-
-def _key_columns(letters: Sequence[int], width: float) -> int:
-    """Columns of a key whose entries have so many letters, so that it is at most `width` points wide."""
-    for columns in range(len(letters), 1, -1):
-        longest = [max(letters[column::columns]) for column in range(columns)]
-        if sum(_KEY_ITEM + _LETTER * n for n in longest) <= width:
-            return columns
-    return 1
-
-
-def _marker(symbol: charts.Symbol | None, size: float, colour: str) -> dict[str, Any]:
-    if symbol is None:
-        return {}
-    open_ = symbol in ("open_up", "cross")
-    return {
-        "marker": _SYMBOLS[symbol],
-        "ms": _DIAMETER * size,
-        "mfc": "none" if open_ else colour,
-        "mew": _WIDTH if open_ else 0,
-    }
+    handle = Line2D([], [], lw=_LINE_WIDTH * item.line_width, color=item.colour)
+    if item.symbol is not None:
+        hollow = item.symbol in ("open_up", "cross")
+        handle.set(marker=_SYMBOLS[item.symbol], ms=_DIAMETER * 5, mew=_LINE_WIDTH if hollow else 0)
+        handle.set(mfc="none" if hollow else item.colour)
+    return handle
 
 
 def _draw_mark(mark: charts.Mark, axes: Axes, panel: charts.Panel) -> None:
@@ -224,7 +84,7 @@ def _draw_line(mark: charts.Line, axes: Axes, panel: charts.Panel) -> None:
         _values(mark.x, panel.x),
         _values(y, panel.y),
         "--" if mark.dashed else "-",
-        lw=_WIDTH * mark.width,
+        lw=_LINE_WIDTH * mark.width,
         color=mark.colour,
         label=mark.name or None,
         marker="o" if mark.marker else None,
@@ -249,7 +109,7 @@ def _draw_points(mark: charts.Points, axes: Axes, panel: charts.Panel) -> None:
             _values(y[here], panel.y),
             _SYMBOLS[symbol],
             ms=_DIAMETER * mark.size,
-            mew=_WIDTH * mark.edge_width,
+            mew=_LINE_WIDTH * mark.edge_width,
             mec=mark.edge or mark.colour,
             mfc="none" if symbol == "open_up" else mark.fill or mark.colour,
             alpha=mark.opacity,
@@ -257,7 +117,7 @@ def _draw_points(mark: charts.Points, axes: Axes, panel: charts.Panel) -> None:
         )
     for i, name in enumerate(mark.names):
         at = (float(_values(mark.x[i], panel.x)), float(_values(y[i], panel.y)))
-        axes.annotate(name, at, (3, 3), textcoords="offset points", size=_SMALL - 1, parse_math=False)
+        axes.annotate(name, at, (3, 3), textcoords="offset points", size=SMALL - 1, parse_math=False)
 
 
 def _draw_band(mark: charts.Band, axes: Axes, panel: charts.Panel) -> None:
@@ -286,7 +146,7 @@ def _draw_bars(axes: Axes, panel: charts.Panel, mark: charts.Points, lengths: Fl
         _values(x, panel.x),
         _values(y, panel.y),
         "-",
-        lw=_WIDTH * mark.error_width,
+        lw=_LINE_WIDTH * mark.error_width,
         color=mark.colour,
         solid_capstyle="butt",
         zorder=3,
@@ -310,7 +170,7 @@ def _set_axis(axes: Axes, which: Literal["x", "y"], axis: charts.Axis) -> None:
     if axis.base is not None:
         getattr(axes, f"set_{which}scale")("log", base=axis.base)
     axes.set(**{f"{which}lim": (low, high)})
-    side.set_label_text(axis.label, fontsize=_SMALL, parse_math=False)
+    side.set_label_text(axis.label, fontsize=SMALL, parse_math=False)
     if axis.ticks is not None:
         places = _values(np.array([at for at, _ in axis.ticks]), axis)
         side.set_ticks(places, [label for _, label in axis.ticks], parse_math=False)
@@ -326,7 +186,7 @@ def _annotate(axes: Axes, panel: charts.Panel, note: charts.Note) -> None:
         textcoords="offset points",
         ha="right",
         va=side,
-        fontsize=_SMALL,
+        fontsize=SMALL,
         color=palette.ACCENT,
         parse_math=False,
     )
@@ -340,7 +200,7 @@ def _write_message(axes: Axes, text: str) -> None:
         ha="center",
         va="top",
         transform=axes.transAxes,
-        fontsize=_SMALL,
+        fontsize=SMALL,
         color=palette.GREY,
         parse_math=False,
     )
@@ -353,5 +213,5 @@ def _quiet(axes: Axes) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_linewidth(0.6)
         axes.spines[side].set_color(palette.GREY)
-    axes.tick_params(labelsize=_SMALL, width=0.6, length=3, color=palette.GREY, labelcolor=palette.INK)
+    axes.tick_params(labelsize=SMALL, width=0.6, length=3, color=palette.GREY, labelcolor=palette.INK)
     axes.tick_params(which="minor", width=0.4, length=1.8, color=palette.GREY)

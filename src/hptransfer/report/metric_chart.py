@@ -1,4 +1,4 @@
-"""Metrics with their intervals: one panel a metric, one row a variant."""
+"""Metrics with their intervals: one panel for each metric, one row for each variant."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ def _panel(variants: Sequence[VariantFit], name: str) -> charts.Panel:
         x_error=charts.error_bars(list(known.values())),
         error_width=1.9,
     )
-    ends = [0.0, *(e for i in known.values() for e in (i.value, i.low, i.high) if e is not None)]
-    finite = [end for end in ends if number_format.known(end)]
-    margin = _MARGIN * ((max(finite) - min(finite)) or 1.0)
+    ends = [0.0, *(end for item in known.values() for end in number_format.known_numbers(item))]
+    margin = _MARGIN * ((max(ends) - min(ends)) or 1.0)
     words = METRICS[name]
-    x = charts.Axis(min(finite) - margin, max(finite) + margin, f"{words.label}\n{words.unit or ' '}")
+    x = charts.Axis(min(ends) - margin, max(ends) + margin, f"{words.label}\n{words.unit or ' '}")
     rows = tuple((float(top - row), variant.name) for row, variant in enumerate(variants))
     return charts.Panel("", x, charts.Axis(-0.5, top + 0.5, "", ticks=rows), (points,), zero="x")

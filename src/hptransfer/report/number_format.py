@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from hptransfer.quantify.result import Estimate
 
@@ -15,9 +16,14 @@ _MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothi
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 
-def known(value: float | None) -> bool:
+def known(value: float | None) -> TypeGuard[float]:
     """Whether there is a finite number to show."""
     return value is not None and math.isfinite(value)
+
+
+def known_numbers(item: Estimate) -> list[float]:
+    """Value and limits of an estimate, as far as they are known, the value first."""
+    return [number for number in (item.value, item.low, item.high) if known(number)]
 
 
 def number(value: float | None, half: float | None = None) -> str:
@@ -53,7 +59,7 @@ def value(item: Estimate | None) -> str:
 
 def interval(item: Estimate | None) -> str:
     """`[low, high]`, empty where there is none; one-sided intervals are open towards infinity."""
-    if item is None or item.value is None or not known(item.value):
+    if item is None or not known(item.value):
         return ""
     if not (known(item.low) or known(item.high)):
         return ""
@@ -65,14 +71,13 @@ def interval(item: Estimate | None) -> str:
 
 def half_width(item: Estimate) -> float | None:
     """Half of the interval, or the one side there is; None where there is neither."""
-    low, high = item.low, item.high
-    if low is not None and high is not None and known(low) and known(high):
-        return abs(high - low) / 2
-    if item.value is None or not known(item.value):
+    if known(item.low) and known(item.high):
+        return abs(item.high - item.low) / 2
+    if not known(item.value):
         return None
-    if low is not None and known(low):
-        return abs(item.value - low)
-    return abs(high - item.value) if high is not None and known(high) else None
+    if known(item.low):
+        return abs(item.value - item.low)
+    return abs(item.high - item.value) if known(item.high) else None
 
 
 def octaves(item: Estimate) -> Estimate:
@@ -107,8 +112,8 @@ def hp_interval(item: Estimate | None) -> str:
     """`[0.0058, 0.0068]`, limits with two significant digits or more."""
     if item is None or not known(item.value) or not (known(item.low) or known(item.high)):
         return ""
-    low = f"[{_limit(item, item.low)}" if known(item.low) else "(0"
-    high = f"{_limit(item, item.high)}]" if known(item.high) else "inf)"
+    low = f"[{_typed(item.low, half_width(item))}" if known(item.low) else "(0"
+    high = f"{_typed(item.high, half_width(item))}]" if known(item.high) else "inf)"
     return f"{low}, {high}"
 
 
@@ -168,26 +173,19 @@ def plural(n: int, noun: str) -> str:
     return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
 
 
-def _limit(item: Estimate, limit: float | None) -> str:
-    return _typed(limit, half_width(item))
-
-
 def _rounding_noise(item: Estimate) -> bool:
     """A difference of a thing with itself: not zero to the last bit, and not worth fourteen decimals."""
     return all(end is not None and abs(end) < _NOISE for end in (item.value, item.low, item.high))
 
 
-def _typed(value: float | None, half: float | None) -> str:
+def _typed(value: float, half: float | None) -> str:
     """Two significant digits or more, three where there is no interval to say how many."""
-    assert value is not None
     unit = 10.0 ** _exponent(value)
     return number(value, min(half or 0.05 * unit, 0.5 * unit))
 
 
 def _log2(value: float | None) -> float | None:
-    if value is None or not math.isfinite(value) or value <= 0:
-        return None
-    return math.log2(value)
+    return math.log2(value) if known(value) and value > 0 else None
 
 
 def _exponent(value: float) -> int:
@@ -205,14 +203,13 @@ def _resolution(value: float, half: float | None) -> int:
 
 def _plain(resolution: int, *values: float | None) -> bool:
     """Whether numbers read best without an exponent: not below 1e-4, nor with six decimals below 1e-3."""
-    largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
+    largest = max((abs(v) for v in values if known(v)), default=0.0)
     if largest < 10 * _PLAIN_FROM and resolution < _LAST_DECIMAL:
         return largest == 0
     return largest == 0 or _PLAIN_FROM <= largest < _PLAIN_TO
 
 
-def _written(value: float | None, resolution: int, plain: bool) -> str:
-    assert value is not None
+def _written(value: float, resolution: int, plain: bool) -> str:
     if not plain and value:
         mantissa, exponent = f"{value:.{max(_exponent(value) - resolution, 0)}e}".split("e")
         return f"{mantissa}e{int(exponent)}"

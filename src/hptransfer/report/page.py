@@ -42,8 +42,8 @@ def write_html(
     Args:
         fit: the result of `quantify`.
         path: the file to write.
-        title: heading of the page; the question it answers by default.
-        study: curves and probes of the runs, for the section on dynamics; None leaves it out.
+        title: see `page`.
+        study: see `page`.
 
     Raises:
         HPTransferError: the file cannot be written.
@@ -57,7 +57,13 @@ def write_html(
 
 
 def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
-    """The report as a string of HTML; arguments as for `write_html`."""
+    """The report as a string of HTML.
+
+    Args:
+        fit: the result of `quantify`.
+        title: heading of the page; the question it answers by default.
+        study: curves and probes of the runs, for the section on dynamics; None leaves it out.
+    """
     columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
     script = _plotly()
@@ -80,7 +86,7 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
             page_figures.figures(fit, drawn, figures),
             inside,
             page_tables.tables(fit, listed),
-            page_tables.flags(fit, listed),
+            page_tables.flag_list(fit, listed),
             page_tables.definitions(fit),
             page_tables.provenance(fit),
         )

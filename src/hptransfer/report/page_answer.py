@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hptransfer.quantify.result import Prediction, SweepFit, VariantFit
-from hptransfer.report import glossary, html_elements, number_format, sentences
+from hptransfer.report import html_elements, number_format, sentences
 
 
 def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
@@ -24,9 +24,9 @@ def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit], first: 
     return (
         f'<header>\n<h1 class="user">{escape(heading)}</h1>\n'
         f'<p class="lead user">{escape(sentences.headline(fit))}</p>\n'
-        f'<p class="extent">{escape(sentences.extent(fit))}.</p>{notes}\n</header>\n{first}'
+        f'<p class="extent">{escape(sentences.extent(fit))}</p>{notes}\n</header>\n{first}'
         f'<section aria-label="The answer">\n<ul class="answer{crowd}">\n{items}\n</ul>\n'
-        f"{html_elements.left_out(fit, variants, 'listed')}</section>"
+        f"{html_elements.omitted_note(fit, variants, 'listed')}</section>"
     )
 
 
@@ -42,7 +42,7 @@ def _answer(fit: SweepFit, variant: VariantFit) -> str:
         or '<div class="use">No target was asked for.</div>'
     )
     reason = html_elements.minus(escape(verdict.reason.rstrip(".")))
-    why = [f"<p>{glossary.VERDICTS[verdict.value].capitalize()}: {reason}.</p>"]
+    why = [f"<p>{sentences.VERDICT_MEANINGS[verdict.value].capitalize()}: {reason}.</p>"]
     check = sentences.holdout_sentence(fit, variant)
     if check:
         why.append(f"<p>{escape(check)}</p>")
@@ -57,7 +57,7 @@ def _use(fit: SweepFit, prediction: Prediction, safe: bool) -> str:
     where = f"{escape(columns.hp)} at {escape(columns.scale)} {number_format.scale(prediction.scale)}"
     head = f"{where}<b>" if safe else f'Best guess of {where}<b class="guess">'
     if not number_format.known(prediction.hp.value):
-        return f'<div class="use">{escape(sentences.advice(fit, prediction))}</div>'
+        return f'<div class="use">{escape(sentences.no_prediction(fit, prediction))}</div>'
     use = sentences.value_to_use(prediction)
     span = html_elements.number(number_format.hp_interval(prediction.hp))
     return (

@@ -54,7 +54,13 @@ def curves(study: StudyDynamics, variants: Sequence[str]) -> Panels:
 
 
 def heat_maps(study: StudyDynamics, variants: Sequence[str], names: Sequence[str]) -> Panels:
-    """Heat maps of those probes; keys are `variant|scale|probe` by index, and what has no map has no key."""
+    """Heat maps; keys are `variant|scale|probe` by index, and what has no map has no key.
+
+    Args:
+        study: with the probes of its runs.
+        variants: that are drawn.
+        names: of the probes.
+    """
     panels = {}
     for i, variant in enumerate(variants):
         for j, scale in enumerate(scales_of(study)):
@@ -68,7 +74,13 @@ def heat_maps(study: StudyDynamics, variants: Sequence[str], names: Sequence[str
 
 
 def forests(found: Sequence[Trend], variants: Sequence[str], names: Sequence[str]) -> Panels:
-    """Forest plots of the exponents of those probes; keys are probes by index."""
+    """Forest plots; keys are probes by index.
+
+    Args:
+        found: the exponents.
+        variants: that are drawn.
+        names: of the probes.
+    """
     panels = {}
     for k, name in enumerate(names):
         if any(t.name == name and t.variant in variants for t in found):

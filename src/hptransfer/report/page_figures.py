@@ -39,7 +39,7 @@ def figures(fit: SweepFit, variants: Sequence[VariantFit], drawn: Mapping[str, c
     """
     columns = fit.sweep.columns
     hp, scale = escape(columns.hp), escape(columns.scale)
-    omitted = html_elements.left_out(fit, variants, "drawn")
+    omitted = html_elements.omitted_note(fit, variants, "drawn")
     sections = (
         (
             f"Loss against {hp} at each {scale}",

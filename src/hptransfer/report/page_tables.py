@@ -1,4 +1,4 @@
-"""The back of the page: the tables, what their words mean, and where it all came from."""
+"""The page's tables, what their words mean, and the provenance of the fit."""
 
 from __future__ import annotations
 
@@ -7,40 +7,44 @@ from html import escape
 from typing import Any
 
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SweepFit, VariantFit
-from hptransfer.report import html_elements, html_intervals, number_format, sentences, table_data
+from hptransfer.report import flags, html_elements, html_intervals, number_format, sentences, table_data
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
 
 def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
-    """Metrics, hold-out check, differences, predictions, regret, optima, and whatever else was measured."""
+    """Metrics, hold-out check, differences, predictions, costs, optima and further metrics."""
     scale = escape(fit.sweep.columns.scale)
     parts = (
         (
             "Metrics",
-            "Each number with its interval, drawn to the same scale down a column; the grey line is zero. "
-            "Every head is explained in the glossary.",
+            "Each number with its credible interval, drawn to the same scale in a column; the grey line is "
+            "zero. Every column is explained in the glossary.",
             _metrics(fit, variants, table_data.main_metrics(fit)),
         ),
         (
             "Hold-out check",
-            f"The law refitted without the largest {scale}, asked for the optimum there, and compared with "
-            "what was found. Orange: predicted; black: found; in octaves about the value found. "
-            "A method that fails here should not be trusted further out.",
+            f"The law is refitted without the largest {scale}, and its prediction there is compared with "
+            "what was found. Orange is predicted and black is found, in octaves about the value found. A law "
+            "that fails here should not be trusted further out.",
             _holdouts(fit, variants),
         ),
         _differences(fit, variants),
         ("Predictions", "", html_elements.table(table_data.predictions(fit, variants), group=True)),
         (
-            "Transfer regret",
-            f"Loss given up, in nats, by using the optimum of the row's {scale}, unchanged, at the column's; "
-            f"and how many times smaller a well-tuned {scale} reaches the same loss.",
-            _regret(variants),
+            "Cost of keeping the optimum",
+            f"Loss given up, in nats, by using the optimum of the row's {scale}, unchanged, at the column's. "
+            f"Below it, how many times smaller the {scale} of a well-tuned model with the same loss is.",
+            _costs(variants),
         ),
         (f"Optimum at each {scale}", "", html_elements.table(table_data.optima(fit, variants), group=True)),
-        ("Laws and further measures", "", _metrics(fit, variants, table_data.other_metrics(fit))),
+        (
+            "Exponents of the laws and further metrics",
+            "",
+            _metrics(fit, variants, table_data.other_metrics(fit)),
+        ),
     )
-    omitted = html_elements.left_out(fit, variants, "listed")
+    omitted = html_elements.omitted_note(fit, variants, "listed")
     return "\n".join(_section(title, caption, body, omitted) for title, caption, body in parts if body)
 
 
@@ -73,8 +77,8 @@ def _differences(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[str, st
         return "", "", ""
     table = table_data.differences(fit, variants, reference)
     caption = (
-        "Each variant minus this one, from paired draws: noise that both share cancels, so these intervals "
-        "are narrower than those above suggest. One that stays clear of the grey line is a difference."
+        "Each variant minus this one, from paired posterior draws: noise that both share cancels, so these "
+        "intervals are narrower than those above suggest. An interval clear of the grey line is a difference."
     )
     return f"Differences from {escape(reference)}", caption, _striped(table)
 
@@ -90,13 +94,15 @@ def _holdouts(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
 def _reach(check: HoldOut) -> float:
     """Octaves from the value found that a hold-out strip must show; at most three."""
     centre = number_format.octaves(check.found).value
+    if centre is None:
+        return 0.0
     items = (number_format.octaves(check.predicted), number_format.octaves(check.found))
-    ends = [e for item in items for e in (item.value, item.low, item.high) if e is not None]
-    return min(max((abs(e - centre) for e in ends), default=0.0), 3.0) if centre is not None else 0.0
+    ends = [end for item in items for end in number_format.known_numbers(item)]
+    return min(max(abs(end - centre) for end in ends), 3.0)
 
 
-def _regret(variants: Iterable[VariantFit]) -> str:
-    """A triangle a variant: row, the scale whose optimum is used; column, the scale where."""
+def _costs(variants: Iterable[VariantFit]) -> str:
+    """A triangle for each variant: row, the scale whose optimum is used; column, the scale where."""
     triangles = []
     for variant in variants:
         pairs = {(r.source, r.to): r for r in variant.regret}
@@ -113,7 +119,7 @@ def _regret(variants: Iterable[VariantFit]) -> str:
                 f"<tbody>{''.join(lines)}</tbody></table></div></div>"
             )
     if not triangles:
-        return '<p class="note">Needs optima at two scales of a variant.</p>'
+        return '<p class="note">It needs optima at two scales of a variant.</p>'
     return f'<div class="triangles">{"".join(triangles)}</div>'
 
 
@@ -123,13 +129,14 @@ def _pair(pair: Regret | None) -> str:
     value, _, span = number_format.estimate(pair.regret).partition(" ")
     factor = number_format.value(pair.factor)
     if factor == number_format.MISSING:
-        return html_elements.stacked(value, span)
-    return f'{html_elements.stacked(value, span)}<span class="i">{html_elements.number(factor)}×</span>'
+        return html_elements.with_interval_below(value, span)
+    times = f'<span class="i">{html_elements.number(factor)}×</span>'
+    return f"{html_elements.with_interval_below(value, span)}{times}"
 
 
-def flags(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
+def flag_list(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     """What every flag means and where it was raised; nothing where none was."""
-    notes = sentences.flag_notes(variants, fit.sweep.columns.scale)
+    notes = flags.flag_notes(variants, fit.sweep.columns.scale)
     if not notes:
         return ""
     items = "".join(
@@ -188,4 +195,4 @@ def _flat(head: str, value: Any) -> list[tuple[str, Any]]:
 def _plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(item) for item in value) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number_format.significant(value) if isinstance(value, float) else str(value)

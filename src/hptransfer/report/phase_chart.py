@@ -17,7 +17,7 @@ _TOLD = {"E": "E", "kappa": "kappa", "R_inf": "R(inf)", "R_n": "R(n)"}  # metric
 
 
 def phase(variants: Sequence[VariantFit]) -> charts.Panel:
-    """log10 E across, kappa upwards, the colour R(inf); one mark a variant, for the page's filters.
+    """log10 E across, kappa upwards, the colour R(inf); one mark for each variant, for the page's filters.
 
     Intervals are drawn as far as they are known; an interval of E is cut where it reaches zero.
     """
@@ -95,9 +95,8 @@ def _range(items: Sequence[Estimate]) -> tuple[float, float]:
         return -1.0, 1.0
     low, high = min(values), max(values)
     room = max(1.5 * (high - low), 0.5)
-    ends = [e for i in items for e in (i.low, i.high) if e is not None and number_format.known(e)]
-    low = max(min([low, *ends]), low - room)
-    high = min(max([high, *ends]), high + room)
+    ends = [end for item in items for end in number_format.known_numbers(item)]
+    low, high = max(min(ends), low - room), min(max(ends), high + room)
     margin = 0.06 * (high - low)
     return low - margin, high + margin
 
@@ -105,6 +104,6 @@ def _range(items: Sequence[Estimate]) -> tuple[float, float]:
 def _colours(variants: Sequence[VariantFit]) -> list[str]:
     """By rank of R(inf): the larger, the darker; grey where it is not known."""
     values = [metric_of(v, "R_inf").value for v in variants]
-    known = sorted({v for v in values if v is not None and number_format.known(v)})
+    known = sorted({v for v in values if number_format.known(v)})
     shades = dict(zip(known, palette.sequence(len(known)), strict=True)) if known else {}
     return [palette.GREY if v is None else shades.get(v, palette.GREY) for v in values]

@@ -1,90 +1,56 @@
-"""The sentences of a report: what a verdict, a metric and a flag mean, and the answer itself."""
+"""The sentences of a report: verdicts, the extent of the data, predictions, suggested runs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 
-from hptransfer.quantify.metrics import METRICS
-from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit
+from hptransfer.quantify.result import (
+    Estimate,
+    Prediction,
+    SuggestedRun,
+    SweepFit,
+    VariantFit,
+    VerdictValue,
+)
 from hptransfer.report import number_format
-from hptransfer.report.glossary import FLAGS, REMARKS, VERDICTS, flag_detail, flag_name, flag_sentence
+from hptransfer.report.flags import FLAG_MEANINGS, flag_name, flag_sentence
+
+VERDICT_MEANINGS: dict[VerdictValue, str] = {
+    "invariant": "the value found on the smallest models can be kept",
+    "predictable": "the value moves, and its law says where to",
+    "unpredictable": "neither keeping the value nor following its law is safe",
+    "undecided": "these runs are not enough to decide",
+}
 
 
 def no_law(variant: VariantFit) -> str:
     """Why a variant has no law, in a sentence without its full stop."""
     why = [flag for flag in variant.flags if flag_name(flag) == "no_laws"] or variant.flags
-    return "; ".join(flag_sentence(flag) for flag in why) or FLAGS["no_laws"]
-
-
-def flags_of(
-    variant: VariantFit, scale_name: str, metrics: Collection[str] | None = None
-) -> Iterator[tuple[str, str]]:
-    """Every flag of a variant with the place where it was raised; of the named metrics only, if named."""
-    yield from ((flag, variant.name) for flag in variant.flags)
-    for optimum in variant.optima:
-        where = f"{variant.name} at {scale_name} {number_format.scale(optimum.scale)}"
-        own = dict.fromkeys((*optimum.flags, *optimum.hp.flags, *optimum.loss.flags))
-        yield from ((flag, where) for flag in own)
-    for name, law in variant.laws.items():
-        yield from ((flag, f"{name} law of {variant.name}") for flag in law.flags)
-    for name in variant.metrics if metrics is None else metrics:
-        item = variant.metrics.get(name, Estimate())
-        yield from ((flag, f"{METRICS[name].label} of {variant.name}") for flag in item.flags)
-    for prediction in variant.predictions:
-        where = f"{variant.name} at {scale_name} {number_format.scale(prediction.scale)}"
-        own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
-        yield from ((flag, f"{where}, predicted") for flag in own)
-    for check in variant.holdouts:
-        own = dict.fromkeys((*check.flags, *check.regret.flags))
-        yield from ((flag, f"hold-out of {variant.name}") for flag in own)
-
-
-def flag_notes(
-    variants: Iterable[VariantFit],
-    scale_name: str,
-    metrics: Collection[str] | None = None,
-    most: int = 3,
-) -> list[tuple[str, str, str]]:
-    """(flag, meaning, places) for every flag raised, in order of appearance, details with the places.
-
-    Args:
-        variants: whose flags.
-        scale_name: the user's name of the scale.
-        metrics: the metrics that are shown; None for all.
-        most: places named for each flag; the rest is counted.
-    """
-    places: dict[str, list[str]] = defaultdict(list)
-    for variant in variants:
-        for flag, where in flags_of(variant, scale_name, metrics):
-            name, place = flag_name(flag), f"{where}{flag_detail(flag)}"
-            if name not in REMARKS and place not in places[name]:
-                places[name].append(place)
-    notes = []
-    for flag, found in places.items():
-        rest = f" and {len(found) - most:,} more" if len(found) > most else ""
-        notes.append((flag, flag_sentence(flag), "; ".join(found[:most]) + rest))
-    return notes
+    return "; ".join(flag_sentence(flag) for flag in why) or FLAG_MEANINGS["no_laws"]
 
 
 def headline(fit: SweepFit, most: int = 6) -> str:
     """The verdicts of the whole fit in one sentence: names where they are few, else counts."""
     if len(fit.variants) == 1:
         (only,) = fit.variants.values()
-        return f"{only.verdict.value.capitalize()}: {VERDICTS[only.verdict.value]}."
-    groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
+        return f"{only.verdict.value.capitalize()}: {VERDICT_MEANINGS[only.verdict.value]}."
+    groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICT_MEANINGS}
     for variant in fit.variants.values():
         groups[variant.verdict.value].append(variant.name)
     groups = {verdict: names for verdict, names in groups.items() if names}
     if len(fit.variants) > most:
-        counts = [f"{number_format.count(len(names))} {verdict}" for verdict, names in groups.items()]
+        counts = [_are(number_format.count(len(names)), names, verdict) for verdict, names in groups.items()]
         return f"Of {number_format.count(len(fit.variants))} variants, {_listed(counts)}."
-    parts = [f"{_listed(n)} {'is' if len(n) == 1 else 'are'} {verdict}" for verdict, n in groups.items()]
-    return "; ".join(parts) + "."
+    return "; ".join(_are(_listed(names), names, verdict) for verdict, names in groups.items()) + "."
+
+
+def _are(subject: str, names: list[str], verdict: str) -> str:
+    return f"{subject} {'is' if len(names) == 1 else 'are'} {verdict}"
 
 
 def extent(fit: SweepFit) -> str:
-    """`270 runs of 3 variants over width 32 to 128, 10 of them diverged; 95% intervals`."""
+    """How many runs there are and how many diverged, the level of the intervals, and the coordinates."""
     sweep = fit.sweep
     diverged = int(sweep.diverged.sum())
     low, high = (number_format.scale(float(n)) for n in (sweep.scale.min(), sweep.scale.max()))
@@ -92,9 +58,9 @@ def extent(fit: SweepFit) -> str:
     lost = f", {number_format.count(diverged)} of them diverged" if diverged else ""
     runs = number_format.plural(len(sweep), "run")
     who = f"{runs} of {number_format.plural(len(fit.variants), 'variant')}"
-    where = {"sp": "; learning rates in SP coordinates", "mup": "; learning rates in muP coordinates"}
-    coordinates = where.get(str(fit.settings.get("coordinates")), "")
-    return f"{who} over {span}{lost}; {level(fit)} intervals{coordinates}"
+    name = {"sp": "SP", "mup": "muP"}.get(str(fit.settings.get("coordinates")))
+    coordinates = f" Learning rates are in {name} coordinates." if name else ""
+    return f"{who} over {span}{lost}. Intervals are {level(fit)} credible intervals.{coordinates}"
 
 
 def level(fit: SweepFit) -> str:
@@ -102,20 +68,12 @@ def level(fit: SweepFit) -> str:
     return number_format.percent(float(fit.settings.get("level", 0.95)))
 
 
-def advice(fit: SweepFit, prediction: Prediction) -> str:
-    """What to use at a target: the recommended value, and where the optimum is expected."""
-    columns = fit.sweep.columns
-    where = f"At {columns.scale} {number_format.scale(prediction.scale)}"
-    if not number_format.known(prediction.hp.value):
-        why = "; ".join(
-            flag_sentence(flag) for flag in dict.fromkeys((*prediction.flags, *prediction.hp.flags))
-        )
-        return f"{where}: no prediction" + (f" ({why})." if why else ".")
-    expected = f"{number_format.decimal(prediction.hp)} {number_format.hp_interval(prediction.hp)}".rstrip()
-    if prediction.hp_recommended is None:
-        return f"{where} the optimum is expected at {columns.hp} = {expected}."
-    use = number_format.hp(recommended(prediction))
-    return f"{where} use {columns.hp} = {use}; the optimum is expected at {expected}."
+def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
+    """That nothing can be predicted at a target, and why."""
+    where = f"{fit.sweep.columns.scale} {number_format.scale(prediction.scale)}"
+    flags = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
+    why = "; ".join(map(flag_sentence, flags))
+    return f"There is no prediction at {where}" + (f": {why}." if why else ".")
 
 
 def reference(fit: SweepFit) -> str | None:
@@ -157,7 +115,7 @@ def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
     for (scale, seeds), group in groups.items():
         values = ", ".join(number_format.decimal(Estimate(run.hp)) for run in group)
         flops = sum(run.flops or 0.0 for run in group)
-        cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
+        cost = f", {number_format.flops(flops)} FLOPs" if flops else ""
         each = f"{number_format.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
         parts.append(f"{columns.scale} {number_format.scale(scale)} at {columns.hp} = {values} ({each})")
     return "; ".join(parts)
@@ -173,7 +131,7 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
         check.covered
     ]
     where = f"{fit.sweep.columns.scale} {number_format.scale(check.scale)}"
-    miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
+    miss = f"{number_format.hundredths(abs(check.error_octaves))} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 
 

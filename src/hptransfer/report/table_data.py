@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hptransfer.quantify.compare import compare
 from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
-from hptransfer.report import glossary, number_format, sentences
+from hptransfer.report import flags, number_format, sentences
 
 Kind = Literal[
-    "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "count", "number", "flags"
+    "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "number", "flags"
 ]
 Cell = str | float | Estimate | tuple[str, ...] | None
 
@@ -51,6 +51,12 @@ class Table:
     note: str = ""
 
 
+VARIANT_MEANING = "What is compared: a parametrization, an optimizer, a weight decay."
+_INTERVAL = "Credible interval at the fit's level."
+_LOSS = Column("loss", "value", "Loss at the optimum, nats per token.")
+_FLAGS = Column("flags", "flags", "Why not to trust the row; each flag is explained on its own.")
+
+
 def cell_text(column: Column, cell: Cell) -> str:
     """A cell in plain characters, as its column's kind asks."""
     if cell is None or cell == ():
@@ -74,35 +80,39 @@ _WRITERS: dict[str, Callable[[Estimate], str]] = {
 
 
 def verdicts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
-    """Verdict of each variant with the sentence that decided it, and the runs that would settle it."""
+    """Verdict of each variant with the sentence that decided it, and the runs suggested to decide it."""
     rows = []
     for v in variants:
         reason = v.verdict.reason
         if v.verdict.suggested:
-            settle = sentences.suggestions(v.verdict.suggested, fit)
-            reason = f"{reason.rstrip('.')}. Would settle it: {settle}"
+            reason = (
+                f"{reason.rstrip('.')}. Suggested runs: {sentences.suggestions(v.verdict.suggested, fit)}"
+            )
         rows.append((v.name, v.verdict.value, reason))
-    columns = (
-        _variant(fit),
-        Column("verdict", "text", glossary.COLUMNS["verdict"]),
-        Column("because", "prose"),
-    )
+    meanings = ". ".join(f"{verdict}: {meaning}" for verdict, meaning in sentences.VERDICT_MEANINGS.items())
+    columns = (_variant(fit), Column("verdict", "text", f"{meanings}."), Column("because", "prose"))
     return Table("Verdict", columns, tuple(rows))
 
 
 def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
-    """Chosen metrics, one row a variant, with the flags of those metrics and of the optimum's law."""
-    columns = [_variant(fit)]
-    for name in names:
-        words_of = METRICS[name]
-        unit = f" Unit: {words_of.unit}." if words_of.unit else ""
-        columns.append(Column(words_of.label, "estimate", words_of.definition + unit))
+    """Chosen metrics, one row for each variant, with the flags of those metrics and of the optimum's law.
+
+    Args:
+        fit: the result of `quantify`.
+        variants: one row each.
+        names: of the metrics.
+        title: of the table.
+    """
+    columns = []
+    for metric in (METRICS[name] for name in names):
+        unit = f" Unit: {metric.unit}." if metric.unit else ""
+        columns.append(Column(metric.label, "estimate", metric.definition + unit))
     rows = []
     for v in variants:
         cells = tuple(v.metrics.get(name) for name in names)
         law = v.laws["hp"].flags if "hp" in v.laws and any(n.startswith("drift") for n in names) else ()
         rows.append((v.name, *cells, _joined(*(c.flags for c in cells if c is not None), law)))
-    return Table(title, (*columns, _flags()), tuple(rows))
+    return Table(title, (_variant(fit), *columns, _FLAGS), tuple(rows))
 
 
 def main_metrics(fit: SweepFit) -> tuple[str, ...]:
@@ -120,7 +130,7 @@ def other_metrics(fit: SweepFit) -> tuple[str, ...]:
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
-    """Where each variant stands at its largest scale: the loss at its optimum, and what it gives up there."""
+    """The loss at each variant's optimum at its largest scale, and its penalty there."""
     rows = []
     for v in variants:
         last = v.optima[-1] if v.optima else None
@@ -129,7 +139,7 @@ def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        Column("loss", "estimate", glossary.COLUMNS["loss"]),
+        replace(_LOSS, kind="estimate"),
         Column("R(n)", "estimate", METRICS["R_n"].definition),
     )
     return Table(f"At the largest {fit.sweep.columns.scale}", columns, tuple(rows))
@@ -140,9 +150,19 @@ def optima(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        *_optimum(fit),
-        Column("diverged", "number", glossary.COLUMNS["diverged"]),
-        _flags(),
+        Column(
+            f"optimal {fit.sweep.columns.hp}",
+            "hp",
+            "Fitted optimum of the basin, as a power of two and as a decimal.",
+        ),
+        Column(f"{sentences.level(fit)} interval", "hp_interval", _INTERVAL),
+        _LOSS,
+        Column(
+            "diverged",
+            "number",
+            "Diverged runs, of all runs at this scale. They bound the usable range and are never dropped.",
+        ),
+        _FLAGS,
     )
     rows = tuple(
         (
@@ -151,7 +171,7 @@ def optima(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
             o.hp,
             o.hp,
             o.loss,
-            f"{o.diverged} of {o.runs}",
+            f"{number_format.count(o.diverged)} of {number_format.count(o.runs)}",
             _joined(o.flags, o.hp.flags, o.loss.flags),
         )
         for v in variants
@@ -166,15 +186,20 @@ def predictions(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        Column(f"use {fit.sweep.columns.hp}", "hp", glossary.COLUMNS["use"]),
+        Column(
+            f"use {fit.sweep.columns.hp}",
+            "hp",
+            "Recommended value: it minimises the expected loss under the uncertainty. It lies a little below "
+            "the predicted optimum, because losses rise faster above an optimum than below it.",
+        ),
         Column("optimum", "hp_value", "Predicted optimum."),
         Column(
             f"{level} interval",
             "hp_interval",
-            f"The optimum of a model trained there lies in it {level} of the time.",
+            f"With a probability of {level}, the optimum of a model trained there lies in it.",
         ),
         Column("loss", "value", "Predicted loss at the optimum, nats per token."),
-        _flags(),
+        _FLAGS,
     )
     rows = tuple(
         (v.name, p.scale, sentences.recommended(p), p.hp, p.hp, p.loss, _joined(p.flags, p.hp.flags))
@@ -190,13 +215,13 @@ def holdouts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     columns = (
         _variant(fit),
         _scale(fit),
-        Column("predicted", "hp_value", glossary.COLUMNS["predicted"]),
-        Column("interval", "hp_interval", glossary.COLUMNS["interval"]),
-        Column("found", "hp_value", glossary.COLUMNS["found"]),
-        Column("error", "number", glossary.COLUMNS["error"]),
-        Column("held", "text", glossary.COLUMNS["held"]),
-        Column("regret", "value", glossary.COLUMNS["regret"]),
-        _flags(),
+        Column("predicted", "hp_value", "Optimum predicted from the smaller scales alone."),
+        Column("interval", "hp_interval", _INTERVAL),
+        Column("found", "hp_value", "Optimum found at the scale that was held out."),
+        Column("error", "number", "log2(predicted / found), in octaves."),
+        Column("covered", "text", "Whether the prediction interval holds the optimum that was found."),
+        Column("cost", "value", "Loss given up, in nats, by using the prediction there."),
+        _FLAGS,
     )
     rows = tuple(
         (
@@ -217,57 +242,36 @@ def holdouts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     return Table("Hold-out check, error in octaves", columns, rows, note)
 
 
-def differences(
-    fit: SweepFit, variants: Iterable[VariantFit], reference: str, names: tuple[str, ...] = _COMPARED
-) -> Table:
+def differences(fit: SweepFit, variants: Iterable[VariantFit], reference: str) -> Table:
     """Metrics of each variant minus those of `reference`, from paired draws.
+
+    Args:
+        fit: the result of `quantify`, with its draws.
+        variants: one row each; `reference` itself is left out.
+        reference: name of the variant to compare with.
 
     Raises:
         QuantifyError: `reference` is not in the fit, or the fit does not hold its draws.
     """
-    each = [METRICS[name] for name in names]
+    each = [METRICS[name] for name in _COMPARED]
     columns = (_variant(fit), *(Column(metric.label, "estimate", metric.definition) for metric in each))
     rows = []
     for v in variants:
         if v.name != reference and v.draws:
             found = compare(fit, v.name, reference)
-            rows.append((v.name, *(found.get(name) for name in names)))
-    note = "" if rows else "Needs two variants with laws."
+            rows.append((v.name, *(found.get(name) for name in _COMPARED)))
+    note = "" if rows else "It needs two variants with laws."
     return Table(f"Difference from {reference}", columns, tuple(rows), note)
 
 
-def regrets(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
-    """Loss given up by carrying the optimum of one scale to a larger one unchanged."""
-    columns = (
-        _variant(fit),
-        Column("from", "scale", "The scale whose optimum is used."),
-        Column("at", "scale", "The larger scale where it is used."),
-        Column("regret", "estimate", glossary.COLUMNS["regret"]),
-    )
-    rows = tuple((v.name, r.source, r.to, r.regret) for v in variants for r in v.regret)
-    return Table("Transfer regret, nats", columns, rows, "" if rows else "Needs optima at two scales.")
-
-
 def _variant(fit: SweepFit) -> Column:
-    return Column(fit.sweep.columns.variant, "text", "The curve family: a parametrization, an optimizer ...")
+    return Column(fit.sweep.columns.variant, "text", VARIANT_MEANING)
 
 
 def _scale(fit: SweepFit) -> Column:
     return Column(fit.sweep.columns.scale, "scale", "The scale n along which the hyperparameter is carried.")
 
 
-def _optimum(fit: SweepFit) -> tuple[Column, ...]:
-    return (
-        Column(f"optimal {fit.sweep.columns.hp}", "hp", glossary.COLUMNS["optimum"]),
-        Column(f"{sentences.level(fit)} interval", "hp_interval", glossary.COLUMNS["interval"]),
-        Column("loss", "value", glossary.COLUMNS["loss"]),
-    )
-
-
-def _flags() -> Column:
-    return Column("flags", "flags", glossary.COLUMNS["flags"])
-
-
 def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
-    flags = dict.fromkeys(glossary.flag_name(flag) for group in groups for flag in group)
-    return tuple(flag for flag in flags if flag not in glossary.REMARKS)
+    names = dict.fromkeys(flags.flag_name(flag) for group in groups for flag in group)
+    return tuple(name for name in names if name not in flags.SILENT_FLAGS)

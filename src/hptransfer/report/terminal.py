@@ -13,14 +13,13 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import SweepFit, VariantFit
-from hptransfer.report import sentences, table_data
+from hptransfer.report import flags, sentences, table_data
 
 # A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _STYLES = {"invariant": "green", "predictable": "cyan", "unpredictable": "red", "undecided": "yellow"}
-_WORDS = ("text", "prose", "flags")
+_LEFT_KINDS = ("text", "prose", "flags")
 _GAP = 2  # characters between columns
 _LONGEST_NAME = 28  # a longer name of a variant folds
 
@@ -35,19 +34,25 @@ def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int =
     """
     out = console or Console()
     variants = tuple(islice(fit.variants.values(), limit))
-    notes = {flag: i for i, (flag, *_) in enumerate(_notes(fit, variants), start=1)}
+    footnotes = {flag: i for i, (flag, *_) in enumerate(_flag_notes(fit, variants), start=1)}
     out.print(_text(sentences.headline(fit), out, "bold"))
-    out.print(_text(f"{sentences.extent(fit)}.", out))
+    out.print(_text(sentences.extent(fit), out))
     out.print()
     for table in summary_tables(fit, variants):
-        print_table(table, out, notes)
+        print_table(table, out, footnotes)
     print_flags(fit, variants, out)
     if len(fit.variants) > len(variants):
         out.print(f"Shown: the first {len(variants):,} of {len(fit.variants):,} variants.")
 
 
 def summary_text(fit: SweepFit, width: int = 80, *, limit: int = 20) -> str:
-    """The summary as plain text, `width` columns wide."""
+    """The summary as plain text.
+
+    Args:
+        fit: the result of `quantify`.
+        width: characters of a line.
+        limit: variants shown; the rest is counted and left to the JSON.
+    """
     buffer = io.StringIO()
     print_summary(
         fit, Console(file=buffer, width=width, color_system=None, legacy_windows=False), limit=limit
@@ -72,46 +77,27 @@ def summary_tables(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[table
     )
 
 
-def print_differences(
-    fit: SweepFit, reference: str | None = None, console: Console | None = None, *, limit: int = 20
+def print_table(
+    table: table_data.Table, console: Console, footnotes: Mapping[str, int] | None = None
 ) -> None:
-    """Print how every variant differs from one of them, from paired draws.
-
-    Args:
-        fit: the result of `quantify`.
-        reference: the variant to compare with; by default the user's, else the best at the largest scale.
-        console: where to print; the terminal by default.
-        limit: variants shown.
-
-    Raises:
-        QuantifyError: there is nothing to compare, or `reference` is not in the fit.
-    """
-    base = reference or sentences.reference(fit)
-    if base is None:
-        raise QuantifyError("a comparison needs a fit of two variants or more that holds its draws")
-    variants = tuple(islice(fit.variants.values(), limit))
-    print_table(table_data.differences(fit, variants, base), console or Console())
-
-
-def print_table(table: table_data.Table, console: Console, notes: Mapping[str, int] | None = None) -> None:
     """Print one table: title, head, rule, rows; or its title and why there is nothing to show.
 
     Args:
-        table: see `content.Table`.
+        table: see `table_data.Table`.
         console: where to print.
-        notes: number of each flag's footnote; without it, flags are written by name.
+        footnotes: number of each flag's footnote; without it, flags are written by name.
     """
     console.print(_text(table.title, console, "bold"))
-    for i, part in enumerate(parts(table, console.width) if table.rows else ()):
+    for i, part in enumerate(split_to_width(table, console.width) if table.rows else ()):
         if i:
             console.print()
-        console.print(render(part, console, notes or {}))
+        console.print(render(part, console, footnotes or {}))
     if table.note:
         console.print(Padding(_text(table.note, console), (0, 0, 0, 2)))
     console.print()
 
 
-def parts(table: table_data.Table, width: int) -> list[table_data.Table]:
+def split_to_width(table: table_data.Table, width: int) -> list[table_data.Table]:
     """The table cut into tables no wider than `width`, each with the columns that name the row.
 
     A column of flags that no row uses is left out; a column of prose folds, so it is never cut off.
@@ -140,27 +126,39 @@ def _width(table: table_data.Table, i: int) -> int:
     return max(len(column.title), *(len(table_data.cell_text(column, row[i])) for row in table.rows))
 
 
-def render(table: table_data.Table, console: Console, notes: Mapping[str, int]) -> RichTable:
-    """A rich table of the cells as plain text."""
+def render(table: table_data.Table, console: Console, footnotes: Mapping[str, int]) -> RichTable:
+    """A rich table of the cells as plain text.
+
+    Args:
+        table: no wider than the console.
+        console: where it will be printed.
+        footnotes: number of each flag's footnote; other flags are written by name.
+    """
     drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for i, column in enumerate(table.columns):
         drawn.add_column(
             _text(column.title, console),
-            justify="left" if column.kind in _WORDS else "right",
+            justify="left" if column.kind in _LEFT_KINDS else "right",
             no_wrap=i > 0 and column.kind != "prose",
             overflow="fold",
             min_width=len(column.title) if i == 0 else None,
             max_width=_LONGEST_NAME if i == 0 else None,
         )
     for row in table.rows:
-        cells = (_cell(column, cell, notes) for column, cell in zip(table.columns, row, strict=True))
+        cells = (_cell(column, cell, footnotes) for column, cell in zip(table.columns, row, strict=True))
         drawn.add_row(*(_text(cell, console, _STYLES.get(cell, "")) for cell in cells))
     return drawn
 
 
 def print_flags(fit: SweepFit, variants: Sequence[VariantFit], console: Console) -> None:
-    """Explain under the tables every flag that was raised, and where."""
-    notes = _notes(fit, variants)
+    """Explain under the tables every flag that was raised, and where.
+
+    Args:
+        fit: the result of `quantify`.
+        variants: whose flags.
+        console: where to print.
+    """
+    notes = _flag_notes(fit, variants)
     if not notes:
         return
     console.print(_text("Flags", console, "bold"))
@@ -172,8 +170,8 @@ def print_flags(fit: SweepFit, variants: Sequence[VariantFit], console: Console)
     console.print()
 
 
-def _notes(fit: SweepFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
-    return sentences.flag_notes(variants, fit.sweep.columns.scale, table_data.main_metrics(fit))
+def _flag_notes(fit: SweepFit, variants: Sequence[VariantFit]) -> list[tuple[str, str, str]]:
+    return flags.flag_notes(variants, fit.sweep.columns.scale, table_data.main_metrics(fit))
 
 
 def _select(table: table_data.Table, kept: list[int]) -> table_data.Table:
@@ -181,9 +179,9 @@ def _select(table: table_data.Table, kept: list[int]) -> table_data.Table:
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
 
-def _cell(column: table_data.Column, cell: table_data.Cell, notes: Mapping[str, int]) -> str:
+def _cell(column: table_data.Column, cell: table_data.Cell, footnotes: Mapping[str, int]) -> str:
     if isinstance(cell, tuple):
-        return ",".join(str(notes[flag]) if flag in notes else flag for flag in cell)
+        return ",".join(str(footnotes[flag]) if flag in footnotes else flag for flag in cell)
     return table_data.cell_text(column, cell)
 
 

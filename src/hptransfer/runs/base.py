@@ -26,7 +26,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def filled(data: Any, alternatives: Mapping[str, tuple[Any, str]]) -> Any:
+def with_defaults(data: Any, alternatives: Mapping[str, tuple[Any, str]]) -> Any:
     """Config data with the default of every field whose alternative is not given either.
 
     Two fields may say the same thing in two ways (steps, or tokens per parameter): then None means "the

@@ -1,4 +1,4 @@
-"""Identity: runs and their records from plain data, those of the user's own code included."""
+"""Decode: runs and their records from plain data, those of the user's own code included."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Code(Config):
     environment: Pairs = ()  # set for the call
 
 
-class OwnRun(RunSpec):
+class UserCodeRun(RunSpec):
     """A run that the user's own code trains; the sections say what the code is told, where it asks."""
 
     code: Code  # what is called
@@ -35,7 +35,7 @@ def run_from(data: Mapping[str, Any]) -> RunSpec:
     Raises:
         pydantic.ValidationError: it is no run of this version.
     """
-    return OwnRun.model_validate(data) if "code" in data else RunSpec.model_validate(data)
+    return UserCodeRun.model_validate(data) if "code" in data else RunSpec.model_validate(data)
 
 
 def record_from(data: Mapping[str, Any]) -> RunRecord:

@@ -34,6 +34,11 @@ def schedule_factor(train: TrainConfig, steps: int, step: int) -> float:
     A linear rise, then the schedule's course towards `final_lr` x the peak: linear over the decay's share
     (`wsd`), linear or half a cosine over all that is left, or none. Neither end is reached, so that no step
     is wasted: the rise takes its steps in equal parts from 0 (not included) to 1, a fall likewise.
+
+    Args:
+        train: schedule, warmup, decay and final LR.
+        steps: of the run.
+        step: that is taken, counted from 0.
     """
     rising, falling = phases(train, steps)
     up = (step + 1) / (rising + 1)
@@ -43,10 +48,5 @@ def schedule_factor(train: TrainConfig, steps: int, step: int) -> float:
     return min(1.0, up, train.final_lr + (1 - train.final_lr) * left)
 
 
-def warmup_stable_decay(step: int, steps: int, warmup: float, decay: float) -> float:
-    """The factor of the `wsd` schedule with these shares; see `schedule_factor`."""
-    return schedule_factor(TrainConfig(warmup=warmup, decay=decay), steps, step)
-
-
-def _steps(share: float | None, given: int | None, steps: int) -> int:
-    return given if given is not None else round((share or 0.0) * steps)
+def _steps(fraction: float | None, given: int | None, steps: int) -> int:
+    return given if given is not None else round((fraction or 0.0) * steps)

@@ -1,4 +1,4 @@
-"""Corpus: the text that a study's runs are trained on, and whether runs from elsewhere saw it."""
+"""The text that a study's runs are trained on, and whether runs from elsewhere saw it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def corpus_of(spec: StudySpec) -> str:
 
 
 def check_corpus(corpus: str, records: Iterable[RunRecord], where: str) -> None:
-    """Refuse runs of another text.
+    """Refuses runs that were trained on another text.
 
     The same spec can mean other text: files were edited, or it is another Python's standard library.
 

@@ -1,4 +1,4 @@
-"""Driver: hands the stacks of a plan to an engine and keeps what comes back."""
+"""The driver of a study: hands the stacks of a plan to an executor and stores their results."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Driver:
     def __init__(self, spec: StudySpec, store: Store, train: str, workers: int) -> None:
         self.progress = Progress(spec, workers)
         self.trained = 0  # runs finished in this session
-        self.notified: set[str] = set()  # what the user was told once
+        self.notified: set[str] = set()  # notes that were shown once
         self._spec = spec
         self._store = store
         self._folder = store.path.parent.absolute()
@@ -82,9 +82,14 @@ class Driver:
         return list(self._members.values())
 
     def run(self, make: Callable[[OnReport], Executor], console: Console, stacks: Sequence[Stack]) -> None:
-        """Train these stacks, and those that their results ask for.
+        """Trains these stacks, and those that their results ask for.
 
         Whatever ends this early, results that have arrived are kept and the workers are ended.
+
+        Args:
+            make: makes the executor, given where reports go.
+            console: for progress.
+            stacks: to train first.
         """
         engine = make(self._reports.put)
         try:
@@ -129,7 +134,7 @@ class Driver:
         future.add_done_callback(self._done.put)
 
     def _poll(self, engine: Executor, view: ProgressView) -> None:
-        """Wait a little; take in reports and whatever is finished, refusals last since they end the study."""
+        """Waits a little; takes in reports and finished stacks, refusals last since they end the study."""
         done = sorted(_drain(self._done, _TICK), key=_refused)
         for report in _drain(self._reports):
             self.progress.report(report)
@@ -159,7 +164,7 @@ class Driver:
         return due
 
     def _take_in(self, stack: Stack, records: Results, view: ProgressView) -> Cleanup:
-        """Keep what is finished; try the rest again, or give it up. Returns how to clear the spool."""
+        """Stores what is finished; tries the rest again, or gives it up. Returns how to clear the spool."""
         self._load[stack.width] -= 1
         pairs = list(zip(stack.runs, records, strict=True))
         failed = [(run, record) for run, record in pairs if record.status == "failed"]
@@ -172,7 +177,7 @@ class Driver:
             self.progress.again(stack, rest)
             self._load[rest.width] += 1
             self._retries.append((time.monotonic() + self._wait(tries), rest))
-            self._notify_once(view, f"failed, to be tried again: {failed[0][1].error}")
+            self._notify_once(view, f"A run failed and will be tried again: {failed[0][1].error}")
             return discard_result
         self._keep(stack, [(run, _counted(record, tries)) for run, record in pairs])
         self._note_eager(stack, records, view)
@@ -199,9 +204,9 @@ class Driver:
         self.progress.close(kept, [record for _, record in pairs])
 
     def _note_eager(self, stack: Stack, records: Results, view: ProgressView) -> None:
-        """The trainer's own warning ends in a worker's log, where nobody looks."""
+        """Repeats the trainer's warning, which goes into a worker's log."""
         if stack.compiled and records[0].engine.get("compiled") is False:
-            self._notify_once(view, "no C++ compiler was found: training runs uncompiled, about half as fast")
+            self._notify_once(view, "No C++ compiler was found, so training is about half as fast.")
 
     def _notify_once(self, view: ProgressView, text: str) -> None:
         if text not in self.notified:

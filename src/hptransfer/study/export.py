@@ -1,4 +1,4 @@
-"""Export: the runs of finished or running studies as tables, one study or several together."""
+"""The runs of finished or running studies as tables, one study or several together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lock: a study has one driver, and the kernel sees to it."""
+"""A lock in the study's folder, so that a study has one driver."""
 
 from __future__ import annotations
 

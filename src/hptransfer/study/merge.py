@@ -1,8 +1,8 @@
-"""Merge: the runs of several studies in one, without training any again."""
+"""The runs of several studies in one, without training any again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hptransfer.study.provenance import provenance
 from hptransfer.study.runs_table import member
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import STORE_FILE, Store
+from hptransfer.study.validation_errors import shortened
 
 UNITED = ("variants", "widths", "seeds", "weight_decays", "targets")  # lists: the merged study has all
 _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base_width", *UNITED)
@@ -36,7 +37,7 @@ class Merged:
 
 
 def merge(target: Path, sources: Sequence[Path]) -> Merged:
-    """Take the runs of other studies into one.
+    """Adds the runs of other studies to one.
 
     The merged study has every variant, width, seed and weight decay of all; their grids must lie on one
     lattice, and all else must agree. A finished run that is there already stays as it is.
@@ -82,7 +83,7 @@ def united(specs: Sequence[StudySpec]) -> StudySpec:
             if key not in _APART and first[key] != other[key]:
                 raise SpecError(
                     f"studies that are merged must agree in `{key}`, but {specs[0].name} has "
-                    f"{_short(first[key])} and {specs[number].name} has {_short(other[key])}"
+                    f"{shortened(first[key])} and {specs[number].name} has {shortened(other[key])}"
                 )
         if bases[number] != bases[0]:
             raise SpecError(
@@ -132,8 +133,3 @@ def assign_members(store: Store, spec: StudySpec) -> int:
     stacks = plan(spec, losses)
     store.set_members(member(spec, stack.round, run) for stack in stacks for run in stack.runs)
     return sum(run.run_id not in losses for stack in stacks for run in stack.runs)
-
-
-def _short(value: object) -> str:
-    text = repr(dict(value) if isinstance(value, Mapping) else value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -36,7 +36,10 @@ def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | N
 
 
 def coupled_widths(spec: StudySpec, width: int) -> tuple[int, ...]:
-    """Widths whose plan the results at one width decide: itself, or all of an adaptive study's."""
+    """Widths to plan again once a width has new results.
+
+    A grid study plans each width alone; an adaptive study plans all widths together.
+    """
     return (width,) if spec.adaptive is None else spec.widths
 
 
@@ -52,7 +55,13 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
 
 
 def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
-    """The stacks of one width: the grid and, as far as results determine them, its extensions."""
+    """The stacks of one width: the grid and, as far as results determine them, its extensions.
+
+    Args:
+        spec: of the study.
+        width: of the runs.
+        losses: of the finished runs, by run id, in nats; infinite where one diverged.
+    """
     stacks = list(_grid(spec, width))
     latest: Sequence[Stack] = stacks
     for number in range(1, spec.lr.extend + 1):

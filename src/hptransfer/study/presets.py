@@ -1,4 +1,4 @@
-"""Presets: the experiments of two papers as studies, at three sizes."""
+"""The experiments of two papers as studies, at three sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def preset(
 
     At size `paper` the model and its training are the paper's (`hptransfer.study.paper_presets`); the
     smaller ones change sizes, steps and text, never the kind of model. The preset's YAML file says what
-    is ours.
+    the paper leaves open and is chosen here.
 
     Args:
         name: of `PRESETS`.

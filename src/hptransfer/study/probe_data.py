@@ -1,4 +1,4 @@
-"""Inside: the curves and probes of a study's runs, for its dynamics."""
+"""The curves and probes of a study's runs, for its dynamics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress: how far a study is, per width and variant, and when it will be done."""
+"""How far a study is, by width and variant, and when it will be done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ProgressView: a study's progress on the terminal, live where there is one, else as plain lines."""
+"""A study's progress: live on a terminal, else as plain lines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 class ProgressView:
-    """Where progress is shown; `tick` as often as you like, `stack_closed` once a stack.
+    """Shows progress; `tick` may be called at any time, `stack_closed` once a stack.
 
     Args:
         progress: what to show.
         console: where.
         live: the running display; None for plain lines.
+        folder: of the study, for other processes to read the progress; None writes nothing.
     """
 
     def __init__(
@@ -36,13 +37,13 @@ class ProgressView:
         self._writer = ProgressWriter(progress, folder)
 
     def tick(self) -> None:
-        """Draw what has changed since, and leave it for who watches from elsewhere."""
+        """Draws what has changed, and writes it into the study's folder for other processes."""
         self._writer.tick()
         if self._live is not None:
             self._live.update(table(self._progress), refresh=True)
 
     def end(self) -> None:
-        """Tell who watches that this session has ended."""
+        """Writes into the study's folder that the study has stopped."""
         self._writer.tick("ended")
 
     def stack_closed(self, stack: Stack) -> None:
@@ -58,13 +59,19 @@ class ProgressView:
             )
 
     def note(self, text: str) -> None:
-        """Say something once, above a live display."""
+        """Prints a line above a live display."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
 def show_progress(progress: Progress, console: Console, folder: Path | None = None) -> Iterator[ProgressView]:
-    """A view of a study for as long as it runs; snapshots of it go into the folder, if one is given."""
+    """A view of a study for as long as it runs.
+
+    Args:
+        progress: of the study.
+        console: where to show it.
+        folder: of the study, for other processes to read the progress; None writes nothing.
+    """
     with _live(progress, console) as live:
         view = ProgressView(progress, console, live, folder)
         try:
@@ -126,7 +133,7 @@ def summary(progress: Progress | Snapshot) -> str:
 
 
 def running_stacks(progress: Progress | Snapshot) -> str:
-    """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is under way."""
+    """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is being trained."""
     stacks = progress.running_stacks() if isinstance(progress, Progress) else progress.running_stacks
     parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in stacks]
     return f"training: {'; '.join(parts)}" if parts else ""

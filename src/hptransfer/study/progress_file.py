@@ -1,4 +1,4 @@
-"""Snapshot: a study's progress as the driver leaves it for other processes, and as they read it."""
+"""A study's progress as a file: the driver writes it, other processes read it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Snapshot:
     Attributes:
         spec: of the study.
         cells: by variant and width.
-        elapsed: seconds since the session's start; None where no session runs.
+        elapsed: seconds since the driver's start; None where none runs.
         left: seconds to the end of what is planned, as the driver has learned; None where unknown.
         running_stacks: stacks that are being trained.
         state: of the driver.
@@ -54,11 +54,11 @@ class Snapshot:
 
 
 class ProgressWriter:
-    """Leaves snapshots in a study's folder, now and then.
+    """Writes snapshots of the progress into a study's folder, at most one a second.
 
     Args:
         progress: of the study.
-        folder: where; None leaves none.
+        folder: of the study; None writes nothing.
     """
 
     def __init__(self, progress: Progress, folder: Path | None) -> None:
@@ -68,7 +68,7 @@ class ProgressWriter:
         self._beat = 0
 
     def tick(self, state: State = "running") -> None:
-        """A new snapshot, if the last is old or the study ends. A disk that refuses it stops nothing."""
+        """Writes a snapshot if the last is old or the study ends. An error of the disk is ignored."""
         now = time.monotonic()
         if self._path is None or (state == "running" and now - self._last < EVERY):
             return
@@ -96,7 +96,7 @@ class ProgressWriter:
 class Watcher:
     """Reads a study's folder again and again, without a right to write, from any process.
 
-    What the driver leaves is taken for the truth as long as it moves on; else the store is asked. Time is
+    The driver's file is believed as long as it keeps changing; otherwise the store is read. Time is
     measured by this process's monotonic clock alone, so that clocks that jump or differ mean nothing.
     """
 
@@ -136,7 +136,13 @@ class Watcher:
 
 
 def stored(folder: Path, spec: StudySpec, state: State) -> Snapshot:
-    """What a study's store tells: finished runs of those that are planned so far, and what failed."""
+    """The progress according to the store: finished and failed runs of those planned so far.
+
+    Args:
+        folder: of the study.
+        spec: of the study.
+        state: of its driver.
+    """
     with Store(folder, read_only=True) as store:
         losses, failures = store.losses(), store.failures()
     progress = Progress(spec, workers=1)

@@ -1,4 +1,4 @@
-"""Provenance: where a study's numbers come from, as plain data."""
+"""Where a study's numbers come from, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record import: runs that were trained elsewhere, taken into a study's store from record tables."""
+"""Runs that were trained elsewhere, added to a study's store from record tables."""
 
 from __future__ import annotations
 

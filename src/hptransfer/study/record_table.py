@@ -1,4 +1,4 @@
-"""Record table: finished runs with their specs and whatever a store keeps, as one file that travels.
+"""Finished runs with their specs and whatever a store keeps, as one file that travels.
 
 `runs.csv` is for reading; this table takes runs trained on one machine into a study's store on another.
 """

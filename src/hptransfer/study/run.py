@@ -1,4 +1,4 @@
-"""Run: a study from spec to finished runs, and a study that was run before."""
+"""A study from spec to finished runs, and a study that was run before."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StudyResult:
         sweep: the finished runs, eta in SP coordinates.
         lines: of runs.csv, failed runs included.
         content: of runs.csv.
-        trained: runs that this session finished; 0 where everything was in the store.
+        trained: runs that this call finished; 0 where everything was in the store.
         failures: why runs failed, each reason once; they are run again at the next start.
         provenance: of the runs, for `TransferFit.provenance`.
     """
@@ -91,8 +91,8 @@ def run_study(
 ) -> StudyResult:
     """Train what is missing of a study, and give all of it.
 
-    A finished run is never run again, whatever ended the last session: a stack's results are on disk
-    before it counts as finished.
+    A finished run is never trained again, whatever ended the last start of the study: the results of a
+    batch of runs are on disk before it counts as finished.
 
     Args:
         spec: of the study.
@@ -102,7 +102,7 @@ def run_study(
         console: for progress; None shows nothing.
 
     Raises:
-        StudyInterrupted: Ctrl-C; everything finished is kept, and the next start goes on.
+        StudyInterrupted: Ctrl-C; everything finished is kept, and the next start resumes the study.
         StoreError: the store cannot be used, another driver is running the study, or the text has changed
             since its runs were trained.
         MissingExtraError: torch is not installed; DataError: the text cannot be used.
@@ -122,7 +122,7 @@ def run_study(
                 make = executor or make_executor(spec.executor, spec.workers, folder)
                 driver.run(make, console or Console(file=io.StringIO()), stacks)
         except BaseException as error:
-            with suppress(StoreError):  # the fault that ended the session is the one to tell
+            with suppress(StoreError):  # the fault that ended the study is the one to report
                 write_csv(csv_bytes(lines(store, spec.variants_with_decay())), folder / RUNS_CSV)
             if isinstance(error, KeyboardInterrupt):
                 raise StudyInterrupted(_kept(driver, folder)) from None
@@ -152,7 +152,7 @@ def default_folder(spec: StudySpec) -> Path:
 
 
 def fit_study(result: StudyResult) -> TransferFit:
-    """What a study's finished runs tell, in SP coordinates, with where they come from."""
+    """The fit of a study's finished runs, in SP coordinates, with their provenance."""
     from hptransfer.fit import quantify
 
     fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp")
@@ -160,7 +160,7 @@ def fit_study(result: StudyResult) -> TransferFit:
 
 
 def _take_in_spool(store: Store) -> None:
-    """Keep what workers finished and a driver that died did not take in."""
+    """Stores what workers finished and a driver that died did not store."""
     spool = spool_of(store.path.parent)
     for path, pairs in pending_results(spool):
         store.add(path.stem, pairs)
@@ -168,7 +168,7 @@ def _take_in_spool(store: Store) -> None:
 
 
 def _prepare(spec: StudySpec, store: Store) -> None:
-    """Fail early, once and clearly; and tokenise the text before many workers ask for it at the same time."""
+    """Fails early and once; tokenises the text before many workers ask for it at the same time."""
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("lm", "training")
     records = store.records()
@@ -204,4 +204,4 @@ def _result(
 
 def _kept(driver: Driver, folder: Path) -> str:
     done, planned = driver.progress.total("done"), driver.progress.total("planned")
-    return f"stopped: {done} of {planned} runs are kept in {folder}; the same command goes on from there"
+    return f"stopped: {done} of {planned} runs are kept in {folder}; the same command resumes the study"

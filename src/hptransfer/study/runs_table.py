@@ -1,4 +1,4 @@
-"""Runs: the table of a study's runs, as `runs.csv` and as a sweep table."""
+"""The table of a study's runs, as `runs.csv` and as a sweep table."""
 
 from __future__ import annotations
 
@@ -80,7 +80,13 @@ def failed(lines: Iterable[Line]) -> list[Row]:
 
 
 def member(spec: StudySpec, round_: int, run: PlannedRun) -> Member:
-    """A planned run's place in its study."""
+    """A planned run's place in its study.
+
+    Args:
+        spec: of the study.
+        round_: that asked for the run; 0 is the grid.
+        run: that is planned.
+    """
     return Member(
         run_id=run.run_id,
         variant=run.variant,

@@ -1,4 +1,4 @@
-"""Serve: the report of a running study, on this machine alone, in a browser.
+"""The report of a running study, on this machine alone, in a browser.
 
 Three fixed pages, by GET: `/` (progress, with the report in a frame), `/report`, `/state` (JSON). The server
 listens on 127.0.0.1. A request that names another host is refused, so that a web page elsewhere cannot reach

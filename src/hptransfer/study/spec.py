@@ -1,4 +1,4 @@
-"""Study: the spec of a sweep, read from YAML, validated, and turned into runs."""
+"""The spec of a study: read from YAML, validated, and turned into runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
@@ -25,77 +25,19 @@ from hptransfer.runs.config import (
     TrainConfig,
     spec_hash,
 )
-from hptransfer.runs.decode import OwnRun
+from hptransfer.runs.decode import UserCodeRun
+from hptransfer.runs.model_config import DEFAULT_HEADS, ModelShape
+from hptransfer.runs.train_config import TrainSettings
+from hptransfer.study.lr_grid import LRGrid, Number
 from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.validation_errors import describe_error
 from hptransfer.workers.local import LocalConfig
 from hptransfer.workers.registry import AnyExecutorConfig
 from hptransfer.workers.user_code.config import TrialConfig, check
 
-MAX_LRS = 200  # a grid finer than this is a slip of the pen
 MAX_BYTES = 1 << 20  # a spec is a page of text
 SET_ELSEWHERE = {"model.width": "widths", "train.weight_decay": "weight_decays", "train.lr": "lr"}
 _VARIANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@:-]*")
-_POWER = re.compile(r"\s*([0-9.]+)\s*(?:\^|\*\*)\s*([+-]?[0-9.]+)\s*")
-
-
-def _number(value: object) -> object:
-    """`2^-12` and `2**-12` as numbers; anything else is left to the usual reading of a number."""
-    if isinstance(value, str) and (match := _POWER.fullmatch(value)):
-        base, exponent = (float(part) for part in match.groups())
-        try:
-            return base**exponent
-        except OverflowError:
-            return math.inf
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-
-
-def _section(config: type[Config], *left_out: str) -> type[Config]:
-    """The fields of a run's config, those left out that a study sets elsewhere."""
-    kept = {name: (f.annotation, f) for name, f in config.model_fields.items() if name not in left_out}
-    return create_model(f"Study{config.__name__}", __base__=Config, **kept)  # type: ignore[call-overload,no-any-return]
-
-
-if TYPE_CHECKING:
-    ModelSection: TypeAlias = Config
-    TrainSection: TypeAlias = Config
-else:
-    ModelSection = _section(ModelConfig, "width")
-    TrainSection = _section(TrainConfig, "weight_decay")
-
-
-class LRGrid(Config):
-    """Learning rates: low, low x factor, ... up to high, the same at every width in the coordinates named."""
-
-    low: Number = Field(ge=1e-15, allow_inf_nan=False)  # smallest LR of the grid
-    high: Number = Field(
-        le=1e9, allow_inf_nan=False
-    )  # largest; where no step lands on it, the last one below
-    factor: Number = Field(2.0, gt=1, le=16)  # ratio of neighbours
-    coordinates: Coordinates = "mup"  # mup: LR in SP coordinates is the value x base_width / width
-    extend: int = Field(3, ge=0, le=20)  # rounds by which the grid may be extended at a width, by itself
-    extend_by: int = Field(2, ge=1, le=20)  # LRs that a round adds on the side of the edge
-    margin: int = Field(
-        1, ge=1, le=10
-    )  # finished LRs that an optimum needs on each side; a diverged one will do
-
-    @model_validator(mode="after")
-    def _range(self) -> LRGrid:
-        if not self.low < self.high:
-            raise ValueError(f"low < high must hold, but got low={self.low:g}, high={self.high:g}")
-        if self.count > MAX_LRS:
-            raise ValueError(
-                f"a grid may have at most {MAX_LRS} LRs, but low, high, factor give {self.count}"
-            )
-        return self
-
-    @property
-    def count(self) -> int:
-        """LRs from low to high; a high that is meant to be on the grid counts in spite of rounding."""
-        return math.floor(math.log(self.high / self.low) / math.log(self.factor) + 1e-6) + 1
 
 
 class StudySpec(Config):
@@ -108,9 +50,9 @@ class StudySpec(Config):
     lr: LRGrid  # the grid
     seeds: tuple[int, ...] = Field((0,), min_length=1)  # each seeds a run's weights and its batches
     weight_decays: tuple[Number, ...] | None = Field(None, min_length=1)  # each makes a variant of its own
-    model: ModelSection = Field(default_factory=ModelSection)  # shape, width apart
+    model: ModelShape = ModelShape()  # shape, width apart
     data: DataConfig = DataConfig.model_validate({})  # text
-    train: TrainSection = Field(default_factory=TrainSection)  # optimizer, schedule, budget, decay apart
+    train: TrainSettings = TrainSettings()  # optimizer, schedule, budget, decay apart
     targets: tuple[int, ...] = ()  # widths to predict
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
@@ -124,7 +66,7 @@ class StudySpec(Config):
 
     @field_validator("variants", "widths", "seeds", "weight_decays", "targets")
     @classmethod
-    def _distinct(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    def _check_distinct(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if values and len(set(values)) < len(values):
             twice = next(v for i, v in enumerate(values) if v in values[:i])
             raise ValueError(f"every value must be given once, but {twice!r} is given twice")
@@ -132,14 +74,14 @@ class StudySpec(Config):
 
     @field_validator("widths", "targets")
     @classmethod
-    def _positive(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_positive(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if bad := [v for v in values if v <= 0]:
             raise ValueError(f"every width must be positive, but got {bad[0]}")
         return values
 
     @field_validator("seeds", "weight_decays")
     @classmethod
-    def _not_negative(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    def _check_not_negative(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if bad := [v for v in values or () if not (v >= 0 and math.isfinite(v))]:
             raise ValueError(f"every value must be 0 or more, but got {bad[0]}")
         return values
@@ -160,7 +102,7 @@ class StudySpec(Config):
         return values
 
     @model_validator(mode="after")
-    def _known(self) -> StudySpec:
+    def _check_rules(self) -> StudySpec:
         """The reference model knows the catalogue's rules; code of the user's own knows its own variants."""
         for value in self.variants if self.trial.kind == "builtin" else ():
             try:
@@ -170,10 +112,10 @@ class StudySpec(Config):
         return self
 
     @model_validator(mode="after")
-    def _heads_divide_widths(self) -> StudySpec:
-        if getattr(self.model, "head_dim") is not None:  # noqa: B009  (fields made at run time)
+    def _check_heads(self) -> StudySpec:
+        if self.model.head_dim is not None:
             return self  # the number of heads goes with the width; `parse_study` builds every width's config
-        heads: int = getattr(self.model, "heads") or 4  # noqa: B009
+        heads = self.model.heads or DEFAULT_HEADS
         if bad := sorted(w for w in {*self.widths, self.base} if w % heads):
             common = math.gcd(*self.widths, self.base)
             valid = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
@@ -207,7 +149,7 @@ class StudySpec(Config):
     @property
     def optimizer(self) -> OptimizerName:
         """That trains every run."""
-        return cast(OptimizerName, getattr(self.train, "optimizer"))  # noqa: B009
+        return self.train.optimizer
 
     @property
     def spec_hash(self) -> str:
@@ -222,14 +164,20 @@ class StudySpec(Config):
         return {f"{rule} wd={wd:.12g}": (rule, wd) for rule in self.variants for wd in self.weight_decays}
 
     def run(self, variant: str, width: int, index: int, seed: int) -> RunSpec:
-        """The run at a place of the grid (see `lr_at`).
+        """The run at a place of the grid.
+
+        Args:
+            variant: of the study, by name.
+            width: of the model.
+            index: place of the LR on the grid (see `lr_at`).
+            seed: of the weights and of the batches.
 
         Raises:
             pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
         """
         rule, weight_decay = self.variants_with_decay()[variant]
         code = self.trial.code
-        kind, more = (RunSpec, {}) if code is None else (OwnRun, {"code": code})
+        kind, more = (RunSpec, {}) if code is None else (UserCodeRun, {"code": code})
         return kind(
             **more,
             model=ModelConfig(width=width, **self.model.model_dump()),
@@ -248,9 +196,14 @@ class StudySpec(Config):
         return self.run(next(iter(self.variants_with_decay())), width, 0, self.seeds[0])
 
     def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
-        """The LR at a place of the grid: 0 is `low`, and places go on beyond both ends.
+        """The LR at a place of the grid: 0 is `low`, and places continue beyond both ends.
 
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
+
+        Args:
+            index: place on the grid.
+            width: of the model.
+            coordinates: in which the LR is wanted.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
         ratio = Fraction(width, self.base)

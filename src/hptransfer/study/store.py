@@ -1,4 +1,4 @@
-"""Store: the finished runs of a study in one SQLite file, with the driver as its only writer."""
+"""The finished runs of a study in one SQLite file, with the driver as its only writer."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Store:
             self._lock = None
 
     def begin(self, spec: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-        """Open a session: keep the study's spec, and where this session's runs come from."""
+        """Opens a session: stores the study's spec, and the provenance of this session's runs."""
         with self._transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('spec', ?)", (json.dumps(spec, allow_nan=False),)
@@ -101,9 +101,14 @@ class Store:
         results: Sequence[tuple[RunSpec, RunRecord]],
         members: Iterable[Member] = (),
     ) -> None:
-        """Keep a stack's results, and their places in the study, all or none.
+        """Stores a stack's results, and their places in the study, all or none.
 
-        On disk when this returns; `batch_commit`, when that ends.
+        They are on disk when this returns; inside `batch_commit`, when that ends.
+
+        Args:
+            stack_id: of the stack, or where the runs come from.
+            results: runs with their records.
+            members: places of the runs in the study.
         """
         now = _now()
         rows = [store_schema.narrow(stack_id, record, self._session, now) for _, record in results]
@@ -114,7 +119,7 @@ class Store:
             self._db.executemany(_MEMBER, [dataclasses.astuple(member) for member in members])
 
     def set_members(self, members: Iterable[Member]) -> None:
-        """Say anew which runs are the study's, and where: those of an earlier spec stay, but out of sight."""
+        """Sets which runs are the study's, and where; those of an earlier spec stay in the file, unseen."""
         rows = [dataclasses.astuple(member) for member in members]
         with self._transaction():
             self._db.execute("DELETE FROM members")
@@ -217,7 +222,7 @@ class Store:
 
     @contextmanager
     def batch_commit(self) -> Iterator[None]:
-        """Everything kept inside goes to disk in one go at the end, also where an error ends it early."""
+        """Everything stored inside goes to disk at once at the end, also where an error ends it early."""
         with self._translate_errors():
             self._db.execute("BEGIN IMMEDIATE")
         try:

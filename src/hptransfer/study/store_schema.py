@@ -1,4 +1,4 @@
-"""Schema: the tables of a store, and how a run becomes rows of them."""
+"""The tables of a store, and how a run becomes rows of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
 
 STORE_SCHEMA = 2  # raise when a table changes meaning
-APPLICATION = 0x68707473  # marks the file as a study of ours
+APPLICATION = 0x68707473  # marks the file as a study of hptransfer
 
 # What is read of every run stands in narrow rows; what is read of one at a time stands apart.
 TABLES = """
@@ -65,7 +65,14 @@ def create(db: sqlite3.Connection, meta: Mapping[str, str]) -> None:
 
 
 def narrow(stack_id: str, record: RunRecord, session: int | None, finished: str) -> tuple[Any, ...]:
-    """A record's row in `runs`."""
+    """A record's row in `runs`.
+
+    Args:
+        stack_id: of the stack that it was trained in.
+        record: of the run.
+        session: that stores it.
+        finished: when, ISO 8601.
+    """
     values = [getattr(record, name) for name in NARROW]
     plain = [finite(value) if isinstance(value, float) else value for value in values]
     return (record.run_id, stack_id, record.status, *plain, session, finished)

@@ -1,4 +1,4 @@
-"""Curves: the loss curves of a study in TensorBoard, W&B or MLflow, through their own clients."""
+"""The loss curves of a study in TensorBoard, W&B or MLflow, through their own clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Complaints: what is wrong with a spec, in one line that names the key, the value and what is valid."""
+"""What is wrong with a spec, in one line that names the key, the value and what is valid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 60  # characters of a wrong value that are shown
 
 
 def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
-    """The first thing to mend; an unknown key before a missing one, since the typo explains the gap.
+    """The first error, as one line; an unknown key before a missing one, since a typo explains the gap.
 
     Args:
         error: what pydantic found.
@@ -38,7 +38,7 @@ def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Ma
         text = first["msg"].removeprefix("Value error, ")
         text = f"`{path}`: {text}" if path else text
     else:
-        text = f"`{path}` {_must(kind, first['msg'])}, but got {_short(value)}"
+        text = f"`{path}` {_must(kind, first['msg'])}, but got {shortened(value)}"
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return " ".join(f"{text}{more}".split())
 
@@ -47,13 +47,13 @@ def _unknown(path: str, value: object, valid: Sequence[str], meant: str | None) 
     parent, dot, key = path.rpartition(".")
     close = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)
     return (
-        f"every key must be known, but got `{path}: {_short(value)}`; the closest valid key is "
+        f"every key must be known, but got `{path}: {shortened(value)}`; the closest valid key is "
         f"`{meant or parent + dot + close[0]}` (valid here: {', '.join(valid)})"
     )
 
 
 def _must(kind: str, message: str) -> str:
-    """Pydantic's `Input should be ...` and `Tuple should have ...` in the house's words."""
+    """Pydantic's `Input should be ...` and `Tuple should have ...` as `must be ...` and `must have ...`."""
     if kind in _KINDS:
         return _KINDS[kind]
     for start in ("Input should ", "Tuple should ", "String should ", "List should "):
@@ -62,7 +62,8 @@ def _must(kind: str, message: str) -> str:
     return "must be valid: " + message
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """The value as Python writes it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 

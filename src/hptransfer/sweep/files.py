@@ -17,7 +17,7 @@ from typing import Any
 
 from hptransfer.errors import MissingExtraError, SweepError
 from hptransfer.sweep.objects import from_frame, from_mapping, from_records
-from hptransfer.sweep.raw_table import Cells, Table, make_table, shown, stack
+from hptransfer.sweep.raw_table import RawColumn, RawTable, concat, make_table, shown
 from hptransfer.sweep.table import Source
 
 FORMATS = {
@@ -33,7 +33,7 @@ NESTED = ("config", "summary")  # columns of W&B's run table that hold a whole d
 NOT_A_NUMBER = re.compile(r"(?<=: )-?(?:nan|inf)(?=[,}])")  # Python's repr of floats that it cannot read back
 
 
-def read_files(paths: Sequence[str | os.PathLike[str]]) -> Table:
+def read_files(paths: Sequence[str | os.PathLike[str]]) -> RawTable:
     """The rows of all files, one file after the other.
 
     Raises:
@@ -46,7 +46,7 @@ def read_files(paths: Sequence[str | os.PathLike[str]]) -> Table:
         digest.update(content)
         tables.append(_parse(content, str(path), Path(path).suffix.lower()))
     source = Source(", ".join(str(path) for path in paths), digest.hexdigest())
-    return replace(stack(tables), source=source)
+    return replace(concat(tables), source=source)
 
 
 def _content(path: Path) -> bytes:
@@ -60,7 +60,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _parse(content: bytes, name: str, suffix: str) -> Table:
+def _parse(content: bytes, name: str, suffix: str) -> RawTable:
     kind = FORMATS.get(suffix) or _sniff(content)
     if kind == "parquet":
         return _parquet(content, name)
@@ -82,7 +82,7 @@ def _sniff(content: bytes) -> str:
     return "json" if content.lstrip()[:1] in (b"{", b"[") else "csv"
 
 
-def _csv(text: str, name: str) -> Table:
+def _csv(text: str, name: str) -> RawTable:
     delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, numbers, header = [], [], None
@@ -121,7 +121,7 @@ def _check_unique(header: list[str], name: str) -> None:
         raise SweepError(f"column names must be unique, but {name} has {shown(twice[0])} more than once")
 
 
-def _unpacked(column: str, cells: Cells) -> Cells:
+def _unpacked(column: str, cells: RawColumn) -> RawColumn:
     """W&B's run table writes each run's config as the text of a dict; give the dicts back."""
     if column not in NESTED or not all(cell.startswith("{") for cell in cells if cell):
         return cells
@@ -138,7 +138,7 @@ def _literal(cell: str) -> Any:
         return ast.literal_eval(NOT_A_NUMBER.sub("None", cell))
 
 
-def _json(text: str, name: str) -> Table:
+def _json(text: str, name: str) -> RawTable:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -154,7 +154,7 @@ def _json(text: str, name: str) -> Table:
     raise SweepError(f"{name} must hold a list of runs or an object of columns, but holds {shown(data)}")
 
 
-def _jsonl(text: str, name: str) -> Table:
+def _jsonl(text: str, name: str) -> RawTable:
     records, numbers = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -167,7 +167,7 @@ def _jsonl(text: str, name: str) -> Table:
     return from_records(records, name, numbers)
 
 
-def _parquet(content: bytes, name: str) -> Table:
+def _parquet(content: bytes, name: str) -> RawTable:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hptransfer.errors import SweepError
-from hptransfer.sweep.raw_table import Table, columns_of, make_table, shown
+from hptransfer.sweep.raw_table import RawTable, columns_of, make_table, shown
 
 
-def from_object(data: Any) -> Table:
+def from_object(data: Any) -> RawTable:
     """A table from a dataframe, a list of records, a mapping of columns, or an Optuna study.
 
     Raises:
@@ -24,7 +24,7 @@ def from_object(data: Any) -> Table:
     return from_frame(data, "the dataframe")
 
 
-def from_frame(frame: Any, name: str) -> Table:
+def from_frame(frame: Any, name: str) -> RawTable:
     """A table from any dataframe that narwhals knows (pandas, polars, pyarrow, ...); rows count from 0."""
     import narwhals.stable.v1 as nw
 
@@ -45,7 +45,7 @@ def from_frame(frame: Any, name: str) -> Table:
     return make_table(columns, name)
 
 
-def from_mapping(data: Mapping[Any, Any], name: str) -> Table:
+def from_mapping(data: Mapping[Any, Any], name: str) -> RawTable:
     """A table from columns by name: lists, or mappings of row labels as `DataFrame.to_json` writes them."""
     columns = {}
     for key, cells in data.items():
@@ -57,8 +57,17 @@ def from_mapping(data: Mapping[Any, Any], name: str) -> Table:
     return make_table(columns, name)
 
 
-def from_records(records: Sequence[Any], name: str, rows: Sequence[int] | None = None) -> Table:
-    """A table from one mapping a run, which may nest (`{"config": {"lr": ...}, "summary": {...}}`)."""
+def from_records(records: Sequence[Any], name: str, rows: Sequence[int] | None = None) -> RawTable:
+    """A table from one mapping a run, which may nest (`{"config": {"lr": ...}, "summary": {...}}`).
+
+    Args:
+        records: one mapping a run.
+        name: of the source, for errors.
+        rows: number of each record in its source; default 0, 1, ...
+
+    Raises:
+        SweepError: where a record is no mapping, or there is none.
+    """
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
             row = index if rows is None else rows[index]
@@ -66,7 +75,7 @@ def from_records(records: Sequence[Any], name: str, rows: Sequence[int] | None =
     return make_table(columns_of(records), name, rows)
 
 
-def from_study(study: Any) -> Table:
+def from_study(study: Any) -> RawTable:
     """A table of an Optuna study's finished trials: params, user attributes, and the value as `loss`.
 
     A trial in state FAIL, or without a value, counts as diverged: Optuna records an objective of NaN so.

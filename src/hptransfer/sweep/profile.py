@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hptransfer.sweep.table import FloatArray
 
 
-def groups(*keys: Sequence[Any] | NDArray[np.generic]) -> NDArray[np.int64]:
+def group_numbers(*keys: Sequence[Any] | NDArray[np.generic]) -> NDArray[np.int64]:
     """Number of the group of each row, rows with equal keys being one group, shape [rows]."""
     group = _codes(keys[0])
     for key in keys[1:]:
@@ -45,8 +45,8 @@ def profile_out(
     Returns:
         The mask of rows to keep, shape [rows], and the number of levels each kept row was chosen from.
     """
-    replicate = _count_within(groups(cell, second))
-    group = groups(cell, replicate)
+    replicate = _count_within(group_numbers(cell, second))
+    group = group_numbers(cell, replicate)
     order = np.lexsort((np.where(np.isnan(loss), np.inf, loss), group))
     first = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
     kept = np.zeros(loss.size, dtype=np.bool_)

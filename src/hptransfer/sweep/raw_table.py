@@ -1,4 +1,4 @@
-"""Table: raw cells by column, each row with its place in the source, so that an error can point at it."""
+"""Raw table: cells by column as they stand in the source, each row with its place there, for errors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from numpy.typing import NDArray
 from hptransfer.errors import SweepError
 from hptransfer.sweep.table import FloatArray, Source
 
-Cells = list[Any]
+RawColumn = list[Any]  # cells of one column, top to bottom
 
 BLANK = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})  # texts that stand for no value
-PREFIXES = (
-    "config",
-    "params",
-    "user_attrs",
-    "summary",
-    "hparams",
-)  # of nested run tables, W&B's and Optuna's
+PREFIXES = ("config", "params", "user_attrs", "summary", "hparams")  # of W&B's and Optuna's run tables
 NESTING = 4  # levels of nested objects that become dotted column names
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class RawTable:
     """Raw columns as they stand in the source.
 
     Attributes:
@@ -39,7 +33,7 @@ class Table:
         source: path and hash, for the result's provenance.
     """
 
-    columns: Mapping[str, Cells]
+    columns: Mapping[str, RawColumn]
     row: NDArray[np.int64]
     origin: NDArray[np.int64]
     names: tuple[str, ...]
@@ -52,14 +46,19 @@ class Table:
         """Where the user finds row `index`, for an error."""
         return f"row {self.row[index]} of {self.names[self.origin[index]]}"
 
-    def keep(self, mask: NDArray[np.bool_]) -> Table:
+    def keep(self, mask: NDArray[np.bool_]) -> RawTable:
         """The rows of a mask of shape [rows]."""
         columns = {name: list(compress(cells, mask)) for name, cells in self.columns.items()}
-        return Table(columns, self.row[mask], self.origin[mask], self.names, self.source)
+        return RawTable(columns, self.row[mask], self.origin[mask], self.names, self.source)
 
 
-def make_table(columns: Mapping[str, Cells], name: str, rows: Sequence[int] | None = None) -> Table:
-    """A table of one source; rows count from 0 unless their numbers are given.
+def make_table(columns: Mapping[str, RawColumn], name: str, rows: Sequence[int] | None = None) -> RawTable:
+    """A table of one source.
+
+    Args:
+        columns: cells by column name, lists of length [rows]; nested objects are spread over dotted columns.
+        name: of the source, for errors.
+        rows: number of each row in its source, shape [rows]; default 0, 1, ...
 
     Raises:
         SweepError: where the columns differ in length or there is no row.
@@ -71,24 +70,24 @@ def make_table(columns: Mapping[str, Cells], name: str, rows: Sequence[int] | No
     if count == 0:
         raise SweepError(f"a sweep table needs at least one run, but {name} has no rows")
     row = np.arange(count) if rows is None else np.asarray(rows, dtype=np.int64)
-    return Table(expand(columns), row, np.zeros(count, dtype=np.int64), (name,))
+    return RawTable(expand(columns), row, np.zeros(count, dtype=np.int64), (name,))
 
 
-def stack(tables: Sequence[Table]) -> Table:
+def concat(tables: Sequence[RawTable]) -> RawTable:
     """Tables one after the other; a column that one of them lacks is blank there."""
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    columns: dict[str, Cells] = {name: [] for name in names}
+    columns: dict[str, RawColumn] = {name: [] for name in names}
     for table in tables:
         for name, cells in columns.items():
             cells.extend(table.columns.get(name, [None] * len(table)))
     row = np.concatenate([table.row for table in tables])
     origin = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    return Table(columns, row, origin, tuple(table.names[0] for table in tables))
+    return RawTable(columns, row, origin, tuple(table.names[0] for table in tables))
 
 
-def expand(columns: Mapping[str, Cells]) -> dict[str, Cells]:
+def expand(columns: Mapping[str, RawColumn]) -> dict[str, RawColumn]:
     """Columns with nested objects (W&B's config and summary) spread over dotted columns: config.lr."""
-    spread: dict[str, Cells] = {}
+    spread: dict[str, RawColumn] = {}
     for name, cells in columns.items():
         if any(issubclass(kind, Mapping) for kind in set(map(type, cells))):
             spread.update(columns_of([{name: cell} for cell in cells]))
@@ -97,7 +96,7 @@ def expand(columns: Mapping[str, Cells]) -> dict[str, Cells]:
     return spread
 
 
-def columns_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Cells]:
+def columns_of(records: Sequence[Mapping[str, Any]]) -> dict[str, RawColumn]:
     """Records, which may nest and need not agree in their keys, as columns; None where a key is missing."""
     flat = [dict(_flatten(record)) for record in records]
     names = dict.fromkeys(name for record in flat for name in record)
@@ -113,7 +112,7 @@ def _flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> Ite
             yield name, value
 
 
-def candidates(table: Table, name: str) -> list[str]:
+def candidates(table: RawTable, name: str) -> list[str]:
     """The table's columns that may be what the user calls `name`, from the best kind of match.
 
     A column of that very name wins; then one nested under a prefix of a run table (`config.lr`,
@@ -121,12 +120,17 @@ def candidates(table: Table, name: str) -> list[str]:
     """
     if name in table.columns:
         return [name]
-    nested = [column for column in table.columns if plain(column) == name]
-    return nested or [column for column in table.columns if plain(column).lower() == name.lower()]
+    nested = [column for column in table.columns if base_name(column) == name]
+    return nested or [column for column in table.columns if base_name(column).lower() == name.lower()]
 
 
-def find(table: Table, name: str, what: str) -> str:
+def find(table: RawTable, name: str, what: str) -> str:
     """The table's own name for the column that the user calls `name`.
+
+    Args:
+        table: to look in.
+        name: as the user says it; see `candidates`.
+        what: the column is needed for (scale, hp, loss ...), for errors.
 
     Raises:
         SweepError: where there is none, or several; the text names what was found.
@@ -145,7 +149,7 @@ def find(table: Table, name: str, what: str) -> str:
             )
 
 
-def plain(column: str) -> str:
+def base_name(column: str) -> str:
     """A column's name without the prefix of a run table: config.lr, params_lr and lr.value are all lr."""
     for prefix in PREFIXES:
         for separator in "./_":
@@ -153,13 +157,13 @@ def plain(column: str) -> str:
     return column.removesuffix(".value")
 
 
-def _closest(name: str, table: Table) -> str:
+def _closest(name: str, table: RawTable) -> str:
     short = {column[:80].lower(): column for column in reversed(list(table.columns)[:500])}
     match = difflib.get_close_matches(name[:80].lower(), short, n=1)
     return f"; did you mean {short[match[0]]!r}?" if match else ""
 
 
-def _listed(table: Table, most: int = 12) -> str:
+def _listed(table: RawTable, most: int = 12) -> str:
     names = [shown(column) for column in table.columns]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -171,8 +175,8 @@ def shown(value: object, most: int = 40) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def floats(cells: Cells) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Cells as numbers, and which of them are none.
+def floats(cells: RawColumn) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """RawColumn as numbers, and which of them are none.
 
     Returns:
         Values of shape [rows], NaN where blank, and a mask of shape [rows] of the cells that are neither
@@ -205,8 +209,8 @@ def _number(cell: Any) -> float | None:
         return None
 
 
-def texts(cells: Cells) -> list[str]:
-    """Cells as labels: whole numbers without a point, nothing for a blank."""
+def texts(cells: RawColumn) -> list[str]:
+    """RawColumn as labels: whole numbers without a point, nothing for a blank."""
     if set(map(type, cells)) == {str}:
         return [cell.strip() for cell in cells]
     return [_text(cell) for cell in cells]

@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 from hptransfer.errors import SweepError
 from hptransfer.sweep.files import read_files
 from hptransfer.sweep.objects import from_object
-from hptransfer.sweep.profile import groups, profile_out
-from hptransfer.sweep.raw_table import Cells, Table, candidates, find, floats, plain, shown, texts
+from hptransfer.sweep.profile import group_numbers, profile_out
+from hptransfer.sweep.raw_table import RawColumn, RawTable, base_name, candidates, find, floats, shown, texts
 from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 from hptransfer.sweep.where import where as keep_where
 
 BLANK_LABEL = "(blank)"  # of a variant without a name
 ALL = "all"  # the one variant of a table without a variant column
-DIVERGED = frozenset(
-    {"diverged", "divergence", "overflow"}
-)  # texts for the loss of a diverged run, beside nan and inf
+DIVERGED = frozenset({"diverged", "divergence", "overflow"})  # a diverged run's loss as text, beside nan, inf
 MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
 
 
@@ -84,7 +82,7 @@ def read(
     return replace(sweep, notes=_unexplained(sweep, table, unread))
 
 
-def _load(data: Any) -> Table:
+def _load(data: Any) -> RawTable:
     """Files or an object as a table; rows of files have the file's name in the column `file`."""
     paths = data if isinstance(data, list | tuple) else [data]
     if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
@@ -94,7 +92,7 @@ def _load(data: Any) -> Table:
     return replace(table, columns={"file": [stems[index] for index in table.origin], **table.columns})
 
 
-def _find_all(table: Table, names: dict[str, str | None]) -> dict[str, str]:
+def _find_all(table: RawTable, names: dict[str, str | None]) -> dict[str, str]:
     """The table's own names of the columns that must be there and must differ."""
     found = {what: find(table, name, what) for what, name in names.items() if name is not None}
     for what, column in found.items():
@@ -104,7 +102,7 @@ def _find_all(table: Table, names: dict[str, str | None]) -> dict[str, str]:
     return found
 
 
-def _variants(table: Table, names: str) -> tuple[list[str], list[str]]:
+def _variants(table: RawTable, names: str) -> tuple[list[str], list[str]]:
     """The columns that make the variant, and each row's label."""
     if names == Columns.variant and not candidates(table, names):
         return [], [ALL] * len(table)
@@ -116,13 +114,13 @@ def _variants(table: Table, names: str) -> tuple[list[str], list[str]]:
     return columns, [" ".join(row) for row in zip(*labels, strict=True)]
 
 
-def _part(name: str, cells: Cells) -> list[str]:
+def _part(name: str, cells: RawColumn) -> list[str]:
     """A column's share in a joined label: `mup` as it stands, a number with its name, `epoch=5`."""
     prefix = f"{name}=" if not floats(cells)[1].all() else ""
     return [prefix + (label or BLANK_LABEL) for label in texts(cells)]
 
 
-def _seeds(table: Table, name: str) -> tuple[list[str], list[str]]:
+def _seeds(table: RawTable, name: str) -> tuple[list[str], list[str]]:
     """The seed's column, if any, and each row's label."""
     if name == Columns.seed and not candidates(table, name):
         return [], [""] * len(table)
@@ -130,7 +128,7 @@ def _seeds(table: Table, name: str) -> tuple[list[str], list[str]]:
     return [column], texts(table.columns[column])
 
 
-def _positive(table: Table, column: str, name: str) -> FloatArray:
+def _positive(table: RawTable, column: str, name: str) -> FloatArray:
     values, _ = floats(table.columns[column])
     bad = np.flatnonzero(~((values > 0) & np.isfinite(values)))
     if bad.size:
@@ -141,7 +139,7 @@ def _positive(table: Table, column: str, name: str) -> FloatArray:
     return values
 
 
-def _losses(table: Table, column: str, name: str) -> FloatArray:
+def _losses(table: RawTable, column: str, name: str) -> FloatArray:
     values, strange = floats(table.columns[column])
     for index in np.flatnonzero(strange):
         cell = table.columns[column][index]
@@ -153,7 +151,7 @@ def _losses(table: Table, column: str, name: str) -> FloatArray:
     return values
 
 
-def _extra(table: Table, used: set[str]) -> dict[str, FloatArray]:
+def _extra(table: RawTable, used: set[str]) -> dict[str, FloatArray]:
     """The other columns that are numeric throughout, under their plain names where these are free."""
     extra: dict[str, FloatArray] = {}
     for column, cells in table.columns.items():
@@ -162,13 +160,13 @@ def _extra(table: Table, used: set[str]) -> dict[str, FloatArray]:
         values, strange = floats(cells)
         if strange.any() or np.isnan(values).all():
             continue
-        short = plain(column)
+        short = base_name(column)
         extra[column if short in table.columns or short in extra else short] = values
     return extra
 
 
 def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
-    cell = groups(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
     kept, levels = profile_out(cell, second, sweep.loss)
     note = (
         f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
@@ -177,10 +175,10 @@ def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
     return replace(sweep.take(kept), notes=(note,))
 
 
-def _unexplained(sweep: SweepTable, table: Table, unread: list[str]) -> tuple[str, ...]:
+def _unexplained(sweep: SweepTable, table: RawTable, unread: list[str]) -> tuple[str, ...]:
     """A note where rows that count as replicates differ in columns that nobody asked for."""
     names = sweep.columns
-    cell = groups(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
     if cell.max() + 1 == len(sweep):
         return ()
     differ = [repr(column) for column in unread if _differs(cell, texts(table.columns[column]))]
@@ -196,4 +194,4 @@ def _differs(cell: NDArray[np.int64], labels: list[str]) -> bool:
     """Whether a column of few levels (not an id, not a measurement) differs between replicates."""
     if not 2 <= len(set(labels)) <= min(MOST_LEVELS, cell.size // 3):
         return False
-    return bool(groups(cell, labels).max() > cell.max())
+    return bool(group_numbers(cell, labels).max() > cell.max())

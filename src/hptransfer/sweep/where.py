@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
-from hptransfer.sweep.raw_table import Table, find, floats, shown, texts
+from hptransfer.sweep.raw_table import RawTable, find, floats, shown, texts
 
 Mask = NDArray[np.bool_]
 
@@ -30,7 +30,7 @@ TOKEN = re.compile(
 DEEPEST = 50  # nested parentheses
 
 
-def where(table: Table, expression: str) -> Table:
+def where(table: RawTable, expression: str) -> RawTable:
     """The rows of a table for which an expression holds.
 
     The expression is made of comparisons `column op value` with op one of == != < <= > >=, or
@@ -56,7 +56,7 @@ class _Token:
 class _Parser:
     """Recursive descent over the tokens of one expression; every rule returns the rows for which it holds."""
 
-    def __init__(self, expression: str, table: Table) -> None:
+    def __init__(self, expression: str, table: RawTable) -> None:
         self.expression = expression
         self.table = table
         self.tokens = self._tokens()

@@ -1,4 +1,4 @@
-"""Wire: how a job travels to a worker of any engine, and what comes back."""
+"""How a job travels to a worker of any executor, and what comes back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unpack(data: bytes) -> Job:
 
 
 def run_packed_job(data: bytes, on_report: OnReport) -> Outcome:
-    """Train a packed job in this process; faults are told, not raised."""
+    """Trains a packed job in this process; faults are returned, not raised."""
     from hptransfer.workers.run_job import run_job
     from hptransfer.workers.spool import write_result
 

@@ -35,7 +35,7 @@ class LocalConfig(ExecutorConfig):
 class LocalExecutor:
     """Trains jobs in worker processes. A worker that dies is replaced.
 
-    Largest jobs first; but a worker goes on with the shape it has compiled, and leaves another worker's
+    Largest jobs first; but a worker continues with the shape it has compiled, and leaves another worker's
     shape to that one as long as there is something else to do: a compile costs as much as many runs.
 
     Each process belongs to one thread here, which hands it jobs and listens to it. Workers end when this

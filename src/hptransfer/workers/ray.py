@@ -49,7 +49,7 @@ class RayExecutor:
     """Trains jobs as Ray tasks, each with the cores, GPUs and memory that the config gives a stack.
 
     A task is never repeated by Ray itself: the driver counts tries, and knows what is finished. Tasks end
-    with the driver. Progress goes through a small actor; where that dies, training goes on unseen.
+    with the driver. Progress goes through a small actor; where that dies, training continues unseen.
 
     Args:
         config: `address` of a running cluster, `auto` for one on this machine, None to start one here for as

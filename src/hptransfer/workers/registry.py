@@ -49,5 +49,11 @@ AnyExecutorConfig = Annotated[SerializeAsAny[ExecutorConfig], BeforeValidator(ex
 def make_executor(
     config: ExecutorConfig, workers: int | None, folder: Path
 ) -> Callable[[OnReport], Executor]:
-    """What makes the executor of a config, once it is told where reports go; see `ExecutorClass`."""
+    """What makes the executor of a config, once it is given where reports go.
+
+    Args:
+        config: of the executor.
+        workers: stacks trained at a time; None: as many as the machine or the cluster takes.
+        folder: of the study.
+    """
     return partial(EXECUTORS[config.kind], config, workers, folder)

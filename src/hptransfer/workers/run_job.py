@@ -1,4 +1,4 @@
-"""Trial: one call of the training code for one job, in whatever process an engine runs it."""
+"""One call of the training code for one job, in a worker's process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
 
     Args:
         job: the runs, and what trains them.
-        on_report: told of progress, at most every `REPORT_EVERY` seconds.
+        on_report: called with progress, at most every `REPORT_EVERY` seconds.
 
     Returns:
         One record a run, in order.

@@ -84,7 +84,7 @@ class SlurmExecutor:
         self._thread.start()
 
     def submit(self, job: Job, /) -> Future[list[RunRecord]]:
-        """Queue a job, or go on waiting for it where an earlier driver has submitted it."""
+        """Queue a job, or continue waiting for it where an earlier driver has submitted it."""
         one = _Open(job, place=self._found.pop(job.stack_id, None))
         if (self._spool / f"{job.stack_id}{DONE}").exists():  # finished while this driver started
             one.place = one.place or ("", 0)
@@ -104,10 +104,10 @@ class SlurmExecutor:
             self._thread.join()
 
     def abort(self) -> None:
-        """Stop watching. Tasks queued or running go on, and the next driver takes in what they give."""
+        """Stop watching. Tasks queued or running continue, and the next driver takes in their results."""
         self.shutdown(cancel_futures=True)
         for one in self._open.values():
-            one.future.set_exception(WorkerDiedError("the driver stopped watching; the Slurm job goes on"))
+            one.future.set_exception(WorkerDiedError("the driver stopped watching; the Slurm job continues"))
 
     def _alive(self) -> dict[str, tuple[str, int]]:
         """Stacks of earlier drivers' arrays that Slurm still knows as queued or running, by stack id."""
@@ -192,7 +192,7 @@ class SlurmExecutor:
         waiting = {one.place[0] for one in self._open.values() if one.place is not None}
         try:
             states = self._queue.states(waiting) if waiting else {}
-        except ExecutorError:  # Slurm's controller is away; what runs goes on, and so does the wait
+        except ExecutorError:  # Slurm's controller is away; what runs continues, and so does the wait
             return
         for stack, one in list(self._open.items()):
             state = states.get(one.place, Queued("GONE", "")) if one.place is not None else None

@@ -1,4 +1,4 @@
-"""Spool: finished stacks as files beside the store, so that a driver that dies loses none of them.
+"""Finished stacks as files beside the store, so that a driver that dies loses none of them.
 
 A worker leaves a stack's records here before it tells the driver; the driver takes them into the store and
 removes the file. What a dead driver has not taken in, the next one finds at its start. A file is written
@@ -25,7 +25,7 @@ _KINDS = (DONE, ".damaged", ".job", ".owner", ".progress", ".fault")
 
 
 def write_result(job: Job, records: Sequence[RunRecord]) -> None:
-    """Leave a stack's records for the driver; where the disk refuses, they still go by wire."""
+    """Writes a stack's records for the driver, who also gets them directly; a full disk loses nothing."""
     if job.folder is None:
         return
     content = {
@@ -43,7 +43,7 @@ def spool_of(folder: str | Path) -> Path:
 
 
 def read_result(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
-    """What a worker left; None where the file is not, or no longer, a stack's records."""
+    """The records that a worker wrote; None where there are none, or the file is damaged."""
     try:
         content = json.loads(path.read_bytes())
         runs = [run_from(data) for data in content["runs"]]
@@ -65,18 +65,18 @@ def pending_results(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, Ru
 
 
 def checkpoint_of(folder: str | Path, stack_id: str) -> Path:
-    """Where a stack that takes long leaves what it needs to go on after a death."""
+    """Where a stack that takes long writes what it needs to resume after its worker died."""
     return spool_of(folder) / CHECKPOINTS / stack_id
 
 
 def discard_result(folder: Path, stack_id: str) -> None:
-    """Remove what a stack gave, since it is to be trained again; it may go on from its checkpoint."""
+    """Removes a stack's result, since it is trained again; it may resume from its checkpoint."""
     with suppress(OSError):
         (folder / f"{stack_id}{DONE}").unlink(missing_ok=True)
 
 
 def clear(folder: Path, stack_id: str) -> None:
-    """Remove a stack's files: it is in the store."""
+    """Removes all files of a stack, which is in the store."""
     named = [folder / f"{stack_id}{kind}" for kind in _KINDS]
     for path in (
         *named,

@@ -15,6 +15,13 @@ def batch(
 ) -> NDArray[np.int64]:
     """Sequences of one step: a function of the data seed and the step alone, so every LR sees the same.
 
+    Args:
+        corpus: to draw from.
+        model: whose context they fill.
+        batch_size: sequences.
+        data_seed: of the run.
+        step: counted from 0.
+
     Returns:
         Token ids, [batch_size, context + 1]: inputs and, shifted by one, targets.
     """
@@ -26,7 +33,13 @@ def batch(
 
 
 def validation_sequences(corpus: Corpus, data: DataConfig, model: ModelConfig) -> NDArray[np.int64]:
-    """The held-out sequences that every loss is measured on, [sequences, context + 1], without overlap."""
+    """The held-out sequences that every loss is measured on, [sequences, context + 1], without overlap.
+
+    Args:
+        corpus: whose validation part they are.
+        data: says how many tokens.
+        model: whose context they fill.
+    """
     length = model.context + 1
     count = _validation_count(data, model)
     return np.asarray(corpus.validation[: count * length].reshape(count, length), dtype=np.int64)
@@ -34,6 +47,11 @@ def validation_sequences(corpus: Corpus, data: DataConfig, model: ModelConfig) -
 
 def check_length(corpus: Corpus, data: DataConfig, model: ModelConfig) -> None:
     """Refuse tokens that cannot fill what the spec asks of them.
+
+    Args:
+        corpus: that was made or read.
+        data: of the spec.
+        model: of the spec.
 
     Raises:
         DataError: too few tokens to validate on, or to train on.

@@ -59,7 +59,7 @@ def entry_of(digest: str) -> Path:
 def cached(digest: str, make: Callable[[Path], Mapping[str, Any]]) -> Corpus:
     """The corpus that a digest names, from the cache or made anew; a damaged entry is made again.
 
-    Arguments:
+    Args:
         digest: of everything that decides the tokens.
         make: writes `train.bin` and `validation.bin` into an empty folder and returns what else belongs to
             the corpus: fields of `Corpus` by name.
@@ -99,7 +99,13 @@ def append(tokens: TokenArray, path: Path) -> None:
 
 
 def seal(folder: Path, digest: str, known: Mapping[str, Any]) -> None:
-    """Write beside an entry's token files what `open_entry` checks them by."""
+    """Write beside an entry's token files what `open_entry` checks them by.
+
+    Args:
+        folder: of the entry.
+        digest: of everything that decides the tokens.
+        known: further fields of `Corpus`, by name.
+    """
     meta = {"sha256": digest, "text_bytes": 0, **known, "files": _fingerprints(folder)}
     (folder / "meta.json").write_text(json.dumps(meta))
 

@@ -1,1 +1,1 @@
-"""Own: training code of the user's, called as a command or a function."""
+"""Training code of the user's own, called as a command or a function."""

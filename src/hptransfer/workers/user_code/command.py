@@ -1,4 +1,4 @@
-"""Command: one call of the user's own training code, and the run's record that it gives."""
+"""One call of the user's own training code, and the run's record that it gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Config: how a study calls training code of the user's own, as plain data in its spec."""
+"""How a study calls training code of the user's own, as plain data in its spec."""
 
 from __future__ import annotations
 

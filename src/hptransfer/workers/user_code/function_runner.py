@@ -1,8 +1,8 @@
-"""Call: a user's function in a process of its own, its result as a JSON file.
+"""Calls a user's function in a process of its own, its result as a JSON file.
 
-A script of its own, standard library only: `python call.py module:function RESULT VALUES`. The function is
-given those values that it names (all of them where it takes `**kwargs`) and returns its loss, or a mapping
-with `loss` among its keys.
+A script of its own, standard library only: `python function_runner.py module:function RESULT VALUES`. The
+function is given those values that it names (all of them where it takes `**kwargs`) and returns its loss, or
+a mapping with `loss` among its keys.
 """
 
 import importlib
@@ -26,7 +26,13 @@ def main() -> None:
 
 
 def arguments(function: Callable[..., Any], known: dict[str, Any], name: str) -> dict[str, Any]:
-    """The values that a function asks for, by its parameters' names."""
+    """The values that a function asks for, by its parameters' names.
+
+    Args:
+        function: of the user.
+        known: values by name.
+        name: of the function, for errors.
+    """
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return known
