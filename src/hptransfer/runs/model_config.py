@@ -15,7 +15,8 @@ NormKind = Literal["layernorm", "rmsnorm"]
 Positions = Literal["learned", "rope"]
 Activation = Literal["gelu", "relu", "relu2", "swiglu"]
 
-_ALTERNATIVES = {"heads": (4, "head_dim")}
+DEFAULT_HEADS = 4  # attention heads where neither heads nor head_dim is given
+_ALTERNATIVES = {"heads": (DEFAULT_HEADS, "head_dim")}
 
 
 def _named_or_positive(*names: str) -> BeforeValidator:
@@ -31,10 +32,9 @@ def _named_or_positive(*names: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class ModelConfig(Config):
-    """Shape of the decoder. A run's id leaves out what has its default: a default may never change."""
+class ModelShape(Config):
+    """Shape of the decoder at every width of a study."""
 
-    width: int = Field(128, gt=0)  # residual stream, the scale n
     depth: int = Field(2, gt=0)  # blocks
     heads: int | None = Field(None, gt=0)  # attention heads at every width; 4 where head_dim is not given
     head_dim: int | None = Field(None, gt=0)  # head dimension at every width, instead of heads
@@ -60,6 +60,12 @@ class ModelConfig(Config):
     # Init std of the readout, a rule's multiplier included: the rule's; 1/sqrt(n), 1/n whatever the rule (n:
     # width); zero; a number.
     readout_init: Annotated[str | float, _named_or_positive("rule", "sqrt_n", "n", "zero")] = "rule"
+
+
+class ModelConfig(ModelShape):
+    """Shape of the decoder. A run's id leaves out what has its default: a default may never change."""
+
+    width: int = Field(128, gt=0)  # residual stream, the scale n
 
     @model_validator(mode="before")
     @classmethod

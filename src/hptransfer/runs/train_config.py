@@ -43,11 +43,8 @@ class RampsConfig(Config):
     scalar: RampConfig | None = None
 
 
-class TrainConfig(Config):
-    """How a run is trained, all but its learning rate.
-
-    A run's id leaves out what has its default: a default may never change.
-    """
+class TrainSettings(Config):
+    """How the runs of a study are trained, all but their learning rate and weight decay."""
 
     steps: int | None = Field(None, gt=0)  # optimizer steps; 300 where tokens_per_param is not given
     tokens_per_param: float | None = Field(None, gt=0)  # training tokens / parameters, instead of steps
@@ -68,7 +65,6 @@ class TrainConfig(Config):
     )
     final_lr: float = Field(0.0, ge=0, le=1)  # share of the peak LR that the schedule falls towards
     optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
-    weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more
     # A step shrinks a weight by its LR x lambda (coupled), by schedule x lambda (independent), or by as much
     # as at the base width (mup). SGD adds decay to the gradient: its steps sum both over 1 / (1 - momentum)
     # steps. Adam adds lambda x weight to the gradient, coupled alone.
@@ -85,6 +81,15 @@ class TrainConfig(Config):
     dtype: Literal["float32", "float64"] = "float32"  # of weights and arithmetic
     autocast: bool = False  # whether matrix products are in bfloat16, all else in dtype
     evaluations: int = Field(1, ge=1)  # validations, evenly spread over the steps; the last is the final loss
+
+
+class TrainConfig(TrainSettings):
+    """How a run is trained, all but its learning rate.
+
+    A run's id leaves out what has its default: a default may never change.
+    """
+
+    weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more
 
     @model_validator(mode="before")
     @classmethod

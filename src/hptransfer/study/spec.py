@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
@@ -26,6 +26,8 @@ from hptransfer.runs.config import (
     spec_hash,
 )
 from hptransfer.runs.decode import UserCodeRun
+from hptransfer.runs.model_config import DEFAULT_HEADS, ModelShape
+from hptransfer.runs.train_config import TrainSettings
 from hptransfer.study.lr_grid import LRGrid, Number
 from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.validation_errors import describe_error
@@ -38,20 +40,6 @@ SET_ELSEWHERE = {"model.width": "widths", "train.weight_decay": "weight_decays",
 _VARIANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@:-]*")
 
 
-def _section(config: type[Config], *left_out: str) -> type[Config]:
-    """The fields of a run's config, those left out that a study sets elsewhere."""
-    kept = {name: (f.annotation, f) for name, f in config.model_fields.items() if name not in left_out}
-    return create_model(f"Study{config.__name__}", __base__=Config, **kept)  # type: ignore[call-overload,no-any-return]
-
-
-if TYPE_CHECKING:
-    ModelSection: TypeAlias = Config
-    TrainSection: TypeAlias = Config
-else:
-    ModelSection = _section(ModelConfig, "width")
-    TrainSection = _section(TrainConfig, "weight_decay")
-
-
 class StudySpec(Config):
     """A study: variants x widths x LRs x seeds, and how each run is trained."""
 
@@ -62,9 +50,9 @@ class StudySpec(Config):
     lr: LRGrid  # the grid
     seeds: tuple[int, ...] = Field((0,), min_length=1)  # each seeds a run's weights and its batches
     weight_decays: tuple[Number, ...] | None = Field(None, min_length=1)  # each makes a variant of its own
-    model: ModelSection = Field(default_factory=ModelSection)  # shape, width apart
+    model: ModelShape = ModelShape()  # shape, width apart
     data: DataConfig = DataConfig.model_validate({})  # text
-    train: TrainSection = Field(default_factory=TrainSection)  # optimizer, schedule, budget, decay apart
+    train: TrainSettings = TrainSettings()  # optimizer, schedule, budget, decay apart
     targets: tuple[int, ...] = ()  # widths to predict
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
@@ -125,9 +113,9 @@ class StudySpec(Config):
 
     @model_validator(mode="after")
     def _check_heads(self) -> StudySpec:
-        if getattr(self.model, "head_dim") is not None:  # noqa: B009  (fields made at run time)
+        if self.model.head_dim is not None:
             return self  # the number of heads goes with the width; `parse_study` builds every width's config
-        heads: int = getattr(self.model, "heads") or 4  # noqa: B009
+        heads = self.model.heads or DEFAULT_HEADS
         if bad := sorted(w for w in {*self.widths, self.base} if w % heads):
             common = math.gcd(*self.widths, self.base)
             valid = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
@@ -161,7 +149,7 @@ class StudySpec(Config):
     @property
     def optimizer(self) -> OptimizerName:
         """That trains every run."""
-        return cast(OptimizerName, getattr(self.train, "optimizer"))  # noqa: B009
+        return self.train.optimizer
 
     @property
     def spec_hash(self) -> str:
