@@ -90,6 +90,7 @@ def documents(count: int = 40) -> list[str]:
 
 @pytest.fixture
 def jsonl(tmp_path: Path) -> Path:
+    pytest.importorskip("datasets")
     path = tmp_path / "corpus.jsonl"
     path.write_text("".join(json.dumps({"id": i, "body": t}) + "\n" for i, t in enumerate(documents())))
     return path
@@ -123,7 +124,7 @@ def tokenizer(tmp_path: Path) -> str:
 def test_a_dataset_is_its_documents_with_their_ends(
     form: str, jsonl: Path, tokenizer: str, tmp_path: Path
 ) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
     from tokenizers import Tokenizer
 
     data = from_hub(jsonl, tokenizer=tokenizer)

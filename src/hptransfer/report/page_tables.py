@@ -19,7 +19,7 @@ def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
         (
             "Metrics",
             "Each number with its credible interval, drawn to the same scale in a column; the grey line is "
-            "zero. Every column is explained in the flags.",
+            "zero. Every column is explained in the glossary.",
             _metrics(fit, variants, table_data.main_metrics(fit)),
         ),
         (
@@ -102,7 +102,7 @@ def _reach(check: HoldOut) -> float:
 
 
 def _costs(variants: Iterable[VariantFit]) -> str:
-    """A triangle a variant: row, the scale whose optimum is used; column, the scale where."""
+    """A triangle for each variant: row, the scale whose optimum is used; column, the scale where."""
     triangles = []
     for variant in variants:
         pairs = {(r.source, r.to): r for r in variant.regret}

@@ -267,7 +267,7 @@ def _error(lengths: FloatArray, colour: str, width: float) -> Json:
 
 
 def _hover(texts: Sequence[str], template: str = "") -> Json:
-    """What pointing at a mark shows: a text a point, or one template."""
+    """What pointing at a mark shows: one text for each point, or one template."""
     if template:
         return {"hovertemplate": f"{_set(template)}<extra></extra>"}
     if not texts:
