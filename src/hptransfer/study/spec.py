@@ -153,7 +153,7 @@ class StudySpec(Config):
 
     @property
     def spec_hash(self) -> str:
-        """Hash of everything that decides a run or a plan; the executor, its workers and the targets do not."""
+        """Hash of all that decides a run or a plan; the executor, its workers and the targets do not."""
         apart = {"workers", "targets", "name", "executor", "trial", "cost", "probes"}
         return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 
