@@ -103,6 +103,14 @@ def laws_of(
 
 
 def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
+    """The optimum's law.
+
+    Args:
+        laws: of the variant.
+        grid: scales to give it at, shape [points].
+        level: of the band, in (0, 1).
+        rng: source of the scatter in the band.
+    """
     low, high = bands(np.exp2(optimum_draws(laws, grid, rng)), level)
     flags = list(laws.flags)
     if bends(laws, level):
@@ -140,6 +148,7 @@ def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
 
 
 def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
+    """The loss law; arguments as for `_hp_law`."""
     loss = laws.loss
     scatter = loss.scatter * rng.standard_normal(len(loss.draws))
     low, high = bands(loss.draws_at(grid) + scatter, level)
@@ -157,6 +166,7 @@ def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generat
 
 
 def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
+    """The law of the raw curvature; arguments as for `_hp_law`."""
     h = laws.log_curvature
     power = laws.families["power"]
     low, high = bands(_raw(np.exp(h.draws_at(grid)), power.draws_at(grid)), level)
