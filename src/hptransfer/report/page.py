@@ -87,7 +87,7 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
             inside,
             page_tables.tables(fit, listed),
             page_tables.flag_list(fit, listed),
-            page_tables.definitions(fit),
+            page_tables.definitions(fit, page_dynamics.columns(study) if study else ()),
             page_tables.provenance(fit),
         )
     )

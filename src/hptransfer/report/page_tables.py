@@ -148,19 +148,18 @@ def flag_list(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     return f'<section>\n<h2>Flags</h2>\n<dl class="glossary">{items}</dl>\n</section>'
 
 
-def definitions(fit: SweepFit) -> str:
-    """The definition of every column head on the page."""
-    entries: dict[str, str] = {}
+def definitions(fit: SweepFit, further: Iterable[table_data.Column] = ()) -> str:
+    """The definition of every column head on the page, those of `further` columns included."""
     tables = (
         table_data.metrics(fit, (), (*table_data.main_metrics(fit), *table_data.other_metrics(fit)), ""),
         table_data.holdouts(fit, ()),
         table_data.predictions(fit, ()),
         table_data.optima(fit, ()),
     )
-    for table in tables:
-        for column in table.columns:
-            if column.definition:
-                entries.setdefault(column.title, column.definition)
+    entries: dict[str, str] = {}
+    for column in (*(column for table in tables for column in table.columns), *further):
+        if column.definition:
+            entries.setdefault(column.title, column.definition)
     items = "".join(
         f'<div id="{html_elements.anchor(title)}"><dt>{html_elements.typeset(title)}</dt>'
         f"<dd>{html_elements.typeset(text)}</dd></div>"
