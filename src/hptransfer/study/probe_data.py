@@ -17,7 +17,7 @@ from hptransfer.study.store import Store
 if TYPE_CHECKING:
     from hptransfer.study.run import StudyResult
 
-MOST_RUNS = 5000  # whose curves and probes are taken in; a larger study's page is without them
+MOST_RUNS = 5000  # of a study whose page shows curves and probes; a larger study's page leaves them out
 
 
 def study_dynamics(folder: str | Path) -> StudyDynamics | None:

@@ -96,7 +96,7 @@ class SlurmExecutor:
         return one.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more jobs; where told to wait, until all are done."""
+        """Takes no more jobs; with `wait`, returns when all are done."""
         while wait and self._open and not cancel_futures:
             time.sleep(_SPOOL_S)
         self._over.set()
