@@ -115,7 +115,7 @@ This page is written by `benchmarks/sensitivity.py` from `hptransfer/quantify/pr
 
 Every number of the estimator that was tuned, and what halving and doubling it alone does to the
 prediction of the optimum at four times the largest scale. Measured on {studies} simulated studies of
-{families} families, one variant each (every row on {least} of them or more); {count} have a prediction.
+{families} families, one variant each, at least {least} of them for every row; {count} have a prediction.
 With the priors as they are, 95% intervals hold {held:.3f} of the truths (standard error {single:.3f}),
 their median width is {width:.3f} octaves and the rmse of the prediction is {rmse:.3f} octaves. The last
 two columns give coverage, median width and rmse. Behind the coverage stands the standard error of its

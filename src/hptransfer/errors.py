@@ -50,7 +50,7 @@ class StoreError(HPTransferError):
 
 
 class ExecutorError(HPTransferError):
-    """The engine that trains a study's stacks cannot be started or reached."""
+    """The executor that trains a study's stacks cannot be started or reached."""
 
 
 class CheckpointError(HPTransferError):

@@ -202,6 +202,14 @@ class Bag(nn.Module):
             setattr(self, name, part)
 
 
+class Conv1D(nn.Module):
+    """GPT-2's linear layer, whose weight is [in, out]."""
+
+    def __init__(self, nf: int, nx: int) -> None:
+        super().__init__()
+        self.nf, self.weight = nf, nn.Parameter(torch.empty(nx, nf))
+
+
 def roles_of(make, overrides=None) -> dict[str, tuple[str, float]]:
     with torch.device("meta"):
         return {t.name: (t.role, t.ratio) for t in find_roles(make(8), make(4), overrides)}
@@ -217,6 +225,8 @@ def roles_of(make, overrides=None) -> dict[str, tuple[str, float]]:
         (lambda n: nn.Conv2d(n, n, 3, groups=2), {"weight": "hidden", "bias": "vector"}),
         (lambda n: nn.ConvTranspose2d(n, 3, 3), {"weight": "readout", "bias": "scalar"}),
         (lambda n: nn.Conv1d(3, n, 3, bias=False), {"weight": "embedding"}),
+        (lambda n: Conv1D(10, n), {"weight": "readout"}),
+        (lambda n: Conv1D(n, 3), {"weight": "embedding"}),
         (lambda n: nn.BatchNorm2d(n), {"weight": "vector", "bias": "vector"}),
         (lambda n: nn.RMSNorm(n), {"weight": "vector"}),
         (lambda n: nn.Embedding(7, n), {"weight": "embedding"}),

@@ -89,6 +89,15 @@ def test_the_rule_s_own_init() -> None:
     )  # variance 1/n^2, equal at base
 
 
+def test_the_rule_s_own_init_goes_by_the_fan_in_of_a_transposed_layer_too() -> None:
+    pytest.importorskip("transformers")
+    model = build_hf("gpt2", 64)
+    scaling = hpt.parametrize(model, base=build_hf("gpt2", 16), rule="mup")
+    found = stds(scaling.init_(model, seed=0, std="rule"))
+    assert found["transformer.h.0.mlp.c_fc.weight"] == pytest.approx(1 / 8, rel=0.05)  # [64, 256], 1/sqrt(64)
+    assert found["transformer.h.0.mlp.c_proj.weight"] == pytest.approx(1 / 16, rel=0.05)
+
+
 def test_lora_s_zeros_stay_zero() -> None:
     class Lora(nn.Module):
         def __init__(self, n: int) -> None:

@@ -11,6 +11,8 @@ import hptransfer as hpt
 from hptransfer.errors import HPTransferError, VerifyError
 from hptransfer.parametrization.hf_models import build as build_hf
 
+SHOWN = 20  # faults that a table shows
+
 Setup = tuple[nn.Module, hpt.Scaling, torch.optim.Optimizer]
 
 
@@ -288,7 +290,36 @@ def test_an_optimizer_without_groups_of_the_rule() -> None:
         scaling.verify(model, torch.optim.AdamW(model.parameters()))
 
 
-def test_it_is_an_error_of_the_house() -> None:
+def test_tensors_without_an_lr_are_the_ones_that_are_wrong_however_many() -> None:
+    model, scaling, optimizer = setup()
+    largest = max(optimizer.param_groups, key=lambda group: len(group["params"]))
+    few = [group for group in optimizer.param_groups if group is not largest]
+    assert len(largest["params"]) > max(len(group["params"]) for group in few)
+    largest["lr"] = 0.0
+    assert faults(scaling, model, optimizer) == {(name, "lr") for name in largest["names"]}
+
+
+def test_what_was_checked_is_counted() -> None:
+    model, scaling, optimizer = setup()
+    done = scaling.verify(model, optimizer)
+    assert done.tensors == len(list(model.parameters()))
+    assert done.modules == len(scaling.factors) + len(scaling.attention) > len(scaling.factors) > 0
+
+
+def test_a_long_table_is_cut_and_says_by_how_much() -> None:
+    model, scaling, optimizer = setup()
+    names = [plan.name for plan in scaling.tensors]
+    for group in optimizer.param_groups:
+        group["weight_decay"] = 0.5
+    with pytest.raises(VerifyError) as caught:
+        scaling.verify(model, optimizer)
+    table, wrong = str(caught.value), {fault.tensor for fault in caught.value.faults}
+    assert wrong == set(names)
+    assert len(table.splitlines()) == 2 + SHOWN + 1
+    assert table.endswith(f"... and {len(names) - SHOWN} more")
+
+
+def test_it_is_a_child_of_the_root_of_all_errors() -> None:
     assert issubclass(VerifyError, HPTransferError)
 
 

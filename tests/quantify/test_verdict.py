@@ -7,7 +7,8 @@ import pytest
 from known_sweeps import from_rows, make
 
 from hptransfer.fit import quantify
-from hptransfer.quantify.result import SuggestedRun, VariantFit
+from hptransfer.quantify import verdict as verdict_module
+from hptransfer.quantify.result import Estimate, SuggestedRun, VariantFit
 
 
 def asked(fit: VariantFit, scale: float) -> list[SuggestedRun]:
@@ -57,3 +58,18 @@ def test_no_run_is_asked_for_twice(seed: int) -> None:
     fit = quantify(make(noise=0.02, grid=np.arange(-10.0, -5.0), seed=seed)).variants["v"]
     runs = [(run.scale, run.hp) for run in fit.verdict.suggested]
     assert len(set(runs)) == len(runs)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "seeds"),
+    [
+        (0.012, 0.004, 0.020, 16),  # 0.016 wide, 0.002 from the tolerance
+        (0.016, 0.008, 0.024, 2),  # 0.016 wide, 0.006 from it
+        (0.0101, 0.008, 0.012, 4),  # at least 0.001 from it
+        (0.02, 0.015, 0.03, 1),  # settled
+    ],
+)
+def test_seeds_are_as_many_as_move_the_interval_off_the_tolerance(
+    value: float, low: float, high: float, seeds: int
+) -> None:
+    assert verdict_module._seeds(Estimate(value, low, high), 0.01) == seeds

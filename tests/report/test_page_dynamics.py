@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 from tests.dynamics.studies import WIDTHS, simulated
@@ -25,6 +26,13 @@ def test_every_choice_has_its_panel() -> None:
     assert '<option value="4" selected>128</option>' in text  # the largest scale first
     assert " selected>relative update</option>" in text
     assert "Where instability begins" in text
+
+
+def test_every_column_head_leads_to_its_definition(fit: TransferFit) -> None:
+    text = page(fit, study=spiky())
+    links = set(re.findall(r'<a href="#([^"]+)"', text))
+    assert {"d-raggedness", "d-held-out", "d-with-spikes"} <= links
+    assert links <= set(re.findall(r' id="([^"]+)"', text))
 
 
 def test_a_study_without_probes_has_curves_alone() -> None:

@@ -100,7 +100,7 @@ def test_many_variants_show_the_first_and_say_so(fit: TransferFit) -> None:
     variants = {f"v{i}": replace(one, name=f"v{i}") for i in range(10_000)}
     text = summary_text(replace(fit, variants=variants), limit=5)
     assert "Of 10,000 variants, 10,000 are unpredictable." in text
-    assert "Shown: the first 5 of 10,000 variants." in text
+    assert "The first 5 of 10,000 variants are shown; the JSON holds all." in text
     assert "v4" in text
     assert "v5" not in text
 

@@ -1,4 +1,4 @@
-"""Which runs of an adaptive study come next: those that tell most about what is asked, per FLOP."""
+"""Which runs of an adaptive study come next: those that are most informative about the goal, per FLOP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Move = tuple[float, str, list[tuple[int, int]]]  # relative gain per FLOP, varia
 def propose_runs(
     grid: CandidateGrid, observed: Observations, goal: Goal, precision: float, batch: int
 ) -> list[Proposal]:
-    """The next round: what brackets the optima, else the runs that tell most per FLOP; empty at the goal.
+    """The next round: what brackets the optima, else the most informative runs per FLOP; empty at the goal.
 
     Args:
         grid: where runs may be put.

@@ -19,7 +19,7 @@ COARSE_STRIDE = 2.0  # octaves between the first runs of the smallest scale
 FINE_STRIDE = 1.0  # octaves from the expected optimum to the runs beside it at the other scales
 BRACKET_REACH = 1.5  # octaves from the lowest run to its neighbours, at most
 DRIFT_PRIOR_SD = 0.5  # octaves a doubling of the scale: expected drift of the optimum on the grid
-BRACKET_SD = 0.15  # octaves: how well a bracket tells the optimum
+BRACKET_SD = 0.15  # octaves: error of the optimum that a bracket gives
 
 
 @dataclass(frozen=True)

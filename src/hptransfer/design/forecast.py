@@ -52,7 +52,7 @@ def forecast(grid: CandidateGrid, observed: Observations, goal: Goal) -> tuple[l
     """
     known = any(observed.losses.values())
     alike = 1
-    if not known:  # one variant stands for all: they are told apart by their runs alone
+    if not known:  # one variant stands for all: only their runs distinguish them
         alike = len(grid.variants)
         grid = _first_variant(grid)
     path = [_times(step, alike) for step in _path(grid, observed, goal)]

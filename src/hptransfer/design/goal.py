@@ -14,7 +14,7 @@ PRECISION: dict[Goal, float] = {"optimum": 0.5, "law": 0.2, "prediction": 0.5, "
 
 
 class AdaptiveConfig(Config):
-    """Instead of a grid: ask for the runs that tell most about the goal per FLOP, and stop when it is known.
+    """Instead of a grid: the runs that are most informative per FLOP, until the goal is known well enough.
 
     Every run lies on the spec's grid (and its extensions), and takes the spec's seeds in order.
     """

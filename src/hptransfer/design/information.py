@@ -1,4 +1,4 @@
-"""What one more run at a place would tell of what is asked, before it is run.
+"""How much one more run at a place would teach about the goal, before it is run.
 
 The model is linearised around the current estimates. Its unknowns are, for each variant: the line of the
 optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its
@@ -150,7 +150,7 @@ class Information:
         return out
 
     def informative(self, key: tuple[int, int]) -> bool:
-        """Whether a place is close enough to the optimum to tell anything of it."""
+        """Whether a place is close enough to the optimum to be informative."""
         u = self._distance(*key)
         return abs(u) <= MAX_DISTANCE and self._rows[key][1] <= MAX_RISE
 

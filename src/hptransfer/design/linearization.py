@@ -17,9 +17,9 @@ from hptransfer.sweep.table import FloatArray
 if TYPE_CHECKING:
     from hptransfer.quantify.result import Optimum
 
-NOISE = (0.005, 3.0)  # nats: sd expected of a run before its study tells, and how many runs that counts as
+NOISE = (0.005, 3.0)  # nats: prior sd of a run's loss, and the number of runs that it counts as
 SCATTER = (0.05, 2.0)  # octaves: the same for the optima around their line
-NOISE_WINDOW = 0.3  # nats above the optimum within which seeds tell its noise
+NOISE_WINDOW = 0.3  # nats above the optimum within which seeds measure the noise
 LOG_CURVATURE_RANGE = (math.log(0.005), math.log(5.0))  # beyond it, a thin fit has gone wrong
 LOG_CURVATURE = math.log(0.1)  # ln curvature, nats per octave squared, of a basin that nothing is known of
 CURVE_PARAMETERS = 3  # cells of a fitted curve that its own parameters take up
@@ -28,7 +28,7 @@ CURVE_PARAMETERS = 3  # cells of a fitted curve that its own parameters take up
 def linearization_point(
     grid: CandidateGrid, observed: Observations, round_fit: RoundFit, variant: str
 ) -> LinearizationPoint:
-    """Estimates of one variant: the fit's where it has them, else what a bracket tells.
+    """Estimates of one variant: the fit's where it has them, else those of a bracket.
 
     Args:
         grid: where runs may be put.

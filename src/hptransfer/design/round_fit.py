@@ -49,7 +49,7 @@ def fit_round(grid: CandidateGrid, observed: Observations, goal: Goal) -> RoundF
 
 
 def _width(fit: VariantFit, goal: Goal) -> float:
-    """Of the 95% interval of what is asked; infinite where it cannot be told."""
+    """Of the 95% interval of what is asked; infinite where it is unknown."""
     if goal == "law":
         law = fit.laws.get("hp")
         return math.inf if law is None else span(law.exponent)

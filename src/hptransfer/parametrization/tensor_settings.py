@@ -7,7 +7,7 @@ ask `group_settings`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 from hptransfer.errors import RuleError
@@ -31,13 +31,8 @@ class RoleSettings:
 
     def __mul__(self, other: RoleSettings) -> RoleSettings:
         """Both together."""
-        return RoleSettings(
-            init=self.init * other.init,
-            multiplier=self.multiplier * other.multiplier,
-            lr=self.lr * other.lr,
-            weight_decay=self.weight_decay * other.weight_decay,
-            eps=self.eps * other.eps,
-        )
+        names = (field.name for field in fields(self))
+        return RoleSettings(**{name: getattr(self, name) * getattr(other, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -126,14 +121,9 @@ def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | No
         if not (m > 0 and math.isfinite(m)):
             raise RuleError(f"width / base width must be positive and finite, but got {m}")
     e = rule.roles[role]
-    one_ratio = ratio == model_ratio
-    return RoleSettings(
-        init=ratio**e.init,
-        multiplier=ratio**e.multiplier,
-        lr=ratio ** (e.lr + rule.lr_exponent) if one_ratio else ratio**e.lr * model_ratio**rule.lr_exponent,
-        weight_decay=ratio**e.weight_decay,
-        eps=ratio**e.eps,
-    )
+    if ratio == model_ratio:  # one power, not two: exponents that cancel give exactly one
+        return _powers(ratio, replace(e, lr=e.lr + rule.lr_exponent))
+    return _powers(ratio, e) * RoleSettings(lr=model_ratio**rule.lr_exponent)
 
 
 def depth_settings(rule: Rule, role: Role, depth_ratio: float) -> RoleSettings:
@@ -144,14 +134,11 @@ def depth_settings(rule: Rule, role: Role, depth_ratio: float) -> RoleSettings:
         role: of the tensor.
         depth_ratio: blocks / blocks of the base.
     """
-    e = rule.depth.get(role, Exponents())
-    return RoleSettings(
-        init=depth_ratio**e.init,
-        multiplier=depth_ratio**e.multiplier,
-        lr=depth_ratio**e.lr,
-        weight_decay=depth_ratio**e.weight_decay,
-        eps=depth_ratio**e.eps,
-    )
+    return _powers(depth_ratio, rule.depth.get(role, Exponents()))
+
+
+def _powers(ratio: float, exponents: Exponents) -> RoleSettings:
+    return RoleSettings(**{name: ratio**exponent for name, exponent in asdict(exponents).items()})
 
 
 def tensor_factors(rule: Rule, growth: Growth) -> RoleSettings:

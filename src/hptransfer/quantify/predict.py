@@ -209,6 +209,14 @@ def scale_factor(loss: LossFit | None, scale: float, regret: MetricDraws, level:
 
 
 def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatArray) -> FloatArray:
+    """The factor of scale that each regret costs, shape [R].
+
+    Args:
+        parameters: (L_inf, A, alpha) of the loss law, shape [R, 3].
+        origin: scale at which the law's power is 1.
+        scale: at which the regret was paid.
+        regret: nats, shape [R].
+    """
     _, gain, alpha = parameters.T
     gap = gain * (scale / origin) ** -alpha
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

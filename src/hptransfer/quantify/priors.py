@@ -39,6 +39,7 @@ class Prior:
 
 
 def _prior(value: float | tuple[float, ...], unit: str, source: str, effect: str) -> Any:
+    """A field with its default and what is known of it; arguments as in `Prior`."""
     return field(default=value, metadata={"unit": unit, "source": source, "effect": effect})
 
 

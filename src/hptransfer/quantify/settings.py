@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.errors import QuantifyError
+from hptransfer.errors import QuantifyError, one_of
 from hptransfer.parametrization.coordinates import COORDINATES, Coordinates
 
 FAMILIES = ("power", "offset", "const")
@@ -43,8 +43,10 @@ class Settings:
             raise QuantifyError(f"holdout must be 0 or more, but got {self.holdout}")
         if not self.filter > 1:
             raise QuantifyError(f"filter must be above 1, but got {self.filter:g}")
-        _one_of("family", self.family, FAMILIES)
-        _one_of("coordinates", self.coordinates, COORDINATES)
+        if self.family is not None:
+            one_of(self.family, FAMILIES, "family", QuantifyError)
+        if self.coordinates is not None:
+            one_of(self.coordinates, COORDINATES, "coordinates", QuantifyError)
         for scale in self.targets:
             if not (np.isfinite(scale) and scale > 0):
                 raise QuantifyError(f"targets must be positive and finite, but got {scale:g}")
@@ -56,8 +58,3 @@ class Settings:
             raise QuantifyError(
                 f"reference must be a variant of the sweep table, but got {self.reference!r}; valid: {valid}"
             )
-
-
-def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:
-    if value is not None and value not in valid:
-        raise QuantifyError(f"{name} must be one of {', '.join(valid)}, but got {value!r}")

@@ -55,7 +55,13 @@ def optimum(basins: Basins, k: int, level: float, unpooled: Basins | None = None
 
 
 def optimal_hp(basins: Basins, k: int, level: float) -> Estimate:
-    """The optimum's hyperparameter at scale k, as `optimum` has it."""
+    """The optimum's hyperparameter at a scale, as `optimum` has it.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        level: of the interval, in (0, 1).
+    """
     if not basins.fitted[k]:
         return _bounded(basins, k)[0]
     return estimate(float(np.exp2(basins.x[k])), np.exp2(basins.x_draws[:, k]), level)
@@ -103,6 +109,14 @@ def laws_of(
 
 
 def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
+    """The optimum's law.
+
+    Args:
+        laws: of the variant.
+        grid: scales to give it at, shape [points].
+        level: of the band, in (0, 1).
+        rng: source of the scatter in the band.
+    """
     low, high = bands(np.exp2(optimum_draws(laws, grid, rng)), level)
     flags = list(laws.flags)
     if bends(laws, level):
@@ -140,6 +154,7 @@ def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
 
 
 def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
+    """The loss law; arguments as for `_hp_law`."""
     loss = laws.loss
     scatter = loss.scatter * rng.standard_normal(len(loss.draws))
     low, high = bands(loss.draws_at(grid) + scatter, level)
@@ -157,6 +172,7 @@ def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generat
 
 
 def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
+    """The law of the raw curvature; arguments as for `_hp_law`."""
     h = laws.log_curvature
     power = laws.families["power"]
     low, high = bands(_raw(np.exp(h.draws_at(grid)), power.draws_at(grid)), level)

@@ -146,6 +146,15 @@ def _seeds(regret: Estimate, tolerance: float) -> int:
 
 
 def _run(basins: Basins, k: int, x: float, seeds: int, sweep: SweepTable) -> SuggestedRun:
+    """A suggested run with its price.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        x: log2 eta.
+        seeds: number of runs.
+        sweep: the runs, for their FLOPs.
+    """
     scale = float(basins.cells.scale[k])
     return SuggestedRun(scale, float(np.exp2(x)), seeds, _flops(sweep, basins.cells.variant, scale, seeds))
 

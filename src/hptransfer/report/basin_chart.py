@@ -1,4 +1,4 @@
-"""The figure of the basins: loss against the hyperparameter at every scale, one panel a variant."""
+"""The figure of the basins: loss against the hyperparameter at every scale, one panel for each variant."""
 
 from __future__ import annotations
 

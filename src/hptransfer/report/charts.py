@@ -181,7 +181,7 @@ class KeyItem:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """Panels on the same axes, one a variant, and what their colours and symbols mean."""
+    """Panels on the same axes, one for each variant, and what their colours and symbols mean."""
 
     panels: tuple[Panel, ...]
     key: tuple[KeyItem, ...] = ()

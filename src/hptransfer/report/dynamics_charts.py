@@ -66,7 +66,7 @@ def heat(study: StudyDynamics, variant: str, scale: float, probe: str) -> charts
 
 
 def forest(found: Sequence[Trend], probe: str, variants: Sequence[str] | None = None) -> charts.Panel:
-    """Exponents of one probe against scale with their intervals, a row a role and variant.
+    """Exponents of one probe against scale with their intervals, one row for each role and variant.
 
     Args:
         found: the exponents.
@@ -76,12 +76,8 @@ def forest(found: Sequence[Trend], probe: str, variants: Sequence[str] | None = 
     Raises:
         DynamicsError: there are none of that probe.
     """
-    order = list(variants) if variants is not None else list(dict.fromkeys(t.variant for t in found))
-    rows = [t for t in found if t.name == probe and t.variant in order]
-    if not rows:
-        raise DynamicsError(f"the forest plot needs exponents of {probe}, but there are none")
-    rows.sort(key=lambda t: (t.place, order.index(t.variant)))
-    items = [Estimate(t.value, *_known(t.low, t.high)) for t in rows]
+    rows = _trend_rows(found, probe, variants)
+    items = [Estimate(t.value, t.low, t.high) for t in rows]
     labels = [f"{t.place or 'run'}: {t.variant}" for t in rows]
     at = np.arange(len(rows), dtype=float)[::-1]
     points = charts.Points(
@@ -96,13 +92,22 @@ def forest(found: Sequence[Trend], probe: str, variants: Sequence[str] | None = 
         error_width=1.4,
         texts=tuple(map(_trend_text, labels, rows)),
     )
-    ends = [e for i in items for e in (i.value, i.low, i.high) if e is not None] or [0.0]
+    ends = [end for item in items for end in number_format.known_numbers(item)] or [0.0]
     low, high = max(min(ends), -_FARTHEST) - 0.1, min(max(ends), _FARTHEST) + 0.1
     x = charts.Axis(
         min(low, -0.1), max(high, 0.1), "exponent: d log probe / d log scale at fixed learning rate"
     )
     y = charts.Axis(-0.5, len(rows) - 0.5, "", ticks=tuple(zip(at.tolist(), labels, strict=True)))
     return charts.Panel("", x, y, (points,), zero="x")
+
+
+def _trend_rows(found: Sequence[Trend], probe: str, variants: Sequence[str] | None) -> list[Trend]:
+    """The exponents of a probe by role, then by variant."""
+    order = list(variants) if variants is not None else list(dict.fromkeys(t.variant for t in found))
+    rows = [t for t in found if t.name == probe and t.variant in order]
+    if not rows:
+        raise DynamicsError(f"the forest plot needs exponents of {probe}, but there are none")
+    return sorted(rows, key=lambda t: (t.place, order.index(t.variant)))
 
 
 def critical(study: StudyDynamics, variant: str) -> charts.Panel:
@@ -213,10 +218,6 @@ def _some(steps: Sequence[str], most: int = 6) -> tuple[tuple[float, str], ...]:
     """Ticks at a few of the steps, evenly taken."""
     places = np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))
     return tuple((float(i), steps[i]) for i in places)
-
-
-def _known(low: float, high: float) -> tuple[float | None, float | None]:
-    return low if math.isfinite(low) else None, high if math.isfinite(high) else None
 
 
 def _trend_text(label: str, trend: Trend) -> str:

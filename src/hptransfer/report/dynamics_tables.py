@@ -18,9 +18,9 @@ from hptransfer.report.table_data import VARIANT_MEANING, Cell, Column, Table
 _VARIANT = Column("variant", "text", VARIANT_MEANING)
 
 
-def spike_table(study: StudyDynamics) -> Table:
-    """Stability of every variant: spikes, divergence, raggedness."""
-    columns = (
+def stability_columns(study: StudyDynamics) -> tuple[Column, ...]:
+    """Columns of the stability table."""
+    return (
         _VARIANT,
         Column("runs", "number", "Finished runs, diverged ones included."),
         Column("diverged", "number", "Runs that diverged."),
@@ -36,7 +36,26 @@ def spike_table(study: StudyDynamics) -> Table:
             "and seeds, with the interval of that mean. It is 0 for any curve with one minimum.",
         ),
     )
-    return Table("Stability", columns, tuple(_stability(study, variant) for variant in study.variants))
+
+
+def edge_columns(study: StudyDynamics) -> tuple[Column, ...]:
+    """Columns of the table of edges."""
+    return (
+        _VARIANT,
+        Column("measure", "text", "What must not cross its edge, and the edge."),
+        Column(study.scale, "scale", "The scale n."),
+        Column(f"{study.hp} at the edge", "text", "Where it is expected to cross, with its interval."),
+        Column("held out", "text", "The same, predicted from all but the largest scale."),
+        Column("error", "number", "Root mean square error of that prediction, octaves of the measure."),
+        Column("inside", "number", "How many of the measured values lie inside their 95% intervals."),
+    )
+
+
+def spike_table(study: StudyDynamics) -> Table:
+    """Stability of every variant: spikes, divergence, raggedness."""
+    return Table(
+        "Stability", stability_columns(study), tuple(_stability(study, variant) for variant in study.variants)
+    )
 
 
 def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
@@ -83,16 +102,7 @@ def edge_table(study: StudyDynamics, targets: Sequence[float]) -> Table:
                 rows += _edge_rows(predict_edge(study, variant, measure, [largest, *targets]))
             except DynamicsError:  # too little was measured of it
                 continue
-    columns = (
-        _VARIANT,
-        Column("measure", "text", "What must not cross its edge, and the edge."),
-        Column(study.scale, "scale", "The scale n."),
-        Column(f"{study.hp} at the edge", "text", "Where it is expected to cross, with its interval."),
-        Column("held out", "text", "The same, predicted from all but the largest scale."),
-        Column("error", "number", "Root mean square error of that prediction, octaves of the measure."),
-        Column("inside", "number", "How many of the measured values lie inside their 95% intervals."),
-    )
-    return Table("Edges", columns, tuple(rows))
+    return Table("Edges", edge_columns(study), tuple(rows))
 
 
 def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:

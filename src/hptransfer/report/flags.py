@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.result import Estimate, VariantFit
@@ -71,7 +71,7 @@ def flag_sentence(flag: str) -> str:
 
 def flags_of(
     variant: VariantFit, scale_name: str, metrics: Collection[str] | None = None
-) -> Iterator[tuple[str, str]]:
+) -> list[tuple[str, str]]:
     """Every flag of a variant with the place where it was raised.
 
     Args:
@@ -79,23 +79,23 @@ def flags_of(
         scale_name: the user's name of the scale.
         metrics: the metrics that are shown; None for all.
     """
-    yield from ((flag, variant.name) for flag in variant.flags)
-    for optimum in variant.optima:
-        where = f"{variant.name} at {scale_name} {number_format.scale(optimum.scale)}"
-        own = dict.fromkeys((*optimum.flags, *optimum.hp.flags, *optimum.loss.flags))
-        yield from ((flag, where) for flag in own)
-    for name, law in variant.laws.items():
-        yield from ((flag, f"{name} law of {variant.name}") for flag in law.flags)
-    for name in variant.metrics if metrics is None else metrics:
-        item = variant.metrics.get(name, Estimate())
-        yield from ((flag, f"{METRICS[name].label} of {variant.name}") for flag in item.flags)
-    for prediction in variant.predictions:
-        where = f"{variant.name} at {scale_name} {number_format.scale(prediction.scale)}"
-        own = dict.fromkeys((*prediction.flags, *prediction.hp.flags))
-        yield from ((flag, f"{where}, predicted") for flag in own)
-    for check in variant.holdouts:
-        own = dict.fromkeys((*check.flags, *check.regret.flags))
-        yield from ((flag, f"hold-out of {variant.name}") for flag in own)
+    name, at = variant.name, f"{variant.name} at {scale_name}"
+    found = [(name, variant.flags)]
+    found += [
+        (f"{at} {number_format.scale(o.scale)}", (*o.flags, *o.hp.flags, *o.loss.flags))
+        for o in variant.optima
+    ]
+    found += [(f"{quantity} law of {name}", law.flags) for quantity, law in variant.laws.items()]
+    found += [
+        (f"{METRICS[key].label} of {name}", variant.metrics.get(key, Estimate()).flags)
+        for key in (variant.metrics if metrics is None else metrics)
+    ]
+    found += [
+        (f"{at} {number_format.scale(p.scale)}, predicted", (*p.flags, *p.hp.flags))
+        for p in variant.predictions
+    ]
+    found += [(f"hold-out of {name}", (*h.flags, *h.regret.flags)) for h in variant.holdouts]
+    return [(flag, where) for where, flags in found for flag in dict.fromkeys(flags)]
 
 
 def flag_notes(

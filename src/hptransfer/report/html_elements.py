@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
-from hptransfer.report import number_format, table_data
+from hptransfer.report import number_format, sentences, table_data
 
 _SHORT_NAME = 20  # characters
 _SYMBOLS = (
@@ -149,16 +149,6 @@ def grey(text: str) -> str:
 
 
 def omitted_note(fit: SweepFit, shown: Sequence[VariantFit], how: str) -> str:
-    """A note on how many variants there are beyond those shown; empty where all are.
-
-    Args:
-        fit: the result of `quantify`.
-        shown: the variants that are.
-        how: what was done with them, `drawn` or `listed`.
-    """
-    total = len(fit.variants)
-    if total == len(shown):
-        return ""
-    return (
-        f'<p class="note">The first {len(shown):,} of {total:,} variants are {how}; the JSON holds all.</p>\n'
-    )
+    """`sentences.omitted` as a note of the page; empty where every variant is shown."""
+    text = sentences.omitted(fit, len(shown), how)
+    return f'<p class="note">{text}</p>\n' if text else ""

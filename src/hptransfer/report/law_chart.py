@@ -1,4 +1,4 @@
-"""The figures of the laws: optimum, or loss at the optimum, against scale, one panel a variant."""
+"""The figures of the laws: optimum, or loss at the optimum, against scale, one panel for each variant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ Quantity = Literal["hp", "loss"]
 _CONTEXT_POINTS = 13  # of each grey line: laws are smooth
 _DECREASING = -0.05  # exponent below which the optimum counts as decreasing with scale
 _LEAST_SPAN = {"hp": 1.0, "loss": 0.02}  # of the y axis, octaves or nats
-_EMPTY = charts.Axis(0.0, 1.0, "", ticks=())  # where nothing is known
 
 
 class _Place(NamedTuple):
@@ -60,13 +59,15 @@ def law_axes(
             edges = np.concatenate([edges, _shown(law.low, quantity), _shown(law.high, quantity)])
     centre, edges = centre[np.isfinite(centre)], edges[np.isfinite(edges)]
     if not scales or not centre.size:
-        return _EMPTY, _EMPTY
-    x, y = _x_axis(scales, [p.scale for p in places], labels[0]), (float(centre.min()), float(centre.max()))
-    room = max(y[1] - y[0], _LEAST_SPAN[quantity], 1e-3 * max(map(abs, y)))
-    low, high = max(float(edges.min()), y[0] - room), min(float(edges.max()), y[1] + room)
+        x, y = (charts.Axis(0.0, 1.0, label, ticks=()) for label in labels)
+        return x, y
+    bottom, top = float(centre.min()), float(centre.max())
+    room = max(top - bottom, _LEAST_SPAN[quantity], 1e-3 * max(abs(bottom), abs(top)))
+    low, high = max(float(edges.min()), bottom - room), min(float(edges.max()), top + room)
     margin = 0.09 * max(high - low, room)
     base = 2 if quantity == "hp" else None
-    return x, charts.Axis(low - margin, high + margin, labels[1], base=base, powers=quantity == "hp")
+    y = charts.Axis(low - margin, high + margin, labels[1], base=base, powers=quantity == "hp")
+    return _x_axis(scales, [p.scale for p in places], labels[0]), y
 
 
 def _x_axis(known: Sequence[float], every: Sequence[float], label: str) -> charts.Axis:

@@ -1,4 +1,4 @@
-"""Whole figures with matplotlib, for papers and notebooks: small multiples, one panel a variant."""
+"""Whole figures with matplotlib, for papers and notebooks: small multiples, one panel for each variant."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plot_loss(fit: SweepFit, variants: Sequence[str] | None = None) -> Figure:
 def plot_metrics(
     fit: SweepFit, names: Sequence[str] | None = None, variants: Sequence[str] | None = None
 ) -> Figure:
-    """Metrics with their intervals: one panel a metric, one row a variant.
+    """Metrics with their intervals: one panel for each metric, one row for each variant.
 
     Args:
         fit: the result of `quantify`.

@@ -1,4 +1,4 @@
-"""Metrics with their intervals: one panel a metric, one row a variant."""
+"""Metrics with their intervals: one panel for each metric, one row for each variant."""
 
 from __future__ import annotations
 

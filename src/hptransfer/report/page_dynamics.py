@@ -10,7 +10,8 @@ from hptransfer.dynamics.trends import Trend, trends
 from hptransfer.errors import DynamicsError
 from hptransfer.report import dynamics_charts, html_elements, html_figures, number_format, plotly_backend
 from hptransfer.report.dynamics_charts import probe_label, scales_of
-from hptransfer.report.dynamics_tables import edge_table, spike_table
+from hptransfer.report.dynamics_tables import edge_columns, edge_table, spike_table, stability_columns
+from hptransfer.report.table_data import Column
 from hptransfer.runs.probe_names import PROBES
 
 MOST_VARIANTS = 12  # drawn; the tables have them all
@@ -42,6 +43,11 @@ def section(study: StudyDynamics, targets: Sequence[float] = ()) -> tuple[str, d
             parts.append(_critical_section(study, variants))
         parts.append(_edges_section(study, targets))
     return "\n".join(part for part in parts if part), figures
+
+
+def columns(study: StudyDynamics) -> tuple[Column, ...]:
+    """Columns of the section's tables, for the glossary."""
+    return (*stability_columns(study), *edge_columns(study))
 
 
 def curves(study: StudyDynamics, variants: Sequence[str]) -> Panels:

@@ -19,7 +19,7 @@ def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
         (
             "Metrics",
             "Each number with its credible interval, drawn to the same scale in a column; the grey line is "
-            "zero. Every column is explained in the flags.",
+            "zero. Every column is explained in the glossary.",
             _metrics(fit, variants, table_data.main_metrics(fit)),
         ),
         (
@@ -102,7 +102,7 @@ def _reach(check: HoldOut) -> float:
 
 
 def _costs(variants: Iterable[VariantFit]) -> str:
-    """A triangle a variant: row, the scale whose optimum is used; column, the scale where."""
+    """A triangle for each variant: row, the scale whose optimum is used; column, the scale where."""
     triangles = []
     for variant in variants:
         pairs = {(r.source, r.to): r for r in variant.regret}
@@ -148,19 +148,18 @@ def flag_list(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
     return f'<section>\n<h2>Flags</h2>\n<dl class="glossary">{items}</dl>\n</section>'
 
 
-def definitions(fit: SweepFit) -> str:
-    """The definition of every column head on the page."""
-    entries: dict[str, str] = {}
+def definitions(fit: SweepFit, further: Iterable[table_data.Column] = ()) -> str:
+    """The definition of every column head on the page, those of `further` columns included."""
     tables = (
         table_data.metrics(fit, (), (*table_data.main_metrics(fit), *table_data.other_metrics(fit)), ""),
         table_data.holdouts(fit, ()),
         table_data.predictions(fit, ()),
         table_data.optima(fit, ()),
     )
-    for table in tables:
-        for column in table.columns:
-            if column.definition:
-                entries.setdefault(column.title, column.definition)
+    entries: dict[str, str] = {}
+    for column in (*(column for table in tables for column in table.columns), *further):
+        if column.definition:
+            entries.setdefault(column.title, column.definition)
     items = "".join(
         f'<div id="{html_elements.anchor(title)}"><dt>{html_elements.typeset(title)}</dt>'
         f"<dd>{html_elements.typeset(text)}</dd></div>"

@@ -17,7 +17,7 @@ _TOLD = {"E": "E", "kappa": "kappa", "R_inf": "R(inf)", "R_n": "R(n)"}  # metric
 
 
 def phase(variants: Sequence[VariantFit]) -> charts.Panel:
-    """log10 E across, kappa upwards, the colour R(inf); one mark a variant, for the page's filters.
+    """log10 E across, kappa upwards, the colour R(inf); one mark for each variant, for the page's filters.
 
     Intervals are drawn as far as they are known; an interval of E is cut where it reaches zero.
     """

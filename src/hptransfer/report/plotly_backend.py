@@ -171,7 +171,7 @@ def _trace(mark: charts.Mark, x: charts.Axis, y: charts.Axis) -> Json:
         case charts.Band():
             return _band(mark, x, y)
         case charts.Heat():
-            return _heat(mark)
+            return _heat(mark, x)
 
 
 def _line(mark: charts.Line, x: charts.Axis, y: charts.Axis) -> Json:
@@ -227,7 +227,7 @@ def _band(mark: charts.Band, x: charts.Axis, y: charts.Axis) -> Json:
     }
 
 
-def _heat(mark: charts.Heat) -> Json:
+def _heat(mark: charts.Heat, x: charts.Axis) -> Json:
     shades = palette.HEAT
     label = escape(mark.label, quote=False).replace("log2", "log<sub>2</sub>")
     return {
@@ -245,12 +245,14 @@ def _heat(mark: charts.Heat) -> Json:
             "tickfont": {"size": 10},
         },
         "customdata": [_numbers(row) for row in mark.values],
-        "hovertemplate": "%{y}<br>step %{x}<br>%{customdata:.4g}<extra></extra>",
+        "hovertemplate": f"%{{y}}<br>{escape(x.label)} %{{x}}<br>%{{customdata:.4g}}<extra></extra>",
     }
 
 
 def _symbol(symbol: charts.Symbol | tuple[charts.Symbol, ...]) -> str | list[str]:
-    return _SYMBOLS[symbol] if isinstance(symbol, str) else [_SYMBOLS[each] for each in symbol]
+    """One name where all are the same, so that a page of thousands of points stays small."""
+    names = [_SYMBOLS[symbol]] if isinstance(symbol, str) else [_SYMBOLS[each] for each in symbol]
+    return names[0] if len(set(names)) == 1 else names
 
 
 def _error(lengths: FloatArray, colour: str, width: float) -> Json:
@@ -267,7 +269,7 @@ def _error(lengths: FloatArray, colour: str, width: float) -> Json:
 
 
 def _hover(texts: Sequence[str], template: str = "") -> Json:
-    """What pointing at a mark shows: a text a point, or one template."""
+    """What pointing at a mark shows: one text for each point, or one template."""
     if template:
         return {"hovertemplate": f"{_set(template)}<extra></extra>"}
     if not texts:

@@ -76,6 +76,20 @@ def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
     return f"There is no prediction at {where}" + (f": {why}." if why else ".")
 
 
+def omitted(fit: SweepFit, shown: int, how: str) -> str:
+    """How many variants there are beyond the first; empty where all are shown.
+
+    Args:
+        fit: the result of `quantify`.
+        shown: how many are.
+        how: what was done with them: `shown`, `listed` or `drawn`.
+    """
+    if shown >= len(fit.variants):
+        return ""
+    first, total = number_format.count(shown), number_format.count(len(fit.variants))
+    return f"The first {first} of {total} variants are {how}; the JSON holds all."
+
+
 def reference(fit: SweepFit) -> str | None:
     """The variant that differences are taken from: the user's, else the best at the largest scale.
 

@@ -26,7 +26,7 @@ class Column:
     Attributes:
         title: the head.
         kind: how a cell is written (see `cell_text`).
-        definition: a sentence or two; shown as a tooltip and in the flags.
+        definition: a sentence or two; shown as a tooltip and in the glossary.
     """
 
     title: str
@@ -95,7 +95,7 @@ def verdicts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
 
 
 def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
-    """Chosen metrics, one row a variant, with the flags of those metrics and of the optimum's law.
+    """Chosen metrics, one row for each variant, with the flags of those metrics and of the optimum's law.
 
     Args:
         fit: the result of `quantify`.

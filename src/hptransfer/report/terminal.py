@@ -41,8 +41,8 @@ def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int =
     for table in summary_tables(fit, variants):
         print_table(table, out, footnotes)
     print_flags(fit, variants, out)
-    if len(fit.variants) > len(variants):
-        out.print(f"Shown: the first {len(variants):,} of {len(fit.variants):,} variants.")
+    if omitted := sentences.omitted(fit, len(variants), "shown"):
+        out.print(_text(omitted, out))
 
 
 def summary_text(fit: SweepFit, width: int = 80, *, limit: int = 20) -> str:

@@ -64,11 +64,6 @@ class WidthCost:
     flops: float
     seconds: float | None
 
-    @property
-    def left(self) -> float:
-        """FLOPs of the runs that are left."""
-        return self.flops * (self.runs - self.finished)
-
 
 def width_costs(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[WidthCost]:
     """A plan by width, ascending.

@@ -52,7 +52,7 @@ def studies(root: Path) -> list[StudyListing]:
 
 def _listing(folder: Path) -> StudyListing:
     try:
-        spec, found, sessions = _read(folder)
+        spec, found, sessions = _read_study(folder)
     except HPTransferError as error:
         return StudyListing(folder, folder.name, trouble=str(error))
     rows = as_rows(found)
@@ -68,7 +68,7 @@ def _listing(folder: Path) -> StudyListing:
     )
 
 
-def _read(folder: Path) -> tuple[StudySpec, list[Line], list[dict[str, Any]]]:
+def _read_study(folder: Path) -> tuple[StudySpec, list[Line], list[dict[str, Any]]]:
     with Store(folder, read_only=True) as store:
         spec = parse_study(store.spec(), where=f"the spec in {store.path}")
         return spec, lines(store, spec.variants_with_decay()), store.sessions()
@@ -78,7 +78,7 @@ def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """The rows of several studies under each other, with the study's folder name in front."""
     out: list[dict[str, Any]] = []
     for folder in folders:
-        out += [{"study": folder.resolve().name, **row} for row in as_rows(_read(folder)[1])]
+        out += [{"study": folder.resolve().name, **row} for row in as_rows(_read_study(folder)[1])]
     return out
 
 
@@ -99,7 +99,7 @@ def export(folders: Sequence[Path], path: Path) -> int:
     if path.suffix not in FORMATS:
         raise HPTransferError(f"a table must end in {' or '.join(FORMATS)}, but got {path}")
     several = len(folders) > 1
-    found = [] if several else _read(folders[0])[1]
+    found = [] if several else _read_study(folders[0])[1]
     rows: list[Any] = rows_of(folders) if several else as_rows(found)
     try:
         if path.suffix == ".csv" and not several:
@@ -136,7 +136,7 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     found: list[Line] = []
     optimizers: dict[str, str] = {}
     for folder, name in zip(folders, names, strict=True):
-        spec, rows, _ = _read(folder)
+        spec, rows, _ = _read_study(folder)
         found += [(f"{name}: {variant}", *rest) for variant, *rest in rows]
         optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
     return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers)

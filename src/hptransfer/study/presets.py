@@ -16,7 +16,7 @@ PRESETS: Mapping[str, str] = {
     "kalra2026-step": "kalra2026",
     "kalra2026-tpp": "kalra2026",
     "lingle2024": "lingle2024",
-}  # name of the study, and whose model and training it is of
+}  # name of the study -> the paper whose model and training it uses
 
 
 def preset(

@@ -17,7 +17,7 @@ from hptransfer.study.store import Store
 if TYPE_CHECKING:
     from hptransfer.study.run import StudyResult
 
-MOST_RUNS = 5000  # whose curves and probes are taken in; a larger study's page is without them
+MOST_RUNS = 5000  # of a study whose page shows curves and probes; a larger study's page leaves them out
 
 
 def study_dynamics(folder: str | Path) -> StudyDynamics | None:
@@ -62,8 +62,8 @@ def _run(row: Row, column: str, record: RunRecord) -> RunDynamics:
     return RunDynamics(
         run=record.run_id,
         variant=str(row["variant"]),
-        scale=_number(row["width"]),
-        hp=_number(row[column]),
+        scale=_float_or_nan(row["width"]),
+        hp=_float_or_nan(row[column]),
         seed=str(row["seed"]),
         status=record.status,
         loss=record.loss if record.status == "done" else math.nan,
@@ -75,5 +75,5 @@ def _run(row: Row, column: str, record: RunRecord) -> RunDynamics:
     )
 
 
-def _number(value: str | int | float | None) -> float:
+def _float_or_nan(value: str | int | float | None) -> float:
     return math.nan if value is None else float(value)

@@ -17,6 +17,7 @@ from hptransfer.study.planner import plan
 from hptransfer.study.progress import Cell, Progress, RunningStack
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import Store
+from hptransfer.workers.spool import read_json
 
 PROGRESS_FILE = "progress.json"
 EVERY = 1.0  # seconds between two snapshots
@@ -87,7 +88,7 @@ class ProgressWriter:
             "state": state,
             "elapsed": progress.elapsed,
             "left": progress.eta(),
-            "cells": [[*key, _plain(cell)] for key, cell in progress.cells.items()],
+            "cells": [[*key, _cell_as_json(cell)] for key, cell in progress.cells.items()],
             "running_stacks": [asdict(running) for running in progress.running_stacks()],
         }
 
@@ -115,27 +116,20 @@ class Watcher:
         Raises:
             StoreError: the store cannot be read.
         """
-        content = self._read()
+        content = read_json(self.folder / PROGRESS_FILE) or {}
         now = time.monotonic()
-        beat = (_whole(content.get("pid")), _whole(content.get("beat")))
+        beat = (_integer(content.get("pid")), _integer(content.get("beat")))
         if content and beat != self._beat:
             self._beat, self._since = beat, now
-        alive = now - self._since < STALE and not _gone(str(content.get("host")), beat[0])
+        alive = now - self._since < STALE and not _has_ended(str(content.get("host")), beat[0])
         if content.get("state") == "running" and alive:
             with suppress(KeyError, TypeError, ValueError):  # another version's, or not whole
-                return _from(self.spec, content)
+                return _snapshot_from(self.spec, content)
         state: State = "ended" if content.get("state") == "ended" else "not running"
-        return stored(self.folder, self.spec, state)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            content = json.loads((self.folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return stored_progress(self.folder, self.spec, state)
 
 
-def stored(folder: Path, spec: StudySpec, state: State) -> Snapshot:
+def stored_progress(folder: Path, spec: StudySpec, state: State) -> Snapshot:
     """The progress according to the store: finished and failed runs of those planned so far.
 
     Args:
@@ -155,7 +149,7 @@ def stored(folder: Path, spec: StudySpec, state: State) -> Snapshot:
     return Snapshot(spec, progress.cells, None, None, (), state)
 
 
-def _from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
+def _snapshot_from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
     cells = {(v, w): Cell() for v in spec.variants_with_decay() for w in spec.widths}
     for variant, width, cell in content["cells"]:
         best = math.inf if cell["best"] is None else cell["best"]
@@ -165,15 +159,15 @@ def _from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
     return Snapshot(spec, cells, content["elapsed"], content["left"], running_stacks, "running")
 
 
-def _plain(cell: Cell) -> dict[str, Any]:
+def _cell_as_json(cell: Cell) -> dict[str, Any]:
     return {k: v if math.isfinite(v) else None for k, v in asdict(cell).items()}
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _gone(host: str, pid: int) -> bool:
+def _has_ended(host: str, pid: int) -> bool:
     """Whether a process of this machine has ended; a driver elsewhere is judged by its silence alone."""
     if host != platform.node():
         return False

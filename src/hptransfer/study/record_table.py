@@ -25,7 +25,7 @@ from hptransfer.runs.decode import run_from
 from hptransfer.study.store_schema import NARROW, rest_of, whole_record
 
 RECORD_COLUMNS = ("run_id", "status", *NARROW, "spec", "rest", "origin")
-ENDINGS = (".records.csv", ".records.csv.gz")  # by which a record table is told from runs.csv
+ENDINGS = (".records.csv", ".records.csv.gz")  # of a record table, to distinguish it from runs.csv
 _NUMBERS: Mapping[str, Callable[[str], float | int | str]] = {
     **dict.fromkeys(("loss", "loss_se", "initial_loss", "flops", "wall_s"), float),
     **dict.fromkeys(("diverged_step", "tokens", "params"), int),

@@ -98,7 +98,7 @@ def run_study(
         spec: of the study.
         folder: for the store, runs.csv and logs; default `runs/NAME`.
         train: `module:function` that trains a stack, as `hptransfer.lm.train.train_stack` does.
-        executor: makes the engine, given where to send reports; default: processes on this machine.
+        executor: makes the executor, given where to send reports; default: processes on this machine.
         console: for progress; None shows nothing.
 
     Raises:

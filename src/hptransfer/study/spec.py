@@ -59,7 +59,7 @@ class StudySpec(Config):
     workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
     executor: AnyExecutorConfig = LocalConfig()  # where they are trained
     trial: TrialConfig = TrialConfig.model_validate({})  # what trains a run
-    adaptive: AdaptiveConfig | None = None  # instead of the whole grid, the runs that tell most per FLOP
+    adaptive: AdaptiveConfig | None = None  # instead of the whole grid, the most informative runs per FLOP
     cost: CostConfig = CostConfig.model_validate({})  # what a plan is priced with
     compile: Literal["auto", "always", "never"] = "auto"  # auto: where a width's base plan repays it
     probes: ProbeConfig | None = None  # what is measured inside the runs; no run's numbers or id depend on it
@@ -153,7 +153,7 @@ class StudySpec(Config):
 
     @property
     def spec_hash(self) -> str:
-        """Hash of everything that decides a run or a plan; the engine, its workers and the targets do not."""
+        """Hash of all that decides a run or a plan; the executor, its workers and the targets do not."""
         apart = {"workers", "targets", "name", "executor", "trial", "cost", "probes"}
         return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 

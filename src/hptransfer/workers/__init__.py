@@ -1,1 +1,1 @@
-"""Workers: the engines that train stacks of runs, and users' own training code."""
+"""The executors that train stacks of runs, and users' own training code."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A stack of runs on its way to a worker; plain data, so that any engine can carry it.
+    """A stack of runs on its way to a worker; plain data, so that any executor can carry it.
 
     Attributes:
         stack_id: identity, in reports.
@@ -79,18 +79,18 @@ MANY = 1000  # stacks trained at a time where a cluster decides
 
 
 class ExecutorConfig(Config):
-    """What every executor is told; nothing here changes a run's identity."""
+    """Settings of every executor; nothing here changes a run's identity."""
 
     kind: str = "local"  # of the executor, as the registry names it
     cpus: int = Field(1, ge=1, le=1024)  # cores, and threads, that a stack trains on
 
     def slots(self) -> int:
-        """Stacks trained at a time where the study does not say, as far as can be told beforehand."""
+        """Stacks trained at a time where the study does not say, as far as is known beforehand."""
         return max(1, cores() // self.cpus)
 
 
 class Executor(Protocol):
-    """What the driver asks of an engine: the part of `concurrent.futures.Executor` that it uses.
+    """What the driver asks of an executor: the part of `concurrent.futures.Executor` that it uses.
 
     A future gives one record a run, in order, or raises `WorkerDiedError`, `JobFailedError`, or an
     `HPTransferError` that ends the study (no text, no torch).

@@ -203,7 +203,7 @@ class _Mailbox:
 
 
 def _train(data: bytes, mail: Any) -> Outcome:
-    """The task: train a packed job, and tell of progress whoever still listens."""
+    """The task: trains a packed job, and sends its progress to the mailbox."""
 
     def tell(report: StepReport) -> None:
         mail.put.remote(report)

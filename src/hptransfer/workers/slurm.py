@@ -31,7 +31,7 @@ from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepRepor
 from hptransfer.workers.job_codec import pack, unwrap_outcome
 from hptransfer.workers.slurm_queue import Queue, Queued, SlurmConfig, submitter
 from hptransfer.workers.slurm_task import Task
-from hptransfer.workers.spool import DONE, read_result, spool_of, write_whole
+from hptransfer.workers.spool import DONE, read_json, read_result, spool_of, write_whole
 
 ARRAY = 1000  # most tasks of one array; Slurm's own limit is 1001 where nobody has changed it
 _SPOOL_S = 0.5  # seconds between two looks at the spool
@@ -96,7 +96,7 @@ class SlurmExecutor:
         return one.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more jobs; where told to wait, until all are done."""
+        """Takes no more jobs; with `wait`, returns when all are done."""
         while wait and self._open and not cancel_futures:
             time.sleep(_SPOOL_S)
         self._over.set()
@@ -132,7 +132,7 @@ class SlurmExecutor:
 
     def _at_fault(self, stack_id: str) -> bool:
         """Whether its task has given up, though Slurm may not know yet that it is over."""
-        fault = _read(self._spool / f"{stack_id}.fault")
+        fault = read_json(self._spool / f"{stack_id}.fault")
         return fault is not None and fault.get("array") == self._owner(stack_id)
 
     def _watch(self) -> None:
@@ -178,11 +178,11 @@ class SlurmExecutor:
             if found is not None:
                 self._close(stack).set_result(_in_order(one.job, [record for _, record in found]))
                 continue
-            fault = _read(self._spool / f"{stack}.fault")
+            fault = read_json(self._spool / f"{stack}.fault")
             if fault is not None and fault.get("array") == (one.place or ("", 0))[0]:
                 self._raise(stack, (fault["kind"], fault["content"]))
                 continue
-            report = _read(self._spool / f"{stack}.progress")
+            report = read_json(self._spool / f"{stack}.progress")
             if report is not None and report["step"] != one.step:
                 one.step = report["step"]
                 self._on_report(StepReport(stack, report["step"], tuple(report["losses"])))
@@ -225,11 +225,3 @@ def _in_order(job: Job, records: Sequence[RunRecord]) -> list[RunRecord]:
     """One record a run; those that a task could not finish are failed."""
     by_id = {record.run_id: record for record in records}
     return [by_id[run.run_id] for run in job.runs]
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -30,7 +30,7 @@ class Task:
         self.array = array
 
     def __call__(self) -> str:
-        """Train, and leave the records in the spool; one word on what became of it, for the log."""
+        """Trains, and writes the records into the spool; returns one word on the outcome, for the log."""
         at = Path(self.spool) / self.stack
         if at.with_suffix(DONE).exists():
             return "finished"  # by this task, before it was queued again

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
@@ -84,6 +85,15 @@ def clear(folder: Path, stack_id: str) -> None:
     ):  # a folder that is nearly always empty
         with suppress(OSError):
             path.unlink()
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where the file is missing or holds anything else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -118,6 +118,13 @@ class LineFit:
 
 
 def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> FloatArray:
+    """The law of a family at log2 scales.
+
+    Args:
+        family: `const`, `power` or `offset`.
+        parameters: of the family, as in `LineFit`, shape [parameters] or [parameters, B].
+        t: log2 scale less the law's origin; broadcasts with B.
+    """
     if family == "const":
         return np.asarray(parameters[0] + 0.0 * t)
     if family == "power":

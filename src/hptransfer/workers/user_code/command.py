@@ -29,7 +29,7 @@ LOG_CAP = 8 << 20  # bytes of each stream that are kept on disk; what comes afte
 TAIL = 1 << 20  # bytes of each stream's end that are searched for a result
 RESULT_CAP = 64 << 20  # bytes of a result file
 _GRACE = 15.0  # seconds for a guard to end what it guards
-_SHOWN = 200  # characters of a command's last words that are told
+_SHOWN = 200  # characters of a command's last line that an error shows
 
 
 class Result(BaseModel):
@@ -38,7 +38,7 @@ class Result(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     loss: float | None = None  # final, nats per token (or whatever is compared); null, NaN: diverged
-    status: Literal["done", "diverged", "failed"] | None = None  # told by the loss where it is missing
+    status: Literal["done", "diverged", "failed"] | None = None  # decided by the loss where it is missing
     loss_se: float | None = Field(None, ge=0)  # standard error of the loss
     initial_loss: float | None = None  # before the first step; a run that ends above it is diverged
     curve: tuple[tuple[int, float | None], ...] = ()  # (step, training loss)

@@ -78,7 +78,7 @@ class TrialConfig(Config):
 
 
 def values(run: RunSpec) -> dict[str, Value]:
-    """What a call may be told of a run, by the name of its placeholder.
+    """The values of a run that a call can be given, by the name of their placeholder.
 
     `lr` is in SP coordinates, `lr_mup` in muP coordinates (lr x width / base width; under SGD the same as
     `lr`); every plain setting of the spec's `model` and `train` sections is there under its own name.

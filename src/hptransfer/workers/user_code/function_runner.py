@@ -47,10 +47,10 @@ def arguments(function: Callable[..., Any], known: dict[str, Any], name: str) ->
 def plain(found: Any) -> dict[str, Any]:
     """A result as JSON takes it: numbers of numpy and torch as Python's."""
     items = found.items() if isinstance(found, Mapping) else [("loss", found)]
-    return {str(key): _number(value) for key, value in items}
+    return {str(key): _python_number(value) for key, value in items}
 
 
-def _number(value: Any) -> Any:
+def _python_number(value: Any) -> Any:
     item = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "ndim", 0) == 0 else value
 

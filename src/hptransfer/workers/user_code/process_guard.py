@@ -58,7 +58,7 @@ def end_family(grace: float = GRACE) -> None:
 
 
 def family() -> list[int]:
-    """Processes that descend from this one and are alive; where there is no /proc, none can be told."""
+    """Processes that descend from this one and are alive; none are found where there is no /proc."""
     parents: dict[int, int] = {}
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
