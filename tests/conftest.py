@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from hptransfer.study.run import StudyResult
 
 CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("house", derandomize=True, **CALM)
+settings.register_profile("repeatable", derandomize=True, **CALM)
 settings.register_profile("explore", max_examples=1000, **CALM)
-settings.load_profile("house")
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

@@ -164,6 +164,17 @@ def test_wheels_are_unpacked_for_this_call(gpu, tmp_path: Path, monkeypatch: pyt
     assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "packages"), "before"]
 
 
+def test_a_compiled_step_that_failed_its_test_is_not_used(gpu, tmp_path: Path) -> None:
+    from gpu_parts import compiled_wrong
+
+    table = tmp_path / "tests.csv"
+    assert not compiled_wrong(table)
+    table.write_text("test,outcome,seconds,message\ntest_a[compiled],passed,1,\ntest_b[eager],failed,1,no\n")
+    assert not compiled_wrong(table)
+    table.write_text(table.read_text() + "test_b[compiled],failed,1,no\n")
+    assert compiled_wrong(table)
+
+
 @pytest.mark.slow
 def test_a_study_that_is_killed_leaves_what_was_finished_and_is_resumed(spec: Path, tmp_path: Path) -> None:
     slower = SPEC.replace("steps: 20", "steps: 400")

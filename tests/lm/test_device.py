@@ -1,6 +1,7 @@
 """Devices without the device: the logic of sizes, halves and choices, on the CPU."""
 
 import math
+import os
 from unittest.mock import patch
 
 import pytest
@@ -10,10 +11,21 @@ from hypothesis import strategies as st
 
 from hptransfer.errors import ExecutorError
 from hptransfer.lm import train as train_module
-from hptransfer.lm.device import SHARE, chosen_device, member_bytes, split_by_memory, train_with_oom_split
+from hptransfer.lm.device import (
+    CACHE_BYTES,
+    SHARE,
+    activation_bytes,
+    cache_sized,
+    chosen_device,
+    member_bytes,
+    reproducible,
+    reproducibly,
+    split_by_memory,
+    train_with_oom_split,
+)
 from hptransfer.lm.stack import step_of
 from hptransfer.lm.train import train_stack
-from hptransfer.runs.config import RunRecord, RunSpec
+from hptransfer.runs.config import ModelConfig, RunRecord, RunSpec
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=40), st.integers(1, 40))
@@ -136,3 +148,64 @@ def test_autocast_keeps_state_in_float32(tiny: RunSpec) -> None:
     )
     kept = [*state.weights.values(), *(m for ms in state.moments.values() for m in ms), loss]
     assert {tensor.dtype for tensor in kept} == {torch.float32}
+
+
+@given(count=st.integers(1, 40), width=st.sampled_from([16, 64, 256, 1024]))
+def test_stacks_of_a_cpu_are_equal_and_whole(count: int, width: int) -> None:
+    run = RunSpec(model=ModelConfig(width=width), base_width=16, lr=0.01)
+    runs = [run.model_copy(update={"seed": seed}) for seed in range(count)]
+    parts = cache_sized(runs)
+    assert [run for part in parts for run in part] == runs
+    assert len({len(part) for part in parts}) == 1
+    fits = CACHE_BYTES / activation_bytes(run.model, run.train)
+    assert all(
+        abs(math.log(len(parts[0]) / fits)) <= abs(math.log(size / fits)) + 1e-12
+        for size in range(1, count + 1)
+        if count % size == 0
+    )
+
+
+def test_what_fits_a_cache_was_measured_for() -> None:
+    """Stacks of 4, 2, 2 and 1 of the eight LRs of a core, at widths 64 to 512."""
+    sizes = []
+    for width in (64, 128, 256, 512):
+        run = RunSpec(model=ModelConfig(width=width), base_width=64, lr=0.01)
+        sizes.append(len(cache_sized([run.model_copy(update={"seed": i}) for i in range(8)])[0]))
+    assert sizes == [4, 4, 2, 1]
+
+
+def test_a_stack_in_parts_tells_of_its_steps_as_one(tiny: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, told = stack_of(tiny, 4), []
+    one = member_bytes(tiny.model, tiny.train)
+    monkeypatch.setattr(train_module, "free_bytes", lambda device: 2.01 * one / SHARE)
+    train_stack(runs, compiled=False, on_step=lambda step, losses: told.append((step, len(losses))))
+    assert told == [(0, 2), (0, 2), (1, 2), (1, 2), (2, 2), (2, 2)]
+
+
+def test_a_device_without_repeatable_kernels_trains_all_the_same() -> None:
+    asked: list[bool] = []
+
+    def train() -> str:
+        asked.append(True)
+        if len(asked) == 1:
+            raise RuntimeError("scatter does not have a deterministic implementation")
+        return "trained"
+
+    with pytest.warns(UserWarning, match="cannot be repeated bit for bit"):
+        assert reproducibly(train, "cpu") == "trained"
+
+    def broken() -> str:
+        raise RuntimeError("no such device")
+
+    with pytest.raises(RuntimeError, match="no such device"):
+        reproducibly(broken, "cpu")
+
+
+def test_repeatable_kernels_are_asked_for_while_cuda_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with reproducible("cpu"):
+        assert not torch.are_deterministic_algorithms_enabled()
+    with reproducible("cuda:0"):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from hptransfer.lm.attention import causal_attention
-from hptransfer.lm.fused import _backward, _forward
+from hptransfer.lm.fused import _backward, _forward, aligned
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state
@@ -99,3 +99,24 @@ def test_a_training_step_is_the_same(tiny: RunSpec, compiled: bool) -> None:
         state, losses = step(state, stack_settings(runs), stack_step_settings(runs, 0), tokens)
         after.append((losses, state.weights, state.moments))
     assert_same(after[0], after[1])
+
+
+@pytest.mark.parametrize("options", [{"positions": "rope"}, {"qk_norm": True}, {"kv_heads": 1}])
+def test_under_autocast_queries_keys_and_values_go_in_alike(tiny: RunSpec, options: dict[str, Any]) -> None:
+    """Rotations and norms put queries and keys back into float32, beside values in bfloat16."""
+    train = tiny.train.model_copy(update={"dtype": "float32", "autocast": True})
+    model = tiny.model.model_copy(update=options)
+    run = tiny.model_copy(update={"model": model, "train": train})
+    tokens = torch.randint(0, 280, (1, 3, 13), generator=torch.Generator().manual_seed(0))
+    losses = []
+    for fused in (False, True):
+        key, state = initial_state([run])
+        step = stack_step(Decoder(key.model, fused).float(), key)
+        _, loss = step(state, stack_settings([run]), stack_step_settings([run], 0), tokens)
+        losses.append(float(loss))
+    assert losses[0] == pytest.approx(losses[1], abs=0.01)
+
+
+@pytest.mark.parametrize(("d_head", "fits"), [(8, True), (64, True), (4, False), (12, False)])
+def test_head_dimensions_of_the_kernel(d_head: int, fits: bool) -> None:
+    assert aligned(d_head) is fits

@@ -181,6 +181,14 @@ def test_runs_of_other_shapes_share_no_stack(tiny: RunSpec) -> None:
         train_stack([tiny, wider], compiled=False)
 
 
+def test_a_torch_that_compiles_wrong_gradients_trains_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("2.6.0", "2.11.0+cu130"):
+        monkeypatch.setattr(torch, "__version__", type(torch.__version__)(version))
+        with pytest.warns(UserWarning, match="wrong gradients of the embeddings"):
+            assert not compiler_found("cpu")
+        assert compiler_found("cuda")
+
+
 def test_without_a_compiler_training_runs_eager_and_says_so(
     tiny: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,10 +51,10 @@ def linear_probes(weight: Tensor, delta: Tensor, inputs: Tensor, outputs: Tensor
         inputs: [..., in].
         outputs: inputs x weight, where that is at hand (a layer without bias), which spares the product.
     """
-    kept = F.linear(inputs, weight) if outputs is None else outputs
+    output = F.linear(inputs, weight) if outputs is None else outputs
     changed = F.linear(inputs, delta)
     aligned = rms(changed) / (rms(delta) * rms(inputs))
-    return _change(norm(kept), norm(changed), norm(weight), norm(delta), norm(inputs)) | {
+    return _change(norm(output), norm(changed), norm(weight), norm(delta), norm(inputs)) | {
         "log_alignment": aligned.log() / math.log(weight.shape[1])
     }
 
@@ -67,16 +67,16 @@ def embedding_probes(weight: Tensor, delta: Tensor, tokens: Tensor) -> Values:
         delta: the update.
         tokens: ids, any shape.
     """
-    kept, changed = F.embedding(tokens, weight), F.embedding(tokens, delta)
+    output, changed = F.embedding(tokens, weight), F.embedding(tokens, delta)
     size = torch.tensor(float(tokens.numel()), dtype=weight.dtype, device=weight.device).sqrt()
-    return _change(norm(kept), norm(changed), norm(weight), norm(delta), size)
+    return _change(norm(output), norm(changed), norm(weight), norm(delta), size)
 
 
-def _change(kept: Tensor, changed: Tensor, weight: Tensor, delta: Tensor, inputs: Tensor) -> Values:
+def _change(output: Tensor, changed: Tensor, weight: Tensor, delta: Tensor, inputs: Tensor) -> Values:
     update_alignment = changed / (delta * inputs)
-    weight_alignment = kept / (weight * inputs)
+    weight_alignment = output / (weight * inputs)
     return {
-        "relative_change": changed / kept,
+        "relative_change": changed / output,
         "update_alignment": update_alignment,
         "weight_alignment": weight_alignment,
         "alignment_ratio": update_alignment / weight_alignment,

@@ -21,6 +21,8 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Each vector x along the last dimension, normed; same shape."""
+        if x.dtype == torch.bfloat16:  # queries and keys under autocast, where norms are in float32
+            x = x.float()
         if not self.centered:
             normed = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps)
             return normed if self.weight is None else normed * self.weight

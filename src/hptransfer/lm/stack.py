@@ -18,6 +18,9 @@ from hptransfer.lm.step import CompileKey, RunState, Step, initial_moments, stac
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 
+# The first torch whose compiled step was found to be the eager one on a CPU, to 1e-9 in float64: the C++ that
+# 2.6 and 2.11 generate gives other gradients of the embeddings (their decompositions alone do not).
+RIGHT_ON_CPU = "2.13"
 MOST_COMPILED = 256  # compiled steps a process may hold; torch allows 8, fewer than a study has widths
 
 
@@ -101,11 +104,18 @@ def or_eager(compile_: Callable[[Any], Any], function: Callable[..., Any]) -> Ca
 
 
 def compiler_found(device: str = "cpu") -> bool:
-    """Whether torch.compile can build for this machine; warns once where it cannot."""
+    """Whether torch.compile can build the right step for this machine; warns where it cannot on a CPU."""
     if device == "mps":
         return False
     if device != "cpu":
         return True
+    if torch.__version__ < RIGHT_ON_CPU:
+        warnings.warn(
+            f"torch {torch.__version__} compiles wrong gradients of the embeddings on a CPU; torch "
+            f"{RIGHT_ON_CPU} does not: training runs eager, about half as fast",
+            stacklevel=2,
+        )
+        return False
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 

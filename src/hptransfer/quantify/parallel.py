@@ -100,7 +100,14 @@ def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
 
 
 def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[VariantGroup]:
-    # Whole chunks, so that every variant is fitted beside the same others, to the last bit.
+    """The groups, whole chunks each: every variant is fitted beside the same others, to the last bit.
+
+    Args:
+        sweep: the runs.
+        settings: of the fit.
+        names: of the variants, in order of first appearance.
+        workers: number of groups.
+    """
     chunks = np.array_split(np.arange(-(-len(names) // CHUNK)), workers)
     for chunk in chunks:
         first = int(chunk[0]) * CHUNK

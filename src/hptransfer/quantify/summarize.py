@@ -55,7 +55,13 @@ def optimum(basins: Basins, k: int, level: float, unpooled: Basins | None = None
 
 
 def optimal_hp(basins: Basins, k: int, level: float) -> Estimate:
-    """The optimum's hyperparameter at scale k, as `optimum` has it."""
+    """The optimum's hyperparameter at a scale, as `optimum` has it.
+
+    Args:
+        basins: of one variant.
+        k: index of the scale.
+        level: of the interval, in (0, 1).
+    """
     if not basins.fitted[k]:
         return _bounded(basins, k)[0]
     return estimate(float(np.exp2(basins.x[k])), np.exp2(basins.x_draws[:, k]), level)

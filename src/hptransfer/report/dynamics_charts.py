@@ -76,11 +76,7 @@ def forest(found: Sequence[Trend], probe: str, variants: Sequence[str] | None = 
     Raises:
         DynamicsError: there are none of that probe.
     """
-    order = list(variants) if variants is not None else list(dict.fromkeys(t.variant for t in found))
-    rows = [t for t in found if t.name == probe and t.variant in order]
-    if not rows:
-        raise DynamicsError(f"the forest plot needs exponents of {probe}, but there are none")
-    rows.sort(key=lambda t: (t.place, order.index(t.variant)))
+    rows = _trend_rows(found, probe, variants)
     items = [Estimate(t.value, t.low, t.high) for t in rows]
     labels = [f"{t.place or 'run'}: {t.variant}" for t in rows]
     at = np.arange(len(rows), dtype=float)[::-1]
@@ -103,6 +99,15 @@ def forest(found: Sequence[Trend], probe: str, variants: Sequence[str] | None = 
     )
     y = charts.Axis(-0.5, len(rows) - 0.5, "", ticks=tuple(zip(at.tolist(), labels, strict=True)))
     return charts.Panel("", x, y, (points,), zero="x")
+
+
+def _trend_rows(found: Sequence[Trend], probe: str, variants: Sequence[str] | None) -> list[Trend]:
+    """The exponents of a probe by role, then by variant."""
+    order = list(variants) if variants is not None else list(dict.fromkeys(t.variant for t in found))
+    rows = [t for t in found if t.name == probe and t.variant in order]
+    if not rows:
+        raise DynamicsError(f"the forest plot needs exponents of {probe}, but there are none")
+    return sorted(rows, key=lambda t: (t.place, order.index(t.variant)))
 
 
 def critical(study: StudyDynamics, variant: str) -> charts.Panel:

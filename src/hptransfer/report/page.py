@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -66,7 +67,6 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
     """
     columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
-    script = _plotly()
     drawn = list(islice(fit.variants.values(), _MOST_PANELS))
     listed = list(islice(fit.variants.values(), _MOST_ROWS))
     inside, dynamics = page_dynamics.section(study, fit.settings.get("targets") or ()) if study else ("", {})
@@ -91,16 +91,28 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
             page_tables.provenance(fit),
         )
     )
+    return _document(fit.version, heading, body, panels)
+
+
+def _document(version: str, heading: str, body: str, panels: Mapping[str, object]) -> str:
+    """The page around its body.
+
+    Args:
+        version: of hptransfer.
+        heading: of the page.
+        body: as HTML.
+        panels: what the script draws, by figure.
+    """
     data = json.dumps(panels, allow_nan=False, separators=(",", ":"), default=float)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="generator" content="hptransfer {escape(fit.version)}">\n'
+        f'<meta name="generator" content="hptransfer {escape(version)}">\n'
         f'<title>{escape(heading)}</title>\n<link rel="icon" href="data:,">\n'
         f"<style>\n{_asset('page.css')}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
         f'<script type="application/json" id="figures">{_inert(data)}</script>\n'
-        f"<script>{script}</script>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
+        f"<script>{_plotly()}</script>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n"
     )
 
 

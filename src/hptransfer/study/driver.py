@@ -206,7 +206,9 @@ class Driver:
     def _note_eager(self, stack: Stack, records: Results, view: ProgressView) -> None:
         """Repeats the trainer's warning, which goes into a worker's log."""
         if stack.compiled and records[0].engine.get("compiled") is False:
-            self._notify_once(view, "No C++ compiler was found, so training is about half as fast.")
+            self._notify_once(
+                view, "The training step was not compiled, so training is about half as fast; see the logs."
+            )
 
     def _notify_once(self, view: ProgressView, text: str) -> None:
         if text not in self.notified:
