@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ def test_watch_follows_a_running_study_until_it_ends(tmp_path: Path, monkeypatch
         "    run_study(study(), Path(sys.argv[1]), train='fake_trainer:train')\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as running:
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, env=environment) as running, ExitStack() as cleanup:
+        cleanup.callback(running.kill)  # where an assertion fails, do not wait for it
         while not (tmp_path / "progress.json").exists():
             assert running.poll() is None
         status, output = invoke("watch", tmp_path, "--every", 0.1)
@@ -169,7 +172,15 @@ def test_watch_and_serve_refuse_a_folder_without_a_study(tmp_path: Path) -> None
 
 def test_serve_answers_until_it_is_interrupted(first: Path) -> None:
     command = [sys.executable, "-u", "-m", "hptransfer", "serve", str(first), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with (
+        # A shell's background jobs ignore Ctrl-C; the server must not inherit that from the tests.
+        subprocess.Popen(
+            command, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        ) as server,
+        ExitStack() as cleanup,
+    ):
+        cleanup.callback(server.kill)  # where an assertion fails, do not wait for it
         assert server.stdout is not None
         line = server.stdout.readline()
         found = re.fullmatch(rf"Serving {re.escape(str(first))} on (http://127\.0\.0\.1:\d+/); .*\n", line)

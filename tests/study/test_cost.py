@@ -27,7 +27,6 @@ def test_lines_count_runs_flops_and_the_time_that_is_left() -> None:
     assert (large.width, large.runs, large.finished) == (64, 12, 0)
     assert large.flops == run_flops(spec.run("sp", 64, 0, 0))
     assert small.seconds == pytest.approx(6 * small.flops / 1e9)
-    assert small.runs - small.finished == 6
     assert width_costs(stacks, done, None)[0].seconds is None
 
 
