@@ -26,6 +26,7 @@ def example(name: str, *changes: str) -> StudySpec:
     return spec.model_copy(update={"trial": spec.trial.model_copy(update={"command": tuple(words)})})
 
 
+@pytest.mark.slow
 def test_the_script_in_nanogpt_s_style_is_swept(tmp_path: Path) -> None:
     spec = example("nanogpt", "widths=[16, 32]", "lr.low=2^-6", "lr.high=2^-5", "lr.extend=0")
     result = run_study(spec, tmp_path)
@@ -35,6 +36,7 @@ def test_the_script_in_nanogpt_s_style_is_swept(tmp_path: Path) -> None:
     assert len({row["params"] for row in result.rows}) == 2
 
 
+@pytest.mark.slow
 def test_the_trainer_script_gives_a_run(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     spec = example("trainer")

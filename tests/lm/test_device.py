@@ -25,7 +25,7 @@ from hptransfer.lm.device import (
 )
 from hptransfer.lm.stack import step_of
 from hptransfer.lm.train import train_stack
-from hptransfer.runs.config import ModelConfig, RunRecord, RunSpec
+from hptransfer.runs.config import ModelConfig, RunRecord, RunSpec, TrainConfig
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=40), st.integers(1, 40))
@@ -165,13 +165,15 @@ def test_stacks_of_a_cpu_are_equal_and_whole(count: int, width: int) -> None:
     )
 
 
-def test_what_fits_a_cache_was_measured_for() -> None:
-    """Stacks of 4, 2, 2 and 1 of the eight LRs of a core, at widths 64 to 512."""
-    sizes = []
+@pytest.mark.parametrize(("autocast", "sizes"), [(False, [1, 1, 1, 1]), (True, [4, 2, 2, 1])])
+def test_stacks_are_what_was_measured_to_be_quickest(autocast: bool, sizes: list[int]) -> None:
+    """Of the eight LRs of a core, at widths 64 to 512."""
+    found = []
     for width in (64, 128, 256, 512):
-        run = RunSpec(model=ModelConfig(width=width), base_width=64, lr=0.01)
-        sizes.append(len(cache_sized([run.model_copy(update={"seed": i}) for i in range(8)])[0]))
-    assert sizes == [4, 4, 2, 1]
+        train = TrainConfig(autocast=autocast)
+        run = RunSpec(model=ModelConfig(width=width), train=train, base_width=64, lr=0.01)
+        found.append(len(cache_sized([run.model_copy(update={"seed": i}) for i in range(8)])[0]))
+    assert found == sizes
 
 
 def test_a_stack_in_parts_tells_of_its_steps_as_one(tiny: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:

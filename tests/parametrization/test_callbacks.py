@@ -22,6 +22,7 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "package"), [("trainer.py", "transformers"), ("lightning_module.py", "lightning")]
 )

@@ -85,6 +85,7 @@ def wait_for_runs(out: Path, least: int) -> None:
     raise TimeoutError(f"{out} never had {least} runs")
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_table(
     spec: Path, tmp_path: Path, faults: Path, environment: dict[str, str]
 ) -> None:
@@ -97,6 +98,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_table(
     assert done.stdout.count(": killed ") >= 3
 
 
+@pytest.mark.slow
 def test_kills_at_random_instants_end_with_the_undisturbed_table() -> None:
     """40 of them; 200 are the benchmark's."""
     command = [sys.executable, str(KILL_LOOP), "--kills", "40"]

@@ -22,9 +22,12 @@ from hptransfer.runs.train_config import TrainConfig
 T = TypeVar("T")
 R = TypeVar("R")
 SHARE = 0.8  # of the free memory that a stack is sized to; the rest is the compiler's and the allocator's
-# Activations of the members that a compiled step trains at once on a CPU, bytes. Measured on two cores with
-# 2 MB of level-2 cache each, widths 64 to 512: stacks of 8 take 1.1 to 1.2 times as long a run as these.
-CACHE_BYTES = 52e6
+# Activations of the members that a compiled step trains at once on a CPU, bytes. Measured with a process on
+# each of two cores, widths 64 to 512, in processor time a run: in float32 one member at a time is quickest
+# (stacks of 4 take 1.2 times as long at width 64); with bfloat16 products, which are quick where they are
+# large, two at widths 128 and 256 (one takes 1.3 and 1.1 times as long, four 1.06 at 128).
+CACHE_BYTES = 10e6
+CACHE_BYTES_BFLOAT16 = 40e6
 _COPIES = 6  # of a member's weights: themselves, two moments, gradient, and the next weights and moment
 KINDS = ("cpu", "cuda", "mps")
 
@@ -101,10 +104,10 @@ def cache_sized(runs: Sequence[RunSpec]) -> list[Sequence[RunSpec]]:
     """The runs in equal stacks of about as many as a CPU's caches hold while they train compiled.
 
     All stacks are of one size, so that one compiled step serves them: the divisor of the number of runs that
-    is closest, by ratio, to `CACHE_BYTES` over a member's activations.
+    is closest, by ratio, to the cache's bytes over those of a member's activations.
     """
     model, train = runs[0].model, runs[0].train
-    fits = CACHE_BYTES / activation_bytes(model, train)
+    fits = (CACHE_BYTES_BFLOAT16 if train.autocast else CACHE_BYTES) / activation_bytes(model, train)
     count = len(runs)
     sizes = [size for size in range(1, count + 1) if count % size == 0]
     size = min(sizes, key=lambda size: abs(math.log(size / fits)))
