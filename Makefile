@@ -1,8 +1,8 @@
 # make demo    train the demonstration study and print its transfer table (about ten minutes, once)
-# make test    the quick tests          make test-all  every test, with what a few of them need
-# make lint    style, types, layers
+# make test    the quick tests          make test-all  every test, with the packages that only some need
+# make lint    style, types, layers of packages
 # make docs    the documentation        make bench   the benchmarks
-# A virtual environment is made in .venv on the first call; CUDA or other indexes: pip's own configuration.
+# The first call makes a virtual environment in .venv. pip's own configuration chooses the index and so the build of PyTorch.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -19,7 +19,7 @@ help:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# One stamp a set of extras: what is installed is not installed again until the metadata change.
+# One stamp file for each set of extras: it is installed again only when the metadata change.
 $(VENV)/.demo: $(METADATA) | $(BIN)/python
 	$(PIP_INSTALL) -e '.[lm]'
 	@touch $@
@@ -30,7 +30,7 @@ $(VENV)/.dev: $(METADATA) | $(BIN)/python
 
 $(VENV)/.integrations: $(VENV)/.dev
 	$(PIP_INSTALL) -e '.[lm,dev,integrations]'
-	$(PIP_INSTALL) --no-deps mup==1.0.0 # a test compares with it; its torchvision and seaborn are not wanted
+	$(PIP_INSTALL) --no-deps mup==1.0.0 # a test compares with it; --no-deps, since torchvision and seaborn are not needed
 	@touch $@
 
 $(VENV)/.docs: $(METADATA) | $(BIN)/python

@@ -1,6 +1,6 @@
-"""Training code in nanoGPT's style: one file, flags, a plain loop. hptransfer calls it once a run.
+"""Training code in nanoGPT's style: one file, flags, a plain loop. hptransfer calls it once for each run.
 
-Nothing here knows hptransfer: the flags come in, one line of JSON goes out. Run it through a study with
+Nothing here knows hptransfer: it takes flags and prints one line of JSON. Run it through a study with
 `hptransfer run examples/own_code/nanogpt.yaml`, or alone: python examples/own_code/nanogpt.py --n_embd 64
 Nothing is downloaded: it learns the characters of Python's own `argparse` module.
 """

@@ -1,4 +1,4 @@
-"""A Hugging Face Trainer script that hptransfer sweeps: rule, width and learning rate in, a result file out.
+"""A Hugging Face Trainer script for a sweep: takes rule, width and learning rate, and writes a result file.
 
 Run it through a study with `hptransfer run examples/own_code/trainer.yaml`. Nothing is downloaded: the model
 is built from its config, and learns to continue arithmetic sequences.
