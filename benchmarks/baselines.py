@@ -1,4 +1,4 @@
-"""What people use today, for comparison: argmin, 3-point parabola, parabola over a window; a line."""
+"""Common methods for comparison: the grid's argmin, a parabola through 3 points or a window, and a line."""
 
 from __future__ import annotations
 

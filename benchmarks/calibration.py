@@ -1,7 +1,7 @@
-"""Bias, rmse, coverage and width of every estimate on simulated studies, beside what people use today.
+"""Bias, rmse, coverage and width of every estimate on simulated studies, beside common methods.
 
-python benchmarks/calibration.py --studies 40             # the families the estimator was built on
-python benchmarks/calibration.py --studies 40 --held-out  # families it was not
+python benchmarks/calibration.py --studies 40             # the families used to build the estimator
+python benchmarks/calibration.py --studies 40 --held-out  # families not used to build it
 """
 
 from __future__ import annotations

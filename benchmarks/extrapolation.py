@@ -1,11 +1,11 @@
-"""Leave the largest scale of every real sweep out, predict its optimum, compare with what was found there.
+"""Leaves out the largest scale of every measured sweep, predicts its optimum, compares with what was found.
 
     python benchmarks/extrapolation.py [--data ../shared/data/sweeps] [--every]
 
-`--every` also cuts each series shorter, down to 3 scales to learn from. "Found" is the optimum at the scale
-left out by a method of its own, the 3-point parabola of its lowest cells, so that no method is its own judge;
-the error of ours against our own fit of that scale stands beside it. A scale whose lowest cell is on the edge
-of its grid has no optimum to compare with and is skipped.
+`--every` also shortens each series, down to 3 scales to fit. "Found" is the optimum at the scale left out by
+a separate method, the 3-point parabola of its lowest cells, so that no method is compared with its own fit;
+the error of our prediction against our own fit of that scale is printed beside it. A scale whose lowest cell
+is on the edge of its grid has no optimum to compare with and is skipped.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
-"""Verify, measure and train on a machine with a GPU, in a bounded time, and bring back tables.
+"""Verifies, measures and trains on a machine with a GPU, in a bounded time, and writes tables.
 
     PYTHONPATH=src python3 benchmarks/gpu.py --minutes 9 --out results
 
-It needs no network and no installation. In this order, each part in a process of its own that is ended when
-its share of the time is over, and each with its tables in the folder before the next begins:
+It needs no network and no installation. The parts run in this order. Each is a process of its own that is
+ended when its fraction of the time is over, and its tables are in the folder before the next part begins:
 
     machine      machine.csv: device, driver, versions, rates of matrix products, cost of compiling
     tests        tests.csv: the tests marked `cuda`, a row each as it ends
-    throughput   throughput.csv: `throughput.py` at widths 64 to 2048, smallest first, as they end
+    throughput   throughput.csv: `throughput.py` at widths 64 to 2048, smallest first, each as it ends
     study        study.records.csv.gz: a study's runs, smallest width first, as stacks end
 
-parts.csv says what became of each part, log.txt what it printed. What a part does not use of its time goes to
-those after it. `--resume FOLDER` resumes from the tables of an earlier call: widths and runs that are there
-are not done again. At home, `hptransfer runs import results/study.records.csv.gz --into DIR --spec SPEC`
-takes the runs into a study. `--device cpu` runs the same on a CPU, as a test of this command.
+parts.csv records the outcome of each part, log.txt its output. Time that a part does not use goes to the
+parts after it. `--resume FOLDER` resumes from the tables of an earlier call: widths and runs that are there
+are not repeated. On another machine, `hptransfer runs import results/study.records.csv.gz --into DIR --spec
+SPEC` adds the runs to a study. `--device cpu` runs the same on a CPU, as a test of this command.
 
-Packages that a machine lacks can travel as wheels: `--wheels FOLDER` unpacks those of a folder, for this
-command alone; they are fetched on another machine by `pip download --no-deps --only-binary=:all:
+Packages that a machine lacks can be brought as wheels: `--wheels FOLDER` unpacks those of a folder, for this
+command only; they are downloaded on another machine by `pip download --no-deps --only-binary=:all:
 --python-version VERSION --platform PLATFORM -d FOLDER PACKAGE...`.
 """
 

@@ -1,4 +1,4 @@
-"""Two parts of `gpu.py`: what the machine is, and a study as far as the time goes."""
+"""Two parts of `gpu.py`: what the machine is, and a study as far as the time allows."""
 
 from __future__ import annotations
 

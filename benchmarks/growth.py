@@ -1,7 +1,7 @@
-"""Growth: processor time and memory of a stack against its size, its width and its tokens.
+"""Processor time and memory of a stack of runs against its size, its width and its tokens.
 
-Each cell is a process of its own, one thread: milliseconds of processor time a run-step (median), and the
-peak resident memory above what the process held before the stack was made, against `device.member_bytes`.
+Each cell is a process of its own, one thread: milliseconds of processor time per run and step (median), and
+the peak resident memory above what the process held before the stack was made, against `device.member_bytes`.
 
     python benchmarks/growth.py            # --compiled for compiled steps
 """

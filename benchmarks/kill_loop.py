@@ -1,9 +1,9 @@
-"""Kill a study's driver at random instants, 200 times, and compare its end with an undisturbed run.
+"""Kills a study's driver at random instants, 200 times, and compares its result with an undisturbed run.
 
     python benchmarks/kill_loop.py [--kills 200] [--seed 0]
 
-Drivers are forked from this process, so that a life begins at once and kills fall into every part of it:
-planning, training, leaving a stack in the spool, committing it, forgetting it. Training is a formula that
+Drivers are forked from this process, so that each starts at once and kills fall into every phase:
+planning, training, writing a stack to the spool, committing it, deleting its file. Training is a formula that
 takes some milliseconds, in a thread of the driver. Exit code 0: both tables agree byte for byte (wall times
 apart), and no run that was finished when a driver died was lost, changed or trained again.
 """

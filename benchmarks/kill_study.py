@@ -1,9 +1,9 @@
-"""Kill a study's driver at random moments, start it again, and compare its runs.csv with an undisturbed one.
+"""Kills a study's driver at random moments, starts it again, and compares runs.csv with an undisturbed one.
 
     python benchmarks/kill_study.py SPEC [--kills 10] [--seed 0] [--folder DIR]
 
-The study is run once undisturbed; then its driver is killed with SIGKILL at moments drawn at random over its
-whole course, again and again, and let finish. Exit code 0: both tables agree byte for byte
+The study is run once undisturbed; then its driver is killed with SIGKILL at random moments over its whole
+course, several times, and at last left to finish. Exit code 0: both tables agree byte for byte
 (wall times apart), no kill left a worker behind, and no finished run was lost or run again. Each half has a
 compile cache of its own, so that kills also fall into compiling.
 """

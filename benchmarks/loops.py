@@ -1,4 +1,4 @@
-"""The contenders of `throughput.py`: our stacks, and the loops that a user would write."""
+"""The training loops that `throughput.py` compares: our stacks, and those that a user would write."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Does a test notice? Changes the source's numbers and operators, one at a time, and counts what tests catch.
+"""Mutation test: changes the source's numbers and operators, one at a time, and counts what the tests catch.
 
     python benchmarks/mutants.py quantify:60 parametrization:30 quantify/verdict.py:15 --out mutants.csv
 
-Of every target, a package or a module in src/hptransfer, a seeded sample of so many changes is drawn, equally
-from three kinds:
+Of every target, a package or a module in src/hptransfer, a seeded sample of the given number of changes is
+drawn, equally from three kinds:
 
 - constant: a number in an assignment of a module or a class;
 - literal: a number in a function. Both are doubled, halved and negated; 0 and whole numbers to 3 grow by 1;
@@ -11,7 +11,7 @@ from three kinds:
 
 Each is made in a copy of src, never in the tree itself, and the tests of the target (`TESTS`, in that order)
 run against it until one fails or time is up, which counts as caught (on a busy machine try such a one again:
-take its row out of the file). What stands in `--out` already is not tried again.
+take its row out of the file). Changes that are in `--out` already are not tried again.
 
 Left out, since no test of results can see them or because they say where and not how much: error texts
 (`raise`), texts and their formatting widths (f-strings, + of texts or lists), annotations, decorators,

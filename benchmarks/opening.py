@@ -1,11 +1,11 @@
-"""How large the report of a large study is, and how soon a browser shows it.
+"""How large the report of a large study is, and how fast a browser shows it.
 
     hptransfer run examples/dynamics/study.yaml --out runs/dynamics
     python benchmarks/opening.py runs/dynamics [--copies 9] [--opens 5]
 
 Every run of a study with probes is entered `copies` times, each time under a weight decay of its own, so that
-240 runs make a report of 2,160. Chromium then opens the page: when its words are first painted, when it has
-loaded (`load`), when the first panel stands, and when the last does.
+240 runs make a report of 2,160. Chromium then opens the page: when its text is first painted, when it has
+loaded (`load`), and when the first and the last panel are drawn.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What a study costs beside training, and how a store of 100,000 runs is to open, load and report.
+"""The overhead of a study over training, and the time to open, load and report a store of 100,000 runs.
 
     python benchmarks/overhead.py [--runs 100000] [--seconds 5] [--report]
 
-Cost a run: a study of own code and one of the built-in kind whose training does nothing but wait, one run a
-stack, one worker; wall time from the first run's beginning, over the time waited. Target: under 2% at 5 s.
-The store is filled by itself, with curves of 100 points. Targets: open under 2 s, load into a SweepTable
-within 1 GB, report within 10 s.
+Overhead of a run: a study of a command and one of the reference model, whose training is replaced by a wait,
+one run per stack, one worker; wall time from the start of the first run, over the time waited. Target: under
+2% at 5 s. The store is filled by this script, with curves of 100 points. Targets: open under 2 s, load into a
+SweepTable within 1 GB, report within 10 s.
 """
 
 from __future__ import annotations

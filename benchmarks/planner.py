@@ -3,14 +3,14 @@
     python benchmarks/planner.py --studies 5                       # simulated studies a family
     python benchmarks/planner.py --studies 0 --data ../shared/data/sweeps --study runs/demo/runs.csv
 
-Every study is a recorded grid (simulated ones hold further seeds of every run, too, which all methods may
-use). The full grid's interval for the optimum at four times its largest scale is the goal; each method asks
-for runs until its own interval is as narrow, or its FLOPs are twice the grid's. The adaptive planner ends by
-itself, as in a study. A run's FLOPs are the table's, else scale^2 (fixed steps). All intervals are
-`quantify`'s, on the runs that the method asked for. Random search and Optuna's samplers look for the lowest
-loss, one run at every scale in turn, as one tunes a model. `--within 0.05` calls an interval as narrow that
+Every study is a recorded grid (simulated ones also hold further seeds of every run, which all methods may
+use). The goal is the full grid's interval for the optimum at four times its largest scale; each method adds
+runs until its own interval is as narrow, or its FLOPs are twice the grid's. The adaptive planner stops by its
+own rule, as in a study. A run's FLOPs are the table's, else scale^2 (fixed steps). All intervals are
+`quantify`'s, on the runs that the method chose. Random search and Optuna's samplers search for the lowest
+loss, one run at every scale in turn, as in tuning a model. `--within 0.05` counts an interval as narrow that
 is up to 5% wider: a width has a standard deviation of 3% over the seeds of its draws.
-`holds`: the interval at the end holds the true optimum (simulated), or the full grid's (recorded).
+`holds`: the final interval contains the true optimum (simulated), or the full grid's (recorded).
 """
 
 from __future__ import annotations

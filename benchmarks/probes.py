@@ -1,12 +1,13 @@
-"""Cost of the default probes over none, paired and interleaved, in one process.
+"""The cost of the default probes: steps with and without them, interleaved in one process.
 
     python benchmarks/probes.py [--widths 128,512] [--stack 8] [--pairs 12] [--compiled]
 
-One stack is trained; a plain step and a probed one take turns, in both orders, and each is timed in processor
-seconds of this process, which other work on the machine disturbs least. Printed: what a probed step costs
-beyond a plain one, in plain steps (median over pairs), and that over the default interval of 30 steps: the
-cost of the default probes. Then what is held of the state from before a probed step. Targets: at most 5% at
-width 128, 2% at 512. Without probes the training loop is the same code with one comparison more.
+One stack is trained. Plain and probed steps alternate, in both orders, and each is timed in processor seconds
+of this process, which other work on the machine disturbs least. Printed are the additional cost of a probed
+step, in plain steps (median over pairs); this cost over the default interval of 30 steps, which is the cost
+of the default probes; and the memory of the state that is kept from before a probed step. Targets: at most 5%
+at width 128, 2% at 512. Without probes the training loop has one more comparison and is otherwise the same
+code.
 """
 
 from __future__ import annotations

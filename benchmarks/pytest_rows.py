@@ -1,4 +1,4 @@
-"""A pytest plugin: a CSV row a test as soon as it ends, so that a run cut short leaves what it found."""
+"""A pytest plugin: writes a CSV row for each test as it ends, so that an interrupted run keeps its rows."""
 
 from __future__ import annotations
 

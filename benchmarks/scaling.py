@@ -1,12 +1,12 @@
-"""How a study's wall time falls with workers: 1 and 2 on a real Ray, 1,000 simulated that fail and straggle.
+"""How a study's wall time falls with workers: 1 and 2 on Ray, and 1,000 simulated ones that fail or are slow.
 
     python benchmarks/scaling.py [--steps 60] [--workers 1000] [--stacks 20000]
 
 Ray: a small study of the reference model, trained with one and with two workers of one core each; starting
-Ray is part of it. Simulated: the real driver, planner and store; only the workers are
-timers. A stack takes a random time (log-normal, mean ten seconds); 2% of the stacks lose their worker
-half-way, 1% straggle four times as long. Finished work over ideal: the sum of the useful worker seconds over
-workers x wall time; beside it what the same draws give with no driver at all, first come, first served.
+Ray is included. Simulated: the real driver, planner and store; only the workers are replaced by timers. A
+stack takes a random time (log-normal, mean ten seconds); 2% of the stacks lose their worker half-way, 1% take
+four times as long. Finished work over ideal is the sum of the useful worker seconds over workers x wall time;
+beside it stands the value of the same random times without a driver, first come, first served.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Every prior is changed alone, and the optimum at four times the largest scale is predicted for the same
 simulated studies (`simulator.py`) as with the priors as they are. A study is one variant of a few scales with
-one to three seeds. All runs in one process; what stands in `--out` is not run again, so that more studies can
-be added. The table of what is there goes to `--table`.
+one to three seeds. All runs in one process. Rows that are in `--out` are not run again, so that more studies
+can be added. `--table` names the file of the resulting table.
 """
 
 from __future__ import annotations

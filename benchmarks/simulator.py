@@ -1,4 +1,4 @@
-"""Simulated studies with a known truth: basins of many shapes on exact laws, sampled as people do."""
+"""Simulated studies with a known truth: basins of many shapes on exact laws, sampled on the usual grids."""
 
 from __future__ import annotations
 

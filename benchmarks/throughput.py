@@ -1,6 +1,6 @@
-"""Throughput of a learning-rate grid: ours against the loops that a user would write, on all of this machine.
+"""Throughput of a learning-rate grid: ours and loops that a user would write, on all cores of this machine.
 
-Contenders, each on the same model, initial weights, batches and schedule:
+The loops, each with the same model, initial weights, batches and schedule:
 
     ours                   the grid in stacks, compiled; on a CPU one process of one thread a core (float32)
     ours eager             the same, not compiled
@@ -15,15 +15,15 @@ Contenders, each on the same model, initial weights, batches and schedule:
     compiled a core bf16   the same under bfloat16 autocast
     gpt2                   transformers' GPT2LMHeadModel of the same shape, its biases held at zero, as plain
 
-Each lives in a process of its own and takes blocks of steps in turn with the others, so that a noisy machine
-disturbs all alike; the speed of a contender is the median of its blocks. `x plain` is its ratio to plain,
+Each is a process of its own and takes blocks of steps in turn with the others, so that other work on the
+machine disturbs all alike; the speed of a loop is the median of its blocks. `x plain` is its ratio to plain,
 and `x best` that to the strongest loop of its precision (of any precision, for bfloat16), each the median
-over blocks taken in turn. `cpu ms` is what a run-step takes of all processors, and `by cpu` the strongest
-loop's over it: among contenders of one thread a process it says the same as `x best`, whatever else the
-machine does. `loss` is the held-out loss of the grid's middle run after the steps that it took:
-within 0.02 of plain's, or the line is marked. `of GEMM` is the model's FLOPs a second over the rate of a
-large matrix product on the same threads, in float32 and (after the slash) in bfloat16; `memory` is the peak
-resident memory of the contender's processes, on CUDA that of its tensors.
+over blocks taken in turn. `cpu ms` is the time of all processors per run and step, and `by cpu` that of the
+strongest loop over it: among loops of one thread per process it agrees with `x best` and does not depend on
+other work on the machine. `loss` is the held-out loss of the grid's middle run after the steps that it took:
+where it differs from plain's by more than 0.02, the line is marked. `of GEMM` is the model's FLOPs a second
+over the rate of a large matrix product on the same threads, in float32 and (after the slash) in bfloat16;
+`memory` is the peak resident memory of the contender's processes, on CUDA that of its tensors.
 
     python benchmarks/throughput.py --widths 32,64,128,256,512
 

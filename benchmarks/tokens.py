@@ -1,10 +1,11 @@
-"""Make the token file that every machine trains on, and say beside it what it is.
+"""Makes the token file that every machine trains on, and a description of it.
 
     python benchmarks/tokens.py --vocab 2048 --tokens 2097152 --out benchmarks/tokens/stdlib_2048.bin
 
 The text is this Python's standard library, as `source: python-stdlib` reads and splits it; training tokens
 come first and held-out ones last, so that `source: bin` with its default `validation_fraction` cuts between
-them. Another Python has another library, and so another file: runs are compared by the corpus hash.
+them. Another Python version has another library, and so gives another file: runs are compared by the corpus
+hash.
 """
 
 from __future__ import annotations
