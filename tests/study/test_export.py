@@ -32,7 +32,7 @@ def test_studies_are_listed_with_what_became_of_their_runs(
     assert listed.diverged == sum(row["status"] == "diverged" for row in other.rows)
     (broken,) = studies(tmp_path)
     assert broken.trouble is not None
-    with pytest.raises(StoreError, match="none"):
+    with pytest.raises(StoreError, match="is not a folder"):
         studies(tmp_path / "nowhere")
 
 
@@ -57,7 +57,7 @@ def test_studies_side_by_side_keep_their_names(undisturbed: StudyResult, other: 
     sweep = combined_sweep([undisturbed.folder, other.folder])
     assert f"{other.folder.name}: sp" in sweep.variants
     assert len(sweep.variants) == 4
-    with pytest.raises(StoreError, match="names of their own"):
+    with pytest.raises(StoreError, match="different names"):
         combined_sweep([other.folder, other.folder])
 
 

@@ -101,13 +101,13 @@ def test_a_database_that_another_program_has_locked(
     completes(tmp_path, undisturbed)
 
 
-def test_a_truncated_database_is_refused_and_a_copy_brought_back_goes_on(
+def test_a_truncated_database_is_refused_and_a_restored_copy_resumes(
     tmp_path: Path, undisturbed: StudyResult, faults: Path
 ) -> None:
     run_study(study(widths=[32]), tmp_path, train=fake_trainer.NAME)
     whole = (tmp_path / STORE_FILE).read_bytes()
     (tmp_path / STORE_FILE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StoreError, match=r"damaged .*bring back a copy") as caught:
+    with pytest.raises(StoreError, match=r"damaged .*restore a copy") as caught:
         run_study(study(), tmp_path, train=fake_trainer.NAME)
     one_line(caught)
     for leftover in tmp_path.glob(f"{STORE_FILE}-*"):

@@ -1,4 +1,4 @@
-"""Which study a command is about: a YAML file, or a preset at a scale."""
+"""Which study a command is about: a YAML file, or a preset at a size."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_spec(
         name: path of the file, or name of the preset.
         size: of a preset.
         ablation: of a preset.
-        overrides: `KEY=VALUE`, keys of the spec that are set anew.
+        overrides: `KEY=VALUE`, keys of the spec to change.
 
     Raises:
         SpecError: there is no such file or preset, or it is malformed.

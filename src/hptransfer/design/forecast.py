@@ -1,4 +1,4 @@
-"""How narrow the interval of what is asked may be expected to get, for so many FLOPs."""
+"""The expected width of the goal's interval, for a given number of FLOPs."""
 
 from __future__ import annotations
 

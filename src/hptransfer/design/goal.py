@@ -1,4 +1,4 @@
-"""What an adaptive study is after, and what a run costs, as a spec's plain data."""
+"""The goal of an adaptive study and the cost of a run, as a spec's plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much one more run at a place would teach about the goal, before it is run.
+"""How much one more run at a scale and learning rate would tell about the goal, before it is run.
 
 The model is linearised around the current estimates. Its unknowns are, for each variant: the line of the
 optimum over log2 n, each scale's departure from it, each scale's loss at the optimum, the curvature and its

@@ -1,4 +1,4 @@
-"""Estimates that the design is linearised around, from a fit, from brackets, or from what is usual."""
+"""Estimates that the design is linearised around, from a fit, from brackets, or from typical values."""
 
 from __future__ import annotations
 

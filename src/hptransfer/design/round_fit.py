@@ -1,4 +1,4 @@
-"""What is known when a round of an adaptive study is decided: the fit, and how wide its intervals are."""
+"""The fit by which a round of an adaptive study is planned, and the width of its intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collect: every probe of one run at one update, from its tensors and what was seen of its forward pass."""
+"""Every probe of one run at one update, from its tensors and the activations of its forward pass."""
 
 from __future__ import annotations
 

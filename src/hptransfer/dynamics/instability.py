@@ -1,4 +1,4 @@
-"""Instability: at which learning rate and scale runs become unstable, from smaller ones. No torch here."""
+"""The learning rate at which runs become unstable, extrapolated from smaller scales. No torch here."""
 
 from __future__ import annotations
 
@@ -178,8 +178,8 @@ class _Surface:
         scales, rates = (len(set(points[:, i].tolist())) for i in (1, 0))
         if scales < 2 or rates < 2 or len(points) < _FEWEST:
             raise DynamicsError(
-                f"an edge needs two scales, two learning rates and {_FEWEST} probed runs, but {what} has "
-                f"{scales}, {rates} and {len(points)}"
+                f"a limit of stability needs two scales, two learning rates and {_FEWEST} probed runs, but "
+                f"{what} has {scales}, {rates} and {len(points)}"
             )
         centre = points[:, :2].mean(axis=0)
         fits = [_least_squares(_design(points, centre, square), points[:, 2]) for square in (False, True)]

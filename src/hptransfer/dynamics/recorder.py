@@ -1,4 +1,4 @@
-"""Recorder: probes inside a user's own training loop, through hooks on the model and the optimizer."""
+"""Records probes inside a user's own training loop, through hooks on the model and the optimizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trends: how a probe changes with scale, as an exponent with its interval. No torch here."""
+"""How a probe changes with scale, as an exponent with its interval. No torch here."""
 
 from __future__ import annotations
 

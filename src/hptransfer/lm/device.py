@@ -50,7 +50,7 @@ def chosen_device(name: str | None = None, dtype: str = "float32") -> str:
         return next(kind for kind in ("cuda", "mps", "cpu") if found[kind])
     if not found.get(name.partition(":")[0]):
         valid = ", ".join(kind for kind in KINDS if found[kind])
-        raise ExecutorError(f"the device must be one that is here, but got {name!r}; valid: {valid}")
+        raise ExecutorError(f"the device must be available, but got {name!r}; valid: {valid}")
     return name
 
 
@@ -139,7 +139,7 @@ def reproducibly(train: Callable[[], R], device: str) -> R:
 def reproducible(device: str) -> Iterator[None]:
     """On CUDA, kernels whose sums do not depend on the order in which threads arrive; elsewhere all are so.
 
-    Without it a stack that goes on from a checkpoint would not give the same bits as one that ran through.
+    Without it a stack that resumes from a checkpoint would not give the same bits as one that ran through.
 
     Args:
         device: that trains.
@@ -167,7 +167,7 @@ def split_by_memory(runs: Sequence[RunSpec], free: float) -> list[Sequence[RunSp
 
 
 def train_with_oom_split(train: Callable[[Sequence[T]], list[R]], members: Sequence[T]) -> list[R]:
-    """What training gives of the members, in order; out of memory halves the stack and goes on.
+    """The results of training the runs of a stack, in order; where memory runs out, the stack is halved.
 
     Args:
         train: of a stack.

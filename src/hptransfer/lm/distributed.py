@@ -1,4 +1,4 @@
-"""Distributed: one run on many devices, through torchrun, where a model is too large for a stack.
+"""One run trained on many devices, through torchrun, where a model is too large for a stack.
 
     torchrun --nproc-per-node 8 -m hptransfer.lm.distributed run.json --shard
 
@@ -75,7 +75,7 @@ def train_distributed(
         shard: keep weights and moments in shards (FSDP2), not whole in every process.
         device: of this process; see `hptransfer.lm.device.chosen_device`.
         on_step: called after every step with its number and the training loss.
-        checkpoint: file to go on from and to write, one a process (`.0`, `.1`, ...).
+        checkpoint: file to resume from and to write, one a process (`.0`, `.1`, ...).
         every_s: seconds between two writings.
 
     Raises:

@@ -62,7 +62,7 @@ def train_stack(
         compiled: compile the step with `torch.compile`; eager, with a warning, where no compiler is found.
         on_step: called after every step with the step's number and the members' training losses; where the
             stack is trained in parts, with the share of all their steps, as a step's number.
-        checkpoint: file to go on from and to write; a stack of the same runs that was killed goes on from it
+        checkpoint: file to resume from and to write; a stack of the same runs that was killed resumes from it
             as if nothing had been, bit for bit on the same machine. Whoever has kept the records deletes it.
         every_s: seconds between two writings; a stack that takes less writes nothing.
         device: see `hptransfer.lm.device.chosen_device`.

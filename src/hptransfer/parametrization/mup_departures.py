@@ -1,4 +1,4 @@
-"""Where a rule departs from muP by its own exponents, so that a failed check can be laid at its door."""
+"""Where a rule departs from muP by its own exponents, so that a failed check can be attributed to it."""
 
 from __future__ import annotations
 

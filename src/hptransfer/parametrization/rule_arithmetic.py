@@ -1,4 +1,4 @@
-"""Rules: what each role of tensor gets as the model grows, looked up, converted and evaluated. No torch here.
+"""Rules looked up, converted and evaluated: what each role of tensor gets as the model grows. No torch here.
 
 A rule names, for every role, exponents of the width ratio m = width / base width. At the base width
 m = 1 and every rule is the same model, optimizer and trajectory; only ratios matter.

@@ -1,4 +1,4 @@
-"""What the laws say of a scale nobody ran, and what it costs to trust them."""
+"""What the laws predict at a scale without runs, and the expected loss of using the prediction."""
 
 from __future__ import annotations
 

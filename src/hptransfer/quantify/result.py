@@ -149,7 +149,7 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class SuggestedRun:
-    """A run (or seeds of one) that would help to settle an undecided verdict; flops where they are known."""
+    """A run, or further seeds of one, suggested for an undecided verdict; its FLOPs where they are known."""
 
     scale: float
     hp: float
@@ -165,7 +165,7 @@ class Verdict:
         value: `invariant`, `predictable`, `unpredictable` or `undecided`.
         reason: one sentence with the numbers that decided it.
         tolerance: regret allowed, nats.
-        suggested: for an undecided case, the runs that would settle it.
+        suggested: the suggested runs, where it is undecided.
     """
 
     value: VerdictValue

@@ -1,4 +1,4 @@
-"""Fitted basins and laws in the form a SweepFit holds them."""
+"""Fitted basins and laws as the plain data of a `SweepFit`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can this variant's hyperparameter be carried up, and if that is not settled, which runs would settle it?"""
+"""Can this variant's hyperparameter be carried to larger models? If undecided, which runs are suggested?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def decide(
     settings: Settings,
     sweep: SweepTable,
 ) -> Verdict:
-    """Keep the value, or extrapolate its law, or neither, or not known.
+    """Whether the value can be kept, its law predicts it, neither is safe, or the runs do not decide it.
 
     Args:
         basins: of one variant.
@@ -35,9 +35,9 @@ def decide(
     # The law is judged on one scale held out, the largest, whatever more was held out.
     law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
     optimizer = family(sweep.optimizer_of(basins.cells.variant))
-    where = f"at {sweep.columns.scale} {scale[-1]:g}"
-    keeping = f"{where} keeping the value costs {_say(kept)}{_elsewhere(basins, settings, optimizer)}"
-    text = f"{keeping}; extrapolating the law costs {_say(law)}"
+    cost = f"{_say(kept)}{_elsewhere(basins, settings, optimizer)}"
+    keeping = f"at {sweep.columns.scale} {scale[-1]:g} the smallest scale's optimum costs {cost}"
+    text = f"{keeping}; the law's prediction costs {_say(law)}"
     if kept.high is not None and kept.high < tolerance:
         return Verdict("invariant", keeping, tolerance)
     if law.high is not None and law.high < tolerance:
@@ -48,7 +48,7 @@ def decide(
 
 
 def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
-    """What keeping the value costs in the other coordinates; nothing where they are not known, or are one.
+    """Cost of keeping the value in the other coordinates; empty where they are not known, or are the same.
 
     Args:
         basins: of one variant.
@@ -67,7 +67,7 @@ def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
 
 def _say(regret: Estimate) -> str:
     if regret.value is None:
-        return "an unknown regret" + (f" ({', '.join(regret.flags)})" if regret.flags else "")
+        return "an unknown amount" + (f" ({', '.join(regret.flags)})" if regret.flags else "")
     low = "0" if regret.low is None else f"{regret.low:.4f}"
     high = "no upper limit" if regret.high is None else f"{regret.high:.4f}"
     return f"{regret.value:.4f} nats ({low} to {high})"

@@ -15,7 +15,7 @@ FLAG_MEANINGS: dict[str, str] = {
     "at_edge": "the optimum lies at or beyond the edge of the grid, so its interval is one-sided and it "
     "enters the laws as a bound; add runs on that side",
     "below_observed": "the fitted minimum lies below every run by more than the noise allows: it is rejected",
-    "bend": "the optimum leaves a straight line in log-log by more than its intervals allow, so a straight "
+    "bend": "the optimum departs from a line in log-log by more than its intervals allow, so a straight "
     "extrapolation is not safe",
     "by_law": "the value is what the law of the other scales predicts, within the bounds found at this scale",
     "const": "the law is a constant, so its exponent is 0 by choice of the family",
@@ -25,10 +25,10 @@ FLAG_MEANINGS: dict[str, str] = {
     "edge_contradicts_law": "an optimum beyond the edge of its grid does not fit the law of the others; "
     "the law ignores it",
     "flat": "the basin is so flat for its noise that the optimum could lie almost anywhere on the grid",
-    "initial_loss_unknown": "the loss at initialisation is not known, so the highest loss stands in for it",
+    "initial_loss_unknown": "the loss at initialisation is not known, so the highest loss is used instead",
     "long_extrapolation": "the target is more than 8 times the largest scale measured, and the interval is "
     "right only if the law holds that far",
-    "narrow_grid": "the grid covers less than the three decades this measure asks for",
+    "narrow_grid": "the grid covers less than the three decades that this measure needs",
     "no_common_cells": "no hyperparameter was run at two neighbouring scales",
     "no_holdout": "no hold-out check was asked for",
     "no_laws": "too few scales with a usable optimum for a law",

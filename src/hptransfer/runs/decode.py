@@ -1,4 +1,4 @@
-"""Decode: runs and their records from plain data, those of the user's own code included."""
+"""Runs and their records decoded from plain data, those of the user's own code included."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Code(Config):
 
 
 class UserCodeRun(RunSpec):
-    """A run that the user's own code trains; the sections say what the code is told, where it asks."""
+    """A run that the user's own code trains; the sections hold the values that its placeholders take."""
 
     code: Code  # what is called
 

@@ -82,7 +82,7 @@ class Driver:
         return list(self._members.values())
 
     def run(self, make: Callable[[OnReport], Executor], console: Console, stacks: Sequence[Stack]) -> None:
-        """Trains these stacks, and those that their results ask for.
+        """Trains these stacks, and those that their results add to the plan.
 
         Whatever ends this early, results that have arrived are kept and the workers are ended.
 
@@ -134,7 +134,7 @@ class Driver:
         future.add_done_callback(self._done.put)
 
     def _poll(self, engine: Executor, view: ProgressView) -> None:
-        """Waits a little; takes in reports and finished stacks, refusals last since they end the study."""
+        """Waits a little; handles reports and finished stacks, refusals last since they end the study."""
         done = sorted(_drain(self._done, _TICK), key=_refused)
         for report in _drain(self._reports):
             self.progress.report(report)
@@ -216,7 +216,7 @@ class Driver:
             view.note(text)
 
     def _salvage(self) -> None:
-        """Keep what was finished but not yet taken in when the session was ended."""
+        """Store the runs that were finished but not yet stored when the driver was ended."""
         with suppress(StoreError):
             for future, stack in self._pending.items():
                 if future.done() and not future.cancelled() and future.exception() is None:

@@ -46,7 +46,7 @@ def studies(root: Path) -> list[StudyListing]:
         StoreError: there is no such folder.
     """
     if not root.is_dir():
-        raise StoreError(f"studies must lie in a folder, but {root} is none")
+        raise StoreError(f"studies must lie in a folder, but {root} is not a folder")
     return [_listing(path.parent) for path in sorted(root.rglob(STORE_FILE))]
 
 
@@ -132,7 +132,7 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     """
     names = [folder.resolve().name for folder in folders]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise StoreError(f"studies that are compared must have names of their own, but two are {twice[0]!r}")
+        raise StoreError(f"studies that are compared must have different names, but two are {twice[0]!r}")
     found: list[Line] = []
     optimizers: dict[str, str] = {}
     for folder, name in zip(folders, names, strict=True):

@@ -71,7 +71,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
 
 
 def united(specs: Sequence[StudySpec]) -> StudySpec:
-    """One spec that asks for the runs of all.
+    """One spec that plans the runs of all.
 
     Raises:
         SpecError: they do not fit together.

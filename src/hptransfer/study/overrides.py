@@ -1,4 +1,4 @@
-"""Single keys of a spec set anew: `train.steps=100`, as on the command line."""
+"""Single keys of a spec changed: `train.steps=100`, as on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hptransfer.errors import SpecError
 
 
 def apply_overrides(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
-    """A spec's plain data with some keys set anew; the spec's own checks follow later.
+    """A spec's plain data with some keys changed; the spec's own checks follow later.
 
     Args:
         data: of the spec.

@@ -33,7 +33,7 @@ def preset(
         size: `tiny` (two CPU cores, minutes), `small` (one GPU, hours) or `paper`.
         ablation: of `hptransfer.study.paper_presets.ABLATIONS`; what it changes and the size sets, too,
             is lost.
-        overrides: `KEY=VALUE`, keys given anew (see `hptransfer.study.overrides`).
+        overrides: `KEY=VALUE`, keys to change (see `hptransfer.study.overrides`).
 
     Raises:
         SpecError: a name is unknown.

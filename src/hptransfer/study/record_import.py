@@ -25,8 +25,8 @@ class Imported:
     Attributes:
         taken: finished runs that came in.
         known: finished runs that were in the store already.
-        foreign: runs of the tables that the study does not ask for; they were left out.
-        planned: runs that the study asks for and nobody has trained.
+        foreign: runs of the tables that the study does not plan; they were left out.
+        planned: runs that the study plans and that are not trained yet.
     """
 
     taken: int
@@ -38,8 +38,8 @@ class Imported:
 def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Imported:
     """Take runs that were trained elsewhere into a study, as if they had been trained here.
 
-    A run counts where its id, the hash of all that decides its numbers, is one that the study asks for, and
-    its corpus is the study's. A run that is there already stays as it is, so a table taken in twice changes
+    A run counts where its id, the hash of all that decides its numbers, is one that the study plans, and
+    its corpus is the study's. A run that is there already stays as it is, so importing a table twice changes
     nothing. Each machine's provenance is kept as a session of its own, and device and versions stay in the
     runs' records.
 
@@ -59,9 +59,7 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
     if spec.trial.kind == "builtin":  # a user's own code has no corpus that could be compared
         check_corpus(corpus_of(spec), [row.record for row in rows.values()], where)
     if not rows.keys() & asked_for(spec, rows):
-        raise SpecError(
-            f"{where} must hold runs that the study {spec.name!r} asks for, but holds none of them"
-        )
+        raise SpecError(f"{where} must hold runs that the study {spec.name!r} plans, but holds none of them")
     with Store(folder) as store:
         finished = store.losses()
         new = {run_id: row for run_id, row in rows.items() if run_id not in finished}
@@ -100,7 +98,7 @@ def stored_spec(folder: Path) -> StudySpec:
     """
     if not (folder / STORE_FILE).exists():
         raise SpecError(
-            f"{folder} must hold a study that takes the runs in, but holds none: name its spec, --spec"
+            f"{folder} must hold a study to add the runs to, but holds none: give its spec with --spec"
         )
     with Store(folder, read_only=True) as store:
         return parse_study(store.spec(), where=f"the spec in {store.path}")
@@ -109,7 +107,7 @@ def stored_spec(folder: Path) -> StudySpec:
 def asked_for(
     spec: StudySpec, rows: Mapping[str, TableRow], finished: Mapping[str, float] | None = None
 ) -> set[str]:
-    """Ids of every run that the study asks for, as far as results decide it.
+    """Ids of every run that the study plans, as far as results decide it.
 
     Args:
         spec: of the study.

@@ -1,7 +1,7 @@
 """An adaptive study's plan, replayed from its finished runs.
 
 A round is decided by the results of the rounds before it, all of them and no others. So a study that was
-killed and started again proposals for the same runs as one that was not, in whatever order results arrive.
+killed and started again proposes the same runs as one that was not, in any order of the results.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def rounds(spec: StudySpec, losses: Mapping[str, float]) -> Iterator[Round]:
 
 
 def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:
-    """Every finished run that lies on the study's grid, whoever asked for it.
+    """Every finished run that lies on the study's grid, whichever plan it came from.
 
     Args:
         spec: of the study.

@@ -63,7 +63,7 @@ class StudyServer(ThreadingHTTPServer):
 
 
 class Pages:
-    """Makes the pages of a study; the report anew where runs have finished since it was made."""
+    """Makes the pages of a study; the report is made again where runs have finished since."""
 
     def __init__(self, folder: Path) -> None:
         self._watcher = Watcher(folder)

@@ -237,7 +237,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySpec:
 
     Args:
         path: of the file.
-        overrides: `KEY=VALUE`, keys given anew (see `hptransfer.study.overrides`).
+        overrides: `KEY=VALUE`, keys to change (see `hptransfer.study.overrides`).
 
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).

@@ -255,7 +255,7 @@ class Store:
         except (sqlite3.DatabaseError, ValueError, zlib.error) as error:
             cause = " ".join(str(error).split())
             raise StoreError(
-                f"{self.path} is damaged ({cause}): move it away to start anew, or bring back a copy"
+                f"{self.path} is damaged ({cause}): move it away to start again, or restore a copy"
             ) from error
 
 

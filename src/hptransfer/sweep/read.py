@@ -1,4 +1,4 @@
-"""read: from whatever holds the runs to a sweep table."""
+"""`read`: a sweep table from files, dataframes, records, columns or an Optuna study."""
 
 from __future__ import annotations
 

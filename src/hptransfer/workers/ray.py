@@ -168,7 +168,7 @@ class RayExecutor:
             self._lock.notify_all()
 
     def _listen(self) -> None:
-        """Settle what is done; fetch progress now and then, without ever waiting for it."""
+        """Handle finished tasks; fetch progress now and then, without ever waiting for it."""
         asked: Any = None
         while not self._over.is_set():
             with suppress(Empty):

@@ -7,7 +7,7 @@ What a task needs and gives lies in the study's spool, on a file system that the
                     train it                      STACK.fault     why there are none
     arrays/NAME     the stacks of an array, in order; NAME is also its Slurm job name
 
-An array is written down before it is submitted, under a name drawn at random. So a driver that starts anew
+An array is written down before it is submitted, under a name drawn at random. So a restarted driver
 asks Slurm for the arrays by name, and knows which of its stacks are queued, running or gone, even if the
 last driver died in the middle of submitting.
 """
@@ -104,7 +104,7 @@ class SlurmExecutor:
             self._thread.join()
 
     def abort(self) -> None:
-        """Stop watching. Tasks queued or running continue, and the next driver takes in their results."""
+        """Stop watching. Tasks queued or running continue, and the next driver stores their results."""
         self.shutdown(cancel_futures=True)
         for one in self._open.values():
             one.future.set_exception(WorkerDiedError("the driver stopped watching; the Slurm job continues"))

@@ -1,4 +1,4 @@
-"""What a stack gets of Slurm, what is in Slurm's queue, and how an array gets into it."""
+"""Resources of a stack under Slurm, the state of Slurm's queue, and the submission of job arrays."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Finished stacks as files beside the store, so that a driver that dies loses none of them.
 
-A worker leaves a stack's records here before it tells the driver; the driver takes them into the store and
-removes the file. What a dead driver has not taken in, the next one finds at its start. A file is written
+A worker writes a stack's records here before it reports to the driver; the driver stores them and removes
+the file. Files that a dead driver has not stored are found by the next one at its start. A file is written
 whole or not at all.
 """
 

@@ -178,7 +178,7 @@ def test_what_a_result_says(result: str, status: str, part: str, tmp_path: Path)
         ("train", "done", ""),
         ("number", "done", ""),
         ("everything", "done", ""),
-        ("wants_more", "failed", "asks for 'colour'; valid: "),
+        ("wants_more", "failed", "takes 'colour'; valid: "),
         ("raises", "failed", "on purpose"),
         ("absent", "failed", "absent"),
     ],

@@ -57,7 +57,7 @@ def entry_of(digest: str) -> Path:
 
 
 def cached(digest: str, make: Callable[[Path], Mapping[str, Any]]) -> Corpus:
-    """The corpus that a digest names, from the cache or made anew; a damaged entry is made again.
+    """The corpus that a digest names, from the cache or newly made; a damaged entry is made again.
 
     Args:
         digest: of everything that decides the tokens.

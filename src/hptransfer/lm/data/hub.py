@@ -1,4 +1,4 @@
-"""Hugging Face datasets: streamed, tokenised once into the cache, gone on with where a kill left it."""
+"""Hugging Face datasets: streamed, tokenised once into the cache, resumed after a kill."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from hptransfer.lm.data.tokenizer import Tokenizer, encoded, named, saved, train
 from hptransfer.runs.config import DataConfig, ModelConfig
 
 _FORMAT = 1  # raise when the cached files change meaning
-_BATCH = 512  # documents between two places to go on from
+_BATCH = 512  # documents between two positions to resume from
 BPE_DOCUMENTS = 4096  # first documents that a tokenizer of our own is trained on
 _ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[SEP]")  # put after a document, where known
 
 
 @dataclass
 class _Progress:
-    """How far an entry is: what a restart goes on from. Anything in the files beyond this is cut off."""
+    """How far an entry is: where a restart resumes. Anything in the files beyond this is cut off."""
 
     documents: int = 0
     text_bytes: int = 0
@@ -140,7 +140,7 @@ def _add(
     folder: Path,
     progress: _Progress,
 ) -> None:
-    """Append a batch of documents, then note where to go on."""
+    """Append a batch of documents, then write down where to resume."""
     held = [_held_out(text, data.validation_fraction) for text in texts]
     for name in NAMES:
         chosen = [text for text, out in zip(texts, held, strict=True) if out == (name == "validation")]
@@ -170,7 +170,7 @@ def _held_out(text: str, fraction: float) -> bool:
 
 
 def _progress(folder: Path) -> _Progress:
-    """Where an earlier process got to; the files are cut to it. A damaged folder is begun anew."""
+    """Where an earlier process got to; the files are cut to it. A damaged folder is begun again."""
     try:
         progress = _Progress(**json.loads((folder / "progress.json").read_text()))
         for name in NAMES:

@@ -22,7 +22,7 @@ _SOURCES: dict[str, Callable[[DataConfig, ModelConfig], Corpus]] = {
 
 
 def load_corpus(data: DataConfig, model: ModelConfig) -> Corpus:
-    """The tokens of a source, from the cache or made anew and cached.
+    """The tokens of a source, from the cache, or newly made and then cached.
 
     What decides the tokens (the files' bytes, the split, the tokenizer) is hashed, and the hash names the
     cache entry, so a changed file is a new entry. A damaged entry is made again.

@@ -1,4 +1,4 @@
-"""A Markov source whose entropy rate is known exactly, so that a study's loss floor has a ground truth."""
+"""A Markov source whose entropy rate is known exactly, so that a study's lowest loss can be checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def synthetic_corpus(data: DataConfig, model: ModelConfig) -> Corpus:
     a (prime to V) and b belong to the classes (token mod `classes`) of the last `order` tokens. That is a
     permutation of one and the same distribution in every context, so the entropy rate is the entropy of p,
     whatever the stationary distribution. With order 1 a model sees the whole of its context at every
-    position; with order k, the first k - 1 positions of a sequence have less, and a higher floor.
+    position; with order k, the first k - 1 positions of a sequence have less, and a higher lowest loss.
     """
     spec = [_FORMAT, model.vocab, data.order, data.classes, data.zipf, data.seed, _count(data)]
     spec.append(data.validation_fraction)

@@ -40,7 +40,7 @@ def arguments(function: Callable[..., Any], known: dict[str, Any], name: str) ->
     missing = [p.name for p in wanted if p.name not in known and p.default is p.empty]
     if missing:
         valid = ", ".join(sorted(known))
-        sys.exit(f"{name} must take values that are known, but asks for {missing[0]!r}; valid: {valid}")
+        sys.exit(f"{name} must take known values, but takes {missing[0]!r}; valid: {valid}")
     return {p.name: known[p.name] for p in wanted if p.name in known}
 
 

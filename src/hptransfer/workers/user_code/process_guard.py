@@ -1,4 +1,4 @@
-"""Runs a command and sees to it that nothing of it outlives whoever asked for it.
+"""Runs a command and makes sure that none of its processes outlives the process that called it.
 
 A script of its own, standard library only, started by `hptransfer.workers.user_code.command` with a pipe
 as stdin. When the pipe ends, as it does when the worker dies, however it dies, the command is ended with all
