@@ -1,4 +1,4 @@
-"""Probes inside other people's training loops, through their own hooks."""
+"""Probes inside transformers.Trainer and Lightning, through their hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verification inside other people's training loops, through their own hooks."""
+"""Verification inside transformers.Trainer and Lightning, through their hooks."""
 
 from __future__ import annotations
 
