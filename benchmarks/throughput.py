@@ -70,34 +70,30 @@ COLUMNS = (
 
 
 def contender(
-    pipe: Connection, name: Name, parts: Sequence[Sequence[RunSpec]], middle: int | None, options: Any
+    pipe: Connection, name: Name, runs: Sequence[RunSpec], middle: int | None, options: Any
 ) -> None:
     """The process of a contender: blocks of steps on demand, then the loss and the peak memory.
 
     Args:
         pipe: to the process that measures.
         name: of the contender.
-        parts: runs by stack; the loops take the middle one of the first.
-        middle: where the grid's middle run is in the first stack; None where it is not there.
+        runs: of one stack; the loops take the middle one.
+        middle: where among them the grid's middle run is; None where it is not.
         options: of the command line, with the threads of this process.
     """
     torch.set_num_threads(options.threads)
     if name.ours:
-        made = [
-            stacked(part, middle if i == 0 else None, name.loop == "ours", options.device)
-            for i, part in enumerate(parts)
-        ]
+        steps, held_out = stacked(runs, middle, name.loop == "ours", options.device)
     else:
-        made = [one_by_one(name, parts[0], options.device)]
+        steps, held_out = one_by_one(name, runs, options.device)
     while (count := pipe.recv()) is not None:
         start, used = time.perf_counter(), time.process_time()
-        for steps, _ in made:
-            steps(count)
+        steps(count)
         pipe.send((time.perf_counter() - start, time.process_time() - used))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if options.device != "cpu":
         peak = torch.cuda.max_memory_allocated() / 2**20
-    pipe.send((made[0][1](), peak))
+    pipe.send((held_out(), peak))
 
 
 @dataclass
@@ -147,29 +143,29 @@ def started(text: str, width: int, options: argparse.Namespace) -> Contender:
     total = WARM + options.blocks * options.steps
     train = TrainConfig(steps=total, autocast=name.bf16 and name.ours, batch_size=options.batch)
     runs = grid(model_of(width, options.vocab, options.device), options.runs, train, options.data)
-    by_process, threads = [[runs]], options.cores
+    by_process, threads = [runs], options.cores
     middle: int | None = len(runs) // 2
     if name.ours:
         # The middle run comes first, so that it is in the first stack of the first process.
         ordered = [*runs[middle:], *runs[:middle]]
         processes = options.cores if options.device == "cpu" else 1
         shares = cut(ordered, processes)
-        by_process, threads, middle = [in_stacks(share, name, options) for share in shares], 1, 0
+        # A process trains the parts of its share one after the other; all alike, so the first is measured.
+        by_process, threads, middle = [in_stacks(share, name, options)[0] for share in shares], 1, 0
     elif name.a_core:
-        by_process, threads = [[runs]] * options.cores, 1
+        by_process, threads = [runs] * options.cores, 1
     pipes, processes_, context = [], [], mp.get_context("spawn")
-    for place, parts in enumerate(by_process):
+    for place, part in enumerate(by_process):
         here, there = context.Pipe()
         os.environ["OMP_NUM_THREADS"] = str(threads)
         options.threads = threads
         first = middle if place == 0 else None
-        process = context.Process(target=contender, args=(there, name, parts, first, options), daemon=True)
+        process = context.Process(target=contender, args=(there, name, part, first, options), daemon=True)
         process.start()
         pipes.append(here)
         processes_.append(process)
-    at_once = len(runs) if name.ours else len(by_process)
-    largest = max(len(part) for parts in by_process for part in parts) if name.ours else 1
-    return Contender(text, pipes, processes_, at_once, largest)
+    sizes = [len(part) if name.ours else 1 for part in by_process]
+    return Contender(text, pipes, processes_, sum(sizes), max(sizes))
 
 
 def device_stack(width: int, options: argparse.Namespace) -> int:
