@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -211,3 +212,32 @@ def test_repeatable_kernels_are_asked_for_while_cuda_trains(monkeypatch: pytest.
         assert torch.are_deterministic_algorithms_enabled()
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_part_that_is_finished_is_not_trained_again_after_a_kill(
+    tiny: RunSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs, file = stack_of(tiny, 4), tmp_path / "stack.safetensors"
+    one = member_bytes(tiny.model, tiny.train)
+    monkeypatch.setattr(train_module, "free_bytes", lambda device: 2.01 * one / SHARE)
+    whole = train_stack(runs, compiled=False)
+    steps: list[int] = []
+
+    def killed(step: int, losses: object) -> None:
+        steps.append(step)
+        if len(steps) == 5:  # in the second part
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stack(runs, compiled=False, on_step=killed, checkpoint=file, every_s=0.0)
+    again: list[int] = []
+    resumed = train_stack(
+        runs,
+        compiled=False,
+        on_step=lambda step, losses: again.append(step),
+        checkpoint=file,
+        every_s=0.0,
+    )
+    assert len(again) < 3  # of six steps; those of the first part are not among them
+    assert [(r.loss, r.curve) for r in resumed] == [(r.loss, r.curve) for r in whole]
+    assert resumed[0].engine["resumed_at"] == 3

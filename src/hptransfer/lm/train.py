@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,7 @@ class _Plan:
     on_step: OnStep | None
     checkpoint: Path | None
     every_s: float
+    started: float = field(default_factory=time.perf_counter)  # of the whole stack's training, seconds
 
     def file(self, part: Sequence[RunSpec], whole: Sequence[RunSpec]) -> Path | None:
         """The checkpoint of a part, beside that of the whole."""
@@ -185,8 +186,9 @@ class _Training:
         return [replace(one, probes=log) for one, log in zip(found, self.prober.logs(), strict=True)]
 
     def write(self) -> None:
-        """Put everything on disk."""
-        assert self.file is not None
+        """Put everything on disk, where a checkpoint is kept."""
+        if self.file is None:
+            return
         now = time.perf_counter()
         progress = Progress(
             self._ids(),
@@ -257,6 +259,8 @@ def batches(runs: Sequence[RunSpec], corpus: Corpus, step: int) -> Tensor:
 def _trained(runs: Sequence[RunSpec], whole: Sequence[RunSpec], plan: _Plan) -> list[RunRecord]:
     training = _Training(runs, plan, plan.file(runs, whole))
     training.train()
+    if len(runs) < len(whole) and time.perf_counter() - plan.started >= plan.every_s:
+        training.write()  # a part that is finished is not trained again where the stack is killed later
     return training.records()
 
 
