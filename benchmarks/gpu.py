@@ -37,6 +37,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -85,6 +86,7 @@ def main() -> int:
             done.append(run_part(name, call, limit, options.out, look))
         write_parts(done, options.out)
         print(f"{name}: {done[-1].outcome} after {done[-1].seconds:.0f} s", flush=True)
+    shutil.rmtree(options.work, ignore_errors=True)
     size = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{size / 2**20:.1f} MiB in {options.out}" + (", too much" if size > MOST_BYTES else ""))
     return int(any(part.outcome == "failed" for part in done))
@@ -225,16 +227,14 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-            if number == signal.SIGINT and process.returncode is not None:
-                continue  # it has ended; what it started may not
+            process.wait(GRACE)  # where it has ended, what it started may not have
 
 
-def append_log(name: str, log: object, path: Path) -> None:
+def append_log(name: str, log: IO[bytes], path: Path) -> None:
     """Put what a part printed at the end of the log, whose end alone is kept where it grows too long."""
-    log.seek(0)  # type: ignore[attr-defined]
+    log.seek(0)
     text = path.read_bytes() if path.exists() else b""
-    text += f"\n===== {name}\n".encode() + log.read()  # type: ignore[attr-defined]
+    text += f"\n===== {name}\n".encode() + log.read()
     path.write_bytes(text[-LOG_BYTES:])
 
 

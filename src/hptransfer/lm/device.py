@@ -24,8 +24,8 @@ R = TypeVar("R")
 SHARE = 0.8  # of the free memory that a stack is sized to; the rest is the compiler's and the allocator's
 # Activations of the members that a compiled step trains at once on a CPU, bytes. Measured with a process on
 # each of two cores, widths 64 to 512, in processor time a run: in float32 one member at a time is quickest
-# (stacks of 4 take 1.2 times as long at width 64); with bfloat16 products, which are quick where they are
-# large, two at widths 128 and 256 (one takes 1.3 and 1.1 times as long, four 1.06 at 128).
+# (stacks of 4 take 1.3 times as long at width 64); with bfloat16 products, which are quick where they are
+# large, two at widths 128 and 256 (one takes 1.3 and 1.1 times as long, four 1.05 at 128).
 CACHE_BYTES = 10e6
 CACHE_BYTES_BFLOAT16 = 40e6
 _COPIES = 6  # of a member's weights: themselves, two moments, gradient, and the next weights and moment
