@@ -14,7 +14,7 @@ from pathlib import Path
 
 RECORDS = "study.records.csv.gz"  # the study's runs, in the folder of the tables
 STUDY = "study"  # folder of the study, in that of work
-CORE_S = 5.0  # seconds that a rate is measured for at most
+RATE_S = 5.0  # seconds that a rate is measured for at most
 
 Fact = tuple[str, object]  # name and value of a row of machine.csv
 
@@ -97,7 +97,7 @@ def rates(options: argparse.Namespace) -> Iterator[Fact]:
 def quickest(call: Callable[[], None]) -> float:
     """Seconds of the quickest of some calls, after one to warm up."""
     call()
-    found, end = [], time.perf_counter() + CORE_S
+    found, end = [], time.perf_counter() + RATE_S
     while len(found) < 3 or (len(found) < 20 and time.perf_counter() < end):
         start = time.perf_counter()
         call()
