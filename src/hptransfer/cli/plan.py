@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli.options import option
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import StoreError
@@ -38,16 +39,11 @@ def plan(
     size: Size = None,
     ablation: Ablation = None,
     out: Out = None,
-    price: Annotated[
-        float | None, typer.Option(metavar="X", help="Price of an hour of one device.", min=0)
-    ] = None,
+    price: Annotated[float | None, option("X", "Price of an hour of one device.", min=0)] = None,
     flops_per_second: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="Training rate of one device.  [default: measured, else calibrated]"),
+        float | None, option("X", "Training rate of one device.  [default: measured, else calibrated]")
     ] = None,
-    devices: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of devices that train at a time.", min=1)
-    ] = None,
+    devices: Annotated[int | None, option("N", "Number of devices that train at a time.", min=1)] = None,
     budget: Annotated[bool, typer.Option(help="Show what a budget would buy.")] = True,
     overrides: Override = None,
 ) -> None:
@@ -75,9 +71,9 @@ def plan(
         from hptransfer.design.forecast import forecast
         from hptransfer.study.rounds import candidate_grid, observations
 
-        options, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
+        offers, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
         _print_budgets_head(study, known=known)
-        _print_budgets(options, UNITS[study.goal], _mean_rate(costs, rate), pricing)
+        _print_budgets(offers, UNITS[study.goal], _mean_rate(costs, rate), pricing)
 
 
 def _finished(folder: Path) -> Mapping[str, float]:
@@ -164,16 +160,16 @@ def _print_budgets_head(study: StudySpec, *, known: bool) -> None:
 
 
 def _print_budgets(
-    options: Sequence[BudgetForecast], unit: str, flops_per_second: float | None, pricing: Pricing
+    offers: Sequence[BudgetForecast], unit: str, flops_per_second: float | None, pricing: Pricing
 ) -> None:
     rows = []
-    for option in options:
-        row = [option.plan, f"{option.runs}", f"{option.flops:.3g}"]
-        seconds = option.flops / flops_per_second if flops_per_second else None
+    for offer in offers:
+        row = [offer.plan, f"{offer.runs}", f"{offer.flops:.3g}"]
+        seconds = offer.flops / flops_per_second if flops_per_second else None
         row.append("" if seconds is None else duration(seconds))
         if pricing.price is not None:
             row.append("" if seconds is None else f"{seconds / 3600 * pricing.price:,.2f}")
-        row.append("none: too few scales" if math.isinf(option.width) else f"{option.width:.2g} {unit}")
+        row.append("none: too few scales" if math.isinf(offer.width) else f"{offer.width:.2g} {unit}")
         rows.append(row)
     money = () if pricing.price is None else (pricing.currency,)
     print_table(("plan", "runs", "FLOPs", "device time", *money, "interval"), rows)

@@ -21,15 +21,10 @@ CALIBRATION_TOKENS = 1 << 18  # of the synthetic source that is trained on
 
 @dataclass(frozen=True)
 class Rate:
-    """FLOPs per second of one device, at one or more widths.
+    """FLOPs per second of one device, at one or more widths."""
 
-    Attributes:
-        by_width: ascending; between two widths it is interpolated in the logarithms.
-        source: where it is from, as the plan says it.
-    """
-
-    by_width: Mapping[int, float]
-    source: str
+    by_width: Mapping[int, float]  # ascending; between two widths it is interpolated in the logarithms
+    source: str  # where it is from, as the plan says it
 
     def seconds(self, width: int, flops: float) -> float:
         """Of one device, for so much work at a width."""
@@ -46,33 +41,18 @@ class Rate:
 
 @dataclass(frozen=True)
 class WidthCost:
-    """The runs of a plan at one width, and what they take.
+    """The runs of a plan at one width, and what they take."""
 
-    Attributes:
-        width: of the residual stream.
-        runs: planned, finished ones included.
-        finished: of those.
-        tokens: of one run.
-        flops: of one run.
-        seconds: of one device, for the runs that are left; None where no rate is known.
-    """
-
-    width: int
-    runs: int
-    finished: int
-    tokens: int
-    flops: float
-    seconds: float | None
+    width: int  # of the residual stream
+    runs: int  # planned, finished ones included
+    finished: int  # of those
+    tokens: int  # of one run
+    flops: float  # of one run
+    seconds: float | None  # of one device, for the runs that are left; None where no rate is known
 
 
 def width_costs(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[WidthCost]:
-    """A plan by width, ascending.
-
-    Args:
-        stacks: of the plan.
-        finished: runs, by id.
-        rate: of a device; None leaves the time out.
-    """
+    """A plan by width, ascending, with the finished runs by id; without a rate the time is left out."""
     runs: dict[int, dict[str, RunSpec]] = {}
     for stack in stacks:
         runs.setdefault(stack.width, {}).update({run.run_id: run.spec for run in stack.runs})

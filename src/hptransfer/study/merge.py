@@ -10,7 +10,7 @@ from typing import Any
 from hptransfer.errors import SpecError
 from hptransfer.study.planner import plan
 from hptransfer.study.provenance import provenance
-from hptransfer.study.runs_table import member
+from hptransfer.study.runs_table import place_of
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.study.validation_errors import shortened
@@ -21,42 +21,32 @@ _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did.
+    """What a merge did."""
 
-    Attributes:
-        spec: of the merged study.
-        taken: finished runs that came in.
-        known: finished runs that were there already, or in an earlier source.
-        planned: runs of the merged study that nobody has trained; they are at the next start.
-    """
-
-    spec: StudySpec
-    taken: int
-    known: int
-    planned: int
+    spec: StudySpec  # of the merged study
+    taken: int  # finished runs that came in
+    known: int  # finished runs that were there already, or in an earlier source
+    planned: int  # runs of the merged study that nobody has trained; they are at the next start
 
 
 def merge(target: Path, sources: Sequence[Path]) -> Merged:
-    """Adds the runs of other studies to one.
+    """Adds the runs of other studies, which are only read, to a study, which may be new.
 
     The merged study has every variant, width, seed and weight decay of all; their grids must lie on one
     lattice, and all else must agree. A finished run that is there already stays as it is.
-
-    Args:
-        target: folder of a study, or of none yet.
-        sources: folders of studies; they are only read.
 
     Raises:
         SpecError: the studies do not fit together. StoreError: a store cannot be read or written.
     """
     stores = [Store(folder, read_only=True) for folder in sources]
     try:
-        others = [_spec(store) for store in stores]
+        others = [store.spec() for store in stores]
         if not (target / STORE_FILE).exists():
             united(others)  # what does not fit is refused before anything is made
         with Store(target) as store:
-            spec = united([*map(_spec, _begun(store)), *others])
-            store.begin(spec.model_dump(mode="json"), provenance(spec))
+            begun = [store.spec()] if store.sessions() else []
+            spec = united([*begun, *others])
+            store.begin(spec, provenance(spec))
             taken = known = 0
             for source in stores:
                 have = store.losses()
@@ -64,7 +54,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
                 new = [(run, r) for run, r in pairs if r.run_id not in have]
                 store.add(f"merged from {source.path.parent.name}", new)
                 taken, known = taken + len(new), known + len(pairs) - len(new)
-            return Merged(spec, taken, known, assign_members(store, spec))
+            return Merged(spec, taken, known, assign_places(store, spec))
     finally:
         for source in stores:
             source.close()
@@ -118,18 +108,9 @@ def _grid(specs: Sequence[StudySpec]) -> dict[str, Any]:
     return {**lowest.lr.model_dump(mode="json"), "low": low, "high": high}
 
 
-def _spec(store: Store) -> StudySpec:
-    return parse_study(store.spec(), where=f"the spec in {store.path}")
-
-
-def _begun(store: Store) -> list[Store]:
-    """The target, where it holds a study already."""
-    return [store] if store.sessions() else []
-
-
-def assign_members(store: Store, spec: StudySpec) -> int:
+def assign_places(store: Store, spec: StudySpec) -> int:
     """Give every run its place in the study; returns how many are yet to be trained."""
     losses = store.losses()
     stacks = plan(spec, losses)
-    store.set_members(member(spec, stack.round, run) for stack in stacks for run in stack.runs)
+    store.set_places(place_of(spec, stack.round, run) for stack in stacks for run in stack.runs)
     return sum(run.run_id not in losses for stack in stacks for run in stack.runs)

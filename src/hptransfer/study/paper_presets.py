@@ -43,17 +43,11 @@ LINGLE_TRAIN: Changes = {
 
 @dataclass(frozen=True)
 class Ablation:
-    """What differs from a preset's baseline.
+    """What differs from a preset's baseline."""
 
-    Attributes:
-        model: changes to the model's options.
-        train: changes to the training's.
-        rule: of the catalogue.
-    """
-
-    model: Changes = field(default_factory=dict)
-    train: Changes = field(default_factory=dict)
-    rule: str = "mup"
+    model: Changes = field(default_factory=dict)  # changes to the model's options
+    train: Changes = field(default_factory=dict)  # changes to the training's
+    rule: str = "mup"  # of the catalogue
 
 
 _SP = {"attention_scale": "sqrt_d", "readout_init": "sqrt_n"}

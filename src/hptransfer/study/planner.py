@@ -55,13 +55,7 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
 
 
 def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
-    """The stacks of one width: the grid and, as far as results determine them, its extensions.
-
-    Args:
-        spec: of the study.
-        width: of the runs.
-        losses: of the finished runs, by run id, in nats; infinite where one diverged.
-    """
+    """The stacks of one width: the grid and, as far as results determine them, its extensions."""
     stacks = list(_grid(spec, width))
     latest: Sequence[Stack] = stacks
     for number in range(1, spec.lr.extend + 1):
@@ -75,11 +69,9 @@ def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list
 
 
 def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]:
-    """Places that the grid of a variant still needs so that its optimum is not at an edge.
+    """Places that a variant's grid still needs so that its optimum is not at an edge.
 
-    Args:
-        spec: of the study, for the margin and how much a round adds.
-        levels: loss by place on the grid; infinite where a run diverged.
+    The levels are losses by place on the grid, infinite where a run diverged.
     """
     low, high, by = min(levels), max(levels), spec.lr.extend_by
     finite = [index for index in levels if math.isfinite(levels[index])]

@@ -10,29 +10,22 @@ from typing import Any
 
 from hptransfer.errors import SpecError
 from hptransfer.study.corpus import check_corpus, corpus_of
-from hptransfer.study.merge import assign_members
+from hptransfer.study.merge import assign_places
 from hptransfer.study.planner import plan
 from hptransfer.study.record_table import TableRow, read_records, write_records
 from hptransfer.study.runs_table import planner_loss
-from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import STORE_FILE, Store
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """What an import did."""
 
-    Attributes:
-        taken: finished runs that came in.
-        known: finished runs that were in the store already.
-        foreign: runs of the tables that the study does not plan; they were left out.
-        planned: runs that the study plans and that are not trained yet.
-    """
-
-    taken: int
-    known: int
-    foreign: int
-    planned: int
+    taken: int  # finished runs that came in
+    known: int  # finished runs that were in the store already
+    foreign: int  # runs of the tables that the study does not plan; they were left out
+    planned: int  # runs that the study plans and that are not trained yet
 
 
 def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Imported:
@@ -66,21 +59,14 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
         wanted = asked_for(spec, new, finished)
         taken = [row for run_id, row in new.items() if run_id in wanted]
         for origin, part in by_origin(taken):
-            store.begin(spec.model_dump(mode="json"), origin)
+            store.begin(spec, origin)
             store.add("imported", [(row.run, row.record) for row in part])
         known = len(rows) - len(new)
-        return Imported(len(taken), known, len(new) - len(taken), assign_members(store, spec))
+        return Imported(len(taken), known, len(new) - len(taken), assign_places(store, spec))
 
 
 def export_records(folder: Path, path: Path) -> int:
-    """Write a study's finished runs as a record table; also while the study runs.
-
-    Args:
-        folder: of the study.
-        path: of the table, see `hptransfer.study.record_table`.
-
-    Returns:
-        Runs written.
+    """Write a study's finished runs as a record table, also while the study runs; returns how many.
 
     Raises:
         StoreError: the store cannot be read, or the table not written.
@@ -101,19 +87,13 @@ def stored_spec(folder: Path) -> StudySpec:
             f"{folder} must hold a study to add the runs to, but holds none: give its spec with --spec"
         )
     with Store(folder, read_only=True) as store:
-        return parse_study(store.spec(), where=f"the spec in {store.path}")
+        return store.spec()
 
 
 def asked_for(
     spec: StudySpec, rows: Mapping[str, TableRow], finished: Mapping[str, float] | None = None
 ) -> set[str]:
-    """Ids of every run that the study plans, as far as results decide it.
-
-    Args:
-        spec: of the study.
-        rows: runs that were trained elsewhere, by id.
-        finished: loss of those in the store, nats, by run id.
-    """
+    """Ids of every run that the study plans, as far as the rows' and the finished runs' losses decide it."""
     losses = {**{run_id: planner_loss(row.record) for run_id, row in rows.items()}, **(finished or {})}
     return {run.run_id for stack in plan(spec, losses) for run in stack.runs}
 

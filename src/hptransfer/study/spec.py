@@ -164,13 +164,7 @@ class StudySpec(Config):
         return {f"{rule} wd={wd:.12g}": (rule, wd) for rule in self.variants for wd in self.weight_decays}
 
     def run(self, variant: str, width: int, index: int, seed: int) -> RunSpec:
-        """The run at a place of the grid.
-
-        Args:
-            variant: of the study, by name.
-            width: of the model.
-            index: place of the LR on the grid (see `lr_at`).
-            seed: of the weights and of the batches.
+        """The run at a place of the grid (see `lr_at`); the seed is that of the weights and of the batches.
 
         Raises:
             pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
@@ -196,14 +190,9 @@ class StudySpec(Config):
         return self.run(next(iter(self.variants_with_decay())), width, 0, self.seeds[0])
 
     def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
-        """The LR at a place of the grid: 0 is `low`, and places continue beyond both ends.
+        """The LR at a place of the grid, in these coordinates: 0 is `low`; places continue beyond both ends.
 
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
-
-        Args:
-            index: place on the grid.
-            width: of the model.
-            coordinates: in which the LR is wanted.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
         ratio = Fraction(width, self.base)
@@ -233,11 +222,7 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
 
 
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySpec:
-    """A study from a YAML file; reading one never runs code and reads no other file.
-
-    Args:
-        path: of the file.
-        overrides: `KEY=VALUE`, keys to change (see `hptransfer.study.overrides`).
+    """A study from a YAML file, with overrides `KEY=VALUE`; reading never runs code and reads no other file.
 
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).

@@ -11,7 +11,7 @@ from typing import Any
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study.store import Store
-from hptransfer.study.store_schema import MEMBERS
+from hptransfer.study.store_schema import PLACES
 
 # One run: its name, its settings, its (step, training loss), its results.
 Log = Callable[[str, Mapping[str, Any], list[tuple[int, float]], Mapping[str, float]], None]
@@ -64,7 +64,7 @@ def settings(run: RunSpec) -> dict[str, Any]:
 def _runs(folder: Path) -> Iterator[tuple[str, RunSpec, RunRecord]]:
     """Name, spec and record of every finished run that is the study's, smallest width and LR first."""
     with Store(folder, read_only=True) as store:
-        places = {row[0]: dict(zip(MEMBERS, row, strict=True)) for row in store.rows(MEMBERS)}
+        places = {row[0]: dict(zip(PLACES, row, strict=True)) for row in store.rows(PLACES)}
         runs = [pair for pair in store.runs() if pair[1].run_id in places and pair[1].status != "failed"]
     for run, record in sorted(runs, key=lambda pair: (pair[0].model.width, pair[0].lr, pair[0].seed)):
         place = places[record.run_id]

@@ -20,10 +20,7 @@ _SHOWN = 60  # characters of a wrong value that are shown
 def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
     """The first error, as one line; an unknown key before a missing one, since a typo explains the gap.
 
-    Args:
-        error: what pydantic found.
-        model: what was validated, for the valid keys.
-        elsewhere: keys one might expect, by the path of the key that is meant.
+    The model is what was validated; `elsewhere` has keys one might expect, by the path of the key meant.
     """
     found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first = found[0]
