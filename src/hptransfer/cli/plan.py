@@ -72,7 +72,10 @@ def plan(
         from hptransfer.study.rounds import candidate_grid, observations
 
         offers, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
-        _print_budgets_head(study, known=known)
+        named = study.goal == "prediction" and study.targets
+        of = f"the optimum at {max(study.targets)}" if named else f"the {study.goal}"
+        basis = "from the finished runs" if known else "from what is usual, since no run is finished"
+        typer.echo(f"\nWhat a budget would buy: the expected 95% interval of {of} ({basis})")
         _print_budgets(offers, UNITS[study.goal], _mean_rate(costs, rate), pricing)
 
 
@@ -105,24 +108,23 @@ def _rate(study: StudySpec, folder: Path, stated: float | None) -> Rate | None:
             return measured
     if study.trial.kind != "builtin" or importlib.util.find_spec("torch") is None:
         return None
-    return cost.calibrated_rate(study) if cost.can_calibrate(study) else None
+    if not cost.can_calibrate(study):
+        return None
+    from hptransfer.lm.pace import seconds_per_step
+
+    return cost.calibrated_rate(study, seconds_per_step)
 
 
 def _print_runs(study: StudySpec, costs: Sequence[WidthCost]) -> None:
     kind = "the whole grid" if study.adaptive is None else f"adaptive, goal: {study.adaptive.goal}"
     typer.echo(f"{study.name}: {kind}; {len(study.variants_with_decay())} variants, {len(study.seeds)} seeds")
-    rows = [
-        (
-            f"{cost.width}",
-            f"{cost.runs}",
-            f"{cost.finished}",
-            f"{cost.tokens:.3g}",
-            f"{cost.flops:.3g}",
-            f"{cost.flops * cost.runs:.3g}",
-            "" if cost.seconds is None else duration(cost.seconds),
+    rows = []
+    for cost in costs:
+        left = "" if cost.seconds is None else duration(cost.seconds)
+        counts = (f"{cost.width}", f"{cost.runs}", f"{cost.finished}")
+        rows.append(
+            (*counts, f"{cost.tokens:.3g}", f"{cost.flops:.3g}", f"{cost.flops * cost.runs:.3g}", left)
         )
-        for cost in costs
-    ]
     runs, done = sum(cost.runs for cost in costs), sum(cost.finished for cost in costs)
     total = sum(cost.flops * cost.runs for cost in costs)
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]
@@ -144,19 +146,12 @@ def _print_time(costs: Sequence[WidthCost], pricing: Pricing) -> None:
         typer.echo("time: unknown, since the rate of a device is; state it with --flops-per-second")
         return
     seconds = math.fsum(cost.seconds or 0.0 for cost in costs)
-    several = pricing.devices > 1
-    at = f", about {duration(seconds / pricing.devices)} on {pricing.devices} at a time" if several else ""
-    typer.echo(f"time: {duration(seconds)} of one device{at} ({pricing.rate.source})")
+    several = f", about {duration(seconds / pricing.devices)} on {pricing.devices} at a time"
+    several = several if pricing.devices > 1 else ""
+    typer.echo(f"time: {duration(seconds)} of one device{several} ({pricing.rate.source})")
     if pricing.price is not None:
         money = f"{seconds / 3600 * pricing.price:,.2f} {pricing.currency}"
         typer.echo(f"money: {money} at {pricing.price:g} {pricing.currency} for an hour of a device")
-
-
-def _print_budgets_head(study: StudySpec, *, known: bool) -> None:
-    named = study.goal == "prediction" and study.targets
-    of = f"the optimum at {max(study.targets)}" if named else f"the {study.goal}"
-    basis = "from the finished runs" if known else "from what is usual, since no run is finished"
-    typer.echo(f"\nWhat a budget would buy: the expected 95% interval of {of} ({basis})")
 
 
 def _print_budgets(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from hptransfer.errors import HPTransferError
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
+    from hptransfer.study.merge import Added
 
 Folders = Annotated[list[Path], argument("DIR...", "Folders of studies.")]
 app = typer.Typer(
@@ -95,12 +95,7 @@ def import_(
 
     done = import_records(into, tables, None if spec is None else read_spec(spec))
     typer.echo(f"Added {done.taken} finished runs to {into}.")
-    if done.known:
-        typer.echo(f"{done.known} runs were there already.")
-    if done.foreign:
-        typer.echo(f"{done.foreign} runs belong to another study and were left out.")
-    if done.planned:
-        typer.echo(f"{done.planned} runs are missing; `hptransfer run` trains them.")
+    _print_rest(done, "runs")
 
 
 def merge(
@@ -117,10 +112,16 @@ def merge(
 
     done = put_together(into, folders)
     typer.echo(f"Merged {done.taken} finished runs into {into}.")
+    _print_rest(done, "runs of the common grid")
+
+
+def _print_rest(done: Added, runs: str) -> None:
     if done.known:
         typer.echo(f"{done.known} runs were there already.")
+    if done.foreign:
+        typer.echo(f"{done.foreign} runs belong to another study and were left out.")
     if done.planned:
-        typer.echo(f"{done.planned} runs of the common grid are missing; `hptransfer run` trains them.")
+        typer.echo(f"{done.planned} {runs} are missing; `hptransfer run` trains them.")
 
 
 def compare(
@@ -156,9 +157,8 @@ def _differences(fit: TransferFit) -> None:
     for name in rest:
         for metric, found in paired_differences(fit, name, first).items():
             if metric in ("drift", "kappa", "R_n", "E_hp") and found.value is not None:
-                limits = (
-                    "" if found.low is None or found.high is None else f"{found.low:.3g} to {found.high:.3g}"
-                )
+                known = found.low is not None and found.high is not None
+                limits = f"{found.low:.3g} to {found.high:.3g}" if known else ""
                 rows.append((name, metric, f"{found.value:.3g}", limits))
     if rows:
         typer.echo(f"\nDifferences from {first}, with 95% intervals from paired draws")
@@ -181,13 +181,5 @@ def log(
     typer.echo(f"Logged {log_curves(folder, to, into)} runs to {to}.")
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "list": list_,
-    "export": export,
-    "import": import_,
-    "merge": merge,
-    "compare": compare,
-    "log": log,
-}
-for name, command in COMMANDS.items():
-    app.command(name=name)(handle_errors(command))
+for command in (list_, export, import_, merge, compare, log):
+    app.command(name=command.__name__.strip("_"))(handle_errors(command))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,22 +80,22 @@ def export(folders: Sequence[Path], path: Path) -> int:
     """
     if path.suffix not in FORMATS:
         raise HPTransferError(f"a table must end in {' or '.join(FORMATS)}, but got {path}")
-    tables = {folder.resolve().name: _read_study(folder)[1] for folder in folders}
+    tables = [(folder.resolve().name, _read_study(folder)[1]) for folder in folders]
     several = len(folders) > 1
     try:
         if path.suffix == ".csv" and not several:
-            path.write_bytes(next(iter(tables.values())).content)
+            path.write_bytes(tables[0][1].content)
         else:
             _write_frame(tables, several, path)
     except OSError as error:
         raise HPTransferError(f"a table must go to a writable file, but {path}: {error.strerror}") from None
-    return sum(len(table.lines) for table in tables.values())
+    return sum(len(table.lines) for _, table in tables)
 
 
-def _write_frame(tables: Mapping[str, RunsTable], several: bool, path: Path) -> None:
+def _write_frame(tables: Sequence[tuple[str, RunsTable]], several: bool, path: Path) -> None:
     import pandas as pd
 
-    lines = [(name, *line) for name, table in tables.items() for line in table.lines]
+    lines = [(name, *line) for name, table in tables for line in table.lines]
     frame = pd.DataFrame(lines, columns=["study", *RUN_COLUMNS])
     frame = frame if several else frame.drop(columns="study")
     if path.suffix == ".csv":

@@ -20,16 +20,16 @@ _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base
 
 
 @dataclass(frozen=True)
-class Merged:
-    """What a merge did."""
+class Added:
+    """What became of runs that were to be added to a study."""
 
-    spec: StudySpec  # of the merged study
     taken: int  # finished runs that came in
     known: int  # finished runs that were there already, or in an earlier source
-    planned: int  # runs of the merged study that nobody has trained; they are at the next start
+    foreign: int  # runs that the study does not plan; they were left out
+    planned: int  # runs that the study plans and nobody has trained; they are trained at the next start
 
 
-def merge(target: Path, sources: Sequence[Path]) -> Merged:
+def merge(target: Path, sources: Sequence[Path]) -> Added:
     """Adds the runs of other studies, which are only read, to a study, which may be new.
 
     The merged study has every variant, width, seed and weight decay of all; their grids must lie on one
@@ -54,7 +54,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
                 new = [(run, r) for run, r in pairs if r.run_id not in have]
                 store.add(f"merged from {source.path.parent.name}", new)
                 taken, known = taken + len(new), known + len(pairs) - len(new)
-            return Merged(spec, taken, known, assign_places(store, spec))
+            return Added(taken, known, 0, assign_places(store, spec))
     finally:
         for source in stores:
             source.close()

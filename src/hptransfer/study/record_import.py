@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import SpecError
 from hptransfer.study.corpus import check_corpus, corpus_of
-from hptransfer.study.merge import assign_places
+from hptransfer.study.merge import Added, assign_places
 from hptransfer.study.planner import plan
 from hptransfer.study.record_table import TableRow, read_records, write_records
 from hptransfer.study.runs_table import planner_loss
@@ -18,17 +17,7 @@ from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import STORE_FILE, Store
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What an import did."""
-
-    taken: int  # finished runs that came in
-    known: int  # finished runs that were in the store already
-    foreign: int  # runs of the tables that the study does not plan; they were left out
-    planned: int  # runs that the study plans and that are not trained yet
-
-
-def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Imported:
+def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Added:
     """Take runs that were trained elsewhere into a study, as if they had been trained here.
 
     A run counts where its id, the hash of all that decides its numbers, is one that the study plans, and
@@ -62,7 +51,7 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
             store.begin(spec, origin)
             store.add("imported", [(row.run, row.record) for row in part])
         known = len(rows) - len(new)
-        return Imported(len(taken), known, len(new) - len(taken), assign_places(store, spec))
+        return Added(len(taken), known, len(new) - len(taken), assign_places(store, spec))
 
 
 def export_records(folder: Path, path: Path) -> int:
