@@ -99,8 +99,7 @@ def import_(
 
 
 def merge(
-    folders: Folders,
-    into: Annotated[Path, option("DIR", "Folder of the merged study.", "--into")],
+    folders: Folders, into: Annotated[Path, option("DIR", "Folder of the merged study.", "--into")]
 ) -> None:
     """Put the runs of several studies into one; the studies may differ only in what they swept.
 

@@ -56,9 +56,7 @@ def demo(out: Out = None) -> None:
     run_and_report(spec, out)
 
 
-def report(
-    folder: Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")],
-) -> None:
+def report(folder: Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")]) -> None:
     """Fit and report a study again from its finished runs.
 
     This also works while the study runs.

@@ -16,17 +16,7 @@ from hptransfer.runs.probe_config import ProbeConfig
 from hptransfer.runs.schedule import phases
 from hptransfer.runs.train_config import TrainConfig
 
-__all__ = [
-    "Config",
-    "DataConfig",
-    "ModelConfig",
-    "ProbeConfig",
-    "RunRecord",
-    "RunSpec",
-    "Status",
-    "TrainConfig",
-    "spec_hash",
-]
+__all__ = ["DataConfig", "ModelConfig", "ProbeConfig", "RunRecord", "RunSpec", "Status", "TrainConfig"]
 
 SCHEMA = 2  # of what a run's id is the hash of; raised when the same data comes to mean another run
 

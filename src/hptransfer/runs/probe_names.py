@@ -59,8 +59,7 @@ PROBES: dict[str, ProbeName] = {
     "rows_touched": ProbeName("share of the token embedding's rows that the batch holds", "tensor"),
     **{
         f"row_rms_q{i + 1}": ProbeName(
-            f"root mean square of a token's row, mean over the {which} quarter of the vocabulary",
-            "tensor",
+            f"root mean square of a token's row, mean over the {which} quarter of the vocabulary", "tensor"
         )
         for i, which in enumerate(("most frequent", "second", "third", "rarest"))
     },

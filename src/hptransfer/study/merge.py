@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base
 class Added:
     """What became of runs that were to be added to a study."""
 
+    spec: StudySpec = field(repr=False)  # of the study
     taken: int  # finished runs that came in
     known: int  # finished runs that were there already, or in an earlier source
     foreign: int  # runs that the study does not plan; they were left out
@@ -38,8 +40,8 @@ def merge(target: Path, sources: Sequence[Path]) -> Added:
     Raises:
         SpecError: the studies do not fit together. StoreError: a store cannot be read or written.
     """
-    stores = [Store(folder, read_only=True) for folder in sources]
-    try:
+    with ExitStack() as opened:
+        stores = [opened.enter_context(Store(folder, read_only=True)) for folder in sources]
         others = [store.spec() for store in stores]
         if not (target / STORE_FILE).exists():
             united(others)  # what does not fit is refused before anything is made
@@ -54,10 +56,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Added:
                 new = [(run, r) for run, r in pairs if r.run_id not in have]
                 store.add(f"merged from {source.path.parent.name}", new)
                 taken, known = taken + len(new), known + len(pairs) - len(new)
-            return Added(taken, known, 0, assign_places(store, spec))
-    finally:
-        for source in stores:
-            source.close()
+            return Added(spec, taken, known, 0, assign_places(store, spec))
 
 
 def united(specs: Sequence[StudySpec]) -> StudySpec:
@@ -91,21 +90,19 @@ def united(specs: Sequence[StudySpec]) -> StudySpec:
 
 def _grid(specs: Sequence[StudySpec]) -> dict[str, Any]:
     """The grid from the lowest to the highest LR of all, where they lie on one lattice."""
-    low = min(spec.lr.low for spec in specs)
     high = max(spec.lr.high for spec in specs)
-    lowest = next(spec for spec in specs if spec.lr.low == low)
+    lowest = min(specs, key=lambda spec: spec.lr.low)
+    grid = lowest.lr
     for spec in specs:
-        same = (spec.lr.factor, spec.lr.coordinates) == (lowest.lr.factor, lowest.lr.coordinates)
-        base = spec.base
-        on = {
-            lowest.lr_at(k, base, lowest.lr.coordinates) for k in range(lowest.lr.count + spec.lr.count + 200)
-        }
-        if not same or spec.lr.low not in on:
+        places = range(grid.count + spec.lr.count + 200)
+        lattice = {lowest.lr_at(place, spec.base, grid.coordinates) for place in places}
+        same = (spec.lr.factor, spec.lr.coordinates) == (grid.factor, grid.coordinates)
+        if not same or spec.lr.low not in lattice:
             raise SpecError(
                 f"the grids of studies that are merged must lie on one lattice, but {lowest.name} has "
-                f"{low:g} x {lowest.lr.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
+                f"{grid.low:g} x {grid.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
             )
-    return {**lowest.lr.model_dump(mode="json"), "low": low, "high": high}
+    return {**grid.model_dump(mode="json"), "high": high}
 
 
 def assign_places(store: Store, spec: StudySpec) -> int:

@@ -36,22 +36,22 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
         DataError: the study's own text cannot be found.
     """
     rows = {row.record.run_id: row for path in tables for row in read_records(path)}
-    spec = stored_spec(folder) if spec is None else spec
+    spec = _stored_spec(folder) if spec is None else spec
     where = ", ".join(str(path) for path in tables)
     if spec.trial.kind == "builtin":  # a user's own code has no corpus that could be compared
         check_corpus(corpus_of(spec), [row.record for row in rows.values()], where)
-    if not rows.keys() & asked_for(spec, rows):
+    if not rows.keys() & _asked_for(spec, rows):
         raise SpecError(f"{where} must hold runs that the study {spec.name!r} plans, but holds none of them")
     with Store(folder) as store:
         finished = store.losses()
         new = {run_id: row for run_id, row in rows.items() if run_id not in finished}
-        wanted = asked_for(spec, new, finished)
+        wanted = _asked_for(spec, new, finished)
         taken = [row for run_id, row in new.items() if run_id in wanted]
-        for origin, part in by_origin(taken):
+        for origin, part in _by_origin(taken):
             store.begin(spec, origin)
             store.add("imported", [(row.run, row.record) for row in part])
         known = len(rows) - len(new)
-        return Added(len(taken), known, len(new) - len(taken), assign_places(store, spec))
+        return Added(spec, len(taken), known, len(new) - len(taken), assign_places(store, spec))
 
 
 def export_records(folder: Path, path: Path) -> int:
@@ -65,12 +65,7 @@ def export_records(folder: Path, path: Path) -> int:
         return write_records((TableRow(run, r, origins[r.run_id]) for run, r in store.runs()), path)
 
 
-def stored_spec(folder: Path) -> StudySpec:
-    """The spec of the study in a folder.
-
-    Raises:
-        SpecError: there is none. StoreError: its store cannot be read.
-    """
+def _stored_spec(folder: Path) -> StudySpec:
     if not (folder / STORE_FILE).exists():
         raise SpecError(
             f"{folder} must hold a study to add the runs to, but holds none: give its spec with --spec"
@@ -79,7 +74,7 @@ def stored_spec(folder: Path) -> StudySpec:
         return store.spec()
 
 
-def asked_for(
+def _asked_for(
     spec: StudySpec, rows: Mapping[str, TableRow], finished: Mapping[str, float] | None = None
 ) -> set[str]:
     """Ids of every run that the study plans, as far as the rows' and the finished runs' losses decide it."""
@@ -87,7 +82,7 @@ def asked_for(
     return {run.run_id for stack in plan(spec, losses) for run in stack.runs}
 
 
-def by_origin(rows: Sequence[TableRow]) -> list[tuple[Mapping[str, Any], list[TableRow]]]:
+def _by_origin(rows: Sequence[TableRow]) -> list[tuple[Mapping[str, Any], list[TableRow]]]:
     """The rows by the session that trained them, in the order in which sessions first appear."""
     found: dict[str, list[TableRow]] = {}
     for row in rows:
