@@ -168,7 +168,6 @@ def _all() -> list[Rule]:
 
 
 CATALOGUE: Mapping[tuple[str, Family], Rule] = MappingProxyType({(r.name, r.optimizer): r for r in _all()})
-VARIANTS: Mapping[str, Rule] = MappingProxyType(_variants())
 RULES: Mapping[str, Rule] = MappingProxyType(
     {name: rule for (name, optimizer), rule in CATALOGUE.items() if optimizer == "adam"}
 )

@@ -35,7 +35,7 @@ class AttentionSite:
 
 
 class ForwardFactor:
-    """A hook that multiplies, and knows whether its module has ever been called; not all that hold one are."""
+    """A hook that multiplies, and that knows whether its module was ever called: not every one is."""
 
     def __init__(self, factor: float) -> None:
         self.factor = factor

@@ -36,49 +36,28 @@ class RoleSettings:
 
 @dataclass(frozen=True)
 class Growth:
-    """How one tensor grows from the base to the model; ratios are dimensionless.
-
-    Attributes:
-        role: what the tensor is when width grows.
-        ratio: m of the tensor itself: of its fan-in where it is hidden or a readout, else of the dimension
-            that grows.
-        model_ratio: m of the model, width / base width; eta's coordinates go by it.
-        depth_ratio: blocks / blocks of the base; 1 for a tensor outside the repeated blocks.
-        longest_ratio: longer side / longer side in the base, which an update of fixed RMS goes by.
-        decays: whether weight decay acts on it.
-    """
+    """How one tensor grows from the base to the model; ratios are dimensionless."""
 
     role: Role
-    ratio: float
-    model_ratio: float
-    depth_ratio: float = 1.0
-    longest_ratio: float = 1.0
-    decays: bool = True
+    ratio: float  # m of the tensor itself: of its fan-in (hidden, readout), else of the dimension that grows
+    model_ratio: float  # m of the model, width / base width; eta's coordinates go by it
+    depth_ratio: float = 1.0  # blocks / blocks of the base; 1 for a tensor outside the repeated blocks
+    longest_ratio: float = 1.0  # longer side / that in the base, which an update of fixed RMS goes by
+    decays: bool = True  # whether weight decay acts on it
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What the user chooses for all tensors; a rule makes of it what each of them gets.
+    """What the user chooses for all tensors; a rule makes of it what each of them gets."""
 
-    Attributes:
-        optimizer: by its name in the registry.
-        lr: eta, in the rule's coordinates.
-        weight_decay: lambda.
-        eps: Adam's, at the base.
-        decay: convention of weight decay.
-        eps_rule: `rule`: as the rule says; `fixed`; `scaled`: in proportion to gradients.
-        muon_adjust: length of Muon's orthogonal update.
-        others_lr: with Muon, the eta of the tensors that the optimizer beside it trains / eta.
-    """
-
-    optimizer: str
-    lr: float
-    weight_decay: float = 0.0
-    eps: float = 1e-8
+    optimizer: str  # by its name in the registry
+    lr: float  # eta, in the rule's coordinates
+    weight_decay: float = 0.0  # lambda
+    eps: float = 1e-8  # Adam's, at the base
     decay: DecayKind = "coupled"
-    eps_rule: EpsRule = "rule"
-    muon_adjust: MuonAdjust = "original"
-    others_lr: float = 1.0
+    eps_rule: EpsRule = "rule"  # as the rule says; `fixed`; or `scaled`, in proportion to gradients
+    muon_adjust: MuonAdjust = "original"  # length of Muon's orthogonal update
+    others_lr: float = 1.0  # with Muon, the eta of the tensors that the optimizer beside it trains / eta
 
 
 @dataclass(frozen=True)

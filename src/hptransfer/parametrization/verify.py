@@ -55,12 +55,7 @@ class Verification:
     modules: int
 
 
-@dataclass(frozen=True)
-class _Live:
-    """One tensor's settings in a live optimizer."""
-
-    group: Mapping[str, Any]
-    class_name: str  # of the optimizer
+_Live = Mapping[str, Any]  # one tensor's group in a live optimizer, and the optimizer's class under `class`
 
 
 def verify(
@@ -118,7 +113,7 @@ def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[F
                     faults.append(Fault(place, "unknown", "a tensor of the model", "not one"))
                     continue
                 seen[name] += 1
-                found[name] = _Live(group, type(inner).__name__)
+                found[name] = {**group, "class": type(inner).__name__}
     faults += [
         Fault(name, "duplicate", "once in the optimizer", f"{times} times")
         for name, times in seen.items()
@@ -137,23 +132,20 @@ def _settings(
     known = {name: live for name, live in found.items() if name in expected}
     for name, live in known.items():
         _fixed(name, expected[name], live, faults)
-    factors = []
-    for muon in (False, True):  # Muon's eta is not AdamW's: each has its own schedule
-        part = {
-            name: live
-            for name, live in known.items()
-            if get_optimizer(expected[name].optimizer).matrices_only == muon
-        }
-        factors.append(_lrs(part, expected, faults))
-    return factors[0] if factors[0] is not None else factors[1]
+    by_muon: dict[bool, dict[str, _Live]] = {False: {}, True: {}}
+    for name, live in known.items():
+        by_muon[get_optimizer(expected[name].optimizer).matrices_only][name] = live
+    # Muon's eta is not AdamW's: each has its own schedule.
+    factors = [_lrs(part, expected, faults) for part in by_muon.values()]
+    return next((factor for factor in factors if factor is not None), None)
 
 
 def _fixed(name: str, expected: GroupSettings, live: _Live, faults: list[Fault]) -> None:
     """Decay, eps and the optimizer's family: what no scheduler changes."""
-    _compare(name, "weight_decay", expected.weight_decay, live.group.get("weight_decay", 0.0), faults)
-    if expected.eps is not None and "eps" in live.group:
-        _compare(name, "eps", expected.eps, live.group["eps"], faults)
-    found, wanted = word_in_class_name(live.class_name), get_optimizer(expected.optimizer).class_word
+    _compare(name, "weight_decay", expected.weight_decay, live.get("weight_decay", 0.0), faults)
+    if expected.eps is not None and "eps" in live:
+        _compare(name, "eps", expected.eps, live["eps"], faults)
+    found, wanted = word_in_class_name(live["class"]), get_optimizer(expected.optimizer).class_word
     if found is not None and found != wanted:
         faults.append(Fault(name, "optimizer", wanted, found))
 
@@ -164,13 +156,13 @@ def _lrs(
     """LRs up to the schedule's common factor, which is given back."""
     if not known:
         return None
-    lrs = {name: float(live.group["lr"]) for name, live in known.items()}
+    lrs = {name: float(live["lr"]) for name, live in known.items()}
     zero = not any(lrs.values())
     if zero:
-        if not all("initial_lr" in live.group for live in known.values()):
+        if not all("initial_lr" in live for live in known.values()):
             faults.append(Fault("(every tensor)", "lr", "above zero", "0"))
             return None
-        lrs = {name: float(live.group["initial_lr"]) for name, live in known.items()}
+        lrs = {name: float(live["initial_lr"]) for name, live in known.items()}
     common = _common(Counter(lr / expected[name].lr for name, lr in lrs.items()))
     for name, lr in lrs.items():
         _compare(name, "lr", expected[name].lr * common, lr, faults)
