@@ -17,23 +17,18 @@ PARAMETERS = 3  # L_inf, A, alpha
 
 @dataclass(frozen=True)
 class LossFit:
-    """L*(n) = L_inf + A (n / n0)**-alpha, n0 the smallest scale; B draws.
+    """L*(n) = L_inf + A (n / n0)**-alpha, n0 the smallest scale; B draws."""
 
-    Attributes:
-        parameters: (L_inf, A, alpha), shape [3].
-        draws: of them, shape [B, 3].
-        at_bound: True where a draw sits on a bound (L_inf = 0, A = 0 or alpha at an end), shape [B].
-        point_at_bound: which bounds the point estimate sits on.
-        scatter: rms scatter about the law, nats.
-        origin: n0.
-    """
+    parameters: FloatArray  # (L_inf, A, alpha), [3]
+    draws: FloatArray  # of them, [B, 3]
+    point_at_bound: tuple[str, ...]  # bounds that the point estimate sits on
+    scatter: float  # rms scatter about the law, nats
+    origin: float  # n0
 
-    parameters: FloatArray
-    draws: FloatArray
-    at_bound: BoolArray
-    point_at_bound: tuple[str, ...]
-    scatter: float
-    origin: float
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The warning that the point estimate sits on a bound."""
+        return ("at_bound",) if self.point_at_bound else ()
 
     @property
     def alpha(self) -> float:
@@ -77,7 +72,6 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
     return LossFit(
         parameters=parameters[0],
         draws=parameters[1:],
-        at_bound=np.asarray(bound[1:].any(axis=1)),
         point_at_bound=tuple(n for n, hit in zip(names, bound[0], strict=True) if hit),
         scatter=scatter,
         origin=float(scale[0]),
@@ -87,10 +81,7 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
 def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> float:
     """Scatter about the best loss law that makes the residual as large as expected, shrunk to the prior.
 
-    Args:
-        scale: n, shape [K].
-        y: L*, nats, shape [K].
-        covariance: of the errors of y, shape [K, K].
+    `covariance` [K, K] is of the errors of the losses y [K].
     """
     freedom, prior, weight = len(y) - PARAMETERS, LAW.loss_scatter, LAW.loss_scatter_weight
     if freedom < 1:
@@ -108,11 +99,7 @@ def _loss_grid(
 ) -> tuple[FloatArray, BoolArray]:
     """Best (L_inf, A, alpha) of each row of y [R, K], and the bounds it sits on [R, 3].
 
-    Args:
-        n: n / n0, shape [K].
-        y: losses, a row a data set, shape [R, K].
-        inverse: of the covariance of a row, shape [K, K].
-        floor: hold L_inf >= 0.
+    `n` is n / n0, `inverse` of the covariance of a row, `floor` holds L_inf >= 0.
     """
     chi2 = _profile(n ** -ALPHAS[:, None], y, inverse, floor)
     chi2 += _alpha_penalty(ALPHAS)
@@ -137,18 +124,12 @@ def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
 
 
 def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool) -> FloatArray:
-    """Least chi2 over L_inf and A, both at least 0, of each row of y [R, K] at every alpha [G, K]; [R, G].
+    """Least chi2 over L_inf and A, both at least 0, of each row of y [R, K] at every alpha; [R, G].
 
     At a given alpha the free optimum is linear in y and its chi2 quadratic, in the same forms for all rows:
     forms in the distance from the first row, exact enough in single precision. A bound costs the square of
     what the free optimum is beyond it, in units of its error; losses are not negative, so that it is beyond
-    one bound at most.
-
-    Args:
-        power: (n / n0)**-alpha at every alpha, shape [G, K].
-        y: losses, a row a data set, shape [R, K].
-        inverse: of the covariance of a row, shape [K, K].
-        floor: hold L_inf >= 0.
+    one bound at most. `power` is (n / n0)**-alpha, [G, K]; the rest as in `_loss_grid`.
     """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), (power @ ones)[:, None], np.sum(powers * power, axis=1, keepdims=True)
@@ -176,13 +157,9 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
 def _solve_rows(
     power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha [R, K], and whether L_inf is 0.
+    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha, and whether L_inf is 0.
 
-    Args:
-        power: (n / n0)**-alpha at each row's alpha, shape [R, K].
-        y: losses, a row a data set, shape [R, K].
-        inverse: of the covariance of a row, shape [K, K].
-        floor: hold L_inf >= 0.
+    Arguments as for `_profile`, `power` [R, K].
     """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), power @ ones, np.sum(powers * power, axis=1)

@@ -30,14 +30,10 @@ class ScatterPrior:
     With 3 to 6 scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of
     one variant differ in shape their optima scatter too, so the prior grows with the shape's misfit; where
     they share one shape they may well lie on the law exactly.
-
-    Attributes:
-        typical: scale of its half-t density (2 degrees of freedom), units of the quantity.
-        zero_odds: factor on the weight of no scatter at all.
     """
 
-    typical: float
-    zero_odds: float = 1.0
+    typical: float  # scale of its half-t density (2 degrees of freedom), units of the quantity
+    zero_odds: float = 1.0  # factor on the weight of no scatter at all
 
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Scatters, zero and a geometric series, and their log prior weights."""
@@ -72,29 +68,23 @@ def _zero_odds(misfit: float) -> float:
 
 @dataclass(frozen=True)
 class LineFit:
-    """y = coefficients @ basis(t), by generalised least squares with random scatter; B draws.
+    """y = coefficients @ basis(t), by generalised least squares with random scatter; B draws."""
 
-    Attributes:
-        family: `const`, `power` or `offset`.
-        parameters: of the family: (c,), (c, slope) or (log2 eta_inf, rate, B / eta_inf at the first scale).
-        draws: of the parameters, shape [B, parameters].
-        scatter: rms scatter of one scale about the law.
-        scatter_draws: of it, shape [B].
-        off: which scale each draw takes to lie off the law altogether, -1 for none, shape [B].
-        log_likelihood: restricted, at its best scatter.
-        origin: log2 of the scale at which t = 0.
-        at_bound: whether the offset family's fit stopped at an end of its grid.
-    """
-
-    family: str
+    family: str  # `const`, `power` or `offset`
+    # Of the family: (c,), (c, slope) or (log2 eta_inf, rate, B / eta_inf at the first scale).
     parameters: FloatArray
-    draws: FloatArray
-    scatter: float
-    scatter_draws: FloatArray
-    off: IntArray
-    log_likelihood: float
-    origin: float
-    at_bound: bool = False
+    draws: FloatArray  # of the parameters, [B, parameters]
+    scatter: float  # rms scatter of one scale about the law
+    scatter_draws: FloatArray  # of it, [B]
+    off: IntArray  # which scale each draw takes to lie off the law altogether, -1 for none, [B]
+    log_likelihood: float  # restricted, at its best scatter
+    origin: float  # log2 of the scale at which t = 0
+    at_bound: bool = False  # whether the offset family's fit stopped at an end of its grid
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The warning that the fit sits on a bound."""
+        return ("at_bound",) if self.at_bound else ()
 
     def at(self, scale: FloatArray | float) -> FloatArray:
         """The law itself, shape of `scale`."""
@@ -118,13 +108,7 @@ class LineFit:
 
 
 def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> FloatArray:
-    """The law of a family at log2 scales.
-
-    Args:
-        family: `const`, `power` or `offset`.
-        parameters: of the family, as in `LineFit`, shape [parameters] or [parameters, B].
-        t: log2 scale less the law's origin; broadcasts with B.
-    """
+    """The law of a family at `t`, log2 scale less the law's origin; parameters [P] or [P, B]."""
     if family == "const":
         return np.asarray(parameters[0] + 0.0 * t)
     if family == "power":
@@ -136,23 +120,14 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
 
 @dataclass(frozen=True)
 class Scatters:
-    """Every size of scatter that is thought of, alone and with one scale off the law; S of them.
+    """Every size of scatter that is thought of, alone and with one scale off the law; S of them."""
 
-    Attributes:
-        size: rms scatter of one scale, shape [S].
-        off: scale that lies off the law, -1 for none, shape [S].
-        log_prior: shape [S].
-        extra: variance of each scale beyond the error of estimation, shape [S, K].
-        inverse: of the covariance of estimates and scatter together, shape [S, K, K].
-        log_det: of that covariance, shape [S].
-    """
-
-    size: FloatArray
-    off: IntArray
-    log_prior: FloatArray
-    extra: FloatArray
-    inverse: FloatArray
-    log_det: FloatArray
+    size: FloatArray  # rms scatter of one scale, [S]
+    off: IntArray  # scale that lies off the law, -1 for none, [S]
+    log_prior: FloatArray  # [S]
+    extra: FloatArray  # variance of each scale beyond the error of estimation, [S, K]
+    inverse: FloatArray  # of the covariance of estimates and scatter together, [S, K, K]
+    log_det: FloatArray  # of that covariance, [S]
 
 
 def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
@@ -248,13 +223,9 @@ def fit_offset(
 def _nearest(
     covariance: FloatArray, y: FloatArray, shape: FloatArray, rate: FloatArray
 ) -> tuple[IntArray, FloatArray, float]:
-    """Best setting of the offset's grid for each row of y, its log2 eta_inf, and the first row's chi2.
+    """Best setting of the offset's grid for each row of y [R, K], its log2 eta_inf, and the first row's chi2.
 
-    Args:
-        covariance: of the optima about their law, shape [K, K].
-        y: log2 eta*, a row a data set, shape [R, K].
-        shape: the law less log2 eta_inf at every setting, shape [settings, K].
-        rate: beta of every setting, shape [settings].
+    `shape` [settings, K] is the law less log2 eta_inf, `covariance` that of the optima about their law.
     """
     inverse = np.linalg.inv(covariance)
     total = inverse.sum()
@@ -271,13 +242,7 @@ def _nearest(
 
 
 def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) -> float:
-    """The scatter of highest posterior density given residuals [K] and their errors' covariance.
-
-    Args:
-        residual: about the law, octaves, shape [K].
-        errors: covariance of the optima, shape [K, K].
-        prior: on the scatter.
-    """
+    """The scatter of highest posterior density given residuals [K], octaves, and the optima's covariance."""
     grid, log_prior = prior.grid()
     total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))
     chi2 = np.einsum("k,tkl,l->t", residual, np.linalg.inv(total), residual)
@@ -287,14 +252,9 @@ def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) ->
 def fit_bend(
     t: FloatArray, y: FloatArray, y_draws: FloatArray, scatter: float, rng: np.random.Generator
 ) -> tuple[float, FloatArray] | None:
-    """Second derivative of y in t by a quadratic through the optima, and its draws; needs 4 scales.
+    """Second derivative of log2 eta* in t = log2 n by a quadratic through the optima, and its draws [B].
 
-    Args:
-        t: log2 scale, shape [K].
-        y: log2 eta*, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        scatter: rms scatter of one scale about the law, octaves.
-        rng: source of the scatter draws.
+    None with fewer than 4 scales; `scatter` is of one scale about the law, octaves.
     """
     if len(t) < 4:
         return None
