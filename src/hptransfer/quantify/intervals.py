@@ -43,13 +43,9 @@ def sample_settings(weight: FloatArray, uniform: FloatArray) -> IntArray:
 
 
 def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Estimate:
-    """An estimate whose limits always hold its value; None throughout where the value is not finite.
+    """An estimate from its posterior draws [B], of which those that are NaN are left out.
 
-    Args:
-        value: the point estimate.
-        draws: its posterior draws, shape [B]; those that are NaN are left out.
-        level: of the credible interval, in (0, 1).
-        *flags: why not to trust it.
+    Its limits always hold its value; all are None where the value is not finite.
     """
     if not np.isfinite(value):
         return Estimate(flags=flags)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -57,12 +57,11 @@ class Metric:
     """One metric: how it is called, what it means, and how it is computed."""
 
     name: str  # its key in a fit and in the JSON
-    label: str  # heading in plain characters
     definition: str  # one or two sentences, with the formula
     # Of one variant; None where the metric does not apply and is left out.
     compute: Callable[[MetricInputs], MetricDraws | None]
+    label: str = ""  # heading in plain characters; in `METRICS` its name where none is given
     unit: str = ""  # what the number counts; empty for pure numbers
-    main: bool = False  # whether it is one of the few that a report shows first
 
 
 def compute_metrics(inputs: MetricInputs) -> dict[str, MetricDraws]:
@@ -108,107 +107,92 @@ def _bend(inputs: MetricInputs) -> MetricDraws | None:
 _ALL = (
     Metric(
         "drift",
-        "drift",
         "Octaves by which the optimum moves per octave of scale, d log2 eta* / d log2 n, in the coordinates "
         "of the runs. 0: the optimum stays put. -1: it halves when the scale doubles.",
         lambda i: i.of_laws(lambda e: e.drift),
         unit="octaves per octave",
-        main=True,
     ),
     Metric(
         "drift_sp",
-        "drift (SP)",
         "The drift in SP coordinates, where eta is the learning rate that a hidden weight gets. -1 "
         "here is 0 in muP coordinates.",
         partial(_drift_in, "sp"),
+        label="drift (SP)",
         unit="octaves per octave",
-        main=True,
     ),
     Metric(
         "drift_mup",
-        "drift (muP)",
         "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries unchanged. "
         "It is the SP drift plus 1; under SGD, whose two coordinates are one, it is the SP drift.",
         partial(_drift_in, "mup"),
+        label="drift (muP)",
         unit="octaves per octave",
-        main=True,
     ),
     Metric(
-        "E",
         "E",
         "Quality of the fit: mean squared residual of the joint surface L*(n) + basin(x - x*(n)) over the "
         "points that pass the filter. Small: all scales follow one set of laws. "
         "(The paper does not publish its exact form; this is how we read it.)",
         _error,
         unit="nats^2",
-        main=True,
     ),
     Metric(
-        "E_hp",
         "E_hp",
         "Root mean square distance of the per-scale optima from the optimum's law, in octaves.",
         lambda i: i.measured(hp_error(i.basins, i.laws)) if i.laws else unknown("no_laws"),
         unit="octaves",
-        main=True,
     ),
     Metric(
         "kappa",
-        "kappa",
-        "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. Below 0: the penalty "
-        "of a wrong value fades as models grow; above 0: it comes to exceed what more scale gains.",
+        "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
+        "Below 0: the penalty of a wrong value fades as models grow; above 0: it comes to exceed what more "
+        "scale gains.",
         lambda i: i.of_laws(lambda e: e.kappa(e.beta), "beta of the power family"),
-        main=True,
     ),
     Metric(
         "R_inf",
-        "R(inf)",
         "Asymptotic loss penalty: L_inf of this variant minus that of the reference (the lower envelope of "
         "all variants unless one is named). It is an extrapolation; read it next to R(n).",
         lambda i: penalty_at_infinity(i.laws, i.reference, i.settings.level),
+        label="R(inf)",
         unit="nats",
-        main=True,
     ),
     Metric(
         "R_n",
-        "R(n)",
         "Loss penalty at the largest measured scale: optimum loss of this variant minus that of the "
         "reference. Needs no extrapolation.",
         lambda i: penalty_at_largest(i.pooled, i.reference, i.settings.level),
+        label="R(n)",
         unit="nats",
-        main=True,
     ),
     Metric(
-        "alpha",
         "alpha",
         "Exponent of the loss law, L*(n) = L_inf + A n^-alpha.",
         lambda i: i.of_laws(lambda e: e.alpha),
     ),
     Metric(
         "beta",
-        "beta",
         "Exponent of the optimum's law; positive where the optimum decreases with scale.",
         lambda i: i.of_laws(lambda e: e.beta),
     ),
     Metric(
-        "gamma",
         "gamma",
         "Exponent of the curvature law, H(n) = H0 n^gamma, with H = d2L/d eta2.",
         lambda i: i.of_laws(lambda e: e.gamma),
     ),
     Metric(
         "beta_offset",
-        "beta (offset)",
         "beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
         _beta_offset,
+        label="beta (offset)",
     ),
     Metric(
         "kappa_offset",
-        "kappa (offset)",
         "alpha - 2 beta + gamma with beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
         _kappa_offset,
+        label="kappa (offset)",
     ),
     Metric(
-        "bend",
         "bend",
         "Second derivative of log2 eta* in log2 n: how fast the drift itself changes. "
         "An interval that holds 0 allows a straight law.",
@@ -217,7 +201,6 @@ _ALL = (
     ),
     Metric(
         "sensitivity",
-        "sensitivity",
         "Mean of min(L, L_init) - L* over three decades of the hyperparameter about the optimum, at the "
         "largest scale (arXiv:2309.14322). Small: a wrong value costs little.",
         lambda i: comparison_metrics.sensitivity(i.pooled, i.initial_loss, i.settings.level),
@@ -225,13 +208,12 @@ _ALL = (
     ),
     Metric(
         "argmin_equality",
-        "same argmin",
         "Fraction of the larger scales whose best grid value is that of the smallest (arXiv:2404.05728).",
         lambda i: comparison_metrics.argmin_equality(i.pooled, i.settings.level, i.rng),
+        label="same argmin",
         unit="fraction",
     ),
     Metric(
-        "band",
         "band",
         "Width of the near-optimal band {L <= 1.0025 L*} at the largest scale, in octaves.",
         lambda i: i.bands.width,
@@ -239,25 +221,26 @@ _ALL = (
     ),
     Metric(
         "band_overlap",
-        "band overlap",
         "What the near-optimal bands of all scales have in common, as a fraction of what they cover "
         "together. Above 0: one value is near-optimal at every scale.",
         lambda i: i.bands.overlap,
+        label="band overlap",
         unit="fraction",
     ),
     Metric(
         "wider_is_worse",
-        "larger is worse",
         "Fraction of cells whose loss rises to the next scale at the same hyperparameter, noise apart.",
         lambda i: comparison_metrics.wider_is_worse(i.pooled),
+        label="larger is worse",
         unit="fraction",
     ),
     Metric(
         "fast_transfer",
-        "fast transfer",
         "beta - alpha / 2 with beta of the offset family; above 0, the optimum converges faster than the "
         "loss decreases (arXiv:2512.22768).",
         lambda i: comparison_metrics.fast_transfer(i.laws, i.settings.level),
+        label="fast transfer",
     ),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+METRICS: dict[str, Metric] = {m.name: replace(m, label=m.label or m.name) for m in _ALL}
+MAIN = ("drift", "drift_sp", "drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")  # what a report shows first

@@ -147,15 +147,9 @@ def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
 def fit_line(
     t: FloatArray, y: FloatArray, y_draws: FloatArray, every: Scatters, family: str, rng: np.random.Generator
 ) -> LineFit:
-    """Fits `const` or `power` with random scatter between scales.
+    """Fits `const` or `power` to a quantity y [K], in log units, at log2 scales t [K].
 
-    Args:
-        t: log2 scale, shape [K].
-        y: the quantity, in log units, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        every: the scatters of these draws.
-        family: `const` or `power`.
-        rng: source of the scatter draws.
+    Scales scatter about the law at random: by `every` size thought of for the quantity's draws [B, K].
     """
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
@@ -187,14 +181,7 @@ def fit_offset(
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B / eta_inf.
 
     The scatter is the likeliest about a first fit, and never more than about the line: with one parameter
-    more there is less left of it.
-
-    Args:
-        t: log2 scale, shape [K].
-        y: log2 eta*, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        line: the power law's fit.
-        prior: on the scatter.
+    more there is less left of it. Of log2 eta* y [K] at log2 scales t [K]; `line` is the power law's fit.
     """
     origin = float(t[0])
     rate, fraction = (a.ravel() for a in np.meshgrid(RATES, FRACTIONS, indexing="ij"))
