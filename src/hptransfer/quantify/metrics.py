@@ -98,12 +98,6 @@ def _beta_offset(inputs: MetricInputs) -> MetricDraws | None:
     return inputs.measured(offset) if offset else None
 
 
-def _bend(inputs: MetricInputs) -> MetricDraws | None:
-    if inputs.laws is None or inputs.laws.bend is None:
-        return None
-    return measured(*inputs.laws.bend, inputs.settings.level)
-
-
 _ALL = (
     Metric(
         "drift",
@@ -196,7 +190,7 @@ _ALL = (
         "bend",
         "Second derivative of log2 eta* in log2 n: how fast the drift itself changes. "
         "An interval that holds 0 allows a straight law.",
-        _bend,
+        lambda i: measured(*i.laws.bend, i.settings.level) if i.laws and i.laws.bend else None,
         unit="octaves per octave^2",
     ),
     Metric(

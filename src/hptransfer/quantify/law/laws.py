@@ -9,16 +9,8 @@ import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
-from hptransfer.quantify.law.optimum_law import (
-    LineFit,
-    curvature_scatter,
-    fit_bend,
-    fit_line,
-    fit_offset,
-    hp_scatter,
-    scatters,
-    slope_change_sd,
-)
+from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
+from hptransfer.quantify.law.scatter import curvature_scatter, hp_scatter, scatters, slope_change_sd
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
