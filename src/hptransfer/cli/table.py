@@ -13,8 +13,7 @@ from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
-from hptransfer.parametrization.settings_table import TensorSettings
-from hptransfer.parametrization.tensor_settings import width_settings
+from hptransfer.parametrization.tensor_settings import TensorSettings, width_settings
 from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"

@@ -13,7 +13,7 @@ import typer
 
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import without_multipliers
-from hptransfer.parametrization.settings_table import TensorSettings
+from hptransfer.parametrization.tensor_settings import TensorSettings
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
 CSV_HEAD = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hptransfer.quantify.result import finite
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
 
@@ -119,8 +120,3 @@ def whole_record(narrow: Mapping[str, Any], rest: Mapping[str, Any]) -> RunRecor
 def spec_of(content: bytes) -> RunSpec:
     """The spec in a run's details."""
     return run_from(json.loads(zlib.decompress(content))["spec"])
-
-
-def finite(value: float | None) -> float | None:
-    """Infinities and NaN as null: neither JSON nor SQLite has a NaN."""
-    return None if value is None or not math.isfinite(value) else float(value)
