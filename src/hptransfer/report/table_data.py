@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hptransfer.quantify.compare import compare
-from hptransfer.quantify.metrics import METRICS
+from hptransfer.quantify.metrics import MAIN, METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import flags, number_format, sentences
 
@@ -119,14 +119,14 @@ def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
     present = {name for v in fit.variants.values() for name in v.metrics}
     named = {"drift_sp", "drift_mup"} <= present
-    shown = (name for name, metric in METRICS.items() if metric.main and name in present)
+    shown = (name for name in MAIN if name in present)
     return tuple(name for name in shown if not (named and name == "drift"))
 
 
 def other_metrics(fit: SweepFit) -> tuple[str, ...]:
     """All metrics present that are not headlines, in reading order: exponents and comparison metrics."""
     present = {name for v in fit.variants.values() for name in v.metrics}
-    return tuple(name for name, metric in METRICS.items() if not metric.main and name in present)
+    return tuple(name for name in METRICS if name not in MAIN and name in present)
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
