@@ -61,10 +61,14 @@ def test_a_variant_measured_from_itself_has_no_penalty(basins, laws):
 def test_the_penalty_at_infinity_is_the_difference_of_the_limits(basins, laws):
     other = reference_of(basins).with_law()
     assert other.law is not None
-    lower = replace(other.law, parameters=other.law.parameters - [0.1, 0, 0], draws=other.law.draws - [0.1, 0, 0])
+    lower = replace(
+        other.law, parameters=other.law.parameters - [0.1, 0, 0], draws=other.law.draws - [0.1, 0, 0]
+    )
     found = penalty_at_infinity(laws, replace(other, law=lower), 0.95).estimate
     assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert penalty_at_infinity(laws, reference_of(basins), 0.95).estimate.flags == ("no_laws",)  # not joined yet
+    assert penalty_at_infinity(laws, reference_of(basins), 0.95).estimate.flags == (
+        "no_laws",
+    )  # not joined yet
     assert penalty_at_infinity(None, other, 0.95).estimate.flags == ("no_laws",)
     bound = replace(other, law=replace(other.law, point_at_bound=("A at 0",)))
     assert penalty_at_infinity(laws, bound, 0.95).estimate.flags == ("at_bound",)

@@ -52,7 +52,9 @@ def test_beyond_the_fit_a_regret_is_at_least_what_runs_gave(basins):
 def test_the_lowest_diverged_value_right_of_the_optimum_is_its_edge(basins):
     x = basins.cells.x
     censored = np.abs(x[0] - basins.x[0]) > 2.0
-    walled = replace(basins, cells=replace(basins.cells, censored=np.outer([True, False, False, False], censored)))
+    walled = replace(
+        basins, cells=replace(basins.cells, censored=np.outer([True, False, False, False], censored))
+    )
     assert walled.divergence_edge(0) == x[0, censored & (x[0] > basins.x[0])].min()
     assert walled.divergence_edge(1) == float("inf")
 

@@ -1,7 +1,6 @@
 """What the fit takes the scatter of cells for: noise of runs, a shape that errs, or a cliff."""
 
 import numpy as np
-import pytest
 from known_sweeps import from_rows, make
 
 from hptransfer.quantify.basin.cells import cells_of
