@@ -1,7 +1,7 @@
 """Numbers half way through a fit, held against recorded ones: windows, basins, laws, pooling, predictions.
 
 tests/golden holds the results of whole fits. These are the quantities before them, of small tables that go
-through what a plain table does not: cliffs, rival minima, edges, offset laws, seeds that hardly tell the noise.
+through what a plain table does not: cliffs, rival minima, edges, offset laws, seeds that hardly tell noise.
 `python tests/quantify/test_recorded.py` records again, with src and tests/quantify on PYTHONPATH.
 """
 
@@ -58,7 +58,8 @@ def bent() -> SweepTable:
     for k in range(8):
         star = -7.0 + np.log2(1 + 3.0 * 2.0**-k)
         grid = np.arange(-10.0, -2.0, 0.5)
-        parts.append(make(widths=(32.0 * 2**k,), x0=star, noise=0.001, grid=grid, loss=(3.0, 2 ** (-k / 2), 0.5), seed=k))  # fmt: skip
+        loss = (3.0, 2 ** (-k / 2), 0.5)
+        parts.append(make(widths=(32.0 * 2**k,), x0=star, noise=0.001, grid=grid, loss=loss, seed=k))
     return join(*parts)
 
 
