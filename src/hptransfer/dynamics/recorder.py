@@ -31,20 +31,13 @@ LossOf = Callable[[Any], Tensor]
 
 @dataclass(frozen=True)
 class ProbePlan:
-    """What a recorder measures, and when.
+    """What a recorder measures, and when."""
 
-    Attributes:
-        every: updates from one probed to the next; the first is probed.
-        names: of the probes.
-        run: name of the run in the table.
-        loss: of the model's output, for the critical LR.
-        token_counts: of every token in the training text, shape [vocabulary]; None where not known.
-    """
-
-    every: int
-    names: tuple[str, ...]
-    run: str
-    loss: LossOf
+    every: int  # updates from one probed to the next; the first is probed
+    names: tuple[str, ...]  # of the probes
+    run: str  # name of the run in the table
+    loss: LossOf  # of the model's output, for the critical LR
+    # of every token in the training text, shape [vocabulary]; None where not known
     token_counts: Tensor | None
 
 

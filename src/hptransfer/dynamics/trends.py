@@ -148,13 +148,7 @@ def _fitted(
 
 
 def line(x: FloatArray, y: FloatArray, level: float) -> tuple[float, float, float]:
-    """Slope of a least-squares line with its limits, NaN where two points leave nothing to judge by.
-
-    Args:
-        x: shape [points].
-        y: shape [points].
-        level: of the limits.
-    """
+    """Slope of a least-squares line with its limits, NaN where two points leave nothing to judge by."""
     from scipy.special import stdtrit  # a third of a second, which a report without probes need not spend
 
     centred = x - x.mean()

@@ -67,13 +67,7 @@ Draw = Callable[[Estimate], str]
 
 
 def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, group: bool = False) -> str:
-    """A table with linked heads; empty columns of flags are left out.
-
-    Args:
-        item: the table.
-        drawn: by column title, what draws an estimate's interval under its number.
-        group: whether a rule parts the rows of one variant from the next, named once.
-    """
+    """A table with linked heads; empty columns of flags are left out."""
     if not item.rows:
         return f'<p class="note">{typeset(item.note)}</p>'
     used = [i for i, c in enumerate(item.columns) if c.kind != "flags" or any(row[i] for row in item.rows)]
@@ -133,13 +127,7 @@ def _estimate(column: table_data.Column, cell: Estimate, draw: Draw | None) -> s
 
 
 def with_interval_below(value: str, span: str, drawn: str = "") -> str:
-    """A number with its interval below.
-
-    Args:
-        value: the number, as text.
-        span: its interval, as text; empty for none.
-        drawn: its interval as an image, which stands between them.
-    """
+    """A number with its interval below."""
     return f'{number(value)}{drawn}<span class="i">{number(span)}</span>' if span else number(value) + drawn
 
 

@@ -27,12 +27,7 @@ def known_numbers(item: Estimate) -> list[float]:
 
 
 def number(value: float | None, half: float | None = None) -> str:
-    """A value rounded to the leading digits of its uncertainty.
-
-    Args:
-        value: the number; None or NaN gives `MISSING`, an infinity its name.
-        half: half-width of its interval in the same units; None or 0 shows four significant digits.
-    """
+    """A value rounded to the leading digits of its uncertainty."""
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):

@@ -21,12 +21,7 @@ Panels = dict[str, plotly_backend.Json]  # by the panel's number and the page's 
 
 
 def section(study: StudyDynamics, targets: Sequence[float] = ()) -> tuple[str, dict[str, Panels]]:
-    """The section's HTML and its figures, by name; curves alone where nothing was probed.
-
-    Args:
-        study: with the curves and probes of its runs.
-        targets: scales at which instability is predicted, beside the largest measured.
-    """
+    """The section's HTML and its figures, by name; curves alone where nothing was probed."""
     variants = list(study.variants)[:MOST_VARIANTS]
     figures = {"curves": curves(study, variants)}
     parts = [_curves_section(study, variants)]
@@ -60,13 +55,7 @@ def curves(study: StudyDynamics, variants: Sequence[str]) -> Panels:
 
 
 def heat_maps(study: StudyDynamics, variants: Sequence[str], names: Sequence[str]) -> Panels:
-    """Heat maps; keys are `variant|scale|probe` by index, and what has no map has no key.
-
-    Args:
-        study: with the probes of its runs.
-        variants: that are drawn.
-        names: of the probes.
-    """
+    """Heat maps; keys are `variant|scale|probe` by index, and what has no map has no key."""
     panels = {}
     for i, variant in enumerate(variants):
         for j, scale in enumerate(scales_of(study)):
@@ -80,13 +69,7 @@ def heat_maps(study: StudyDynamics, variants: Sequence[str], names: Sequence[str
 
 
 def forests(found: Sequence[Trend], variants: Sequence[str], names: Sequence[str]) -> Panels:
-    """Forest plots; keys are probes by index.
-
-    Args:
-        found: the exponents.
-        variants: that are drawn.
-        names: of the probes.
-    """
+    """Forest plots; keys are probes by index."""
     panels = {}
     for k, name in enumerate(names):
         if any(t.name == name and t.variant in variants for t in found):

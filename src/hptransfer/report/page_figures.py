@@ -30,13 +30,7 @@ def phase_section(variants: Sequence[VariantFit]) -> str:
 
 
 def figures(fit: SweepFit, variants: Sequence[VariantFit], drawn: Mapping[str, charts.Figure]) -> str:
-    """The three figures with their captions.
-
-    Args:
-        fit: the result of `quantify`.
-        variants: those that are drawn.
-        drawn: the figures `basins`, `hp` and `loss`; their panels are the variants'.
-    """
+    """The three figures with their captions."""
     columns = fit.sweep.columns
     hp, scale = escape(columns.hp), escape(columns.scale)
     omitted = html_elements.omitted_note(fit, variants, "drawn")

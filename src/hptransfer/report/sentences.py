@@ -77,13 +77,7 @@ def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
 
 
 def omitted(fit: SweepFit, shown: int, how: str) -> str:
-    """How many variants there are beyond the first; empty where all are shown.
-
-    Args:
-        fit: the result of `quantify`.
-        shown: how many are.
-        how: what was done with them: `shown`, `listed` or `drawn`.
-    """
+    """How many variants there are beyond the first; empty where all are shown."""
     if shown >= len(fit.variants):
         return ""
     first, total = number_format.count(shown), number_format.count(len(fit.variants))
