@@ -90,7 +90,10 @@ def _most_informative(
 def best_move(
     grid: CandidateGrid, info: Information, state: Brackets, goal: Goal, *, opened: bool
 ) -> Move | None:
-    """A variant's best next run, or the first runs of its next scale; None where nothing more can be learned."""
+    """A variant's best next run, or the first runs of its next scale; None where nothing is left to learn.
+
+    `opened` says whether its next scale is begun already in this round.
+    """
     asked = contrasts(grid, info, goal)
     covariance = np.linalg.inv(info.matrix)
     total = float(np.einsum("ci,ij,cj->", asked, covariance, asked))

@@ -171,10 +171,9 @@ def heat_rows(run: RunDynamics, name: str) -> tuple[list[str], FloatArray]:
 
 
 def _curve(study: StudyDynamics, run: RunDynamics, colour: str) -> charts.Line:
-    head = f"{study.hp} {number_format.short(run.hp)}"
-    tail = "diverged" if run.status == "diverged" else f"final loss {number_format.loss(run.loss)}"
-    template = f"{head}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
-    return charts.Line(*thinned(run), colour, 1.3, template=template, name=number_format.short(run.hp))
+    tail = "diverged" if run.status == "diverged" else f"final loss {run.loss:.4f}"
+    template = f"{study.hp} {run.hp:.3g}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
+    return charts.Line(*thinned(run), colour, 1.3, template=template, name=f"{run.hp:.3g}")
 
 
 def _spikes(run: RunDynamics) -> charts.Points:
@@ -183,8 +182,7 @@ def _spikes(run: RunDynamics) -> charts.Points:
     texts = []
     for spike in run.spikes:
         back = "never back" if spike.recovery is None else f"back after {spike.recovery} steps"
-        height = number_format.hundredths(spike.height)
-        texts.append(f"spike at step {spike.start}\nheight {height} nats\n{back}")
+        texts.append(f"spike at step {spike.start}\nheight {spike.height:.2f} nats\n{back}")
     return charts.Points(at, heights, palette.ACCENT, "down", 7, texts=tuple(texts))
 
 

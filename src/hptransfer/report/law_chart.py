@@ -148,7 +148,7 @@ def _law(
         marks.append(charts.Band(x[ok], low[ok], high[ok], palette.ACCENT))
     texts = np.array(
         [
-            f"{head} {number_format.scale(float(number_format.short(n)))}\n{write(_at(law, i))}"
+            f"{head} {number_format.scale(float(f'{n:.3g}'))}\n{write(_at(law, i))}"
             for i, n in enumerate(law.scale)
         ]
     )

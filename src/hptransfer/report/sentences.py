@@ -65,7 +65,7 @@ def extent(fit: SweepFit) -> str:
 
 def level(fit: SweepFit) -> str:
     """The level of the intervals as `95%`."""
-    return number_format.percent(float(fit.settings.get("level", 0.95)))
+    return f"{100 * float(fit.settings.get('level', 0.95)):.4g}%"
 
 
 def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
@@ -123,7 +123,7 @@ def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
     for (scale, seeds), group in groups.items():
         values = ", ".join(number_format.decimal(Estimate(run.hp)) for run in group)
         flops = sum(run.flops or 0.0 for run in group)
-        cost = f", {number_format.flops(flops)} FLOPs" if flops else ""
+        cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
         each = f"{number_format.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
         parts.append(f"{columns.scale} {number_format.scale(scale)} at {columns.hp} = {values} ({each})")
     return "; ".join(parts)
@@ -139,7 +139,7 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
         check.covered
     ]
     where = f"{fit.sweep.columns.scale} {number_format.scale(check.scale)}"
-    miss = f"{number_format.hundredths(abs(check.error_octaves))} octaves too {side}"
+    miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 
 
