@@ -11,7 +11,8 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.laws import fit_laws
-from hptransfer.quantify.law.optimum_law import ScatterPrior, fit_line, scatters
+from hptransfer.quantify.law.optimum_law import fit_line
+from hptransfer.quantify.law.scatter import ScatterPrior, scatters
 from hptransfer.quantify.pooling import pooled
 
 T = np.arange(5.0)

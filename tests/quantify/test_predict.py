@@ -13,7 +13,7 @@ from hptransfer.quantify import predict as predict_module
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws, fit_laws
-from hptransfer.quantify.law.optimum_law import slope_change_sd
+from hptransfer.quantify.law.scatter import slope_change_sd
 from hptransfer.quantify.predict import optimum_draws
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import SweepTable

@@ -49,7 +49,7 @@ def records(stack: Stack, wall_s: float, status: str = "done") -> list[RunRecord
 
 
 def test_counts_best_and_where(progress: Progress, stacks: list[Stack]) -> None:
-    assert progress.total("planned") == 24
+    assert progress.snapshot().total("planned") == 24
     progress.close(stacks[0], records(stacks[0], 1.0))
     cell = progress.cells["sp", 32]
     assert (cell.done, cell.planned, cell.diverged) == (6, 6, 0)
@@ -58,7 +58,7 @@ def test_counts_best_and_where(progress: Progress, stacks: list[Stack]) -> None:
     progress.close(stacks[3], records(stacks[3], 1.0, "diverged"))
     assert (progress.cells["mup", 64].diverged, progress.cells["mup", 64].best) == (6, math.inf)
     progress.close(stacks[2], records(stacks[2], 0.0, "failed"))
-    assert (progress.total("done"), progress.total("failed")) == (12, 6)
+    assert (progress.snapshot().total("done"), progress.snapshot().total("failed")) == (12, 6)
 
 
 def test_runs_in_the_store_count_as_done(stacks: list[Stack], time: Clock) -> None:
@@ -133,4 +133,4 @@ def test_plain_lines_name_width_variant_best_and_eta(progress: Progress, stacks:
     assert line.startswith("width 32 sp: 6/6, best 3.3")
     assert "at lr 2^-7; 6/24 runs, 0:00 elapsed, about " in line
     assert note == "by the way"
-    assert summary(progress).startswith("6/24 runs")
+    assert summary(progress.snapshot()).startswith("6/24 runs")

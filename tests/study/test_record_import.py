@@ -113,7 +113,7 @@ def test_a_table_taken_in_twice_changes_nothing(tmp_path: Path, table: Path) -> 
         sessions = store.sessions()
     done = import_records(tmp_path / "here", [table, table])
     assert (done.taken, done.known) == (0, 16)
-    assert load_result(tmp_path / "here").content == before.content
+    assert load_result(tmp_path / "here").table.content == before.table.content
     with Store(tmp_path / "here", read_only=True) as store:
         assert store.sessions() == sessions
 

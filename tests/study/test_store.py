@@ -27,7 +27,7 @@ def record(run: RunSpec = RUN, **fields: object) -> RunRecord:
 
 def started(folder: Path) -> Store:
     store = Store(folder)
-    store.begin(study().model_dump(mode="json"), {"commit": "abc"})
+    store.begin(study(), {"commit": "abc"})
     return store
 
 
@@ -122,7 +122,7 @@ def test_a_study_is_read_while_its_driver_works(tmp_path: Path) -> None:
     with started(tmp_path) as store, Store(tmp_path, read_only=True) as reader:
         store.add("s", [(RUN, record())])
         assert reader.losses() == {RUN.run_id: 3.5}
-        assert reader.spec()["name"] == "small"
+        assert reader.spec().name == "small"
         assert reader.sessions()[0]["commit"] == "abc"
         with pytest.raises(StoreError, match="readonly"):
             reader.add("s", [(RUN, record())])

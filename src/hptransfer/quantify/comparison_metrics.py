@@ -28,10 +28,7 @@ LEAST_LOSS = 1e-6  # nats; keeps the band's height positive
 def sensitivity(basins: Basins, initial_loss: float | None, level: float) -> MetricDraws:
     """Mean of min(L, L_init) - L* over three decades at the largest scale with an optimum, nats.
 
-    Args:
-        basins: of one variant.
-        initial_loss: at initialisation, nats; None where the sweep table does not say.
-        level: of the interval.
+    L_init is the loss at initialisation, the highest loss seen where the sweep table does not say.
     """
     if not basins.fitted.any():
         return unknown("no_optimum")
@@ -59,11 +56,6 @@ def argmin_equality(basins: Basins, level: float, rng: np.random.Generator) -> M
     """Fraction of the larger scales whose lowest cell is the smallest scale's (arXiv:2404.05728).
 
     Draws repeat the noise of all cells that it could make the lowest.
-
-    Args:
-        basins: of one variant.
-        level: of the interval.
-        rng: source of that noise.
     """
     cells, draws = basins.cells, len(basins.x_draws)
     noise = basins.noise if np.isfinite(basins.noise) else 0.0
@@ -87,15 +79,10 @@ def argmin_equality(basins: Basins, level: float, rng: np.random.Generator) -> M
 
 @dataclass(frozen=True)
 class Bands:
-    """The near-optimal bands {L <= 1.0025 L*} of the scales with an optimum.
+    """The near-optimal bands {L <= 1.0025 L*} of the scales with an optimum."""
 
-    Attributes:
-        width: of that at the largest scale, octaves.
-        overlap: what all bands have in common, as a fraction of what they cover together.
-    """
-
-    width: MetricDraws
-    overlap: MetricDraws
+    width: MetricDraws  # of that at the largest scale, octaves
+    overlap: MetricDraws  # what all bands have in common, as a fraction of what they cover together
 
 
 def near_optimal_bands(basins: Basins, level: float) -> Bands:
@@ -126,12 +113,9 @@ def near_optimal_bands(basins: Basins, level: float) -> Bands:
 
 
 def _crossing(shape: FloatArray, height: FloatArray, side: float) -> FloatArray:
-    """Distance on one side at which log(excess / curvature) first reaches a height, octaves, [R, K].
+    """Distance at which log(excess / curvature) first reaches a height [R, K], octaves, [R, K].
 
-    Args:
-        shape: coefficients of the shape, a row a draw, shape [R, FEATURES].
-        height: shape [R, K].
-        side: -1 left of the optimum, 1 right of it.
+    Of shapes [R, FEATURES], a row a draw; on one side of the optimum: -1 is left, 1 right.
     """
     reach = REACH[1:]
     log_rise = shape @ features(side * reach).T + (2 * np.log(reach) - np.log(2.0))  # [R, points]
@@ -174,5 +158,4 @@ def fast_transfer(laws: Laws | None, level: float) -> MetricDraws:
     offset = laws.families["offset"]
     draws = offset.draws[:, 1] - 0.5 * laws.loss.alpha_draws
     value = float(offset.parameters[1]) - 0.5 * laws.loss.alpha
-    bound = ("at_bound",) if offset.at_bound or laws.loss.point_at_bound else ()
-    return measured(value, draws, level, *bound)
+    return measured(value, draws, level, *(offset.flags or laws.loss.flags))

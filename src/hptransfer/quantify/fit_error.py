@@ -44,13 +44,9 @@ def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArra
 
 
 def _refitted(u: FloatArray, rise: FloatArray, log_curvature: FloatArray, basins: Basins) -> FloatArray:
-    """Residuals of `rise` after a few damped Gauss-Newton steps on the shape, from the fitted one.
+    """Residuals of `rise`, nats, after a few damped Gauss-Newton steps on the fitted shape; all [cells].
 
-    Args:
-        u: distance of each cell from the law's optimum, octaves, shape [cells].
-        rise: loss above the law's, nats, shape [cells].
-        log_curvature: by its law, shape [cells].
-        basins: with the shape to start from.
+    Cells lie `u` octaves from the law's optimum, and their log curvature is on its law.
     """
     f = features(u)
     prior = PRECISIONS[-1, 2:, 2:] * max(basins.noise, LEAST_NOISE) ** 2
@@ -71,13 +67,7 @@ def _refitted(u: FloatArray, rise: FloatArray, log_curvature: FloatArray, basins
 
 
 def fit_error(residuals: FloatArray, draws: int, rng: np.random.Generator) -> Quantity:
-    """E: mean squared residual of the joint surface, nats squared; its draws resample cells (a bootstrap).
-
-    Args:
-        residuals: of the joint surface, nats, shape [cells].
-        draws: B.
-        rng: source of the draws.
-    """
+    """E: mean squared residual of the joint surface, nats squared; its draws resample cells (a bootstrap)."""
     square = residuals**2
     pick = rng.integers(0, len(square), size=(draws, len(square)))
     return Quantity(float(square.mean()), square[pick].mean(axis=1))

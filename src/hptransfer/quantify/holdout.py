@@ -22,12 +22,7 @@ def without_largest(
 ) -> list[Basins | None]:
     """Basins of every variant refitted without its k largest scales; None where nothing would be left.
 
-    Args:
-        all_basins: of every variant.
-        k: how many of the largest scales to leave out.
-        settings: of the fit.
-        first: place of these variants among all, as in `fit_basins`.
-        total: number of all variants.
+    `first` and `total` as in `fit_basins`.
     """
     left = [b for b in all_basins if len(b.cells.scale) > k]
     cut = [_cut(b.cells, k) for b in left]
@@ -43,12 +38,7 @@ def _cut(cells: Cells, k: int) -> Cells:
 def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.random.Generator) -> HoldOut:
     """Predicts the smallest of the k scales left out and compares with the fit of everything.
 
-    Args:
-        full: basins of all scales.
-        learned: basins refitted without the k largest; None where none is left.
-        k: how many scales were left out.
-        s: the settings of the fit.
-        rng: source of the draws.
+    `learned` are the basins refitted without them, None where none is left.
     """
     scales = full.cells.scale
     if learned is None:

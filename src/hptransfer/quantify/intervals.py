@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate
+from hptransfer.quantify.result import Estimate, finite
 from hptransfer.sweep.table import FloatArray, IntArray
 
 
@@ -25,13 +25,7 @@ def limits(draws: FloatArray, level: float) -> tuple[float, float]:
 
 
 def _between(a: float, b: float, fraction: float) -> float:
-    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated.
-
-    Args:
-        a: the outer draw.
-        b: the inner draw.
-        fraction: of the way from a to b.
-    """
+    """Linear interpolation from the outer draw a to the inner b; an infinite draw is not interpolated."""
     return float(a) if a == b or fraction == 0.0 or not np.isfinite(a) else float(a + (b - a) * fraction)
 
 
@@ -49,13 +43,9 @@ def sample_settings(weight: FloatArray, uniform: FloatArray) -> IntArray:
 
 
 def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Estimate:
-    """An estimate whose limits always hold its value; None throughout where the value is not finite.
+    """An estimate from its posterior draws [B], of which those that are NaN are left out.
 
-    Args:
-        value: the point estimate.
-        draws: its posterior draws, shape [B]; those that are NaN are left out.
-        level: of the credible interval, in (0, 1).
-        *flags: why not to trust it.
+    Its limits always hold its value; all are None where the value is not finite.
     """
     if not np.isfinite(value):
         return Estimate(flags=flags)
@@ -63,7 +53,7 @@ def estimate(value: float, draws: FloatArray, level: float, *flags: str) -> Esti
     if np.isnan(low):
         return Estimate(float(value), None, None, flags)
     bounds = (min(low, value), max(high, value))
-    return Estimate(float(value), _finite(bounds[0]), _finite(bounds[1]), flags)
+    return Estimate(float(value), finite(bounds[0]), finite(bounds[1]), flags)
 
 
 @dataclass(frozen=True)
@@ -75,14 +65,7 @@ class MetricDraws:
 
 
 def measured(value: float, draws: FloatArray, level: float, *flags: str) -> MetricDraws:
-    """A metric from its point estimate and draws; arguments as for `estimate`.
-
-    Args:
-        value: the point estimate.
-        draws: of it, shape [B].
-        level: of the interval, in (0, 1).
-        *flags: why not to trust it.
-    """
+    """A metric from its point estimate and draws; arguments as for `estimate`."""
     return MetricDraws(estimate(value, draws, level, *flags), draws)
 
 
@@ -94,7 +77,3 @@ def unknown(*flags: str) -> MetricDraws:
 def missing(*flags: str) -> Estimate:
     """What cannot be estimated, and why."""
     return Estimate(flags=flags)
-
-
-def _finite(limit: float) -> float | None:
-    return float(limit) if np.isfinite(limit) else None

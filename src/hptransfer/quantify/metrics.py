@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
 from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
 from hptransfer.parametrization.optimizers import Family
+from hptransfer.quantify import comparison_metrics
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.comparison_metrics import (
-    Bands,
-    argmin_equality,
-    fast_transfer,
-    near_optimal_bands,
-    sensitivity,
-    wider_is_worse,
-)
 from hptransfer.quantify.exponents import Exponents, Quantity, exponents
 from hptransfer.quantify.fit_error import fit_error, hp_error, surface_residuals
 from hptransfer.quantify.intervals import MetricDraws, measured, unknown
@@ -29,27 +22,16 @@ from hptransfer.quantify.settings import Settings
 
 @dataclass(frozen=True)
 class MetricInputs:
-    """What the metrics of one variant are computed from.
+    """What the metrics of one variant are computed from."""
 
-    Attributes:
-        basins: before pooling: what asks whether the laws hold uses these.
-        pooled: after pooling: what asks for a variant's losses and optima uses these.
-        laws: through the basins; None with too few scales.
-        reference: what R is measured from; None where no variant has an optimum.
-        initial_loss: at initialisation, nats; None where the sweep table does not say.
-        optimizer: family of the variant's optimizer, which decides how its coordinates differ.
-        settings: of the fit.
-        rng: source of draws; metrics use it in the order of `METRICS`.
-    """
-
-    basins: Basins
-    pooled: Basins
-    laws: Laws | None
-    reference: Reference | None
-    initial_loss: float | None
-    optimizer: Family
-    settings: Settings
-    rng: np.random.Generator
+    basins: Basins  # before pooling: what asks whether the laws hold uses these
+    pooled: Basins  # after pooling: what asks for a variant's losses and optima uses these
+    laws: Laws | None  # through the basins; None with too few scales
+    reference: Reference | None  # what R is measured from; None where no variant has an optimum
+    initial_loss: float | None  # at initialisation, nats; None where the sweep table does not say
+    optimizer: Family  # family of the variant's optimizer, which decides how its coordinates differ
+    settings: Settings  # of the fit
+    rng: np.random.Generator  # source of draws; metrics use it in the order of `METRICS`
 
     @cached_property
     def exponents(self) -> Exponents | None:
@@ -57,44 +39,35 @@ class MetricInputs:
         return exponents(self.laws) if self.laws else None
 
     @cached_property
-    def bands(self) -> Bands:
+    def bands(self) -> comparison_metrics.Bands:
         """The near-optimal bands."""
-        return near_optimal_bands(self.pooled, self.settings.level)
+        return comparison_metrics.near_optimal_bands(self.pooled, self.settings.level)
 
-    def measured(self, quantity: Quantity, *flags: str) -> MetricDraws:
+    def measured(self, quantity: Quantity, *notes: str) -> MetricDraws:
         """A quantity with its interval at the fit's level."""
-        return measured(quantity.value, quantity.draws, self.settings.level, *flags)
+        return measured(quantity.value, quantity.draws, self.settings.level, *notes, *quantity.flags)
+
+    def of_laws(self, quantity: Callable[[Exponents], Quantity], *notes: str) -> MetricDraws:
+        """A quantity of the laws' exponents, which is unknown where there are no laws."""
+        return self.measured(quantity(self.exponents), *notes) if self.exponents else unknown("no_laws")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: how it is called, what it means, and how it is computed.
+    """One metric: how it is called, what it means, and how it is computed."""
 
-    Attributes:
-        name: its key in a fit and in the JSON.
-        label: heading in plain characters.
-        unit: what the number counts; empty for pure numbers.
-        definition: one or two sentences, with the formula.
-        compute: of one variant; None where the metric does not apply and is left out.
-        main: whether it is one of the few that a report shows first.
-    """
-
-    name: str
-    label: str
-    unit: str
-    definition: str
+    name: str  # its key in a fit and in the JSON
+    definition: str  # one or two sentences, with the formula
+    # Of one variant; None where the metric does not apply and is left out.
     compute: Callable[[MetricInputs], MetricDraws | None]
-    main: bool = False
+    label: str = ""  # heading in plain characters; in `METRICS` its name where none is given
+    unit: str = ""  # what the number counts; empty for pure numbers
 
 
 def compute_metrics(inputs: MetricInputs) -> dict[str, MetricDraws]:
     """Every metric that applies, by name."""
     found = ((name, metric.compute(inputs)) for name, metric in METRICS.items())
     return {name: value for name, value in found if value is not None}
-
-
-def _drift(inputs: MetricInputs) -> MetricDraws:
-    return inputs.measured(inputs.exponents.drift) if inputs.exponents else unknown("no_laws")
 
 
 def _drift_in(coordinates: Coordinates, inputs: MetricInputs) -> MetricDraws | None:
@@ -113,213 +86,155 @@ def _error(inputs: MetricInputs) -> MetricDraws:
     return inputs.measured(fit_error(residuals, inputs.settings.draws, inputs.rng))
 
 
-def _hp_error(inputs: MetricInputs) -> MetricDraws:
-    return inputs.measured(hp_error(inputs.basins, inputs.laws)) if inputs.laws else unknown("no_laws")
-
-
-def _loss_bound(laws: Laws) -> tuple[str, ...]:
-    return ("at_bound",) if laws.loss.point_at_bound else ()
-
-
-def _offset_bound(laws: Laws) -> tuple[str, ...]:
-    return ("at_bound",) if "offset" in laws.families and laws.families["offset"].at_bound else ()
-
-
-def _kappa(inputs: MetricInputs) -> MetricDraws:
-    if inputs.laws is None or inputs.exponents is None:
-        return unknown("no_laws")
-    kappa = inputs.exponents.kappa(inputs.exponents.beta)
-    return inputs.measured(kappa, "beta of the power family", *_loss_bound(inputs.laws))
-
-
 def _kappa_offset(inputs: MetricInputs) -> MetricDraws:
-    if inputs.laws is None or inputs.exponents is None:
-        return unknown("no_laws")
-    if inputs.exponents.beta_offset is None:
-        return unknown("offset_needs_4_scales")
-    kappa = inputs.exponents.kappa(inputs.exponents.beta_offset)
-    flags = dict.fromkeys((*_loss_bound(inputs.laws), *_offset_bound(inputs.laws)))
-    return inputs.measured(kappa, "beta of the offset family", *flags)
-
-
-def _alpha(inputs: MetricInputs) -> MetricDraws:
-    if inputs.laws is None or inputs.exponents is None:
-        return unknown("no_laws")
-    return inputs.measured(inputs.exponents.alpha, *_loss_bound(inputs.laws))
-
-
-def _beta(inputs: MetricInputs) -> MetricDraws:
-    return inputs.measured(inputs.exponents.beta) if inputs.exponents else unknown("no_laws")
-
-
-def _gamma(inputs: MetricInputs) -> MetricDraws:
-    return inputs.measured(inputs.exponents.gamma) if inputs.exponents else unknown("no_laws")
+    found = inputs.exponents
+    if found is None or found.beta_offset is None:
+        return unknown("offset_needs_4_scales" if found else "no_laws")
+    return inputs.measured(found.kappa(found.beta_offset), "beta of the offset family")
 
 
 def _beta_offset(inputs: MetricInputs) -> MetricDraws | None:
-    if inputs.laws is None or inputs.exponents is None or inputs.exponents.beta_offset is None:
-        return None
-    return inputs.measured(inputs.exponents.beta_offset, *_offset_bound(inputs.laws))
-
-
-def _bend(inputs: MetricInputs) -> MetricDraws | None:
-    if inputs.laws is None or inputs.laws.bend is None:
-        return None
-    return measured(*inputs.laws.bend, inputs.settings.level)
+    offset = inputs.exponents.beta_offset if inputs.exponents else None
+    return inputs.measured(offset) if offset else None
 
 
 _ALL = (
     Metric(
         "drift",
-        "drift",
-        "octaves per octave",
         "Octaves by which the optimum moves per octave of scale, d log2 eta* / d log2 n, in the coordinates "
         "of the runs. 0: the optimum stays put. -1: it halves when the scale doubles.",
-        _drift,
-        main=True,
+        lambda i: i.of_laws(lambda e: e.drift),
+        unit="octaves per octave",
     ),
     Metric(
         "drift_sp",
-        "drift (SP)",
-        "octaves per octave",
         "The drift in SP coordinates, where eta is the learning rate that a hidden weight gets. -1 "
         "here is 0 in muP coordinates.",
         partial(_drift_in, "sp"),
-        main=True,
+        label="drift (SP)",
+        unit="octaves per octave",
     ),
     Metric(
         "drift_mup",
-        "drift (muP)",
-        "octaves per octave",
-        "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries "
-        "unchanged. It is the SP drift plus 1; under SGD, whose two coordinates are one, it is the "
-        "SP drift.",
+        "The drift in muP coordinates, where a hidden weight gets eta / m. 0: the value carries unchanged. "
+        "It is the SP drift plus 1; under SGD, whose two coordinates are one, it is the SP drift.",
         partial(_drift_in, "mup"),
-        main=True,
+        label="drift (muP)",
+        unit="octaves per octave",
     ),
     Metric(
         "E",
-        "E",
-        "nats^2",
         "Quality of the fit: mean squared residual of the joint surface L*(n) + basin(x - x*(n)) over the "
         "points that pass the filter. Small: all scales follow one set of laws. "
         "(The paper does not publish its exact form; this is how we read it.)",
         _error,
-        main=True,
+        unit="nats^2",
     ),
     Metric(
         "E_hp",
-        "E_hp",
-        "octaves",
         "Root mean square distance of the per-scale optima from the optimum's law, in octaves.",
-        _hp_error,
-        main=True,
+        lambda i: i.measured(hp_error(i.basins, i.laws)) if i.laws else unknown("no_laws"),
+        unit="octaves",
     ),
     Metric(
         "kappa",
-        "kappa",
-        "",
         "Robustness to extrapolation error, alpha - 2 beta + gamma, with beta of the power family. "
-        "Below 0: the penalty of a wrong value "
-        "fades as models grow; above 0: it comes to exceed what more scale gains.",
-        _kappa,
-        main=True,
+        "Below 0: the penalty of a wrong value fades as models grow; above 0: it comes to exceed what more "
+        "scale gains.",
+        lambda i: i.of_laws(lambda e: e.kappa(e.beta), "beta of the power family"),
     ),
     Metric(
         "R_inf",
-        "R(inf)",
-        "nats",
         "Asymptotic loss penalty: L_inf of this variant minus that of the reference (the lower envelope of "
         "all variants unless one is named). It is an extrapolation; read it next to R(n).",
         lambda i: penalty_at_infinity(i.laws, i.reference, i.settings.level),
-        main=True,
+        label="R(inf)",
+        unit="nats",
     ),
     Metric(
         "R_n",
-        "R(n)",
-        "nats",
         "Loss penalty at the largest measured scale: optimum loss of this variant minus that of the "
         "reference. Needs no extrapolation.",
         lambda i: penalty_at_largest(i.pooled, i.reference, i.settings.level),
-        main=True,
+        label="R(n)",
+        unit="nats",
     ),
-    Metric("alpha", "alpha", "", "Exponent of the loss law, L*(n) = L_inf + A n^-alpha.", _alpha),
+    Metric(
+        "alpha",
+        "Exponent of the loss law, L*(n) = L_inf + A n^-alpha.",
+        lambda i: i.of_laws(lambda e: e.alpha),
+    ),
     Metric(
         "beta",
-        "beta",
-        "",
         "Exponent of the optimum's law; positive where the optimum decreases with scale.",
-        _beta,
+        lambda i: i.of_laws(lambda e: e.beta),
     ),
     Metric(
-        "gamma", "gamma", "", "Exponent of the curvature law, H(n) = H0 n^gamma, with H = d2L/d eta2.", _gamma
+        "gamma",
+        "Exponent of the curvature law, H(n) = H0 n^gamma, with H = d2L/d eta2.",
+        lambda i: i.of_laws(lambda e: e.gamma),
     ),
     Metric(
         "beta_offset",
-        "beta (offset)",
-        "",
         "beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
         _beta_offset,
+        label="beta (offset)",
     ),
     Metric(
         "kappa_offset",
-        "kappa (offset)",
-        "",
         "alpha - 2 beta + gamma with beta of the offset family, eta*(n) = eta_inf + B n^-beta.",
         _kappa_offset,
+        label="kappa (offset)",
     ),
     Metric(
         "bend",
-        "bend",
-        "octaves per octave^2",
         "Second derivative of log2 eta* in log2 n: how fast the drift itself changes. "
         "An interval that holds 0 allows a straight law.",
-        _bend,
+        lambda i: measured(*i.laws.bend, i.settings.level) if i.laws and i.laws.bend else None,
+        unit="octaves per octave^2",
     ),
     Metric(
         "sensitivity",
-        "sensitivity",
-        "nats",
         "Mean of min(L, L_init) - L* over three decades of the hyperparameter about the optimum, at the "
         "largest scale (arXiv:2309.14322). Small: a wrong value costs little.",
-        lambda i: sensitivity(i.pooled, i.initial_loss, i.settings.level),
+        lambda i: comparison_metrics.sensitivity(i.pooled, i.initial_loss, i.settings.level),
+        unit="nats",
     ),
     Metric(
         "argmin_equality",
-        "same argmin",
-        "fraction",
         "Fraction of the larger scales whose best grid value is that of the smallest (arXiv:2404.05728).",
-        lambda i: argmin_equality(i.pooled, i.settings.level, i.rng),
+        lambda i: comparison_metrics.argmin_equality(i.pooled, i.settings.level, i.rng),
+        label="same argmin",
+        unit="fraction",
     ),
     Metric(
         "band",
-        "band",
-        "octaves",
         "Width of the near-optimal band {L <= 1.0025 L*} at the largest scale, in octaves.",
         lambda i: i.bands.width,
+        unit="octaves",
     ),
     Metric(
         "band_overlap",
-        "band overlap",
-        "fraction",
         "What the near-optimal bands of all scales have in common, as a fraction of what they cover "
         "together. Above 0: one value is near-optimal at every scale.",
         lambda i: i.bands.overlap,
+        label="band overlap",
+        unit="fraction",
     ),
     Metric(
         "wider_is_worse",
-        "larger is worse",
-        "fraction",
         "Fraction of cells whose loss rises to the next scale at the same hyperparameter, noise apart.",
-        lambda i: wider_is_worse(i.pooled),
+        lambda i: comparison_metrics.wider_is_worse(i.pooled),
+        label="larger is worse",
+        unit="fraction",
     ),
     Metric(
         "fast_transfer",
-        "fast transfer",
-        "",
         "beta - alpha / 2 with beta of the offset family; above 0, the optimum converges faster than the "
         "loss decreases (arXiv:2512.22768).",
-        lambda i: fast_transfer(i.laws, i.settings.level),
+        lambda i: comparison_metrics.fast_transfer(i.laws, i.settings.level),
+        label="fast transfer",
     ),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+METRICS: dict[str, Metric] = {m.name: replace(m, label=m.label or m.name) for m in _ALL}
+MAIN = ("drift", "drift_sp", "drift_mup", "E", "E_hp", "kappa", "R_inf", "R_n")  # what a report shows first

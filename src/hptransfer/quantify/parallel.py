@@ -42,19 +42,12 @@ StrArray = NDArray[Any]
 
 @dataclass(frozen=True)
 class VariantGroup:
-    """Some variants of a sweep table, next to each other.
+    """Some variants of a sweep table, next to each other."""
 
-    Attributes:
-        sweep: the rows of these variants.
-        settings: of the fit.
-        first: place of the first of them among all variants; the seeds of their draws follow from it.
-        total: variants of the whole sweep table.
-    """
-
-    sweep: SweepTable
-    settings: Settings
-    first: int
-    total: int
+    sweep: SweepTable  # the rows of these variants
+    settings: Settings  # of the fit
+    first: int  # place of the first of them among all variants; the seeds of their draws follow from it
+    total: int  # variants of the whole sweep table
 
     def basins(self) -> list[Basins]:
         """The fitted basins of every variant."""
@@ -100,14 +93,7 @@ def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
 
 
 def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[VariantGroup]:
-    """The groups, whole chunks each: every variant is fitted beside the same others, to the last bit.
-
-    Args:
-        sweep: the runs.
-        settings: of the fit.
-        names: of the variants, in order of first appearance.
-        workers: number of groups.
-    """
+    """The groups, whole chunks each: every variant is fitted beside the same others, to the last bit."""
     chunks = np.array_split(np.arange(-(-len(names) // CHUNK)), workers)
     for chunk in chunks:
         first = int(chunk[0]) * CHUNK

@@ -23,10 +23,7 @@ from hptransfer.sweep.table import FloatArray
 def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Basins:
     """The basins with optima pooled, and all that goes with a shift of an optimum shifted along.
 
-    Args:
-        basins: as fitted.
-        laws: of the optima; None leaves the basins as they are.
-        rng: source of the draws about the law.
+    Without laws they stay as they are.
     """
     inside = basins.fitted
     if laws is None:
@@ -58,13 +55,7 @@ def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Bas
 
 
 def _edges(basins: Basins, laws: HpLaws, rng: np.random.Generator) -> FloatArray:
-    """Median of what the law says of each scale with its lowest cell at an edge, within its bounds, [K].
-
-    Args:
-        basins: of one variant.
-        laws: of the optima.
-        rng: source of the draws.
-    """
+    """Median of what the law says of each scale with its lowest cell at an edge, within its bounds, [K]."""
     out = np.full(len(basins.edge), np.nan)
     for k in np.flatnonzero((basins.edge != 0) & ~basins.fitted):
         draws = optimum_draws(laws, float(basins.cells.scale[k]), rng)
@@ -82,18 +73,11 @@ def _towards(
     variance: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Posterior mean [K] and draws [B, K] of the optima under a line with scatter.
+    """Posterior mean [K] and draws [B, K] of the optima x [K] under a line with scatter.
 
     A draw solves the least-squares problem with both its data and its prior perturbed, which samples a
-    normal posterior exactly and keeps draw b of one variant with draw b of another.
-
-    Args:
-        law: the optimum's power law, with draws of its scatter.
-        t: log2 scale, shape [K].
-        x: log2 eta*, shape [K].
-        draws: of log2 eta*, shape [B, K].
-        variance: of each scale's own optimum given the shape, shape [K].
-        rng: source of the draws about the law.
+    normal posterior exactly and keeps draw b of one variant with draw b of another. `variance` [K] is of each
+    scale's own optimum given the shape, `t` its log2 scale.
     """
     basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
     sizes, size = np.unique(np.maximum(law.scatter_draws, LAW.least_pooling_scatter), return_inverse=True)

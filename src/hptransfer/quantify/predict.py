@@ -24,11 +24,6 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
     """Draws of log2 eta*, [B], or [P, B].
 
     They hold the law's own error, the choice of law, the scatter of scales, and a change of slope beyond.
-
-    Args:
-        laws: of the optimum.
-        scale: n, one or shape [P].
-        rng: source of the draws.
     """
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
@@ -42,15 +37,7 @@ def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Genera
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
-    """Prediction at one scale.
-
-    Args:
-        basins: of one variant, pooled.
-        laws: of the variant.
-        scale: n.
-        level: of the interval, in (0, 1).
-        rng: source of the draws.
-    """
+    """Prediction at a scale n from the pooled basins of a variant and its laws."""
     x = optimum_draws(laws, scale, rng)
     centre = float(laws.hp.at(scale))
     candidates, cost = _expected_regret(basins, laws, x, laws.log_curvature.draws_at(scale), centre)
@@ -89,12 +76,7 @@ def _expected_regret(
 ) -> tuple[FloatArray, FloatArray]:
     """Candidate values of log2 eta and the loss each is expected to give up, nats; both [candidates].
 
-    Args:
-        basins: of one variant.
-        laws: its laws.
-        x: draws of log2 eta* at the scale asked for, shape [B].
-        log_curvature: draws of the log curvature there, shape [B].
-        centre: log2 eta* by the law.
+    From draws of log2 eta* and of the log curvature [B] at a scale whose law says `centre`.
     """
     spread = min(max(float(np.std(x)), LEAST_SPREAD), MOST_SPREAD)
     candidates = centre + spread * CANDIDATES
@@ -113,26 +95,13 @@ def _expected_regret(
 def regret_between(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
     """Loss given up at scale k by using log2 eta = x, nats; where k has no optimum, as its runs found it.
 
-    Args:
-        basins: of one variant.
-        k: index of the scale.
-        x: log2 eta.
-        x_draws: draws of log2 eta, shape [B].
-        level: of the interval, in (0, 1).
+    `x_draws` [B] are draws of x.
     """
     return _regrets(basins, k, np.array([x]), x_draws[:, None], level)[0].estimate
 
 
 def _regrets(basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: float) -> list[MetricDraws]:
-    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any.
-
-    Args:
-        basins: of one variant.
-        k: index of the scale.
-        x: log2 eta, shape [P].
-        x_draws: shape [B, P].
-        level: of the interval, in (0, 1).
-    """
+    """As `regret_between`, for several values x [P] with draws [B, P]; each with its draws, if any."""
     if not basins.fitted[k]:
         return [
             MetricDraws(_regret_as_run(basins, k, float(at), x_draws[:, p], level)) for p, at in enumerate(x)
@@ -150,15 +119,7 @@ def _regrets(basins: Basins, k: int, x: FloatArray, x_draws: FloatArray, level: 
 
 
 def _regret_as_run(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -> Estimate:
-    """Where scale k has no fit: its runs interpolated, against the best of them.
-
-    Args:
-        basins: of one variant.
-        k: index of the scale.
-        x: log2 eta.
-        x_draws: draws of log2 eta, shape [B].
-        level: of the interval, in (0, 1).
-    """
+    """Where scale k has no fit: its runs interpolated, against the best of them."""
     usable = basins.cells.usable[k]
     if not np.isfinite(x):
         return missing("no_optimum")
@@ -209,14 +170,7 @@ def scale_factor(loss: LossFit | None, scale: float, regret: MetricDraws, level:
 
 
 def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatArray) -> FloatArray:
-    """The factor of scale that each regret costs, shape [R].
-
-    Args:
-        parameters: (L_inf, A, alpha) of the loss law, shape [R, 3].
-        origin: scale at which the law's power is 1.
-        scale: at which the regret was paid.
-        regret: nats, shape [R].
-    """
+    """The factor of scale that each regret [R], nats, costs on the loss law of parameters [R, 3]; [R]."""
     _, gain, alpha = parameters.T
     gap = gain * (scale / origin) ** -alpha
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -224,13 +178,7 @@ def _factor(parameters: FloatArray, origin: float, scale: float, regret: FloatAr
 
 
 def all_regrets(basins: Basins, loss: LossFit | None, level: float) -> tuple[Regret, ...]:
-    """Regret of every pair of scales, smaller to larger.
-
-    Args:
-        basins: of one variant.
-        loss: the loss law; None where there is none.
-        level: of the interval, in (0, 1).
-    """
+    """Regret of every pair of scales, smaller to larger; without a loss law no factor of scale is known."""
     out = []
     scale = basins.cells.scale
     for k in range(1, len(scale)):

@@ -18,18 +18,12 @@ ROUNDING = 1e-9  # nats; the reference measured against itself is 0
 
 @dataclass(frozen=True)
 class Reference:
-    """Best losses by scale; K scales.
+    """Best losses by scale; K scales."""
 
-    Attributes:
-        scale: n, ascending, shape [K].
-        loss: best loss there, nats, shape [K].
-        draws: of it, shape [B, K].
-        law: the loss law through them; None with fewer than 3 scales, or before references are joined.
-    """
-
-    scale: FloatArray
-    loss: FloatArray
-    draws: FloatArray
+    scale: FloatArray  # n, ascending, [K]
+    loss: FloatArray  # best loss there, nats, [K]
+    draws: FloatArray  # of it, [B, K]
+    # The loss law through them; None with fewer than 3 scales, or before references are joined.
     law: LossFit | None = None
 
     def with_law(self) -> Reference:
@@ -61,13 +55,7 @@ def lower_envelope(parts: Sequence[Reference | None]) -> Reference | None:
 
 
 def penalty_at_largest(basins: Basins, against: Reference | None, level: float) -> MetricDraws:
-    """R_n: loss above the reference at the largest scale both have, nats; needs no law.
-
-    Args:
-        basins: of one variant.
-        against: the reference; None where no variant has an optimum.
-        level: of the interval, in (0, 1).
-    """
+    """R_n: loss above the reference at the largest scale that both have, nats; needs no law."""
     if against is None:
         return unknown("no_optimum")
     both = np.flatnonzero(basins.fitted & np.isin(basins.cells.scale, against.scale))
@@ -81,18 +69,11 @@ def penalty_at_largest(basins: Basins, against: Reference | None, level: float) 
 
 
 def penalty_at_infinity(laws: Laws | None, against: Reference | None, level: float) -> MetricDraws:
-    """R_inf: L_inf above that of the reference, nats.
-
-    Args:
-        laws: of the variant; None with too few scales.
-        against: the reference; None where no variant has an optimum.
-        level: of the interval, in (0, 1).
-    """
+    """R_inf: L_inf above that of the reference, nats; unknown without laws of both."""
     if laws is None or against is None or against.law is None:
         return unknown("no_laws")
-    bound = ("at_bound",) if laws.loss.point_at_bound or against.law.point_at_bound else ()
     draws = laws.loss.draws[:, 0] - against.law.draws[laws.index, 0]
     value = float(laws.loss.parameters[0] - against.law.parameters[0])
     if abs(value) < ROUNDING and np.abs(draws).max() < ROUNDING:
         value, draws = 0.0, np.zeros_like(draws)
-    return measured(value, draws, level, *bound)
+    return measured(value, draws, level, *(laws.loss.flags or against.law.flags))

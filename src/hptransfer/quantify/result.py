@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,6 +10,11 @@ from typing import Any, Literal
 from hptransfer.sweep.table import FloatArray, SweepTable
 
 VerdictValue = Literal["invariant", "predictable", "unpredictable", "undecided"]
+
+
+def finite(value: float | None) -> float | None:
+    """A number, or None for what is none: neither JSON nor SQLite has infinities or NaN."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 @dataclass(frozen=True)

@@ -31,18 +31,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raises QuantifyError where a setting is out of range."""
-        if not 0.0 < self.level < 1.0:
-            raise QuantifyError(f"0 < level < 1 must hold, but got level={self.level:g}")
-        if not self.tolerance > 0:
-            raise QuantifyError(f"tolerance must be positive, but got {self.tolerance:g}")
-        if self.draws < MIN_DRAWS:
-            raise QuantifyError(f"draws must be at least {MIN_DRAWS}, but got {self.draws}")
-        if self.seed < 0:
-            raise QuantifyError(f"seed must be 0 or more, but got {self.seed}")
-        if self.holdout < 0:
-            raise QuantifyError(f"holdout must be 0 or more, but got {self.holdout}")
-        if not self.filter > 1:
-            raise QuantifyError(f"filter must be above 1, but got {self.filter:g}")
+        required = (
+            (0.0 < self.level < 1.0, f"0 < level < 1 must hold, but got level={self.level:g}"),
+            (self.tolerance > 0, f"tolerance must be positive, but got {self.tolerance:g}"),
+            (self.draws >= MIN_DRAWS, f"draws must be at least {MIN_DRAWS}, but got {self.draws}"),
+            (self.seed >= 0, f"seed must be 0 or more, but got {self.seed}"),
+            (self.holdout >= 0, f"holdout must be 0 or more, but got {self.holdout}"),
+            (self.filter > 1, f"filter must be above 1, but got {self.filter:g}"),
+        )
+        for holds, error in required:
+            if not holds:
+                raise QuantifyError(error)
         if self.family is not None:
             one_of(self.family, FAMILIES, "family", QuantifyError)
         if self.coordinates is not None:

@@ -20,14 +20,7 @@ LAW_POINTS = 17
 
 
 def optimum(basins: Basins, k: int, level: float, unpooled: Basins | None = None) -> Optimum:
-    """The basin at scale k.
-
-    Args:
-        basins: of one variant, pooled where it has laws.
-        k: index of the scale.
-        level: of the interval, in (0, 1).
-        unpooled: the basins before pooling, where they were pooled.
-    """
+    """The basin at scale k, pooled where the variant has laws; `unpooled` are then the basins before."""
     cells, flags = basins.cells, basins.flags[k]
     scale, runs, diverged = float(cells.scale[k]), int(cells.runs[k]), int(cells.diverged[k])
     if not basins.fitted[k]:
@@ -55,13 +48,7 @@ def optimum(basins: Basins, k: int, level: float, unpooled: Basins | None = None
 
 
 def optimal_hp(basins: Basins, k: int, level: float) -> Estimate:
-    """The optimum's hyperparameter at a scale, as `optimum` has it.
-
-    Args:
-        basins: of one variant.
-        k: index of the scale.
-        level: of the interval, in (0, 1).
-    """
+    """The optimum's hyperparameter at scale k, as `optimum` has it."""
     if not basins.fitted[k]:
         return _bounded(basins, k)[0]
     return estimate(float(np.exp2(basins.x[k])), np.exp2(basins.x_draws[:, k]), level)
@@ -90,15 +77,7 @@ def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:
 def laws_of(
     basins: Basins, laws: Laws, targets: Sequence[float], level: float, rng: np.random.Generator
 ) -> dict[str, Law]:
-    """The three laws with their bands, from the smallest scale to the largest target.
-
-    Args:
-        basins: of one variant, for its scales.
-        laws: of the variant.
-        targets: scales that the bands reach to.
-        level: of the interval, in (0, 1).
-        rng: source of the draws.
-    """
+    """The three laws with their bands, from the smallest of the basins' scales to the largest target."""
     scale = basins.cells.scale
     grid = np.geomspace(scale[0], max([float(scale[-1]), *targets]), LAW_POINTS)
     return {
@@ -109,14 +88,7 @@ def laws_of(
 
 
 def _hp_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
-    """The optimum's law.
-
-    Args:
-        laws: of the variant.
-        grid: scales to give it at, shape [points].
-        level: of the band, in (0, 1).
-        rng: source of the scatter in the band.
-    """
+    """The optimum's law."""
     low, high = bands(np.exp2(optimum_draws(laws, grid, rng)), level)
     flags = list(laws.flags)
     if bends(laws, level):
@@ -140,11 +112,10 @@ def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
     if laws.family == "offset":
         eta, rate, fraction = np.exp2(law.parameters[0]), float(law.parameters[1]), law.parameters[2]
         etas, fractions = np.exp2(law.draws[:, 0]), law.draws[:, 2]
-        bound = ("at_bound",) if law.at_bound else ()
         return {
             "eta_inf": estimate(float(eta), etas, level),
             "B": estimate(float(eta * fraction), etas * fractions, level),
-            "beta": estimate(rate, law.draws[:, 1], level, *bound),
+            "beta": estimate(rate, law.draws[:, 1], level, *law.flags),
         }
     with np.errstate(over="ignore"):  # at n = 1, far from all that was measured: infinite is no limit
         out = {"C": estimate(float(np.exp2(law.at(1.0))), np.exp2(law.draws_at(1.0)), level)}
@@ -154,11 +125,11 @@ def _hp_parameters(laws: Laws, level: float) -> dict[str, Estimate]:
 
 
 def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generator) -> Law:
-    """The loss law; arguments as for `_hp_law`."""
+    """The loss law."""
     loss = laws.loss
     scatter = loss.scatter * rng.standard_normal(len(loss.draws))
     low, high = bands(loss.draws_at(grid) + scatter, level)
-    bound = ("at_bound",) if loss.point_at_bound else ()
+    bound = loss.flags
     # A belongs to n in the user's units, not to n / n0 as it is fitted.
     amplitude = loss.parameters[1] * loss.origin ** loss.parameters[2]
     amplitudes = loss.draws[:, 1] * loss.origin ** loss.draws[:, 2]
@@ -172,7 +143,7 @@ def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generat
 
 
 def _curvature_law(laws: Laws, grid: FloatArray, level: float) -> Law:
-    """The law of the raw curvature; arguments as for `_hp_law`."""
+    """The law of the raw curvature."""
     h = laws.log_curvature
     power = laws.families["power"]
     low, high = bands(_raw(np.exp(h.draws_at(grid)), power.draws_at(grid)), level)

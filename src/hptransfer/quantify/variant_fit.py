@@ -25,31 +25,19 @@ from hptransfer.sweep.table import FloatArray, SweepTable
 
 @dataclass(frozen=True)
 class FitContext:
-    """What the fits of all variants have in common.
+    """What the fits of all variants have in common."""
 
-    Attributes:
-        sweep: the runs.
-        settings: of the fit.
-        reference: what R is measured from; None where no variant has an optimum.
-        initial_losses: at initialisation, nats, by variant, where the sweep table has them.
-        kept_draws: draws of every metric kept for `compare`.
-    """
-
-    sweep: SweepTable
-    settings: Settings
-    reference: Reference | None
-    initial_losses: Mapping[str, float]
-    kept_draws: int
+    sweep: SweepTable  # the runs
+    settings: Settings  # of the fit
+    reference: Reference | None  # what R is measured from; None where no variant has an optimum
+    initial_losses: Mapping[str, float]  # at initialisation, nats, by variant, where the sweep table has them
+    kept_draws: int  # draws of every metric kept for `compare`
 
 
 def measure(basins: Basins, refits: list[Basins | None], place: int, context: FitContext) -> VariantFit:
-    """Laws, metrics, predictions, hold-outs and the verdict of one variant.
+    """Laws, metrics, predictions, hold-outs and the verdict of the variant at this place among all.
 
-    Args:
-        basins: of all its scales.
-        refits: basins refitted without the largest scales, most left out first; None where none is left.
-        place: of the variant among all, for the seed.
-        context: what it shares with the others.
+    `refits` are its basins without the largest scales, most left out first; None where none is left.
     """
     s, name = context.settings, basins.cells.variant
     rng = np.random.default_rng([s.seed, 3, place])

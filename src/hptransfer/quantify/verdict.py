@@ -23,12 +23,7 @@ def decide(
 ) -> Verdict:
     """Whether the value can be kept, its law predicts it, neither is safe, or the runs do not decide it.
 
-    Args:
-        basins: of one variant.
-        regrets: of every pair of scales.
-        holdouts: the checks, most scales left out first.
-        settings: of the fit.
-        sweep: the runs.
+    `holdouts` have most scales left out first.
     """
     scale, tolerance = basins.cells.scale, settings.tolerance
     kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
@@ -48,13 +43,7 @@ def decide(
 
 
 def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
-    """Cost of keeping the value in the other coordinates; empty where they are not known, or are the same.
-
-    Args:
-        basins: of one variant.
-        settings: of the fit.
-        optimizer: family of the variant's optimizer.
-    """
+    """Cost of keeping the value in the other coordinates; empty where they are not known, or are the same."""
     if settings.coordinates is None or len(basins.cells.scale) < 2:
         return ""
     other: Coordinates = "mup" if settings.coordinates == "sp" else "sp"
@@ -80,13 +69,6 @@ def _suggest(
 
     Where every run diverged: smaller values. If the optimum is at the edge of the grid: runs past the edge.
     If its minimum was rejected: one run on either side of the lowest. Otherwise: more seeds of the nearest.
-
-    Args:
-        basins: of one variant.
-        kept: regret of keeping the value.
-        law: regret of extrapolating its law.
-        tolerance: regret allowed, nats.
-        sweep: the runs, for their FLOPs.
     """
     cells = basins.cells
     out: list[SuggestedRun] = []
@@ -107,13 +89,7 @@ def _suggest(
 
 
 def _past_edge(basins: Basins, k: int, usable: FloatArray) -> FloatArray:
-    """log2 eta of runs past the edge on which the optimum of scale k sits, short of where a run diverged.
-
-    Args:
-        basins: of one variant.
-        k: index of the scale.
-        usable: log2 eta of its cells with a loss, ascending.
-    """
+    """log2 eta of runs past the edge on which the optimum of scale k sits, short of where a run diverged."""
     side = int(basins.edge[k])
     start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
     if side > 0 and np.isfinite(basins.high[k]):
@@ -146,28 +122,13 @@ def _seeds(regret: Estimate, tolerance: float) -> int:
 
 
 def _run(basins: Basins, k: int, x: float, seeds: int, sweep: SweepTable) -> SuggestedRun:
-    """A suggested run with its price.
-
-    Args:
-        basins: of one variant.
-        k: index of the scale.
-        x: log2 eta.
-        seeds: number of runs.
-        sweep: the runs, for their FLOPs.
-    """
+    """A suggested run with its price."""
     scale = float(basins.cells.scale[k])
     return SuggestedRun(scale, float(np.exp2(x)), seeds, _flops(sweep, basins.cells.variant, scale, seeds))
 
 
 def _flops(sweep: SweepTable, variant: str, scale: float, seeds: int) -> float | None:
-    """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown.
-
-    Args:
-        sweep: the runs.
-        variant: its name.
-        scale: n.
-        seeds: number of runs.
-    """
+    """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
     extra = sweep.extra
     if "flops" not in extra and not {"params", "tokens"} <= extra.keys():
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hptransfer.quantify.compare import compare
-from hptransfer.quantify.metrics import METRICS
+from hptransfer.quantify.metrics import MAIN, METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import flags, number_format, sentences
 
@@ -97,8 +97,15 @@ def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...
 
 def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
+<<<<<<< HEAD
     shown = _present(fit, main=True)
     return tuple(name for name in shown if name != "drift" or not {"drift_sp", "drift_mup"} <= set(shown))
+=======
+    present = {name for v in fit.variants.values() for name in v.metrics}
+    named = {"drift_sp", "drift_mup"} <= present
+    shown = (name for name in MAIN if name in present)
+    return tuple(name for name in shown if not (named and name == "drift"))
+>>>>>>> hub
 
 
 def other_metrics(fit: SweepFit) -> tuple[str, ...]:
@@ -108,7 +115,11 @@ def other_metrics(fit: SweepFit) -> tuple[str, ...]:
 
 def _present(fit: SweepFit, *, main: bool) -> tuple[str, ...]:
     present = {name for v in fit.variants.values() for name in v.metrics}
+<<<<<<< HEAD
     return tuple(name for name, metric in METRICS.items() if metric.main == main and name in present)
+=======
+    return tuple(name for name in METRICS if name not in MAIN and name in present)
+>>>>>>> hub
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:

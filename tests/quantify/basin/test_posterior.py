@@ -18,7 +18,7 @@ from hptransfer.quantify.basin.model import (
     linearised,
     log_evidence,
 )
-from hptransfer.quantify.law.optimum_law import curvature_scatter, hp_scatter
+from hptransfer.quantify.law.scatter import curvature_scatter, hp_scatter
 from hptransfer.quantify.priors import SHAPE
 
 WIDTHS = (64.0, 128.0, 256.0, 512.0)

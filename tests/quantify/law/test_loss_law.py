@@ -29,7 +29,7 @@ def test_least_chi2_is_that_of_nonnegative_least_squares(
     covariance = sd**2 * (np.eye(5) + 0.3)
     inverse = np.linalg.inv(covariance)
     power = (SCALES / 32) ** -loss_law.ALPHAS[:, None]
-    found = loss_law._profile(power, y, inverse, floor=True)
+    found = loss_law._profile(power, y, inverse)
     root = np.linalg.cholesky(inverse).T
     for g in range(0, len(power), 6):
         design = root @ np.stack([np.ones(5), power[g]], axis=1)
@@ -55,7 +55,7 @@ def test_losses_that_rise_have_no_gain() -> None:
 
 def test_a_floor_is_held() -> None:
     y = 1.0 * (SCALES / 32) ** -0.5 - 0.2 * np.linspace(0, 1, 5)
-    held, free = fit_loss(SCALES, y, draws_of(y, 0.01)), fit_loss(SCALES, y, draws_of(y, 0.01), floor=False)
-    assert held.parameters[0] == 0.0
-    assert (held.draws[:, 0] >= 0).all()
-    assert free.parameters[0] < 0.0
+    law = fit_loss(SCALES, y, draws_of(y, 0.01))
+    assert law.parameters[0] == 0.0
+    assert (law.draws[:, 0] >= 0).all()
+    assert law.point_at_bound == ("L_inf at 0",)

@@ -19,29 +19,16 @@ from hptransfer.sweep.table import BoolArray, FloatArray
 
 @dataclass(frozen=True)
 class DrawPlan:
-    """How the draws of one variant are made.
+    """How the draws of one variant are made."""
 
-    Attributes:
-        draws: B.
-        seed: of the whole fit.
-        variant: the variant's place among all.
-        common: fraction of the draws' variance that is the same for every variant.
-    """
-
-    draws: int
-    seed: int
-    variant: int
-    common: float
+    draws: int  # B
+    seed: int  # of the whole fit
+    variant: int  # the variant's place among all
+    common: float  # fraction of the draws' variance that is the same for every variant
 
 
 def empty_basins(cells: Cells, windows: list[BasinWindow], draws: int) -> Basins:
-    """Basins of which only the windows are known; `fitted` says where a fit belongs.
-
-    Args:
-        cells: the runs of one variant.
-        windows: one a scale.
-        draws: B.
-    """
+    """Basins of which only the windows, one a scale, are known; `fitted` says where a fit belongs."""
     scales = len(cells.scale)
     point, drawn = np.full(scales, np.nan), np.full((draws, scales), np.nan)
     return Basins(
@@ -69,14 +56,7 @@ def empty_basins(cells: Cells, windows: list[BasinWindow], draws: int) -> Basins
 
 
 def _outermost(cells: Cells, k: int, window: BasinWindow, end: int) -> float:
-    """log2 eta of a window's first or last cell, NaN where it is empty.
-
-    Args:
-        cells: the runs of one variant.
-        k: index of the scale.
-        window: of that scale.
-        end: 0 for the first cell, -1 for the last.
-    """
+    """log2 eta of the first (`end` 0) or last (-1) cell of the window of scale k, NaN where it is empty."""
     return float(cells.x[k, window.slots[end]]) if len(window.slots) else float("nan")
 
 
@@ -124,13 +104,7 @@ def assembled(empty: Basins, posterior: Posterior, i: int, t: FloatArray, plan: 
 
 
 def _posterior_mean(posterior: Posterior, i: int, scales: int) -> tuple[FloatArray, FloatArray]:
-    """Means over the noise settings of the i-th variant's parameters: local [scales, 3], shared [SHARED].
-
-    Args:
-        posterior: of the batch.
-        i: the variant's place in the batch.
-        scales: number of its scales.
-    """
+    """Means over the noise settings of the i-th variant's parameters: local [scales, 3], shared [SHARED]."""
     weight, state = posterior.weight[i], posterior.state
     return np.einsum("g,gkp->kp", weight, state.local[i])[:scales], weight @ state.shared[i]
 
@@ -141,12 +115,6 @@ def _posterior_draws(
     """Draws of the i-th variant's parameters: local [B, scales, 3], shared [B, SHARED].
 
     Where variants share noise they share the uncertainty about its size, too: the same noise settings.
-
-    Args:
-        posterior: of the batch.
-        i: the variant's place in the batch.
-        scales: number of its scales.
-        plan: of its draws.
     """
     rng = np.random.default_rng([plan.seed, 0, 0 if plan.common > 0 else plan.variant])
     setting = sample_settings(posterior.weight[i], rng.random(plan.draws))
@@ -168,13 +136,7 @@ def _normals(scales: int, plan: DrawPlan) -> tuple[FloatArray, FloatArray]:
 
 
 def _widened(fitted: BoolArray, point: FloatArray, drawn: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Values [scales] and draws [B, scales] of the fitted scales, at their place among all; else NaN.
-
-    Args:
-        fitted: True for scales with a fit, shape [K].
-        point: shape [scales].
-        drawn: shape [B, scales].
-    """
+    """Values [scales] and draws [B, scales] of the fitted scales, at their place among all; else NaN."""
     full, every = np.full(len(fitted), np.nan), np.full((len(drawn), len(fitted)), np.nan)
     full[fitted], every[:, fitted] = point, drawn
     return full, every

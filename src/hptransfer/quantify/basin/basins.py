@@ -14,54 +14,32 @@ from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Basins:
-    """The fitted basins of one variant; K scales, B draws. A scale without a fit has NaN.
+    """The fitted basins of one variant; K scales, B draws. A scale without a fit has NaN."""
 
-    Attributes:
-        cells: what was fitted.
-        fitted: True where there is an optimum inside the grid, shape [K].
-        edge: -1 where the lowest cell is the leftmost, +1 where it is the rightmost, else 0, shape [K].
-        low: lower end of the range the optimum must lie in, log2 eta; -inf where unbounded, shape [K].
-        high: upper end of that range; inf where unbounded, shape [K].
-        first: log2 eta of the leftmost cell that was fitted, shape [K].
-        last: log2 eta of the rightmost cell that was fitted, shape [K].
-        x: log2 eta*, shape [K].
-        loss: loss there, nats, shape [K].
-        log_curvature: log of d2L/dx2 there, nats per octave squared, shape [K].
-        by_law: log2 eta* where the lowest cell is at an edge and the other scales' law says what lies within
-            its bounds, else NaN, shape [K].
-        cov_given_shape: covariance of (loss, log2 eta*, log curvature) of each scale given the shape, shape
-            [K, 3, 3]; what is left of the draws' covariance is error of the shared shape, which moves all
-            scales together.
-        shape: coefficients of the shared shape, shape [FEATURES].
-        x_draws: draws of `x`, shape [B, K].
-        loss_draws: draws of `loss`, shape [B, K].
-        log_curvature_draws: draws of `log_curvature`, shape [B, K].
-        shape_draws: draws of `shape`, shape [B, FEATURES].
-        noise: sd of one run's loss near the optimum, nats.
-        misfit: sd of the shared shape's relative error at single scales, rms over them.
-        flags: of each scale.
-    """
-
-    cells: Cells
-    fitted: BoolArray
-    edge: IntArray
-    low: FloatArray
-    high: FloatArray
-    first: FloatArray
-    last: FloatArray
-    x: FloatArray
-    loss: FloatArray
-    log_curvature: FloatArray
+    cells: Cells  # what was fitted
+    fitted: BoolArray  # True where there is an optimum inside the grid, [K]
+    edge: IntArray  # -1 where the lowest cell is the leftmost, +1 where it is the rightmost, else 0, [K]
+    low: FloatArray  # lower end of the range the optimum must lie in, log2 eta; -inf where unbounded, [K]
+    high: FloatArray  # upper end of that range; inf where unbounded, [K]
+    first: FloatArray  # log2 eta of the leftmost cell that was fitted, [K]
+    last: FloatArray  # log2 eta of the rightmost cell that was fitted, [K]
+    x: FloatArray  # log2 eta*, [K]
+    loss: FloatArray  # loss there, nats, [K]
+    log_curvature: FloatArray  # log of d2L/dx2 there, nats per octave squared, [K]
+    # log2 eta* where the lowest cell is at an edge and the other scales' law says what lies within its
+    # bounds, else NaN, [K].
     by_law: FloatArray
+    # Covariance of (loss, log2 eta*, log curvature) of each scale given the shape, [K, 3, 3]; what is left of
+    # the draws' covariance is error of the shared shape, which moves all scales together.
     cov_given_shape: FloatArray
-    shape: FloatArray
-    x_draws: FloatArray
-    loss_draws: FloatArray
-    log_curvature_draws: FloatArray
-    shape_draws: FloatArray
-    noise: float
-    misfit: float
-    flags: tuple[tuple[str, ...], ...]
+    shape: FloatArray  # coefficients of the shared shape, [FEATURES]
+    x_draws: FloatArray  # draws of `x`, [B, K]
+    loss_draws: FloatArray  # draws of `loss`, [B, K]
+    log_curvature_draws: FloatArray  # draws of `log_curvature`, [B, K]
+    shape_draws: FloatArray  # draws of `shape`, [B, FEATURES]
+    noise: float  # sd of one run's loss near the optimum, nats
+    misfit: float  # sd of the shared shape's relative error at single scales, rms over them
+    flags: tuple[tuple[str, ...], ...]  # of each scale
 
     def excess_draws(self, k: int, x: FloatArray) -> FloatArray:
         """Loss above the optimum of scale k at x = log2 eta, one row a draw, nats; x is [B] or [B, P]."""

@@ -16,31 +16,19 @@ SAME_CELL = 1e-6
 
 @dataclass(frozen=True)
 class Cells:
-    """The runs of one variant on a padded grid; K scales, at most N hyperparameter values a scale.
+    """The runs of one variant on a padded grid; K scales, at most N hyperparameter values a scale."""
 
-    Attributes:
-        variant: its name.
-        scale: n, ascending, shape [K].
-        x: log2 eta, ascending within a scale, NaN where padded, shape [K, N].
-        loss: mean over seeds, nats; NaN where padded or censored, shape [K, N].
-        count: runs behind each mean, shape [K, N].
-        spread: sum over the runs of a cell of (loss - mean)**2, shape [K, N].
-        censored: True where a run of the cell diverged, shape [K, N].
-        runs: rows of the sweep table at each scale, diverged and identical ones included, shape [K].
-        diverged: those of them that diverged, shape [K].
-        duplicates: rows dropped because another row is identical in scale, hp, seed and finite loss; a run
-            without a loss cannot be told from another, and is none's duplicate.
-    """
-
-    variant: str
-    scale: FloatArray
-    x: FloatArray
-    loss: FloatArray
-    count: IntArray
-    spread: FloatArray
-    censored: BoolArray
-    runs: IntArray
-    diverged: IntArray
+    variant: str  # its name
+    scale: FloatArray  # n, ascending, [K]
+    x: FloatArray  # log2 eta, ascending within a scale, NaN where padded, [K, N]
+    loss: FloatArray  # mean over seeds, nats; NaN where padded or censored, [K, N]
+    count: IntArray  # runs behind each mean, [K, N]
+    spread: FloatArray  # sum over the runs of a cell of (loss - mean)**2, [K, N]
+    censored: BoolArray  # True where a run of the cell diverged, [K, N]
+    runs: IntArray  # rows of the sweep table at each scale, diverged and identical ones included, [K]
+    diverged: IntArray  # those of them that diverged, [K]
+    # Rows dropped because another row is identical in scale, hp, seed and finite loss; a run without a loss
+    # cannot be told from another, and is none's duplicate.
     duplicates: int = 0
 
     @property
@@ -62,15 +50,7 @@ def cells_of(sweep: SweepTable) -> Iterator[Cells]:
 
 
 def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: Any) -> Cells:
-    """The cells of one variant from its runs, all of shape [runs]; a loss of NaN is of a diverged run.
-
-    Args:
-        name: of the variant.
-        scale: n of each run.
-        x: log2 eta of each run.
-        loss: of each run, nats; NaN where it diverged.
-        seed: label of each run.
-    """
+    """The cells of one variant from its runs, arrays [runs]; a loss of NaN is of a diverged run."""
     _, label = np.unique(seed, return_inverse=True)
     scales, runs = np.unique(scale, return_counts=True)
     diverged = np.bincount(np.searchsorted(scales, scale), weights=np.isnan(loss), minlength=len(scales))

@@ -75,13 +75,7 @@ def fit_basins(
 
 
 def _threaded(task: Callable[[int, Item], Out], starts: Sequence[int], items: Sequence[Item]) -> list[Out]:
-    """[task(start, item) ...], on threads: LAPACK and array loops let go of the interpreter's lock.
-
-    Args:
-        task: called with a start and an item.
-        starts: one an item.
-        items: what is worked on.
-    """
+    """[task(start, item) ...], on threads: LAPACK and array loops let go of the interpreter's lock."""
     if len(items) < 2 or THREADS < 2:
         return [task(start, item) for start, item in zip(starts, items, strict=True)]
     with ThreadPoolExecutor(THREADS) as pool:

@@ -43,27 +43,16 @@ PRECISIONS = _precisions()  # of the shared parameters under each shape prior, [
 
 @dataclass(frozen=True)
 class VariantBatch:
-    """Points of V variants, padded.
+    """Points of V variants, padded."""
 
-    Attributes:
-        x: log2 eta, shape [V, K, N].
-        y: mean loss, nats, shape [V, K, N].
-        count: runs behind each mean, 0 where padded, shape [V, K, N].
-        spread: within-cell sums of squares, shape [V, K, N].
-        t: log2 n, centred on each variant's mean, shape [V, K].
-        real: True for scales that exist, shape [V, K].
-        x_prior_mean: centre of the weak prior on each optimum, log2 eta, shape [V, K].
-        spacing: how far apart cells are at the lowest one, octaves, shape [V, K].
-    """
-
-    x: FloatArray
-    y: FloatArray
-    count: FloatArray
-    spread: FloatArray
-    t: FloatArray
-    real: BoolArray
-    x_prior_mean: FloatArray
-    spacing: FloatArray
+    x: FloatArray  # log2 eta, [V, K, N]
+    y: FloatArray  # mean loss, nats, [V, K, N]
+    count: FloatArray  # runs behind each mean, 0 where padded, [V, K, N]
+    spread: FloatArray  # within-cell sums of squares, [V, K, N]
+    t: FloatArray  # log2 n, centred on each variant's mean, [V, K]
+    real: BoolArray  # True for scales that exist, [V, K]
+    x_prior_mean: FloatArray  # centre of the weak prior on each optimum, log2 eta, [V, K]
+    spacing: FloatArray  # how far apart cells are at the lowest one, octaves, [V, K]
 
     @property
     def x_prior_sd(self) -> FloatArray:
@@ -85,39 +74,25 @@ class State:
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal equations at a state: everything a step, a likelihood or a draw needs.
+    """Normal equations at a state: everything a step, a likelihood or a draw needs."""
 
-    Attributes:
-        cov_given_shape: inverse of each scale's block, shape [V, G, K, 3, 3].
-        cross: the same times its coupling to the shared parameters, shape [V, G, K, 3, SHARED].
-        shared: inverse of the shared parameters' Schur complement, shape [V, G, SHARED, SHARED].
-        step: State-shaped Gauss-Newton step.
-    """
-
-    cov_given_shape: FloatArray
-    cross: FloatArray
-    shared: FloatArray
-    step: State
+    cov_given_shape: FloatArray  # inverse of each scale's block, [V, G, K, 3, 3]
+    cross: FloatArray  # the same times its coupling to the shared parameters, [V, G, K, 3, SHARED]
+    shared: FloatArray  # inverse of the shared parameters' Schur complement, [V, G, SHARED, SHARED]
+    step: State  # State-shaped Gauss-Newton step
 
 
 @dataclass(frozen=True)
 class Linear:
-    """The model linearised at a state, for a covariance C of the cells.
+    """The model linearised at a state, for a covariance C of the cells."""
 
-    Attributes:
-        product: J.T @ inverse(C) @ J of each scale, shape [V, G, K, P, P]; the columns of J are the
-            derivatives in the 3 local and SHARED shared parameters, then the residuals.
-        log_det: of C, all scales together, shape [V, G].
-        residual: shape [V, G, K, N].
-        weighted: inverse(C) @ residual, shape [V, G, K, N].
-        precision: diagonal of inverse(C), shape [V, G, K, N].
-    """
-
+    # J.T @ inverse(C) @ J of each scale, [V, G, K, P, P]; the columns of J are the derivatives in the 3 local
+    # and SHARED shared parameters, then the residuals.
     product: FloatArray
-    log_det: FloatArray
-    residual: FloatArray
-    weighted: FloatArray
-    precision: FloatArray
+    log_det: FloatArray  # of C, all scales together, [V, G]
+    residual: FloatArray  # [V, G, K, N]
+    weighted: FloatArray  # inverse(C) @ residual, [V, G, K, N]
+    precision: FloatArray  # diagonal of inverse(C), [V, G, K, N]
 
     def select(self, setting: IntArray) -> Linear:
         """The same for some of the noise settings, by index [V, S]."""
@@ -132,13 +107,9 @@ def select_settings(array: FloatArray, setting: IntArray) -> FloatArray:
 
 
 def linearised(batch: VariantBatch, state: State, weight: FloatArray, log_det: FloatArray) -> Linear:
-    """Linearises the model at a state.
+    """The model linearised at a state, for an inverse covariance `weight` [V, G, K, N, N] of the cells.
 
-    Args:
-        batch: the cells.
-        state: the parameters to linearise at.
-        weight: inverse covariance of the cells, shape [V, G, K, N, N].
-        log_det: of the covariance, shape [V, G, K].
+    `log_det` [V, G, K] is of the covariance.
     """
     jacobian = _jacobian(batch, state)
     weighted = weight @ jacobian
@@ -166,11 +137,7 @@ def _jacobian(batch: VariantBatch, state: State) -> FloatArray:
 def normal_equations(batch: VariantBatch, state: State, linear: Linear, prior: FloatArray) -> Normal:
     """The Gauss-Newton step from a state.
 
-    Args:
-        batch: the cells.
-        state: where the model was linearised.
-        linear: the model there.
-        prior: precision of the shared parameters at each setting, shape [V or 1, G or 1, SHARED, SHARED].
+    `prior` is the precision of the shared parameters at each setting, [V or 1, G or 1, SHARED, SHARED].
     """
     system = _with_local_prior(batch, state, linear)  # [V, G, K, P, P]
     coupling = system[..., :LOCAL, LOCAL:]  # of local parameters to the shared ones and to the residuals
@@ -189,12 +156,6 @@ def log_evidence(batch: VariantBatch, state: State, linear: Linear, prior: Float
 
     As `normal_equations`, but `prior` may be [V or 1, G * E, SHARED, SHARED]: E priors for every noise
     setting, neighbours on the axis of settings. What priors do not change is worked out once for all of them.
-
-    Args:
-        batch: the cells.
-        state: the parameters.
-        linear: the model linearised there.
-        prior: precision of the shared parameters at each setting.
     """
     system = _with_local_prior(batch, state, linear)  # [V, G, K, P, P]
     left, log_det = batched_linalg.eliminated(system, LOCAL)
@@ -206,13 +167,7 @@ def log_evidence(batch: VariantBatch, state: State, linear: Linear, prior: Float
 
 
 def _with_local_prior(batch: VariantBatch, state: State, linear: Linear) -> FloatArray:
-    """The linearised model's products with the weak prior on (a, x, d) of each scale, [V, G, K, P, P].
-
-    Args:
-        batch: the cells.
-        state: the parameters.
-        linear: the model linearised there.
-    """
+    """The linearised model's products with the weak prior on (a, x, d) of each scale, [V, G, K, P, P]."""
     ridge = np.empty((*batch.t.shape, LOCAL))  # [V, K, 3]
     ridge[..., 0] = np.where(batch.real, FLAT_PRECISION, 1.0)
     ridge[..., 1] = 1.0 / batch.x_prior_sd**2
@@ -228,12 +183,9 @@ def _with_shared_prior(state: State, product: FloatArray, prior: FloatArray) -> 
 
 
 def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) -> FloatArray:
-    """Products [..., P, P] with a prior on the first parameters, from whose mean the state is `away`.
+    """Products [..., P, P] with a prior of precision [..., S, S] on the first S parameters.
 
-    Args:
-        product: shape [..., P, P].
-        precision: of the prior, shape [..., S, S].
-        away: the state's distance from the prior's mean, shape [..., S].
+    The state is `away` [..., S] from the prior's mean.
     """
     out, size = product.copy(), away.shape[-1]
     pull = (precision @ away[..., None])[..., 0]
@@ -245,13 +197,7 @@ def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) ->
 
 
 def apply_step(state: State, step: State, max_step: FloatArray) -> State:
-    """The state after a step, held to sane sizes; an optimum moves by at most `max_step` [V, K] octaves.
-
-    Args:
-        state: before the step.
-        step: to take.
-        max_step: of an optimum, octaves, shape [V, K].
-    """
+    """The state after a step, held to sane sizes; an optimum moves by at most `max_step` [V, K] octaves."""
     shared = state.shared + np.clip(step.shared, -MAX_SHARED_STEP, MAX_SHARED_STEP)
     move = step.local.copy()
     move[..., 1] = np.clip(move[..., 1], -max_step[:, None], max_step[:, None])

@@ -16,19 +16,12 @@ GROWTHS = np.array(NOISE.growths)
 
 @dataclass(frozen=True)
 class NoiseParameters:
-    """A grid of noise settings, G of them.
+    """A grid of noise settings, G of them."""
 
-    Attributes:
-        sigma: sd of one run near the optimum, nats, shape [V, G].
-        misfit: sd of the shape's relative error, shape [V, G].
-        growth: of a run's sd right of the optimum, fraction of sigma an octave, shape [V, G].
-        log_prior: shape [V, G].
-    """
-
-    sigma: FloatArray
-    misfit: FloatArray
-    growth: FloatArray
-    log_prior: FloatArray
+    sigma: FloatArray  # sd of one run near the optimum, nats, [V, G]
+    misfit: FloatArray  # sd of the shape's relative error, [V, G]
+    growth: FloatArray  # of a run's sd right of the optimum, fraction of sigma an octave, [V, G]
+    log_prior: FloatArray  # [V, G]
 
     def select(self, setting: IntArray) -> NoiseParameters:
         """Some of them, by index [V, S]."""
@@ -38,21 +31,13 @@ class NoiseParameters:
 
 @dataclass(frozen=True)
 class CellErrors:
-    """What the error of each cell depends on; V variants, K scales, N cells a scale.
+    """What the error of each cell depends on; V variants, K scales, N cells a scale."""
 
-    Attributes:
-        u: distance from the optimum, octaves, shape [V, K, N].
-        rise: loss above the optimum's, nats, shape [V, K, N].
-        count: runs of each cell, 0 where padded, shape [V, K, N].
-        variance_factor: on the variance of outlying cells, shape [V, K, N].
-        misfit_inflation: factor on the misfit of single scales, shape [V, K].
-    """
-
-    u: FloatArray
-    rise: FloatArray
-    count: FloatArray
-    variance_factor: FloatArray
-    misfit_inflation: FloatArray
+    u: FloatArray  # distance from the optimum, octaves, [V, K, N]
+    rise: FloatArray  # loss above the optimum's, nats, [V, K, N]
+    count: FloatArray  # runs of each cell, 0 where padded, [V, K, N]
+    variance_factor: FloatArray  # on the variance of outlying cells, [V, K, N]
+    misfit_inflation: FloatArray  # factor on the misfit of single scales, [V, K]
 
 
 def grid(stretch: FloatArray) -> NoiseParameters:
@@ -66,13 +51,7 @@ def grid(stretch: FloatArray) -> NoiseParameters:
 
 
 def run_variance(u: FloatArray, rise: FloatArray, noise: NoiseParameters) -> FloatArray:
-    """Variance of a single run, nats squared, shape [V, G, K, N].
-
-    Args:
-        u: distance from the optimum, octaves, shape [V, K, N].
-        rise: loss above the optimum's, nats, shape [V, K, N].
-        noise: the settings.
-    """
+    """Variance of a single run, nats squared, [V, G, K, N]; `u` and `rise` as in `CellErrors`."""
     right = np.clip(u, 0.0, NOISE.growth_octaves)[:, None]  # [V, 1, K, N]
     flat = noise.sigma[..., None, None] * (1.0 + noise.growth[..., None, None] * right)
     steep = (NOISE.rise_per_misfit * noise.misfit)[..., None, None] * rise[:, None]

@@ -45,34 +45,19 @@ MOST_VARIANCE_FACTOR = 1e4
 
 @dataclass(frozen=True)
 class Posterior:
-    """The fit over the grid of noise settings.
+    """The fit over the grid of noise settings."""
 
-    Attributes:
-        state: the mode at each setting.
-        linear: the model linearised there.
-        normal: its normal equations.
-        weight: of each setting, they sum to 1, shape [V, G].
-        noise: the settings.
-        misfit_inflation: factor on the shape's error at single scales, shape [V, K].
-        variance_factor: factor on the variance of outlying cells, shape [V, K, N].
-    """
-
-    state: State
-    linear: Linear
-    normal: Normal
-    weight: FloatArray
-    noise: NoiseParameters
-    misfit_inflation: FloatArray
-    variance_factor: FloatArray
+    state: State  # the mode at each setting
+    linear: Linear  # the model linearised there
+    normal: Normal  # its normal equations
+    weight: FloatArray  # of each setting, they sum to 1, [V, G]
+    noise: NoiseParameters  # the settings
+    misfit_inflation: FloatArray  # factor on the shape's error at single scales, [V, K]
+    variance_factor: FloatArray  # factor on the variance of outlying cells, [V, K, N]
 
 
 def fit_posterior(batch: VariantBatch, start: State) -> Posterior:
-    """Fits a batch: a pilot at one noise setting, robust weights from it, then the likely settings.
-
-    Args:
-        batch: the cells of all its variants.
-        start: the initial state, G = 1.
-    """
+    """Fits a batch from a state (G = 1): a pilot, robust weights from it, then the likely settings."""
     stretch, pilot_sigma = _pilot_noise(batch)
     state, noise, cells = _pilot(batch, start, pilot_sigma)
     u, rise = _cell_positions(batch, state, noise)
@@ -96,13 +81,7 @@ def fit_posterior(batch: VariantBatch, start: State) -> Posterior:
 
 
 def _pilot(batch: VariantBatch, state: State, sigma: FloatArray) -> tuple[State, NoiseParameters, CellErrors]:
-    """State, noise setting (G = 1) and robust weights of the pilot fit, from first sigmas [V], nats.
-
-    Args:
-        batch: the cells.
-        state: to start from, G = 1.
-        sigma: first sd of a run, nats, shape [V].
-    """
+    """State, noise setting (G = 1) and robust weights of the pilot fit, from first sigmas [V], nats."""
     column = sigma[:, None]
     misfit, growth = np.full_like(column, SEARCH.pilot_misfit), np.full_like(column, SEARCH.pilot_growth)
     noise = NoiseParameters(column, misfit, growth, 0 * column)
@@ -131,14 +110,8 @@ def _top_settings(
     """The settings with most of the weight by approximate evidence, and their shape priors [V, G].
 
     The evidence is that of one step from the pilot fit, at `state`. Noise settings first, under the pilot's
-    shape prior: all with the middle growth, the best of them with every growth. The best of those then under
-    every shape prior.
-
-    Args:
-        batch: the cells.
-        state: of the pilot fit.
-        cells: what their errors depend on.
-        grid: all settings.
+    shape prior: all of the grid with the middle growth, the best of them with every growth. The best of those
+    then under every shape prior.
     """
     kept = SEARCH.settings_kept
 
@@ -170,11 +143,6 @@ def _cell_positions(
     follow says little. With a noise setting (G = 1) a cell must lie `cliff_min_sd` above the model to count
     as seen: a variance that follows the cell's own noise is no likelihood, and favours small noise with a
     shape that errs by much.
-
-    Args:
-        batch: the cells.
-        state: with G = 1.
-        noise: a setting with G = 1; None counts all cells above the model as seen.
     """
     u = batch.x - state.local[:, 0, :, 1:2]
     log_curvature = state.log_curvature(batch.t)[:, 0, :, None]
@@ -197,13 +165,7 @@ def _pilot_noise(batch: VariantBatch) -> tuple[FloatArray, FloatArray]:
 
 
 def _rescaled(noise: NoiseParameters, linear: Linear, real: BoolArray) -> NoiseParameters:
-    """The pilot's sigma, made to fit the typical deviation of a cell from all others.
-
-    Args:
-        noise: of the pilot, G = 1.
-        linear: the model linearised there.
-        real: True for cells that exist, shape [V, K, N].
-    """
+    """The pilot's sigma, made to fit the typical deviation of a cell from all others."""
     z = np.abs(linear.weighted[:, 0]) / np.sqrt(linear.precision[:, 0])  # leave-one-out residual, in its sd
     z = np.where(real, z, np.nan).reshape(len(z), -1)
     factor = np.nanmedian(z, axis=1) / MEDIAN_OF_ABS_NORMAL
@@ -218,13 +180,7 @@ def _variance_factor(linear: Linear, factor: FloatArray) -> FloatArray:
 
 
 def _misfit_inflation(linear: Linear, real: BoolArray, inflation: FloatArray) -> FloatArray:
-    """Factors on the shape's error for scales that the shared shape misses by more than the others.
-
-    Args:
-        linear: the model linearised there.
-        real: True for cells that exist, shape [V, K, N].
-        inflation: so far, shape [V, K].
-    """
+    """Factors on the shape's error for scales that the shared shape misses by more than the others."""
     chi2 = np.einsum("vki,vki->vk", linear.residual[:, 0], linear.weighted[:, 0])
     freedom = np.maximum(real.sum(axis=-1) - float(LOCAL), 1.0)
     more = np.sqrt(np.maximum(chi2 / freedom / SEARCH.misfit_chi2, 1.0))
@@ -232,13 +188,7 @@ def _misfit_inflation(linear: Linear, real: BoolArray, inflation: FloatArray) ->
 
 
 def _seed_evidence(batch: VariantBatch, cells: CellErrors, noise: NoiseParameters) -> FloatArray:
-    """Log likelihood of the scatter of seeds within cells, [V, G].
-
-    Args:
-        batch: the cells.
-        cells: what their errors depend on.
-        noise: the settings.
-    """
+    """Log likelihood of the scatter of seeds within cells, [V, G]."""
     spare = np.maximum(batch.count - 1, 0)[:, None]
     variance = noise_model.run_variance(cells.u, cells.rise, noise)
     each = -0.5 * (batch.spread[:, None] / variance + spare * np.log(variance))

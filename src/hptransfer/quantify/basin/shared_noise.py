@@ -14,8 +14,7 @@ MOST_PAIRS = 200  # of variants looked at
 def shared_noise(residuals: Sequence[Mapping[tuple[float, float], float]]) -> float:
     """Correlation of the residuals of different variants in the same cell, pooled over pairs, at least 0.
 
-    Args:
-        residuals: of each variant, standardised, by (scale, log2 eta).
+    Residuals are of each variant, standardised, by (scale, log2 eta).
     """
     product = weight = 0.0
     pairs = [(i, j) for j in range(len(residuals)) for i in range(j)]

@@ -128,11 +128,7 @@ def select_window(cells: Cells, k: int, noise: float = 0.0, best: int | None = N
 def _window(u: FloatArray, rise: FloatArray, away: IntArray, noise: float) -> BoolArray:
     """Cells within the window or among the nearest; on each side wider where the loss hardly rises.
 
-    Args:
-        u: distance from the lowest cell, octaves.
-        rise: loss above its, nats.
-        away: distance from it in cells, with sign.
-        noise: sd of a cell mean, nats.
+    `u` and `away` are the distances from the lowest cell in octaves and in cells, `rise` the loss above its.
     """
     out = (np.abs(u) <= WINDOW.half_width) | (np.abs(away) <= WINDOW.nearest_cells)
     for side in (away < 0, away > 0):
@@ -145,15 +141,7 @@ def _window(u: FloatArray, rise: FloatArray, away: IntArray, noise: float) -> Bo
 
 
 def _own_well(loss: FloatArray, first: int, best: int, last: int, noise: float) -> tuple[int, int]:
-    """Cuts the range at the crest before another minimum.
-
-    Args:
-        loss: of each cell, nats, shape [cells].
-        first: slot of the leftmost cell in the range.
-        best: slot of the lowest cell.
-        last: slot of the rightmost cell in the range.
-        noise: sd of a cell mean, nats.
-    """
+    """Cuts the range of cells, first to last, at the crest before another minimum than the lowest cell's."""
     ends = []
     for side in (loss[best : last + 1], loss[first : best + 1][::-1]):
         crest = np.maximum.accumulate(side)
@@ -166,16 +154,7 @@ def _own_well(loss: FloatArray, first: int, best: int, last: int, noise: float) 
 def _before_shoulder(
     x: FloatArray, loss: FloatArray, first: int, best: int, last: int, noise: float
 ) -> tuple[int, int]:
-    """Cuts the range where a side that climbs flattens: beyond is another well, or a plateau.
-
-    Args:
-        x: log2 eta of each cell, shape [cells].
-        loss: of each cell, nats, shape [cells].
-        first: slot of the leftmost cell in the range.
-        best: slot of the lowest cell.
-        last: slot of the rightmost cell in the range.
-        noise: sd of a cell mean, nats.
-    """
+    """Cuts the range of cells where a side that climbs flattens: beyond is another well, or a plateau."""
     ends = []
     for side in (slice(best, last + 1), slice(best, None if first == 0 else first - 1, -1)):
         gap, rise = np.abs(np.diff(x[side])), np.diff(loss[side])
@@ -191,13 +170,6 @@ def _before_cliff(x: FloatArray, loss: FloatArray, first: int, best: int, last: 
     """Cuts the range before a cliff: a run beyond it has left the basin, as a diverged one has.
 
     The cells next to the lowest are kept, whatever they are: without them there is no basin.
-
-    Args:
-        x: log2 eta of each cell, shape [cells].
-        loss: of each cell, nats, shape [cells].
-        first: slot of the leftmost cell in the range.
-        best: slot of the lowest cell.
-        last: slot of the rightmost cell in the range.
     """
     x, loss, middle = x[first : last + 1], loss[first : last + 1], best - first
     bends = _bends(x, loss)  # at cells 1 ... -2

@@ -9,16 +9,8 @@ import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
-from hptransfer.quantify.law.optimum_law import (
-    LineFit,
-    curvature_scatter,
-    fit_bend,
-    fit_line,
-    fit_offset,
-    hp_scatter,
-    scatters,
-    slope_change_sd,
-)
+from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
+from hptransfer.quantify.law.scatter import curvature_scatter, hp_scatter, scatters, slope_change_sd
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
@@ -27,28 +19,19 @@ MIN_SCALES = 3  # fewer usable scales than this: no laws; a line through 2 has n
 
 @dataclass(frozen=True)
 class HpLaws:
-    """The optimum's law of one variant.
+    """The optimum's law of one variant."""
 
-    Attributes:
-        families: the law in each family tried (`const`, `power`, `offset`).
-        family: the one chosen.
-        aicc: of each family.
-        mixture: probability of each family in the draws of a prediction; one family unless two are close.
-        largest: log2 of the largest scale with an optimum.
-        slope_change_sd: of the law's slope beyond it, octaves per octave.
-        index: rows of the basins' draws behind the laws' draws, shape [B]; not 0..B-1 where a censored
-            optimum reweighted them.
-        flags: warnings.
-    """
-
-    families: Mapping[str, LineFit]
-    family: str
-    aicc: Mapping[str, float]
+    families: Mapping[str, LineFit]  # the law in each family tried (`const`, `power`, `offset`)
+    family: str  # the one chosen
+    aicc: Mapping[str, float]  # of each family
+    # Probability of each family in the draws of a prediction; one family unless two are close.
     mixture: Mapping[str, float]
-    largest: float
-    slope_change_sd: float
+    largest: float  # log2 of the largest scale with an optimum
+    slope_change_sd: float  # of the law's slope beyond it, octaves per octave
+    # Rows of the basins' draws behind the laws' draws, [B]; not 0..B-1 where a censored optimum reweighted
+    # them.
     index: IntArray
-    flags: tuple[str, ...]
+    flags: tuple[str, ...]  # warnings
 
     @property
     def hp(self) -> LineFit:
@@ -58,16 +41,11 @@ class HpLaws:
 
 @dataclass(frozen=True)
 class Laws(HpLaws):
-    """All laws of one variant, on the same draws.
+    """All laws of one variant, on the same draws."""
 
-    Attributes:
-        loss: the loss law.
-        log_curvature: log of h = d2L/dx2 against log2 n, a straight line.
-        bend: second derivative of log2 eta* in log2 n, and its draws [B]; None with fewer than 4 scales.
-    """
-
-    loss: LossFit
-    log_curvature: LineFit
+    loss: LossFit  # the loss law
+    log_curvature: LineFit  # log of h = d2L/dx2 against log2 n, a straight line
+    # Second derivative of log2 eta* in log2 n, and its draws [B]; None with fewer than 4 scales.
     bend: tuple[float, FloatArray] | None
 
 
@@ -114,7 +92,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)
     if hp.flags:
-        log_curvature, loss = log_curvature.subset(hp.index), _reindex(loss, hp.index)
+        log_curvature, loss = log_curvature.subset(hp.index), replace(loss, draws=loss.draws[hp.index])
         bend = (bend[0], bend[1][hp.index]) if bend else None
     parts = {f.name: getattr(hp, f.name) for f in fields(hp)}
     return Laws(**parts, loss=loss, log_curvature=log_curvature, bend=bend)
@@ -124,10 +102,6 @@ def _weights(aicc: Mapping[str, float]) -> dict[str, float]:
     """Akaike weights of `const` and `power`: a drift too small to see is not thereby known to be 0."""
     power = 1.0 / (1.0 + np.exp(np.clip(0.5 * (aicc["power"] - aicc["const"]), -50, 50)))
     return {"const": float(1.0 - power), "power": float(power)}
-
-
-def _reindex(loss: LossFit, index: IntArray) -> LossFit:
-    return replace(loss, draws=loss.draws[index], at_bound=loss.at_bound[index])
 
 
 def _aicc(families: Mapping[str, LineFit], points: int) -> dict[str, float]:
@@ -140,15 +114,10 @@ def _aicc(families: Mapping[str, LineFit], points: int) -> dict[str, float]:
 
 
 def _choose(aicc: Mapping[str, float], scales: int, sharp: bool) -> str:
-    """Lowest AICc; `const` only where a drift would have been seen, `offset` only where it wins clearly.
+    """Lowest AICc; `const` only where a drift would be seen (`sharp`), `offset` only where it wins clearly.
 
     An offset law bends where nobody looked. With 4 to 7 optima a bend is too easily seen in noise, and a
     prediction made from it is far off.
-
-    Args:
-        aicc: of each family tried.
-        scales: number of optima.
-        sharp: whether a drift would have been seen.
     """
     simple = "const" if sharp and aicc["const"] < aicc["power"] else "power"
     spare = scales - 5  # three parameters and the scatter, one more for the correction
@@ -161,17 +130,7 @@ def _choose(aicc: Mapping[str, float], scales: int, sharp: bool) -> str:
 def _censoring(
     basins: Basins, edges: BoolArray, law: LineFit, rng: np.random.Generator
 ) -> tuple[IntArray, tuple[str, ...]]:
-    """Resamples the draws by how well the law respects the bounds of edge optima.
-
-    Args:
-        basins: of one variant.
-        edges: scales whose lowest cell is at an edge, shape [K].
-        law: the optimum's law.
-        rng: source of the scatter and of the choice.
-
-    Returns:
-        Rows of the draws to keep, shape [B], and flags.
-    """
+    """Rows of the draws [B] resampled by how well the law respects the bounds of edge optima, and flags."""
     draws = len(law.draws)
     everything = np.arange(draws)
     if not edges.any():

@@ -17,23 +17,18 @@ PARAMETERS = 3  # L_inf, A, alpha
 
 @dataclass(frozen=True)
 class LossFit:
-    """L*(n) = L_inf + A (n / n0)**-alpha, n0 the smallest scale; B draws.
+    """L*(n) = L_inf + A (n / n0)**-alpha, n0 the smallest scale; B draws."""
 
-    Attributes:
-        parameters: (L_inf, A, alpha), shape [3].
-        draws: of them, shape [B, 3].
-        at_bound: True where a draw sits on a bound (L_inf = 0, A = 0 or alpha at an end), shape [B].
-        point_at_bound: which bounds the point estimate sits on.
-        scatter: rms scatter about the law, nats.
-        origin: n0.
-    """
+    parameters: FloatArray  # (L_inf, A, alpha), [3]
+    draws: FloatArray  # of them, [B, 3]
+    point_at_bound: tuple[str, ...]  # bounds that the point estimate sits on
+    scatter: float  # rms scatter about the law, nats
+    origin: float  # n0
 
-    parameters: FloatArray
-    draws: FloatArray
-    at_bound: BoolArray
-    point_at_bound: tuple[str, ...]
-    scatter: float
-    origin: float
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The warning that the point estimate sits on a bound."""
+        return ("at_bound",) if self.point_at_bound else ()
 
     @property
     def alpha(self) -> float:
@@ -57,14 +52,13 @@ class LossFit:
         return np.asarray(l_inf + gain * (ratio[..., None] if ratio.ndim else ratio) ** -alpha)
 
 
-def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool = True) -> LossFit:
+def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray) -> LossFit:
     """Fits the loss law to the point estimate and to every draw, by a grid over alpha.
 
     Args:
         scale: n, shape [K].
         y: L*, nats, shape [K].
         y_draws: shape [B, K].
-        floor: hold L_inf >= 0.
     """
     covariance = np.atleast_2d(np.cov(y_draws.T))
     scatter = _loss_scatter(scale, y, covariance)
@@ -72,12 +66,11 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
     rng = np.random.default_rng(len(y))
     noisy = y_draws + scatter * rng.standard_normal(y_draws.shape)
     everything = np.vstack([y, noisy])
-    parameters, bound = _loss_grid(scale / scale[0], everything, inverse, floor)
+    parameters, bound = _loss_grid(scale / scale[0], everything, inverse)
     names = ("L_inf at 0", "A at 0", "alpha at an end")
     return LossFit(
         parameters=parameters[0],
         draws=parameters[1:],
-        at_bound=np.asarray(bound[1:].any(axis=1)),
         point_at_bound=tuple(n for n, hit in zip(names, bound[0], strict=True) if hit),
         scatter=scatter,
         origin=float(scale[0]),
@@ -87,44 +80,31 @@ def fit_loss(scale: FloatArray, y: FloatArray, y_draws: FloatArray, floor: bool 
 def _loss_scatter(scale: FloatArray, y: FloatArray, covariance: FloatArray) -> float:
     """Scatter about the best loss law that makes the residual as large as expected, shrunk to the prior.
 
-    Args:
-        scale: n, shape [K].
-        y: L*, nats, shape [K].
-        covariance: of the errors of y, shape [K, K].
+    `covariance` [K, K] is of the errors of the losses y [K].
     """
     freedom, prior, weight = len(y) - PARAMETERS, LAW.loss_scatter, LAW.loss_scatter_weight
     if freedom < 1:
         return prior
     inverse, _ = batched_linalg.inverse(covariance + LEAST_VARIANCE * np.eye(len(y)))
-    parameters, _ = _loss_grid(scale / scale[0], y[None], inverse, floor=True)
+    parameters, _ = _loss_grid(scale / scale[0], y[None], inverse)
     l_inf, gain, alpha = parameters[0]
     residual = y - l_inf - gain * (scale / scale[0]) ** -alpha
     beyond = float(residual @ residual) / freedom - float(np.trace(covariance)) / len(y)
     return float(np.sqrt((weight * prior**2 + freedom * max(beyond, 0.0)) / (weight + freedom)))
 
 
-def _loss_grid(
-    n: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
-) -> tuple[FloatArray, BoolArray]:
+def _loss_grid(n: FloatArray, y: FloatArray, inverse: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Best (L_inf, A, alpha) of each row of y [R, K], and the bounds it sits on [R, 3].
 
-    Args:
-        n: n / n0, shape [K].
-        y: losses, a row a data set, shape [R, K].
-        inverse: of the covariance of a row, shape [K, K].
-        floor: hold L_inf >= 0.
+    `n` is n / n0, `inverse` of the covariance of a row.
     """
-    chi2 = _profile(n ** -ALPHAS[:, None], y, inverse, floor)
-    chi2 += _alpha_penalty(ALPHAS)
+    chi2 = _profile(n ** -ALPHAS[:, None], y, inverse)
+    chi2 += ((np.log(ALPHAS) - np.log(LAW.alpha_median)) / LAW.alpha_log_sd) ** 2
     best = np.argmin(chi2, axis=1)
     ends = (best == 0) | (best == len(ALPHAS) - 1)
     alpha = ALPHAS[best] * np.exp(_vertex(chi2, best) * np.log(ALPHAS[1] / ALPHAS[0]))
-    l_inf, gain, at_floor = _solve_rows(n ** -alpha[:, None], y, inverse, floor)
+    l_inf, gain, at_floor = _solve_rows(n ** -alpha[:, None], y, inverse)
     return np.stack([l_inf, gain, alpha], axis=1), np.stack([at_floor, gain <= 0, ends], axis=1)
-
-
-def _alpha_penalty(alpha: FloatArray) -> FloatArray:
-    return np.asarray(((np.log(alpha) - np.log(LAW.alpha_median)) / LAW.alpha_log_sd) ** 2)
 
 
 def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
@@ -136,19 +116,13 @@ def _vertex(chi2: FloatArray, best: IntArray) -> FloatArray:
     return np.where((best == 0) | (best == last), 0.0, np.clip(shift, -0.5, 0.5))
 
 
-def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool) -> FloatArray:
-    """Least chi2 over L_inf and A, both at least 0, of each row of y [R, K] at every alpha [G, K]; [R, G].
+def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray) -> FloatArray:
+    """Least chi2 over L_inf and A, both at least 0, of each row of y [R, K] at every alpha; [R, G].
 
     At a given alpha the free optimum is linear in y and its chi2 quadratic, in the same forms for all rows:
     forms in the distance from the first row, exact enough in single precision. A bound costs the square of
     what the free optimum is beyond it, in units of its error; losses are not negative, so that it is beyond
-    one bound at most.
-
-    Args:
-        power: (n / n0)**-alpha at every alpha, shape [G, K].
-        y: losses, a row a data set, shape [R, K].
-        inverse: of the covariance of a row, shape [K, K].
-        floor: hold L_inf >= 0.
+    one bound at most. `power` is (n / n0)**-alpha, [G, K]; the rest as in `_loss_grid`.
     """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), (power @ ones)[:, None], np.sum(powers * power, axis=1, keepdims=True)
@@ -166,29 +140,24 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool)
     first = form @ y[0]
     out = along(first @ y[0], 2 * first)
     out += pairs.astype(np.float32) @ form[:, i, j].astype(np.float32).T
-    beyond = [(to_gain, det / s11), (to_l_inf, det / spp)][: 1 + floor]
-    for to, precision in beyond:
+    for to, precision in ((to_gain, det / s11), (to_l_inf, det / spp)):
         root = np.sqrt(precision)  # of one over the error's variance
         out += np.square(np.minimum(along(root[:, 0] * (to @ y[0]), root * to), 0.0))
     return np.asarray(out)
 
 
 def _solve_rows(
-    power: FloatArray, y: FloatArray, inverse: FloatArray, floor: bool
+    power: FloatArray, y: FloatArray, inverse: FloatArray
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha [R, K], and whether L_inf is 0.
+    """Best L_inf >= 0 and A >= 0 of each row of y [R, K] at its own alpha, and whether L_inf is 0.
 
-    Args:
-        power: (n / n0)**-alpha at each row's alpha, shape [R, K].
-        y: losses, a row a data set, shape [R, K].
-        inverse: of the covariance of a row, shape [K, K].
-        floor: hold L_inf >= 0.
+    Arguments as for `_profile`, `power` [R, K].
     """
     ones, powers = inverse.sum(axis=0), power @ inverse
     s11, s1p, spp = ones.sum(), power @ ones, np.sum(powers * power, axis=1)
     y1, yp = y @ ones, np.sum(powers * y, axis=1)
     det = s11 * spp - s1p**2
     l_inf, gain = (y1 * spp - yp * s1p) / det, (yp * s11 - y1 * s1p) / det
-    at_floor = (l_inf < 0) & floor
+    at_floor = l_inf < 0
     gain, l_inf = np.where(at_floor, yp / spp, gain), np.where(at_floor, 0.0, l_inf)
     return np.where(gain <= 0, y1 / s11, l_inf), np.maximum(gain, 0.0), at_floor

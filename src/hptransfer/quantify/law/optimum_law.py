@@ -8,93 +8,35 @@ import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
-from hptransfer.quantify.priors import LAW
+from hptransfer.quantify.law.scatter import LEAST_VARIANCE, ScatterPrior, Scatters
 from hptransfer.sweep.table import FloatArray, IntArray
 
-# Scatters that are tried, in units of the typical one: none, and a geometric series that covers all of them.
-UNIT_SCATTERS = np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
-# Their log prior weights: a half-t density with 2 degrees of freedom, (1 + s^2)^-3/2, times the spacing.
-UNIT_PRIOR = np.log(np.gradient(UNIT_SCATTERS)) - 1.5 * np.log1p(UNIT_SCATTERS**2)
 # The offset family's grid: beta, and B / eta_inf at the first scale (above -1: eta stays positive).
 RATES = np.exp(np.linspace(np.log(0.15), np.log(4.0), 17))
 FRACTIONS = np.concatenate([-np.geomspace(0.95, 0.03, 10), np.geomspace(0.03, 30.0, 15)])
 LEAST_ETA = 1e-6  # of eta_inf; keeps the logarithm of the offset family finite
-LEAST_VARIANCE = 1e-12  # keeps covariances of draws invertible
 LEAST_OFFSET_VARIANCE = 1e-6  # likewise for the offset family, whose grid is coarse
 
 
 @dataclass(frozen=True)
-class ScatterPrior:
-    """Weak prior on the rms scatter of single scales about a law, beyond the error of estimation.
-
-    With 3 to 6 scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of
-    one variant differ in shape their optima scatter too, so the prior grows with the shape's misfit; where
-    they share one shape they may well lie on the law exactly.
-
-    Attributes:
-        typical: scale of its half-t density (2 degrees of freedom), units of the quantity.
-        zero_odds: factor on the weight of no scatter at all.
-    """
-
-    typical: float
-    zero_odds: float = 1.0
-
-    def grid(self) -> tuple[FloatArray, FloatArray]:
-        """Scatters, zero and a geometric series, and their log prior weights."""
-        log_prior = UNIT_PRIOR.copy()
-        log_prior[0] += np.log(self.zero_odds)
-        return self.typical * UNIT_SCATTERS, log_prior
-
-
-def hp_scatter(misfit: float) -> ScatterPrior:
-    """Of log2 eta*, octaves; `misfit` is the sd of the shape's relative error at single scales."""
-    return ScatterPrior(LAW.scatter_octaves + LAW.scatter_per_misfit * misfit, _zero_odds(misfit))
-
-
-def curvature_scatter(misfit: float) -> ScatterPrior:
-    """Of the log curvature; `misfit` as in `hp_scatter`."""
-    typical = LAW.curvature_scatter + LAW.curvature_scatter_per_misfit * misfit
-    return ScatterPrior(typical, _zero_odds(misfit))
-
-
-def slope_change_sd(misfit: float) -> float:
-    """What the slope of the optimum's law may change by beyond the largest scale (sd), octaves per octave.
-
-    Where basins keep their shape from scale to scale the law goes on. Where they do not, measured sweeps
-    leave their line by more than the scatter about it foretells.
-    """
-    return float(LAW.slope_change_sd * misfit**4 / (misfit**4 + LAW.slope_change_misfit**4))
-
-
-def _zero_odds(misfit: float) -> float:
-    return 1.0 + (LAW.zero_scatter_odds - 1.0) * float(np.exp(-misfit / LAW.zero_scatter_misfit))
-
-
-@dataclass(frozen=True)
 class LineFit:
-    """y = coefficients @ basis(t), by generalised least squares with random scatter; B draws.
+    """y = coefficients @ basis(t), by generalised least squares with random scatter; B draws."""
 
-    Attributes:
-        family: `const`, `power` or `offset`.
-        parameters: of the family: (c,), (c, slope) or (log2 eta_inf, rate, B / eta_inf at the first scale).
-        draws: of the parameters, shape [B, parameters].
-        scatter: rms scatter of one scale about the law.
-        scatter_draws: of it, shape [B].
-        off: which scale each draw takes to lie off the law altogether, -1 for none, shape [B].
-        log_likelihood: restricted, at its best scatter.
-        origin: log2 of the scale at which t = 0.
-        at_bound: whether the offset family's fit stopped at an end of its grid.
-    """
-
-    family: str
+    family: str  # `const`, `power` or `offset`
+    # Of the family: (c,), (c, slope) or (log2 eta_inf, rate, B / eta_inf at the first scale).
     parameters: FloatArray
-    draws: FloatArray
-    scatter: float
-    scatter_draws: FloatArray
-    off: IntArray
-    log_likelihood: float
-    origin: float
-    at_bound: bool = False
+    draws: FloatArray  # of the parameters, [B, parameters]
+    scatter: float  # rms scatter of one scale about the law
+    scatter_draws: FloatArray  # of it, [B]
+    off: IntArray  # which scale each draw takes to lie off the law altogether, -1 for none, [B]
+    log_likelihood: float  # restricted, at its best scatter
+    origin: float  # log2 of the scale at which t = 0
+    at_bound: bool = False  # whether the offset family's fit stopped at an end of its grid
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The warning that the fit sits on a bound."""
+        return ("at_bound",) if self.at_bound else ()
 
     def at(self, scale: FloatArray | float) -> FloatArray:
         """The law itself, shape of `scale`."""
@@ -118,13 +60,7 @@ class LineFit:
 
 
 def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> FloatArray:
-    """The law of a family at log2 scales.
-
-    Args:
-        family: `const`, `power` or `offset`.
-        parameters: of the family, as in `LineFit`, shape [parameters] or [parameters, B].
-        t: log2 scale less the law's origin; broadcasts with B.
-    """
+    """The law of a family at `t`, log2 scale less the law's origin; parameters [P] or [P, B]."""
     if family == "const":
         return np.asarray(parameters[0] + 0.0 * t)
     if family == "power":
@@ -134,53 +70,12 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
     return np.asarray(log_eta_inf + np.log2(factor))
 
 
-@dataclass(frozen=True)
-class Scatters:
-    """Every size of scatter that is thought of, alone and with one scale off the law; S of them.
-
-    Attributes:
-        size: rms scatter of one scale, shape [S].
-        off: scale that lies off the law, -1 for none, shape [S].
-        log_prior: shape [S].
-        extra: variance of each scale beyond the error of estimation, shape [S, K].
-        inverse: of the covariance of estimates and scatter together, shape [S, K, K].
-        log_det: of that covariance, shape [S].
-    """
-
-    size: FloatArray
-    off: IntArray
-    log_prior: FloatArray
-    extra: FloatArray
-    inverse: FloatArray
-    log_det: FloatArray
-
-
-def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
-    """Of a quantity with posterior draws [B, K]."""
-    scales = y_draws.shape[1]
-    errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_VARIANCE * np.eye(scales)
-    grid, log_prior = prior.grid()
-    each = np.arange(-1, scales)
-    one = LAW.outlier_scale_probability
-    chance = np.where(each < 0, 1.0 - scales * one, one)
-    size, off = np.repeat(grid, len(each)), np.tile(each, len(grid))
-    extra = size[:, None] ** 2 + (LAW.outlier_scale_sd * (off[:, None] == np.arange(scales))) ** 2
-    inverse, log_det = batched_linalg.inverse(errors + extra[:, None, :] * np.eye(scales))
-    return Scatters(size, off, (log_prior[:, None] + np.log(chance)).ravel(), extra, inverse, log_det)
-
-
 def fit_line(
     t: FloatArray, y: FloatArray, y_draws: FloatArray, every: Scatters, family: str, rng: np.random.Generator
 ) -> LineFit:
-    """Fits `const` or `power` with random scatter between scales.
+    """Fits `const` or `power` to a quantity y [K], in log units, at log2 scales t [K].
 
-    Args:
-        t: log2 scale, shape [K].
-        y: the quantity, in log units, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        every: the scatters of these draws.
-        family: `const` or `power`.
-        rng: source of the scatter draws.
+    Scales scatter about the law at random: by `every` size thought of for the quantity's draws [B, K].
     """
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
@@ -212,14 +107,7 @@ def fit_offset(
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B / eta_inf.
 
     The scatter is the likeliest about a first fit, and never more than about the line: with one parameter
-    more there is less left of it.
-
-    Args:
-        t: log2 scale, shape [K].
-        y: log2 eta*, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        line: the power law's fit.
-        prior: on the scatter.
+    more there is less left of it. Of log2 eta* y [K] at log2 scales t [K]; `line` is the power law's fit.
     """
     origin = float(t[0])
     rate, fraction = (a.ravel() for a in np.meshgrid(RATES, FRACTIONS, indexing="ij"))
@@ -248,13 +136,9 @@ def fit_offset(
 def _nearest(
     covariance: FloatArray, y: FloatArray, shape: FloatArray, rate: FloatArray
 ) -> tuple[IntArray, FloatArray, float]:
-    """Best setting of the offset's grid for each row of y, its log2 eta_inf, and the first row's chi2.
+    """Best setting of the offset's grid for each row of y [R, K], its log2 eta_inf, and the first row's chi2.
 
-    Args:
-        covariance: of the optima about their law, shape [K, K].
-        y: log2 eta*, a row a data set, shape [R, K].
-        shape: the law less log2 eta_inf at every setting, shape [settings, K].
-        rate: beta of every setting, shape [settings].
+    `shape` [settings, K] is the law less log2 eta_inf, `covariance` that of the optima about their law.
     """
     inverse = np.linalg.inv(covariance)
     total = inverse.sum()
@@ -271,13 +155,7 @@ def _nearest(
 
 
 def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) -> float:
-    """The scatter of highest posterior density given residuals [K] and their errors' covariance.
-
-    Args:
-        residual: about the law, octaves, shape [K].
-        errors: covariance of the optima, shape [K, K].
-        prior: on the scatter.
-    """
+    """The scatter of highest posterior density given residuals [K], octaves, and the optima's covariance."""
     grid, log_prior = prior.grid()
     total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))
     chi2 = np.einsum("k,tkl,l->t", residual, np.linalg.inv(total), residual)
@@ -287,14 +165,9 @@ def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) ->
 def fit_bend(
     t: FloatArray, y: FloatArray, y_draws: FloatArray, scatter: float, rng: np.random.Generator
 ) -> tuple[float, FloatArray] | None:
-    """Second derivative of y in t by a quadratic through the optima, and its draws; needs 4 scales.
+    """Second derivative of log2 eta* in t = log2 n by a quadratic through the optima, and its draws [B].
 
-    Args:
-        t: log2 scale, shape [K].
-        y: log2 eta*, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        scatter: rms scatter of one scale about the law, octaves.
-        rng: source of the scatter draws.
+    None with fewer than 4 scales; `scatter` is of one scale about the law, octaves.
     """
     if len(t) < 4:
         return None
