@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import decoder_rule, forward_scales, init_stds
+from hptransfer.lm.stack import initial_weights
 from hptransfer.runs.config import ModelConfig, RunSpec
 from hptransfer.runs.decoder_tensors import parameter_count, tensor_layout
 from hptransfer.runs.flops import forward_flops, run_flops
