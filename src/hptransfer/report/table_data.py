@@ -97,29 +97,18 @@ def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...
 
 def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
-<<<<<<< HEAD
-    shown = _present(fit, main=True)
+    shown = _present(fit, MAIN)
     return tuple(name for name in shown if name != "drift" or not {"drift_sp", "drift_mup"} <= set(shown))
-=======
-    present = {name for v in fit.variants.values() for name in v.metrics}
-    named = {"drift_sp", "drift_mup"} <= present
-    shown = (name for name in MAIN if name in present)
-    return tuple(name for name in shown if not (named and name == "drift"))
->>>>>>> hub
 
 
 def other_metrics(fit: SweepFit) -> tuple[str, ...]:
     """All metrics present that are not headlines, in reading order: exponents and comparison metrics."""
-    return _present(fit, main=False)
+    return tuple(name for name in _present(fit, METRICS) if name not in MAIN)
 
 
-def _present(fit: SweepFit, *, main: bool) -> tuple[str, ...]:
+def _present(fit: SweepFit, names: Iterable[str]) -> tuple[str, ...]:
     present = {name for v in fit.variants.values() for name in v.metrics}
-<<<<<<< HEAD
-    return tuple(name for name, metric in METRICS.items() if metric.main == main and name in present)
-=======
-    return tuple(name for name in METRICS if name not in MAIN and name in present)
->>>>>>> hub
+    return tuple(name for name in names if name in present)
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
