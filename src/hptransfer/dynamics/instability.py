@@ -139,7 +139,7 @@ def predict_edge(
 def _points(runs: Sequence[RunDynamics], measure: Measure) -> FloatArray:
     """log2 eta, log2 n and log2 measure of every run that has one, [runs, 3]."""
     rows = np.array([(run.hp, run.scale, largest(run, measure)) for run in runs]).reshape(-1, 3)
-    return np.log2(rows[(rows[:, 2] > 0) & np.isfinite(rows[:, 2])])
+    return np.asarray(np.log2(rows[(rows[:, 2] > 0) & np.isfinite(rows[:, 2])]))
 
 
 def largest(run: RunDynamics, measure: Measure) -> float:
