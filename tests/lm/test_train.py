@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from hptransfer.lm.data import batch, load_corpus, validation_sequences
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import forward_scales
 from hptransfer.lm.run_tensors import stack_settings
-from hptransfer.lm.train import compiler_found, initial_state, stack_key, template, train_stack
+from hptransfer.lm.stack import compiler_found, initial_state, initial_weights, stack_key, template
+from hptransfer.lm.train import train_stack
 from hptransfer.parametrization.catalogue import KALRA, RULES
 from hptransfer.parametrization.rule_arithmetic import get_rule
 from hptransfer.parametrization.tensor_settings import width_settings

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from hptransfer.cli.model_sizes import ModelSizes
 from hptransfer.errors import RuleError, one_of
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
+from hptransfer.lm.stack import initial_weights
 from hptransfer.parametrization.hf_models import MODELS
 from hptransfer.parametrization.hf_models import build as build_model
 from hptransfer.runs.config import ModelConfig, RunSpec
