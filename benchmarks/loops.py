@@ -12,11 +12,10 @@ from torch.nn import functional as F
 from hptransfer.lm.data import batch, load_corpus, validation_sequences
 from hptransfer.lm.device import move
 from hptransfer.lm.evaluate import evaluate
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
-from hptransfer.lm.stack import initial_state, step_of, template
-from hptransfer.lm.train import batches
+from hptransfer.lm.stack import initial_state, initial_weights, step_of, template
+from hptransfer.lm.training import batches
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.data_config import DataConfig
 from hptransfer.runs.schedule import schedule_factor

@@ -26,7 +26,7 @@ from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study.run import run_study
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import Store
-from hptransfer.study.store_schema import Member
+from hptransfer.study.store_schema import Place
 
 NAME = "overhead:wait"  # of the trainer below, for workers
 LOAD = """
@@ -97,7 +97,7 @@ def fill(folder: Path, runs: int) -> StudySpec:
         }
     )
     with Store(folder) as store:
-        store.begin(spec.model_dump(mode="json"), {"commit": None})
+        store.begin(spec, {"commit": None})
         for number, variant in enumerate(spec.variants_with_decay()):
             for width in widths:
                 template = spec.run(variant, width, 0, 0)
@@ -108,7 +108,7 @@ def fill(folder: Path, runs: int) -> StudySpec:
                         run = template.model_copy(update={"lr": lr, "seed": seed, "data_seed": seed})
                         pairs.append((run, _record(run, number, index, seed)))
                         members.append(
-                            Member(run.run_id, variant, 0, width, lr, lr * width / 128, seed, seed, 0.0)
+                            Place(run.run_id, variant, 0, width, lr, lr * width / 128, seed, seed, 0.0)
                         )
                 store.add(f"{variant}-{width}", pairs, members)
     return spec

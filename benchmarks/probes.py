@@ -22,7 +22,7 @@ from hptransfer.lm.data import load_corpus
 from hptransfer.lm.probing import Prober
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state, step_of, template
-from hptransfer.lm.train import batches
+from hptransfer.lm.training import batches
 from hptransfer.runs.config import DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig
 
 

@@ -4,6 +4,7 @@ import inspect
 import json
 from dataclasses import FrozenInstanceError, fields, replace
 
+import known_sweeps
 import numpy as np
 import pytest
 
@@ -130,3 +131,12 @@ def test_of_many_variants_some_are_named(fit):
     assert lines[-1] == "  and 1,001 more variants"
     assert lines[-2].startswith("  v19: ")
     assert "more" not in repr(replace(many, variants=dict(list(many.variants.items())[:20])))
+
+
+def test_the_truth_is_found():
+    """x* = -8.3 - 0.5 log2(n / 64), and a parabola of curvature 0.08."""
+    fit = hpt.quantify(known_sweeps.make(), targets=[2048], draws=100)
+    (prediction,) = fit.variants["v"].predictions
+    assert prediction.scale == 2048
+    assert prediction.hp.value == pytest.approx(2.0 ** (-8.3 - 0.5 * 5), rel=1e-3)
+    assert fit.regret(64, 512)["v"].value == pytest.approx(0.5 * 0.08 * 1.5**2, rel=1e-2)

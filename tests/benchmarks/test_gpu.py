@@ -196,7 +196,7 @@ def test_a_study_that_is_killed_leaves_what_was_finished_and_is_resumed(spec: Pa
     done = call(*words, "--out", second, "--resume", first)
     assert done.returncode == 0, done.stdout + done.stderr
     log = (second / "log.txt").read_text()
-    assert f"Imported(taken={len([r for r in found if r.run.model.width in (16, 32)])}" in log
+    assert f"Added(taken={len([r for r in found if r.run.model.width in (16, 32)])}," in log
     whole = read_records(second / "study.records.csv.gz")
     assert len(whole) == RUNS
     kept = {row.record.run_id: repr(row.record) for row in whole}

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
-from hptransfer.lm.step import stack_step
-from hptransfer.lm.train import initial_state, template
+from hptransfer.lm.stack import initial_state, initial_weights, stack_step, template
 from hptransfer.runs.config import ModelConfig, RunSpec
 
 Weights = dict[str, Tensor]

@@ -19,12 +19,10 @@ from torch.func import grad_and_value, vmap
 from torch.nn import functional as F
 
 from hptransfer.lm import train as train_module
-from hptransfer.lm.attention import causal_attention
 from hptransfer.lm.data import batch, load_corpus
 from hptransfer.lm.device import free_bytes, member_bytes
-from hptransfer.lm.init import initial_weights
-from hptransfer.lm.model import Decoder
-from hptransfer.lm.stack import compiler_found, step_of
+from hptransfer.lm.model import Decoder, causal_attention
+from hptransfer.lm.stack import compiler_found, initial_weights, step_of
 from hptransfer.lm.train import train_stack
 from hptransfer.runs.config import ModelConfig, ProbeConfig, RunRecord, RunSpec, TrainConfig
 from hptransfer.runs.schedule import schedule_factor

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.rule import decoder_rule, decoder_settings, forward_scales
 from hptransfer.lm.run_tensors import multiplied
+from hptransfer.lm.stack import initial_weights
 from hptransfer.parametrization.catalogue import CATALOGUE, RULES
 from hptransfer.parametrization.optimizers import family
 from hptransfer.parametrization.tensor_settings import step_decay

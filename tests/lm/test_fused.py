@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from hptransfer.lm.attention import causal_attention
 from hptransfer.lm.fused import _backward, _forward, aligned
-from hptransfer.lm.model import Decoder
+from hptransfer.lm.model import Decoder, causal_attention
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
-from hptransfer.lm.stack import initial_state
-from hptransfer.lm.step import stack_step
+from hptransfer.lm.stack import initial_state, stack_step
 from hptransfer.runs.config import RunSpec
 
 MASK = torch.full((7, 7), -math.inf, dtype=torch.float64).triu(1)

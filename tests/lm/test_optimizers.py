@@ -10,10 +10,9 @@ import torch
 from tests.lm.reference import trained, trained_alone
 from torch import Tensor
 
-from hptransfer.lm.init import initial_weights
-from hptransfer.lm.optimizer import Scalars, moment_count, update_for
-from hptransfer.lm.optimizer.muon import orthogonalised
+from hptransfer.lm.optimizer import Scalars, optimizer_of, orthogonalised, update_for
 from hptransfer.lm.rule import forward_scales
+from hptransfer.lm.stack import initial_weights
 from hptransfer.parametrization.optimizers import OPTIMIZERS as REGISTRY
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.decoder_tensors import tensor_layout
@@ -140,7 +139,7 @@ def test_every_step_is_the_reference_implementations(name: str, monkeypatch: pyt
 def test_the_registry_knows_how_many_moments_an_update_keeps(name: str) -> None:
     run, one = run_of(optimizer=name), torch.tensor(0.5)
     for tensor in tensor_layout(run.model):
-        update, count = update_for(run.train, tensor), moment_count(run.train, tensor)
+        update, count = update_for(run.train, tensor), optimizer_of(run.train, tensor).moments
         weight = torch.ones(tensor.shape)
         _, after = update(weight, weight, (torch.zeros_like(weight),) * count, Scalars(*[one] * 8))
         assert len(after) == count
@@ -212,7 +211,7 @@ def test_kinds_of_decay(optimizer: str) -> None:
 
 def test_decay_acts_through_the_schedule() -> None:
     """With a gradient of zero AdamW leaves decay alone to act."""
-    from hptransfer.lm.optimizer.adam import adamw
+    from hptransfer.lm.optimizer import adamw
 
     one = torch.tensor(1.0)
     scalars = Scalars(one, torch.tensor(0.25), one * 0.9, one * 0.9, one, one, one, one)

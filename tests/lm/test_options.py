@@ -9,11 +9,10 @@ import pytest
 import torch
 from tests.lm.reference import random_tokens, reference_logits, reference_loss, trained, trained_alone
 
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.rule import forward_scales
 from hptransfer.lm.run_tensors import stack_settings
+from hptransfer.lm.stack import initial_state, initial_weights, template
 from hptransfer.lm.step import run_gradient, run_logits, sequence_losses
-from hptransfer.lm.train import initial_state, template
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 from hptransfer.runs.decoder_tensors import parameter_count, tensor_layout
 

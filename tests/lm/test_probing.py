@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.lm.data import batch, load_corpus
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
+from hptransfer.lm.stack import initial_state, initial_weights, template
 from hptransfer.lm.step import run_gradient, run_update
-from hptransfer.lm.train import initial_state, template, train_stack
+from hptransfer.lm.train import train_stack
 from hptransfer.runs.config import ProbeConfig, RunRecord, RunSpec, TrainConfig
 from hptransfer.runs.probe_names import DEFAULT, PROBES
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
-from hptransfer.lm.stack import initial_state, or_eager, template
-from hptransfer.lm.step import stack_step
+from hptransfer.lm.stack import initial_state, or_eager, stack_step, template
 from hptransfer.runs.config import RunSpec
 
 

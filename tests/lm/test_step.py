@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from hptransfer.lm.rule import decoder_settings, forward_scales
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
-from hptransfer.lm.step import RunSettings, Weights, run_gradient, run_logits, sequence_losses, stack_step
-from hptransfer.lm.train import initial_state, stack_key, template, train_stack
+from hptransfer.lm.stack import initial_state, stack_key, stack_step, template
+from hptransfer.lm.step import RunSettings, Weights, run_gradient, run_logits, sequence_losses
+from hptransfer.lm.train import train_stack
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
 
 

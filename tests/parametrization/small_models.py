@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import hptransfer as hpt
+
 VOCAB, CONTEXT = 11, 6
+BASE, WIDTH = 16, 64
 
 
 class Attention(nn.Module):
@@ -80,3 +83,16 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> lis
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def scaled(rule="mup", width: int = WIDTH, **kwargs) -> tuple[Transformer, hpt.Scaling]:
+    model = build(width)
+    return model, hpt.parametrize(model, base=build(BASE, seed=1), rule=rule, **kwargs)
+
+
+def stds(model: nn.Module) -> dict[str, float]:
+    return {n: p.detach().double().std(correction=0).item() for n, p in model.named_parameters()}
+
+
+def settings(groups: list[dict], key: str) -> dict[str, float]:
+    return {n: g[key] for g in groups for n in g["names"]}

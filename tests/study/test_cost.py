@@ -5,9 +5,10 @@ import math
 import pytest
 from small_study import study
 
-from hptransfer.runs.config import RunRecord
+from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.flops import run_flops
 from hptransfer.study.cost import (
+    CALIBRATION_STEPS,
     Rate,
     calibrated_rate,
     can_calibrate,
@@ -50,17 +51,26 @@ def test_a_rate_is_the_median_of_finished_runs_and_goes_between_widths() -> None
     assert measured_rate([], "here") is None
 
 
-def test_a_few_steps_calibrate_without_any_text() -> None:
-    pytest.importorskip("torch")
+def test_a_few_steps_calibrate_at_both_ends_without_any_text() -> None:
     spec = study(
         model={"depth": 1, "heads": 2, "context": 16, "vocab": 300},
         data={"source": "text", "files": "/there/is/no/such/file"},
         train={"tokens_per_param": 1},
     )
-    rate = calibrated_rate(spec)
-    assert sorted(rate.by_width) == [32, 64]
-    assert all(value > 1e5 for value in rate.by_width.values())
-    assert rate.source.startswith("calibrated: 5 eager steps")
+    timed = []
+
+    def seconds_per_step(run: RunSpec) -> float:
+        timed.append(run)
+        return 0.5
+
+    rate = calibrated_rate(spec, seconds_per_step)
+    assert [(run.model.width, run.steps, run.data.source) for run in timed] == [
+        (32, CALIBRATION_STEPS, "synthetic"),
+        (64, CALIBRATION_STEPS, "synthetic"),
+    ]
+    step_flops = {run.model.width: run_flops(run) / CALIBRATION_STEPS for run in timed}
+    assert rate.by_width == pytest.approx({width: flops / 0.5 for width, flops in step_flops.items()})
+    assert rate.source == "calibrated: 5 eager steps of one run at width 32 and 64, here"
     assert can_calibrate(spec)
     large = study(
         model={"context": 1024, "vocab": 50_000, "depth": 48}, widths=[4096], train={"batch_size": 512}

@@ -19,7 +19,7 @@ def finished(folder: Path, spec: StudySpec) -> Path:
     from hptransfer.study.planner import plan
 
     with Store(folder) as store:
-        store.begin(spec.model_dump(mode="json"), {})
+        store.begin(spec, {})
         for stack in plan(spec, {}):
             store.add(stack.stack_id, [(run.spec, fake_trainer._record(run.spec, 0.1)) for run in stack.runs])
     return folder

@@ -46,7 +46,7 @@ def test_a_running_drivers_word_is_taken_with_its_eta(folder: Path) -> None:
     seen = Watcher(folder).read()
     assert seen.state == "running"
     assert (seen.total("planned"), seen.total("done")) == (24, 0)
-    assert seen.eta() is None
+    assert seen.left is None
     assert seen.elapsed is not None
 
 

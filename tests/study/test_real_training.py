@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 
 from hptransfer.errors import StoreError
-from hptransfer.lm.train import stack_key
+from hptransfer.lm.stack import stack_key
 from hptransfer.study.planner import plan
 from hptransfer.study.run import run_study
 from hptransfer.study.spec import StudySpec

@@ -13,9 +13,8 @@ from small_study import study
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
-from hptransfer.study.probe_data import result_dynamics, study_dynamics
 from hptransfer.study.run import StudyResult
-from hptransfer.study.runs_table import RUN_COLUMNS, as_rows, lines, member, sweep_table, write_csv
+from hptransfer.study.runs_table import RUN_COLUMNS, RunsTable, place_of, sweep_table
 from hptransfer.study.store import Store
 from hptransfer.sweep.table import Source
 
@@ -54,13 +53,6 @@ def test_the_sweep_is_the_table(undisturbed: StudyResult) -> None:
     assert sweep.source.sha256 == hashlib.sha256(undisturbed.csv.read_bytes()).hexdigest()
 
 
-def test_the_dynamics_of_a_result_are_those_of_its_folder(undisturbed: StudyResult) -> None:
-    one, other = result_dynamics(undisturbed), study_dynamics(undisturbed.folder)
-    assert one is not None
-    assert len(one.runs) == len(undisturbed.sweep)
-    assert repr(one) == repr(other)
-
-
 def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> None:
     spec = study()
     stack = plan(spec, {})[0]
@@ -69,10 +61,11 @@ def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> No
     stray = RunRecord("unknown", "failed", math.nan)
     with Store(tmp_path) as store:
         results = [(run.spec, record) for run, record in zip(stack.runs, (good, bad, stray), strict=False)]
-        store.add(stack.stack_id, results, [member(spec, 0, run) for run in stack.runs[:2]])
-        found = lines(store, spec.variants_with_decay())
-    assert [(row["status"], row["error"]) for row in as_rows(found)] == [("done", None), ("failed", "why")]
-    assert len(sweep_table(found, Source(), {})) == 1
+        store.add(stack.stack_id, results, [place_of(spec, 0, run) for run in stack.runs[:2]])
+        table = RunsTable.of(store, spec)
+    assert [(row["status"], row["error"]) for row in table.rows] == [("done", None), ("failed", "why")]
+    assert len(sweep_table(table.lines, Source(), {})) == 1
+    assert [row["error"] for row in table.failed] == ["why"]
 
 
 def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(
@@ -81,5 +74,5 @@ def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(
     (tmp_path / "runs.csv.part").mkdir()
     (tmp_path / "runs.csv").write_text("old")
     with pytest.raises(StoreError, match=r"writable.*runs\.csv"):
-        write_csv(undisturbed.content, tmp_path / "runs.csv")
+        undisturbed.table.write(tmp_path)
     assert (tmp_path / "runs.csv").read_text() == "old"

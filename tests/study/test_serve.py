@@ -3,8 +3,10 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,13 +117,11 @@ def test_in_a_browser_progress_and_report_are_shown_and_nothing_is_refused(serve
 
 
 def test_names_from_the_study_are_escaped(undisturbed: StudyResult, tmp_path: Path) -> None:
-    from hptransfer.study.store import Store
-
     shutil.copy(undisturbed.folder / "study.sqlite", tmp_path / "study.sqlite")
-    with Store(tmp_path) as store:
-        spec = store.spec()
-        # Written past the spec's own checks, as a store from elsewhere might be.
-        store.begin({**spec, "variants": ["</script><script>bad()</script>"]}, {})
+    # Written past the spec's own checks, as a store from elsewhere might be.
+    spec = undisturbed.spec.model_dump(mode="json") | {"variants": ["</script><script>bad()</script>"]}
+    with closing(sqlite3.connect(tmp_path / "study.sqlite")) as db, db:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'spec'", (json.dumps(spec),))
     with pytest.raises(Exception, match="variants"):
         StudyServer(tmp_path)
     server = StudyServer(undisturbed.folder)

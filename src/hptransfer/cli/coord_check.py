@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hptransfer.cli.model_sizes import ModelSizes, comma_separated
+from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import DynamicsError, MissingExtraError, one_of
 
@@ -19,41 +20,32 @@ if TYPE_CHECKING:
 FAILED = 1  # exit code where a layer grows or shrinks
 
 
-def _option(metavar: str, text: str, **limits: Any) -> Any:
-    return typer.Option(metavar=metavar, help=text, **limits)
-
-
 def coord_check(
-    rule: Annotated[
-        str,
-        typer.Argument(
-            metavar="RULE", help="A rule of the catalogue (sp, sp+embd, mup, ...) or a YAML file."
-        ),
-    ],
-    widths: Annotated[str, _option("N,N", "Widths, comma-separated.")] = "64,128,256,512",
+    rule: Annotated[str, argument("RULE", "A rule of the catalogue (sp, sp+embd, mup, ...) or a YAML file.")],
+    widths: Annotated[str, option("N,N", "Widths, comma-separated.")] = "64,128,256,512",
     base_width: Annotated[
         int | None,
-        _option("N", "Width at which every rule is the same.  [default: the smallest width]", min=1),
+        option("N", "Width at which every rule is the same.  [default: the smallest width]", min=1),
     ] = None,
     model: Annotated[
-        str, _option("NAME", "Model: decoder (the reference decoder), gpt2, llama, ...")
+        str, option("NAME", "Model: decoder (the reference decoder), gpt2, llama, ...")
     ] = "decoder",
-    depth: Annotated[int, _option("N", "Number of blocks.", min=1)] = 2,
-    heads: Annotated[int, _option("N", "Number of attention heads, at every width.", min=1)] = 4,
-    context: Annotated[int, _option("N", "Context in tokens (bytes of text).", min=2)] = 16,
-    batch_size: Annotated[int, _option("N", "Number of sequences in the batch.", min=1)] = 4,
-    steps: Annotated[int, _option("N", "Number of optimizer steps.")] = 10,
-    seeds: Annotated[int, _option("N", "Number of initialisations at each width.")] = 3,
-    lr: Annotated[float, _option("X", "Learning rate at the base width.")] = 2.0**-7,
-    optimizer: Annotated[str, _option("NAME", "Optimizer: adamw, adam or sgd.")] = "adamw",
+    depth: Annotated[int, option("N", "Number of blocks.", min=1)] = 2,
+    heads: Annotated[int, option("N", "Number of attention heads, at every width.", min=1)] = 4,
+    context: Annotated[int, option("N", "Context in tokens (bytes of text).", min=2)] = 16,
+    batch_size: Annotated[int, option("N", "Number of sequences in the batch.", min=1)] = 4,
+    steps: Annotated[int, option("N", "Number of optimizer steps.")] = 10,
+    seeds: Annotated[int, option("N", "Number of initialisations at each width.")] = 3,
+    lr: Annotated[float, option("X", "Learning rate at the base width.")] = 2.0**-7,
+    optimizer: Annotated[str, option("NAME", "Optimizer: adamw, adam or sgd.")] = "adamw",
     coordinates: Annotated[
-        str | None, _option("sp|mup", "Coordinates of the learning rate.  [default: mup; sp for the rule sp]")
+        str | None, option("sp|mup", "Coordinates of the learning rate.  [default: mup; sp for the rule sp]")
     ] = None,
-    level: Annotated[float, _option("X", "Level of the confidence intervals.")] = 0.95,
-    threshold: Annotated[str, _option("LOW,HIGH", "Range of slopes that count as flat.")] = "-0.25,0.1",
-    json: Annotated[Path | None, _option("OUT", "Write the verdicts and slopes as JSON.")] = None,
+    level: Annotated[float, option("X", "Level of the confidence intervals.")] = 0.95,
+    threshold: Annotated[str, option("LOW,HIGH", "Range of slopes that count as flat.")] = "-0.25,0.1",
+    json: Annotated[Path | None, option("OUT", "Write the verdicts and slopes as JSON.")] = None,
     plot: Annotated[
-        Path | None, _option("OUT", "Write the figure as PNG, SVG or PDF, according to the file's ending.")
+        Path | None, option("OUT", "Write the figure as PNG, SVG or PDF, according to the file's ending.")
     ] = None,
 ) -> None:
     """Check that activations keep their size as a model grows under a rule.
@@ -89,12 +81,12 @@ def coord_check(
             chosen.batches,
             steps=steps,
             lr=lr,
-            optimizer=optimizer,  # type: ignore[arg-type] # checked there
+            optimizer=optimizer,
             base_width=base_width,
             seeds=seeds,
             level=level,
             threshold=(flat[0], flat[1]),
-            coordinates=coordinates,  # type: ignore[arg-type]
+            coordinates=coordinates,
             **chosen.scaling,
         )
     written = write_outputs((json, result.to_json), (plot, partial(_save_figure, result)))

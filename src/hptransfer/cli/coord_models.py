@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from hptransfer.cli.model_sizes import ModelSizes
 from hptransfer.errors import RuleError, one_of
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
+from hptransfer.lm.stack import initial_weights
 from hptransfer.parametrization.hf_models import MODELS
 from hptransfer.parametrization.hf_models import build as build_model
 from hptransfer.runs.config import ModelConfig, RunSpec
@@ -34,15 +34,9 @@ class ScaledDecoder(Decoder):
     def forward(
         self, tokens_BT: Tensor, attention_scale: Tensor | None = None, logits_scale: Tensor | None = None
     ) -> Tensor:
-        """Logits of the next token.
+        """Logits of the next token, [sequences, context, vocab], for int64 tokens [sequences, context].
 
-        Args:
-            tokens_BT: int64, shape [sequences, context].
-            attention_scale: factor on the attention logits; None: the model's own.
-            logits_scale: factor on the logits; None: one.
-
-        Returns:
-            Shape [sequences, context, vocab].
+        Without an attention scale the attention logits take the model's own.
         """
         scale = torch.tensor(self.scaling) if attention_scale is None else attention_scale
         return super().forward(tokens_BT, scale, logits_scale)
@@ -58,26 +52,15 @@ class ScaledDecoder(Decoder):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to check.
+    """A model to check."""
 
-    Attributes:
-        build: of a width.
-        batches: one batch, as the model takes it.
-        scaling: arguments of `hpt.parametrize` that the model needs.
-    """
-
-    build: Callable[[int], nn.Module]
-    batches: list[Any]
-    scaling: dict[str, Any]
+    build: Callable[[int], nn.Module]  # of a width
+    batches: list[Any]  # one batch, as the model takes it
+    scaling: dict[str, Any]  # arguments of `hpt.parametrize` that the model needs
 
 
 def subject(name: str, sizes: ModelSizes, sequences: int) -> Subject:
-    """The model of that name, with a batch of text it can be trained on.
-
-    Args:
-        name: `decoder`, or a Hugging Face family.
-        sizes: of the model.
-        sequences: in the batch.
+    """The model of that name (`decoder`, or a Hugging Face family), with a batch of text to train it on.
 
     Raises:
         RuleError: the name is unknown.

@@ -41,14 +41,7 @@ class ModelSizes:
 
 
 def comma_separated(text: str, option: str, kind: type[Number], error: type[HPTransferError]) -> list[Number]:
-    """The numbers of an option such as `64,128`.
-
-    Args:
-        text: of the option.
-        option: its name, for the error.
-        kind: of number.
-        error: to raise where the text is something else.
-    """
+    """The numbers of an option such as `64,128`; raises `error` where it is other text."""
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:

@@ -32,11 +32,7 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -
 def write_outputs(*outputs: tuple[Path | None, Callable[[Path], object]]) -> list[Path]:
     """Writes the files that were asked for, before anything is printed: a reader may close its pipe early.
 
-    Args:
-        outputs: path and what writes it; None where the file was not asked for.
-
-    Returns:
-        Paths of the files written.
+    Each output is a path, None where it was not asked for, and what writes it. Returns the paths written.
     """
     written = [(path, write) for path, write in outputs if path is not None]
     for path, write in written:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hptransfer.cli.options import option
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import StoreError
@@ -38,16 +39,11 @@ def plan(
     size: Size = None,
     ablation: Ablation = None,
     out: Out = None,
-    price: Annotated[
-        float | None, typer.Option(metavar="X", help="Price of an hour of one device.", min=0)
-    ] = None,
+    price: Annotated[float | None, option("X", "Price of an hour of one device.", min=0)] = None,
     flops_per_second: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="Training rate of one device.  [default: measured, else calibrated]"),
+        float | None, option("X", "Training rate of one device.  [default: measured, else calibrated]")
     ] = None,
-    devices: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of devices that train at a time.", min=1)
-    ] = None,
+    devices: Annotated[int | None, option("N", "Number of devices that train at a time.", min=1)] = None,
     budget: Annotated[bool, typer.Option(help="Show what a budget would buy.")] = True,
     overrides: Override = None,
 ) -> None:
@@ -75,9 +71,12 @@ def plan(
         from hptransfer.design.forecast import forecast
         from hptransfer.study.rounds import candidate_grid, observations
 
-        options, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
-        _print_budgets_head(study, known=known)
-        _print_budgets(options, UNITS[study.goal], _mean_rate(costs, rate), pricing)
+        offers, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
+        named = study.goal == "prediction" and study.targets
+        of = f"the optimum at {max(study.targets)}" if named else f"the {study.goal}"
+        basis = "from the finished runs" if known else "from what is usual, since no run is finished"
+        typer.echo(f"\nWhat a budget would buy: the expected 95% interval of {of} ({basis})")
+        _print_budgets(offers, UNITS[study.goal], _mean_rate(costs, rate), pricing)
 
 
 def _finished(folder: Path) -> Mapping[str, float]:
@@ -109,24 +108,23 @@ def _rate(study: StudySpec, folder: Path, stated: float | None) -> Rate | None:
             return measured
     if study.trial.kind != "builtin" or importlib.util.find_spec("torch") is None:
         return None
-    return cost.calibrated_rate(study) if cost.can_calibrate(study) else None
+    if not cost.can_calibrate(study):
+        return None
+    from hptransfer.lm.pace import seconds_per_step
+
+    return cost.calibrated_rate(study, seconds_per_step)
 
 
 def _print_runs(study: StudySpec, costs: Sequence[WidthCost]) -> None:
     kind = "the whole grid" if study.adaptive is None else f"adaptive, goal: {study.adaptive.goal}"
     typer.echo(f"{study.name}: {kind}; {len(study.variants_with_decay())} variants, {len(study.seeds)} seeds")
-    rows = [
-        (
-            f"{cost.width}",
-            f"{cost.runs}",
-            f"{cost.finished}",
-            f"{cost.tokens:.3g}",
-            f"{cost.flops:.3g}",
-            f"{cost.flops * cost.runs:.3g}",
-            "" if cost.seconds is None else duration(cost.seconds),
+    rows = []
+    for cost in costs:
+        left = "" if cost.seconds is None else duration(cost.seconds)
+        counts = (f"{cost.width}", f"{cost.runs}", f"{cost.finished}")
+        rows.append(
+            (*counts, f"{cost.tokens:.3g}", f"{cost.flops:.3g}", f"{cost.flops * cost.runs:.3g}", left)
         )
-        for cost in costs
-    ]
     runs, done = sum(cost.runs for cost in costs), sum(cost.finished for cost in costs)
     total = sum(cost.flops * cost.runs for cost in costs)
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]
@@ -148,32 +146,25 @@ def _print_time(costs: Sequence[WidthCost], pricing: Pricing) -> None:
         typer.echo("time: unknown, since the rate of a device is; state it with --flops-per-second")
         return
     seconds = math.fsum(cost.seconds or 0.0 for cost in costs)
-    several = pricing.devices > 1
-    at = f", about {duration(seconds / pricing.devices)} on {pricing.devices} at a time" if several else ""
-    typer.echo(f"time: {duration(seconds)} of one device{at} ({pricing.rate.source})")
+    several = f", about {duration(seconds / pricing.devices)} on {pricing.devices} at a time"
+    several = several if pricing.devices > 1 else ""
+    typer.echo(f"time: {duration(seconds)} of one device{several} ({pricing.rate.source})")
     if pricing.price is not None:
         money = f"{seconds / 3600 * pricing.price:,.2f} {pricing.currency}"
         typer.echo(f"money: {money} at {pricing.price:g} {pricing.currency} for an hour of a device")
 
 
-def _print_budgets_head(study: StudySpec, *, known: bool) -> None:
-    named = study.goal == "prediction" and study.targets
-    of = f"the optimum at {max(study.targets)}" if named else f"the {study.goal}"
-    basis = "from the finished runs" if known else "from what is usual, since no run is finished"
-    typer.echo(f"\nWhat a budget would buy: the expected 95% interval of {of} ({basis})")
-
-
 def _print_budgets(
-    options: Sequence[BudgetForecast], unit: str, flops_per_second: float | None, pricing: Pricing
+    offers: Sequence[BudgetForecast], unit: str, flops_per_second: float | None, pricing: Pricing
 ) -> None:
     rows = []
-    for option in options:
-        row = [option.plan, f"{option.runs}", f"{option.flops:.3g}"]
-        seconds = option.flops / flops_per_second if flops_per_second else None
+    for offer in offers:
+        row = [offer.plan, f"{offer.runs}", f"{offer.flops:.3g}"]
+        seconds = offer.flops / flops_per_second if flops_per_second else None
         row.append("" if seconds is None else duration(seconds))
         if pricing.price is not None:
             row.append("" if seconds is None else f"{seconds / 3600 * pricing.price:,.2f}")
-        row.append("none: too few scales" if math.isinf(option.width) else f"{option.width:.2g} {unit}")
+        row.append("none: too few scales" if math.isinf(offer.width) else f"{offer.width:.2g} {unit}")
         rows.append(row)
     money = () if pricing.price is None else (pricing.currency,)
     print_table(("plan", "runs", "FLOPs", "device time", *money, "interval"), rows)

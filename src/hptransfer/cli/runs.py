@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hptransfer.cli.errors import handle_errors
+from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import HPTransferError
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
+    from hptransfer.study.merge import Added
 
-Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")]
+Folders = Annotated[list[Path], argument("DIR...", "Folders of studies.")]
 app = typer.Typer(
     help="Work with the runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True
 )
 
 
 def list_(
-    root: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which to look for studies.")] = Path(
-        "runs"
-    ),
+    root: Annotated[Path, argument("DIR", "Folder in which to look for studies.")] = Path("runs"),
 ) -> None:
     """List the studies in a folder and below it.
 
@@ -55,10 +54,7 @@ def list_(
 
 def export(
     folders: Folders,
-    to: Annotated[
-        Path,
-        typer.Option("--to", metavar="FILE", help="File to write: .csv, .parquet or .records.csv[.gz]."),
-    ],
+    to: Annotated[Path, option("FILE", "File to write: .csv, .parquet or .records.csv[.gz].", "--to")],
 ) -> None:
     """Write the runs of one or several studies as one table.
 
@@ -83,14 +79,9 @@ def export(
 
 
 def import_(
-    tables: Annotated[
-        list[Path], typer.Argument(metavar="TABLE...", help="Record tables that `runs export` wrote.")
-    ],
-    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the study.")],
-    spec: Annotated[
-        str | None,
-        typer.Option(metavar="SPEC", help="Spec of the study.  [default: the one in DIR]"),
-    ] = None,
+    tables: Annotated[list[Path], argument("TABLE...", "Record tables that `runs export` wrote.")],
+    into: Annotated[Path, option("DIR", "Folder of the study.", "--into")],
+    spec: Annotated[str | None, option("SPEC", "Spec of the study.  [default: the one in DIR]")] = None,
 ) -> None:
     """Add runs that were trained on another machine to a study, as if they had been trained here.
 
@@ -104,17 +95,11 @@ def import_(
 
     done = import_records(into, tables, None if spec is None else read_spec(spec))
     typer.echo(f"Added {done.taken} finished runs to {into}.")
-    if done.known:
-        typer.echo(f"{done.known} runs were there already.")
-    if done.foreign:
-        typer.echo(f"{done.foreign} runs belong to another study and were left out.")
-    if done.planned:
-        typer.echo(f"{done.planned} runs are missing; `hptransfer run` trains them.")
+    _print_rest(done, "runs")
 
 
 def merge(
-    folders: Folders,
-    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the merged study.")],
+    folders: Folders, into: Annotated[Path, option("DIR", "Folder of the merged study.", "--into")]
 ) -> None:
     """Put the runs of several studies into one; the studies may differ only in what they swept.
 
@@ -126,19 +111,24 @@ def merge(
 
     done = put_together(into, folders)
     typer.echo(f"Merged {done.taken} finished runs into {into}.")
+    _print_rest(done, "runs of the common grid")
+
+
+def _print_rest(done: Added, runs: str) -> None:
     if done.known:
         typer.echo(f"{done.known} runs were there already.")
+    if done.foreign:
+        typer.echo(f"{done.foreign} runs belong to another study and were left out.")
     if done.planned:
-        typer.echo(f"{done.planned} runs of the common grid are missing; `hptransfer run` trains them.")
+        typer.echo(f"{done.planned} {runs} are missing; `hptransfer run` trains them.")
 
 
 def compare(
     folders: Folders,
     target: Annotated[
-        list[float] | None,
-        typer.Option(metavar="N", help="Scale to predict the optimum at; may be repeated."),
+        list[float] | None, option("N", "Scale to predict the optimum at; may be repeated.")
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="OUT", help="Write the report as one page.")] = None,
+    html: Annotated[Path | None, option("OUT", "Write the report as one page.")] = None,
 ) -> None:
     """Fit several studies together: every variant of each, and how the others differ from the first.
 
@@ -166,9 +156,8 @@ def _differences(fit: TransferFit) -> None:
     for name in rest:
         for metric, found in paired_differences(fit, name, first).items():
             if metric in ("drift", "kappa", "R_n", "E_hp") and found.value is not None:
-                limits = (
-                    "" if found.low is None or found.high is None else f"{found.low:.3g} to {found.high:.3g}"
-                )
+                known = found.low is not None and found.high is not None
+                limits = f"{found.low:.3g} to {found.high:.3g}" if known else ""
                 rows.append((name, metric, f"{found.value:.3g}", limits))
     if rows:
         typer.echo(f"\nDifferences from {first}, with 95% intervals from paired draws")
@@ -176,11 +165,9 @@ def _differences(fit: TransferFit) -> None:
 
 
 def log(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study.")],
-    to: Annotated[str, typer.Option("--to", metavar="tensorboard|wandb|mlflow", help="Client that logs.")],
-    into: Annotated[
-        Path | None, typer.Option("--into", metavar="PATH", help="Where the client keeps its files.")
-    ] = None,
+    folder: Annotated[Path, argument("DIR", "Folder of a study.")],
+    to: Annotated[str, option("tensorboard|wandb|mlflow", "Client that logs.", "--to")],
+    into: Annotated[Path | None, option("PATH", "Where the client keeps its files.", "--into")] = None,
 ) -> None:
     """Log the loss curves of a study's runs through the client of TensorBoard, W&B or MLflow.
 
@@ -193,13 +180,5 @@ def log(
     typer.echo(f"Logged {log_curves(folder, to, into)} runs to {to}.")
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "list": list_,
-    "export": export,
-    "import": import_,
-    "merge": merge,
-    "compare": compare,
-    "log": log,
-}
-for name, command in COMMANDS.items():
-    app.command(name=name)(handle_errors(command))
+for command in (list_, export, import_, merge, compare, log):
+    app.command(name=command.__name__.strip("_"))(handle_errors(command))

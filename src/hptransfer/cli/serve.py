@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hptransfer.cli.options import option
 from hptransfer.cli.watch import Folder
 from hptransfer.errors import HPTransferError
 
@@ -14,9 +15,7 @@ PORT = 8765
 
 def serve(
     folder: Folder,
-    port: Annotated[
-        int, typer.Option(metavar="N", help="Port to listen on; 0 takes a free one.", min=0, max=65535)
-    ] = PORT,
+    port: Annotated[int, option("N", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = PORT,
 ) -> None:
     """Show a study's progress and report in a browser, and update both while it runs.
 

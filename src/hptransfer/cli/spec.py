@@ -6,30 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from hptransfer.cli.options import argument, option
 from hptransfer.errors import SpecError
 
 if TYPE_CHECKING:
     from hptransfer.study.spec import StudySpec
 
 Spec = Annotated[
-    str,
-    typer.Argument(
-        metavar="SPEC", help="A YAML file, or a preset: kalra2026-step, kalra2026-tpp, lingle2024."
-    ),
+    str, argument("SPEC", "A YAML file, or a preset: kalra2026-step, kalra2026-tpp, lingle2024.")
 ]
-Size = Annotated[
-    str | None, typer.Option(metavar="tiny|small|paper", help="Size of a preset.  [default: tiny]")
-]
-Ablation = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Ablation of the preset lingle2024: sp-attention, lion, ..."),
-]
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study.  [default: runs/NAME]")]
+Size = Annotated[str | None, option("tiny|small|paper", "Size of a preset.  [default: tiny]")]
+Ablation = Annotated[str | None, option("NAME", "Ablation of the preset lingle2024: sp-attention, lion, ...")]
+Out = Annotated[Path | None, option("DIR", "Folder of the study.  [default: runs/NAME]")]
 Override = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the spec; may be repeated."),
+    list[str] | None, option("KEY=VALUE", "Set a key of the spec; may be repeated.", "--set")
 ]
 
 
@@ -37,12 +27,6 @@ def read_spec(
     name: str, size: str | None = None, ablation: str | None = None, overrides: Iterable[str] = ()
 ) -> StudySpec:
     """The study of a YAML file or of a preset.
-
-    Args:
-        name: path of the file, or name of the preset.
-        size: of a preset.
-        ablation: of a preset.
-        overrides: `KEY=VALUE`, keys of the spec to change.
 
     Raises:
         SpecError: there is no such file or preset, or it is malformed.

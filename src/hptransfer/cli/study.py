@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 
@@ -22,15 +23,10 @@ def run(
     size: Size = None,
     ablation: Ablation = None,
     out: Out = None,
-    executor: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Executor that trains: local, ray or slurm.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address of a running Ray cluster, or `auto`.")
-    ] = None,
+    executor: Annotated[str | None, option("KIND", "Executor that trains: local, ray or slurm.")] = None,
+    address: Annotated[str | None, option("ADDRESS", "Address of a running Ray cluster, or `auto`.")] = None,
     workers: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Batches of runs trained at a time.  [default: as many as fit]"),
+        int | None, option("N", "Batches of runs trained at a time.  [default: as many as fit]")
     ] = None,
     overrides: Override = None,
 ) -> None:
@@ -60,9 +56,7 @@ def demo(out: Out = None) -> None:
     run_and_report(spec, out)
 
 
-def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")],
-) -> None:
+def report(folder: Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")]) -> None:
     """Fit and report a study again from its finished runs.
 
     This also works while the study runs.
@@ -70,10 +64,10 @@ def report(
     Example: hptransfer report runs/demo
     """
     from hptransfer.study.run import load_result
-    from hptransfer.study.runs_table import renew_csv
 
     result = load_result(folder)
-    renew_csv(result.content, result.csv)
+    if not result.csv.is_file() or result.csv.read_bytes() != result.table.content:
+        result.table.write(result.folder)
     report_study(result)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, cast, get_args
 
-import typer
-
 from hptransfer.cli.model_sizes import ModelSizes, comma_separated
+from hptransfer.cli.options import argument, option
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
 from hptransfer.errors import MissingExtraError, RuleError, one_of
 from hptransfer.parametrization.coordinates import Coordinates
@@ -14,8 +13,7 @@ from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, in_coordinates
-from hptransfer.parametrization.settings_table import TensorSettings
-from hptransfer.parametrization.tensor_settings import width_settings
+from hptransfer.parametrization.tensor_settings import TensorSettings, width_settings
 from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"
@@ -24,41 +22,24 @@ FORMATS = ("text", "csv", "markdown")
 
 def table(
     rule: Annotated[
-        str,
-        typer.Argument(
-            metavar="RULE", help="A rule of the catalogue (sp, mup, mup-tp5-table8, ...), or a YAML file."
-        ),
+        str, argument("RULE", "A rule of the catalogue (sp, mup, mup-tp5-table8, ...), or a YAML file.")
     ],
     model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Model: reference, or a Hugging Face family such as gpt2, llama, mixtral, t5.",
-        ),
+        str, option("NAME", "Model: reference, or a Hugging Face family such as gpt2, llama, mixtral, t5.")
     ] = REFERENCE,
-    widths: Annotated[str, typer.Option(metavar="N,N", help="Widths, comma-separated.")] = "64,256",
+    widths: Annotated[str, option("N,N", "Widths, comma-separated.")] = "64,256",
     base_width: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Width at which every rule is the same.  [default: the smallest width]"
-        ),
+        int | None, option("N", "Width at which every rule is the same.  [default: the smallest width]")
     ] = None,
-    diff: Annotated[
-        str | None, typer.Option(metavar="OTHER", help="Show only where this other rule differs.")
-    ] = None,
-    output: Annotated[
-        str, typer.Option("--format", metavar="|".join(FORMATS), help="Format of the output.")
-    ] = "text",
-    optimizer: Annotated[str, typer.Option(metavar="adam|sgd", help="Family of the optimizer.")] = "adam",
-    depth: Annotated[int, typer.Option(metavar="N", help="Number of blocks.")] = 2,
-    heads: Annotated[int, typer.Option(metavar="N", help="Number of attention heads, at every width.")] = 4,
-    vocab: Annotated[int, typer.Option(metavar="N", help="Size of the vocabulary.")] = 512,
-    context: Annotated[int, typer.Option(metavar="N", help="Context in tokens.")] = 64,
+    diff: Annotated[str | None, option("OTHER", "Show only where this other rule differs.")] = None,
+    output: Annotated[str, option("|".join(FORMATS), "Format of the output.", "--format")] = "text",
+    optimizer: Annotated[str, option("adam|sgd", "Family of the optimizer.")] = "adam",
+    depth: Annotated[int, option("N", "Number of blocks.")] = 2,
+    heads: Annotated[int, option("N", "Number of attention heads, at every width.")] = 4,
+    vocab: Annotated[int, option("N", "Size of the vocabulary.")] = 512,
+    context: Annotated[int, option("N", "Context in tokens.")] = 64,
     coordinates: Annotated[
-        str,
-        typer.Option(
-            metavar="sp|mup", help="Coordinates: with sp the hidden learning rate is eta, with mup eta / m."
-        ),
+        str, option("sp|mup", "Coordinates: with sp the hidden learning rate is eta, with mup eta / m.")
     ] = "sp",
 ) -> None:
     """Print what every tensor gets under a rule: role, init std, multiplier, LR, weight decay, eps.

@@ -13,7 +13,7 @@ import typer
 
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import without_multipliers
-from hptransfer.parametrization.settings_table import TensorSettings
+from hptransfer.parametrization.tensor_settings import TensorSettings
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
 CSV_HEAD = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape")
@@ -25,22 +25,14 @@ _NARROWEST = 100  # columns that a row needs; a narrower terminal wraps it rathe
 
 @dataclass(frozen=True)
 class Block:
-    """What a rule says at one width.
+    """What a rule says at one width."""
 
-    Attributes:
-        rule: in the coordinates shown.
-        width: of the model.
-        base: width at which every rule is the same.
-        attention: factor on attention logits; None where the model has no attention.
-        rows: what every tensor gets.
-        tied: factors on what layers read that share an embedding's tensor, by layer; empty where none does.
-    """
-
-    rule: Rule
-    width: int
-    base: int
-    attention: float | None
-    rows: tuple[TensorSettings, ...]
+    rule: Rule  # in the coordinates shown
+    width: int  # of the model
+    base: int  # width at which every rule is the same
+    attention: float | None  # factor on attention logits; None where the model has no attention
+    rows: tuple[TensorSettings, ...]  # what every tensor gets
+    # Factors on what layers read that share an embedding's tensor, by layer; empty where none does.
     tied: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -72,13 +64,7 @@ def print_blocks(blocks: Sequence[Block], output: str) -> None:
 
 
 def print_differences(rules: Sequence[Rule], blocks: Sequence[Sequence[Block]], output: str) -> None:
-    """Prints the settings in which two rules differ, block numbers written `*` where all blocks agree.
-
-    Args:
-        rules: the two.
-        blocks: of each rule, one a width.
-        output: text, csv or markdown.
-    """
+    """Prints where two rules differ, from their blocks by width; `*` stands where all blocks agree."""
     one, other = (rule.name for rule in rules)
     columns = ("width", "tensor", "setting", one, other)
     rows = [row for a, b in zip(*blocks, strict=True) for row in _differences(a, b)]

@@ -10,12 +10,15 @@ import typer
 from rich.console import Console, Group
 from rich.text import Text
 
+from hptransfer.cli.options import argument, option
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hptransfer.study.progress_file import Snapshot, Watcher
+    from hptransfer.study.progress import Snapshot
+    from hptransfer.study.progress_file import Watcher
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a study, such as runs/demo.")]
+Folder = Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")]
 ENDS = {
     "ended": "The study has stopped; if runs are missing, the same `hptransfer run` command resumes it.",
     "not running": "The study is not running; `hptransfer run` resumes it.",
@@ -25,7 +28,7 @@ ENDS = {
 def watch(
     folder: Folder,
     once: Annotated[bool, typer.Option("--once", help="Show the progress once, and end.")] = False,
-    every: Annotated[float, typer.Option(metavar="S", help="Seconds between two updates.", min=0.1)] = 1.0,
+    every: Annotated[float, option("S", "Seconds between two updates.", min=0.1)] = 1.0,
 ) -> None:
     """Show a running study's progress from a second terminal, until it ends.
 

@@ -42,6 +42,9 @@ class Progress:
     probes: Mapping[str, Any] | None = None
 
 
+Checkpoint = tuple[Any, dict[str, NDArray[np.float64]], Progress]  # state, what else is of numbers, the rest
+
+
 def write_checkpoint(
     path: Path, state: Any, arrays: Mapping[str, NDArray[np.float64]], progress: Progress
 ) -> None:
@@ -79,9 +82,7 @@ def write_checkpoint(
         ) from error
 
 
-def read_checkpoint(
-    path: Path, state: Any, run_ids: Sequence[str], corpus: str
-) -> tuple[Any, dict[str, NDArray[np.float64]], Progress] | None:
+def read_checkpoint(path: Path, state: Any, run_ids: Sequence[str], corpus: str) -> Checkpoint | None:
     """A stack's training from its file.
 
     Args:

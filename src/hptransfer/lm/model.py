@@ -8,11 +8,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hptransfer.lm.attention import causal_attention, rotary_table, rotate
-from hptransfer.lm.norm import Norm
+from hptransfer.lm.fused import fused_attention
 from hptransfer.runs.model_config import Activation, ModelConfig
 
-# Shapes in names: B sequences, T tokens, D width, H heads, K head dimension, V vocabulary.
+# Shapes in names: B sequences, T tokens, D width, H heads, G key-value heads, K head dimension, V vocabulary.
+
+
+class Norm(nn.Module):
+    """The norm that a config asks for, over the last dimension."""
+
+    def __init__(self, config: ModelConfig, length: int) -> None:
+        super().__init__()
+        self.centered, self.eps, self.length = config.norm == "layernorm", config.norm_eps, length
+        gains = {"none": None, "scalar": 1, "vector": length}[config.gains]
+        self.weight = None if gains is None else nn.Parameter(torch.ones(gains))
+        self.bias = nn.Parameter(torch.zeros(length)) if "norm" in config.biases else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each vector x along the last dimension, normed; same shape."""
+        if x.dtype == torch.bfloat16:  # queries and keys under autocast, where norms are in float32
+            x = x.float()
+        if not self.centered:
+            normed = x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps)
+            return normed if self.weight is None else normed * self.weight
+        vector = self.weight is not None and self.weight.shape[-1] == self.length
+        if vector or self.weight is None:
+            return F.layer_norm(x, (self.length,), self.weight, self.bias, self.eps)
+        normed = F.layer_norm(x, (self.length,), None, None, self.eps) * self.weight
+        return normed if self.bias is None else normed + self.bias
 
 
 class Block(nn.Module):
@@ -128,3 +151,57 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
     if activation == "gelu":
         return F.gelu(x)
     return F.relu(x) if activation == "relu" else F.relu(x).square()
+
+
+def causal_attention(
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    mask_TT: Tensor,
+    scale: Tensor,
+    fused: bool = False,
+) -> Tensor:
+    """softmax(scale x q k + mask) v, [B, H, T, K].
+
+    Args:
+        q_BHTK: queries; G divides H, and H / G heads in a row share a key-value head.
+        k_BGTK: keys.
+        v_BGTK: values.
+        mask_TT: 0 where a token may look, -inf where not.
+        scale: factor on the logits, zero-dimensional.
+        fused: in one kernel that never holds [T, T]; else spelled out, faster on a CPU at short contexts.
+    """
+    shared = q_BHTK.shape[-3] // k_BGTK.shape[-3]
+    if shared > 1:
+        k_BGTK, v_BGTK = (x.repeat_interleave(shared, dim=-3) for x in (k_BGTK, v_BGTK))
+    if fused:
+        return fused_attention(q_BHTK, k_BGTK, v_BGTK, scale)
+    logits_BHTT = (q_BHTK * scale) @ k_BGTK.transpose(-2, -1) + mask_TT
+    return torch.softmax(logits_BHTT, dim=-1) @ v_BGTK
+
+
+def rotary_table(length: int, d_head: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of RoPE's angles (arXiv:2104.09864), each [length, d_head / 2], float64.
+
+    Angle of position t in the i-th of d_head / 2 planes: t x base**(-2 i / d_head).
+
+    Args:
+        length: positions.
+        d_head: head dimension, even.
+        base: of the angles.
+    """
+    planes = torch.arange(0, d_head, 2, dtype=torch.float64) / d_head
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * base**-planes
+    return angles.cos(), angles.sin()
+
+
+def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Every head's vector rotated by its position; plane i is of the elements i and i + K/2, as in Llama.
+
+    Args:
+        x_BHTK: queries or keys.
+        cos: from `rotary_table`, [T, K / 2].
+        sin: likewise.
+    """
+    first, second = x_BHTK.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

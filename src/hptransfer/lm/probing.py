@@ -23,7 +23,15 @@ from hptransfer.lm.data import Corpus
 from hptransfer.lm.model import Decoder
 from hptransfer.lm.optimizer import Moments, optimizer_of
 from hptransfer.lm.run_tensors import RunSettings, StepSettings
-from hptransfer.lm.step import CompileKey, RunState, Weights, effective_weights, run_logits, sequence_losses
+from hptransfer.lm.step import (
+    CompileKey,
+    RunState,
+    Weights,
+    effective_weights,
+    forward_factors,
+    run_logits,
+    sequence_losses,
+)
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import TensorLayout, tensor_layout
 from hptransfer.runs.probe_names import check_names
@@ -147,10 +155,10 @@ class Prober:
             if len(moments) == 2:
                 second[name] = moments[1].mean() / now.correction2
         eps = {name: settings.eps[self._tensors[name].group] for name in second}
-        scales = (settings.attention, settings.logits) if key.model.tied else (settings.attention,)
         with record_forward(self._model) as forward:
             weights = effective_weights(key, before.weights, settings)
-            functional_call(self._model, weights, (tokens[: self._sequences, :-1], *scales))
+            seen = (tokens[: self._sequences, :-1], *forward_factors(key, settings))
+            functional_call(self._model, weights, seen)
         update = Update(before.weights, after.weights, grads, second, eps)
         quarter = self._quarter.to(tokens.device)
         found = collect(self._sites, self._names, update, forward, tokens[:, :-1], quarter)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from hptransfer.parametrization.optimizers import OptimizerName, family, get_optimizer
 from hptransfer.parametrization.rule import Role, Rule
@@ -52,8 +51,7 @@ def decoder_rule(name: str, optimizer: OptimizerName = "adamw") -> Rule:
     rule = in_coordinates(get_rule(name, family(optimizer)), "sp")
     if not get_optimizer(optimizer).matrices_only:
         return rule
-    roles = {**rule.roles, _MATRICES: without_multipliers(rule).roles[_MATRICES]}
-    return replace(rule, roles=MappingProxyType(roles))
+    return replace(rule, roles={**rule.roles, _MATRICES: without_multipliers(rule).roles[_MATRICES]})
 
 
 def decoder_settings(run: RunSpec) -> dict[str, GroupSettings]:

@@ -9,12 +9,24 @@ from functools import lru_cache, partial
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.func import vmap
 
 from hptransfer.lm.fused import aligned
-from hptransfer.lm.init import initial_weights
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.run_tensors import multiplied
-from hptransfer.lm.step import CompileKey, RunState, Step, initial_moments, stack_step
+from hptransfer.lm.rule import init_stds
+from hptransfer.lm.run_tensors import RunSettings, StepSettings, multiplied
+from hptransfer.lm.step import (
+    CompileKey,
+    Gradient,
+    RunState,
+    Step,
+    Update,
+    Weights,
+    initial_moments,
+    run_gradient,
+    run_update,
+)
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import tensor_layout
 
@@ -42,6 +54,26 @@ def initial_state(runs: Sequence[RunSpec]) -> tuple[CompileKey, RunState]:
     return key, RunState(weights, initial_moments(key, weights), alive)
 
 
+def initial_weights(run: RunSpec) -> dict[str, Tensor]:
+    """Initial weights by tensor name, in the run's dtype.
+
+    The normal draws depend on the seed and the shapes only; the rule scales them. So variants of one width
+    and seed start from the same draws, and a difference between them is the rule's.
+    """
+    generator = torch.Generator().manual_seed(run.seed)
+    stds = init_stds(run)
+    dtype = getattr(torch, run.train.dtype)
+    weights = {}
+    for tensor in tensor_layout(run.model):
+        if tensor.start == "normal":
+            draws = torch.randn(tensor.shape, generator=generator, dtype=torch.float64) * stds[tensor.name]
+            draws[: tensor.zero_rows] = 0
+            weights[tensor.name] = draws.to(dtype)
+        else:
+            weights[tensor.name] = torch.full(tensor.shape, float(tensor.start == "ones"), dtype=dtype)
+    return weights
+
+
 def template(key: CompileKey, device: str = "cpu", fused: bool | None = None) -> Decoder:
     """The decoder whose forward pass is called with a run's weights; its own are not used.
 
@@ -53,6 +85,82 @@ def template(key: CompileKey, device: str = "cpu", fused: bool | None = None) ->
     if fused is None:
         fused = device.startswith("cuda") and key.train.dtype != "float64" and aligned(key.model.d_head)
     return Decoder(key.model, fused).to(device, getattr(torch, key.train.dtype))
+
+
+def stack_step(
+    model: Decoder, key: CompileKey, compiler: Callable[[Any], Any] = lambda function: function
+) -> Step:
+    """The step of a whole stack: every tensor that goes in has a leading stack dimension.
+
+    The state is updated in place, which spares the compiled step an allocation of all weights and moments.
+
+    Args:
+        model: template; its own weights are not used.
+        key: of the runs.
+        compiler: compiles what is to be one graph: the step, or, where gradients are accumulated, one part's
+            gradient and the update, so that no graph grows with the number of parts.
+    """
+    gradient, update = stack_gradient(model, key), stack_update(key)
+    if key.train.accumulation > 1:
+        return accumulating(compiler(gradient), compiler(update), key.train.accumulation)
+
+    def step(
+        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
+    ) -> tuple[RunState, Tensor]:
+        grads, losses = gradient(state.weights, settings, tokens)
+        return update(state, settings, now, grads, losses), losses
+
+    compiled: Step = compiler(step)
+    return compiled
+
+
+def accumulating(gradient: Gradient, update: Update, parts: int) -> Step:
+    """A stack's step that goes through its batch in parts: the mean of their gradients, then one update."""
+
+    def step(
+        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
+    ) -> tuple[RunState, Tensor]:
+        sums: Weights = {}
+        total = torch.zeros_like(settings.beta1)
+        for part in tokens.chunk(parts, dim=1):
+            grads, losses = gradient(state.weights, settings, part)
+            sums = {name: grad + sums[name] if sums else grad for name, grad in grads.items()}
+            total = total + losses
+        means = {name: grad / parts for name, grad in sums.items()}
+        return update(state, settings, now, means, total / parts), total / parts
+
+    return step
+
+
+def stack_gradient(model: Decoder, key: CompileKey) -> Gradient:
+    """`run_gradient` of every run of a stack."""
+    lifted = vmap(run_gradient(model, key))
+
+    def gradient(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Weights, Tensor]:
+        with torch.no_grad():
+            found: tuple[Weights, Tensor] = lifted(weights, settings, tokens)
+        return found
+
+    return gradient
+
+
+def stack_update(key: CompileKey) -> Update:
+    """`run_update` of every run of a stack, whose state it changes in place."""
+    lifted = vmap(run_update(key))
+
+    def update(
+        state: RunState, settings: RunSettings, now: StepSettings, grads: Weights, loss: Tensor
+    ) -> RunState:
+        with torch.no_grad():
+            write_state(state, lifted(state, settings, now, grads, loss))
+        return state
+
+    return update
+
+
+def write_state(state: RunState, new: RunState) -> None:
+    """Put a new state's numbers into a state's own tensors."""
+    torch.utils._pytree.tree_map_(lambda old, after: old.copy_(after), state, new)
 
 
 @lru_cache(maxsize=MOST_COMPILED)

@@ -1,18 +1,21 @@
-"""One training step, written for a single run and lifted over a stack of runs."""
+"""The training step: loss, gradient and optimizer of one run, which `hptransfer.lm.stack` lifts over many.
+
+This is the one place where training is written.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, grad_and_value
 from torch.nn import functional as F
 
 from hptransfer.lm.model import Decoder
-from hptransfer.lm.optimizer import Moments, Scalars, moment_count, optimizer_of, update_for
-from hptransfer.lm.precision import arithmetic
+from hptransfer.lm.optimizer import Moments, Scalars, optimizer_of, update_for
 from hptransfer.lm.run_tensors import RESIDUAL, RunSettings, StepSettings
 from hptransfer.runs.decoder_tensors import tensor_layout
 from hptransfer.runs.model_config import ModelConfig
@@ -42,33 +45,11 @@ Update = Callable[[RunState, RunSettings, StepSettings, Weights, Tensor], RunSta
 Step = Callable[[RunState, RunSettings, StepSettings, Tensor], tuple[RunState, Tensor]]
 
 
-def run_step(model: Decoder, key: CompileKey) -> Step:
-    """The training step of one run: loss, gradient, optimizer. The one place where training is written.
-
-    Args:
-        model: template; its own weights are not used.
-        key: of the run.
-    """
-    gradient, update = run_gradient(model, key), run_update(key)
-
-    def step(
-        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
-    ) -> tuple[RunState, Tensor]:
-        grads, loss = gradient(state.weights, settings, tokens)
-        return update(state, settings, now, grads, loss), loss
-
-    return step
-
-
 def run_gradient(model: Decoder, key: CompileKey) -> Gradient:
     """Gradient of what one run minimises on some sequences, and its mean cross-entropy there."""
 
     def objective(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        logits = run_logits(model, key, weights, settings, tokens)
-        loss = sequence_losses(logits, tokens).mean()
-        if key.train.z_loss:  # arXiv:2204.02311
-            return loss + settings.z_loss * logits.logsumexp(dim=-1).square().mean(), loss
-        return loss, loss
+        return run_objective(key, run_logits(model, key, weights, settings, tokens), settings, tokens)
 
     def gradient(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Weights, Tensor]:
         grads, (_, loss) = grad_and_value(objective, has_aux=True)(weights, settings, tokens)
@@ -77,34 +58,57 @@ def run_gradient(model: Decoder, key: CompileKey) -> Gradient:
     return gradient
 
 
+def run_objective(
+    key: CompileKey, logits: Tensor, settings: RunSettings, tokens: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What one run minimises, and its mean cross-entropy; they differ by the z-loss (arXiv:2204.02311)."""
+    loss = sequence_losses(logits, tokens).mean()
+    if key.train.z_loss:
+        return loss + settings.z_loss * logits.logsumexp(dim=-1).square().mean(), loss
+    return loss, loss
+
+
 def run_logits(
-    model: Decoder, key: CompileKey, weights: Weights, settings: RunSettings, tokens: Tensor
+    model: Decoder, key: CompileKey, weights: Weights | None, settings: RunSettings, tokens: Tensor
 ) -> Tensor:
     """Logits of one run, [sequences, context, vocab].
 
     Args:
-        model: template; its own weights are not used.
+        model: the decoder.
         key: of the run.
-        weights: by tensor name.
+        weights: by tensor name, in place of the model's own; None: its own.
         settings: of the run.
         tokens: int64, [sequences, context + 1]; the last of each sequence is not read.
     """
-    scales = (settings.attention, settings.logits) if key.model.tied else (settings.attention,)
+    inputs = (tokens[:, :-1], *forward_factors(key, settings))
     with arithmetic(key.train, tokens.device.type):
-        logits: Tensor = functional_call(
-            model, effective_weights(key, weights, settings), (tokens[:, :-1], *scales)
+        logits: Tensor = (
+            model(*inputs)
+            if weights is None
+            else functional_call(model, effective_weights(key, weights, settings), inputs)
         )
     return logits.to(settings.attention.dtype)
 
 
-def effective_weights(key: CompileKey, weights: Weights, settings: RunSettings) -> Weights:
-    """The weights times the rule's multipliers: what the forward pass computes with.
+def forward_factors(key: CompileKey, settings: RunSettings) -> tuple[Tensor, ...]:
+    """What the decoder's forward pass is given besides tokens."""
+    return (settings.attention, settings.logits) if key.model.tied else (settings.attention,)
 
-    Args:
-        key: of the run; says which groups have a multiplier.
-        weights: by tensor name.
-        settings: of the run.
+
+def arithmetic(train: TrainConfig, device: str) -> AbstractContextManager[object]:
+    """The context that a forward pass on a device (`cpu`, `cuda`, `mps`) runs in.
+
+    With `autocast` its matrix products are in bfloat16; weights, moments, norms, softmax, the residual stream
+    and the loss stay in float32. The cache of cast weights is off: each weight is cast once a step anyway,
+    and a cached one would outlive the transform that it was made in.
     """
+    if not train.autocast:
+        return nullcontext()
+    return torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False)
+
+
+def effective_weights(key: CompileKey, weights: Weights, settings: RunSettings) -> Weights:
+    """The weights times the rule's multipliers: what the forward pass computes with, by tensor name."""
     if not key.multiplied:
         return weights
     found = dict(weights)
@@ -164,104 +168,27 @@ def tensor_scalars(group: str, in_gradient: bool, settings: RunSettings, now: St
     if group in now.ramp:
         lr, ramp = lr * now.ramp[group], now.decay_ramp[group]
         decay = decay * (ramp / now.ramp[group] if in_gradient else ramp)
-    return Scalars(
-        lr=lr,
-        decay=decay,
-        beta1=settings.beta1,
-        beta2=settings.beta2,
-        eps=settings.eps[group],
-        correction1=now.correction1,
-        correction2=now.correction2,
-        momentum=settings.momentum,
-    )
+    s = settings
+    return Scalars(lr, decay, s.beta1, s.beta2, s.eps[group], now.correction1, now.correction2, s.momentum)
 
 
-def clipped(grads: Weights, limit: Tensor) -> Weights:
-    """A run's gradients, shrunk together where their joint norm is above the limit, as torch does it."""
-    norm = torch.stack([grad.square().sum() for grad in grads.values()]).sum().sqrt()
-    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+def clipped(grads: Weights, limit: Tensor, total: Callable[[Tensor], Tensor] = lambda own: own) -> Weights:
+    """A run's gradients, shrunk together where their joint norm is above the limit, as torch does it.
+
+    Args:
+        grads: by tensor name.
+        limit: of the norm.
+        total: the squared norm of all processes' parts from that of this one's, where each holds a part.
+    """
+    square = total(torch.stack([grad.square().sum() for grad in grads.values()]).sum())
+    factor = (limit / (square.sqrt() + 1e-6)).clamp(max=1.0)
     return {name: grad * factor for name, grad in grads.items()}
 
 
 def initial_moments(key: CompileKey, weights: Mapping[str, Tensor]) -> dict[str, Moments]:
     """Moments before the first step, of one run or of a stack."""
-    counts = {tensor.name: moment_count(key.train, tensor) for tensor in tensor_layout(key.model)}
+    tensors = {tensor.name: tensor for tensor in tensor_layout(key.model)}
     return {
-        name: tuple(torch.zeros_like(weight) for _ in range(counts[name])) for name, weight in weights.items()
+        name: tuple(torch.zeros_like(weight) for _ in range(optimizer_of(key.train, tensors[name]).moments))
+        for name, weight in weights.items()
     }
-
-
-def stack_step(
-    model: Decoder, key: CompileKey, compiler: Callable[[Any], Any] = lambda function: function
-) -> Step:
-    """The step of a whole stack: every tensor that goes in has a leading stack dimension.
-
-    The state is updated in place, which spares the compiled step an allocation of all weights and moments.
-
-    Args:
-        model: template; its own weights are not used.
-        key: of the runs.
-        compiler: compiles what is to be one graph: the step, or, where gradients are accumulated, one part's
-            gradient and the update, so that no graph grows with the number of parts.
-    """
-    parts = key.train.accumulation
-    if parts > 1:
-        return _accumulating(compiler(_stacked_gradient(model, key)), compiler(_stacked_update(key)), parts)
-    lifted = vmap(run_step(model, key))
-
-    def step(
-        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
-    ) -> tuple[RunState, Tensor]:
-        with torch.no_grad():
-            after, losses = lifted(state, settings, now, tokens)
-            _write(state, after)
-        return state, losses
-
-    compiled: Step = compiler(step)
-    return compiled
-
-
-def _accumulating(gradient: Gradient, update: Update, parts: int) -> Step:
-    """A step that goes through its batch in parts: the mean of their gradients, then one update."""
-
-    def step(
-        state: RunState, settings: RunSettings, now: StepSettings, tokens: Tensor
-    ) -> tuple[RunState, Tensor]:
-        sums: Weights = {}
-        total = torch.zeros_like(settings.beta1)
-        for part in tokens.chunk(parts, dim=1):
-            grads, losses = gradient(state.weights, settings, part)
-            sums = {name: grad + sums[name] if sums else grad for name, grad in grads.items()}
-            total = total + losses
-        means = {name: grad / parts for name, grad in sums.items()}
-        return update(state, settings, now, means, total / parts), total / parts
-
-    return step
-
-
-def _stacked_gradient(model: Decoder, key: CompileKey) -> Gradient:
-    lifted = vmap(run_gradient(model, key))
-
-    def gradient(weights: Weights, settings: RunSettings, tokens: Tensor) -> tuple[Weights, Tensor]:
-        with torch.no_grad():
-            found: tuple[Weights, Tensor] = lifted(weights, settings, tokens)
-        return found
-
-    return gradient
-
-
-def _stacked_update(key: CompileKey) -> Update:
-    lifted = vmap(run_update(key))
-
-    def update(
-        state: RunState, settings: RunSettings, now: StepSettings, grads: Weights, loss: Tensor
-    ) -> RunState:
-        with torch.no_grad():
-            _write(state, lifted(state, settings, now, grads, loss))
-        return state
-
-    return update
-
-
-def _write(state: RunState, after: RunState) -> None:
-    torch.utils._pytree.tree_map_(lambda old, new: old.copy_(new), state, after)

@@ -11,7 +11,6 @@ from torch import nn
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import AttentionSite
 from hptransfer.parametrization.pairing import Pairing
-from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.rule import Rule
 
 SCALES = ("scaling", "softmax_scale", "scale", "norm_factor")
@@ -20,14 +19,12 @@ _NAMED = re.compile(r"attention|attn|(^|[._])(qkv|q_proj|query)($|[._])", re.IGN
 
 
 def attention_sites(
-    model: nn.Module, base: nn.Module, pairing: Pairing, rule: Rule, given: Mapping[str, str] | bool | None
+    pairing: Pairing, rule: Rule, given: Mapping[str, str] | bool | None
 ) -> tuple[AttentionSite, ...]:
     """The scale of attention logits for every attention module: the base's x (head_dim / base's)**exponent.
 
     Args:
-        model: the model.
-        base: the same at the base width.
-        pairing: of their tensors and modules.
+        pairing: of the model's modules with the base's.
         rule: whose `attention` exponent counts.
         given: None to find the modules; a mapping of module-name pattern -> attribute; False where the model
             has no attention, keeps its head dimension, or scales the logits itself.
@@ -37,17 +34,17 @@ def attention_sites(
     """
     if given is False:
         return ()
-    at_base, here = modules(base), modules(model)
+    here = pairing.modules
     found = _given(here, given) if isinstance(given, Mapping) else _found(here)
     sites = []
     for name, attribute in found.items():
-        twin = at_base.get(pairing.modules_of_base.get(name, name))
+        twin = pairing.base_modules.get(name)
         if twin is None:
             raise RuleError(f"every attention module must be in the base too, but {name} is not")
         value = float(getattr(twin, attribute)) * _head_ratio(here[name], twin, name) ** rule.attention
         sites.append(AttentionSite(name, attribute, value))
     if given is None and rule.attention != -0.5:
-        _nothing_missed(here, at_base, pairing, found, rule)
+        _nothing_missed(pairing, found, rule)
     return tuple(sites)
 
 
@@ -73,22 +70,15 @@ def _found(here: Mapping[str, nn.Module]) -> dict[str, str]:
     return found
 
 
-def _nothing_missed(
-    here: Mapping[str, nn.Module],
-    at_base: Mapping[str, nn.Module],
-    pairing: Pairing,
-    found: Mapping[str, str],
-    rule: Rule,
-) -> None:
+def _nothing_missed(pairing: Pairing, found: Mapping[str, str], rule: Rule) -> None:
     """An attention module whose scale nobody sets is an error, unless its head dimension stays."""
-    for name, module in here.items():
-        if not _is_attention(module) or _covered(name, found):
-            continue
-        twin = at_base.get(pairing.modules_of_base.get(name, name))
-        if twin is not None and _head_dim(module) is not None and _head_dim(module) == _head_dim(twin):
-            continue
-        raise RuleError(_unset(rule, f"{name} ({type(module).__name__})"))
-    if not found and not any(_is_attention(m) for m in here.values()):
+    attention = {name: module for name, module in pairing.modules.items() if _is_attention(module)}
+    for name, module in attention.items():
+        twin, head_dim = pairing.base_modules.get(name), _head_dim(module)
+        stays = twin is not None and head_dim is not None and head_dim == _head_dim(twin)
+        if not stays and not _covered(name, found):
+            raise RuleError(_unset(rule, f"{name} ({type(module).__name__})"))
+    if not found and not attention:
         named = next((name for name in pairing.tensors if _NAMED.search(name)), None)
         if named is not None:
             raise RuleError(_unset(rule, f"the model, by its tensor {named}, has attention but no module"))

@@ -43,10 +43,7 @@ def trainer_callback(scaling: Scaling, *, every: int = 1) -> Any:
 def lightning_callback(scaling: Scaling, model: nn.Module, *, every: int = 1) -> Any:
     """A `lightning.pytorch.Callback` that verifies at the start and after every `every` batches.
 
-    Args:
-        scaling: of the model.
-        model: the module that was scaled, wherever the LightningModule keeps it.
-        every: batches from one verification to the next.
+    `model` is the module that was scaled, wherever the LightningModule keeps it.
 
     Raises:
         MissingExtraError: lightning is not installed.

@@ -5,7 +5,7 @@ Every entry is derived in docs/rules.md. E(init, multiplier, lr, weight_decay, e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import combinations
 from types import MappingProxyType
@@ -24,10 +24,9 @@ DEPTH = "Yang et al., Tensor Programs VI, arXiv:2310.02244, Table 1"
 COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
 
 SWITCHES = ("embd", "ln", "attn", "last")
-STANDARD: Mapping[Role, E] = role_map(embedding=E(), hidden=E(init=-0.5), readout=E(init=-0.5))
 
 
-def switched(name: str, switches: frozenset[str]) -> Rule:
+def switched(name: str, switches: Collection[str]) -> Rule:
     """SP with some of the four switches of arXiv:2605.21486 thrown, in SP coordinates.
 
     Args:
@@ -54,42 +53,34 @@ def _variants() -> dict[str, Rule]:
     rules = {}
     for count in range(len(SWITCHES) + 1):
         for chosen in combinations(SWITCHES, count):
-            missing = [s for s in SWITCHES if s not in chosen]
-            name = (
-                "mup" + "".join(f"-{s}" for s in missing) if len(missing) <= 1 else "+".join(("sp", *chosen))
-            )
-            rules[name] = switched(name, frozenset(chosen))
+            missing = [f"-{s}" for s in SWITCHES if s not in chosen]
+            name = "mup" + "".join(missing) if len(missing) <= 1 else "+".join(("sp", *chosen))
+            rules[name] = switched(name, chosen)
     return rules
 
 
 def _sqrt_embedding(name: str, like: Rule) -> Rule:
     """A rule whose embedding LR / hidden LR grows like sqrt(m): for a vocabulary large beside the width."""
-    roles = {**like.roles, "embedding": E(lr=0.5)}
-    return replace(like, name=name, roles=MappingProxyType(roles), source=HAYOU)
+    return replace(like, name=name, roles={**like.roles, "embedding": E(lr=0.5)}, source=HAYOU)
 
 
 def _tp5() -> list[Rule]:
     """Tensor Programs V: three ways to write muP, which train alike: abc shifts of input and readout."""
-    hidden, hidden_sgd = E(init=-0.5, lr=-1.0), E(init=-0.5)
-    adam: dict[int, tuple[E, E]] = {  # table: (input, output)
-        3: (E(), E(init=-1.0, lr=-1.0)),
-        8: (E(), E(multiplier=-1.0)),
-        9: (E(init=-0.5, multiplier=0.5, lr=-0.5), E(init=-0.5, multiplier=-0.5, lr=-0.5)),
-    }
-    sgd: dict[int, tuple[E, E]] = {
-        3: (E(lr=1.0), E(init=-1.0, lr=-1.0)),
-        8: (E(lr=1.0), E(multiplier=-1.0, lr=1.0)),
-        9: (E(init=-0.5, multiplier=0.5), E(init=-0.5, multiplier=-0.5)),
+    hidden: dict[Family, E] = {"adam": E(init=-0.5, lr=-1.0), "sgd": E(init=-0.5)}
+    vector: dict[Family, E] = {"adam": E(), "sgd": E(lr=1.0)}
+    ends: dict[tuple[int, Family], tuple[E, E]] = {  # (table, family): (input, output)
+        (3, "adam"): (E(), E(init=-1.0, lr=-1.0)),
+        (3, "sgd"): (E(lr=1.0), E(init=-1.0, lr=-1.0)),
+        (8, "adam"): (E(), E(multiplier=-1.0)),
+        (8, "sgd"): (E(lr=1.0), E(multiplier=-1.0, lr=1.0)),
+        (9, "adam"): (E(init=-0.5, multiplier=0.5, lr=-0.5), E(init=-0.5, multiplier=-0.5, lr=-0.5)),
+        (9, "sgd"): (E(init=-0.5, multiplier=0.5), E(init=-0.5, multiplier=-0.5)),
     }
     rules = []
-    for table in (3, 8, 9):
-        name, source = f"mup-tp5-table{table}", f"{TP5}, Table {table}"
-        first, last = adam[table]
-        roles = role_map(embedding=first, hidden=hidden, readout=last)
-        rules.append(Rule(name, roles, -1.0, "mup", source, tied=-1.0))
-        first, last = sgd[table]
-        roles = role_map(embedding=first, hidden=hidden_sgd, readout=last, vector=E(lr=1.0))
-        rules.append(Rule(name, roles, -1.0, "mup", source, "sgd", tied=-1.0))
+    for (table, family), (first, last) in ends.items():
+        roles = role_map(first, hidden[family], last, vector[family])
+        source = f"{TP5}, Table {table}"
+        rules.append(Rule(f"mup-tp5-table{table}", roles, -1.0, "mup", source, family, tied=-1.0))
     return rules
 
 
@@ -111,8 +102,7 @@ def _everett() -> list[Rule]:
     tied = {"sp": None, "ntk": -0.5, "mup": -1.0}
     rules = []
     for (form, alignment), lr in lrs.items():
-        embedding, hidden, readout = (replace(e, lr=x) for e, x in zip(forms[form], lr, strict=True))
-        roles = role_map(embedding=embedding, hidden=hidden, readout=readout)
+        roles = role_map(*(replace(e, lr=x) for e, x in zip(forms[form], lr, strict=True)))
         name = f"everett-{form}-{alignment}-alignment"
         rules.append(Rule(name, roles, -0.5, "mup", EVERETT, tied=tied[form]))
     return rules
@@ -123,23 +113,16 @@ def _ntk(optimizer: Family) -> Rule:
     return Rule("ntk", roles, -0.5, "mup", NTK, optimizer, tied=-0.5)
 
 
+def _with_depth(rule: Rule, residual: float, branch: E, *outside_too: Role) -> Rule:
+    """The rule with exponents of the depth ratio, for residual branches and for tensors in the blocks."""
+    depth: dict[Role, E] = dict.fromkeys(("hidden", "vector", *outside_too), branch)
+    return replace(rule, residual=residual, depth=depth, scales_depth=True)
+
+
 def _umup() -> Rule:
-    roles = role_map(
-        embedding=E(lr=-0.5), hidden=E(multiplier=-0.5, lr=-0.5), readout=E(multiplier=-1.0, lr=0.0)
-    )
-    branch = E(lr=-0.5)
-    depth: dict[Role, E] = {"hidden": branch, "vector": branch, "embedding": branch}
-    return Rule(
-        "u-mup",
-        roles,
-        -1.0,
-        "mup",
-        UMUP,
-        tied=-1.0,
-        residual=-0.5,
-        depth=MappingProxyType(depth),
-        scales_depth=True,
-    )
+    hidden, readout = E(multiplier=-0.5, lr=-0.5), E(multiplier=-1.0)
+    rule = Rule("u-mup", role_map(E(lr=-0.5), hidden, readout), -1.0, "mup", UMUP, tied=-1.0)
+    return _with_depth(rule, -0.5, E(lr=-0.5), "embedding")
 
 
 def _completep() -> Rule:
@@ -149,65 +132,42 @@ def _completep() -> Rule:
         readout=E(multiplier=-1.0, eps=-1.0),
         vector=E(eps=-1.0),
     )
-    branch = E(eps=-1.0)
-    depth: dict[Role, E] = {"hidden": branch, "vector": branch, "embedding": branch}
-    return Rule(
-        "completep",
-        roles,
-        -1.0,
-        "mup",
-        COMPLETEP,
-        tied=-1.0,
-        residual=-1.0,
-        depth=MappingProxyType(depth),
-        scales_depth=True,
-    )
+    rule = Rule("completep", roles, -1.0, "mup", COMPLETEP, tied=-1.0)
+    return _with_depth(rule, -1.0, E(eps=-1.0), "embedding")
 
 
-def _depth_mup(optimizer: Family) -> Rule:
+def _depth_mup(table3: Rule) -> Rule:
     """MuP in the form of table 3, branches divided by sqrt(depth); under Adam their LR falls likewise."""
-    like = next(r for r in _tp5() if r.name == "mup-tp5-table3" and r.optimizer == optimizer)
-    branch = E(lr=-0.5) if optimizer == "adam" else E()
-    return replace(
-        like,
-        name="depth-mup",
-        source=DEPTH,
-        residual=-0.5,
-        depth=MappingProxyType({"hidden": branch, "vector": branch}),
-        scales_depth=True,
-    )
+    branch = E(lr=-0.5) if table3.optimizer == "adam" else E()
+    return _with_depth(replace(table3, name="depth-mup", source=DEPTH), -0.5, branch)
 
 
 def _sgd_twins() -> list[Rule]:
     """SP and muP for SGD in the study's names; hidden LR is eta, so both coordinates are the same."""
-    sp = Rule("sp", STANDARD, -0.5, "sp", KALRA, "sgd", keeps_native_multipliers=True)
-    roles = role_map(
-        embedding=E(lr=1.0), hidden=E(init=-0.5), readout=E(init=-1.0, lr=-1.0), vector=E(lr=1.0)
-    )
+    standard = role_map(embedding=E(), hidden=E(init=-0.5), readout=E(init=-0.5))
+    sp = Rule("sp", standard, -0.5, "sp", KALRA, "sgd", keeps_native_multipliers=True)
+    roles = role_map(E(lr=1.0), E(init=-0.5), E(init=-1.0, lr=-1.0), vector=E(lr=1.0))
     return [sp, Rule("mup", roles, -1.0, "sp", f"{TP5}, Table 3", "sgd", tied=-1.0)]
 
 
-def _all() -> dict[tuple[str, Family], Rule]:
-    variants = _variants()
-    rules = [
+def _all() -> list[Rule]:
+    variants, tp5 = _variants(), _tp5()
+    return [
         *variants.values(),
         _sqrt_embedding("sp+sqrt-embd", variants["sp"]),
         _sqrt_embedding("mup-sqrt-embd", variants["mup"]),
-        *_tp5(),
+        *tp5,
         _ntk("adam"),
         _ntk("sgd"),
         *_everett(),
         _umup(),
         _completep(),
-        _depth_mup("adam"),
-        _depth_mup("sgd"),
+        *(_depth_mup(rule) for rule in tp5 if rule.name == "mup-tp5-table3"),
         *_sgd_twins(),
     ]
-    return {(rule.name, rule.optimizer): rule for rule in rules}
 
 
-CATALOGUE: Mapping[tuple[str, Family], Rule] = MappingProxyType(_all())
-VARIANTS: Mapping[str, Rule] = MappingProxyType(_variants())
+CATALOGUE: Mapping[tuple[str, Family], Rule] = MappingProxyType({(r.name, r.optimizer): r for r in _all()})
 RULES: Mapping[str, Rule] = MappingProxyType(
     {name: rule for (name, optimizer), rule in CATALOGUE.items() if optimizer == "adam"}
 )

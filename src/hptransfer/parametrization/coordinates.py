@@ -19,13 +19,7 @@ Number = TypeVar("Number", float, Fraction)
 
 
 def coordinate_exponent(source: Coordinates, target: Coordinates, family: Family) -> int:
-    """The exponent e of eta_target = eta_source x m**e: 1 from SP to muP, -1 back, 0 under SGD.
-
-    Args:
-        source: coordinates that eta is given in.
-        target: coordinates that it is wanted in.
-        family: of the optimizer.
-    """
+    """The exponent e of eta_target = eta_source x m**e: 1 from SP to muP, -1 back, 0 under SGD."""
     if source == target or family == "sgd":
         return 0
     return 1 if target == "mup" else -1
@@ -41,7 +35,7 @@ def convert_lr(
         width_ratio: m, width / base width.
         source: coordinates of `lr`.
         target: coordinates of the result.
-        family: of the optimizer, as `hptransfer.parametrization.optimizers.family` names it.
+        family: of the optimizer.
     """
     exponent = coordinate_exponent(source, target, family)
     if exponent == 0:

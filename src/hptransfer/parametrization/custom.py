@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 from hptransfer.errors import RuleError, one_of
-from hptransfer.parametrization.coordinates import COORDINATES
+from hptransfer.parametrization.coordinates import COORDINATES, Coordinates
 from hptransfer.parametrization.optimizers import FAMILIES, Family
 from hptransfer.parametrization.rule import ROLES, Exponents, Ramp, Role, Rule
-from hptransfer.parametrization.rule_arithmetic import get_rule, in_coordinates
+from hptransfer.parametrization.rule_arithmetic import did_you_mean, get_rule, in_coordinates
 
 SETTINGS = tuple(field.name for field in fields(Exponents))
 KEYS = (
-    "name",
-    "like",
-    "source",
-    "optimizer",
-    "coordinates",
-    "roles",
-    "attention",
-    "tied",
-    "residual",
-    "depth",
-    "ramps",
+    *("name", "like", "source", "optimizer", "coordinates", "roles"),
+    *("attention", "tied", "residual", "depth", "ramps"),
 )
 
 
@@ -86,78 +75,70 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
     """
     _known(data, KEYS, "a rule")
     family = cast(Family, one_of(data.get("optimizer", "adam"), FAMILIES, "optimizer", RuleError))
-    base = get_rule(str(data["like"]), family) if "like" in data else None
-    if base is None and "roles" not in data:
+    if not data.keys() & {"roles", "like"}:
         raise RuleError(f"a rule must have `roles` or `like`, but got {', '.join(data) or 'nothing'}")
-    coordinates = base.coordinates if base else "mup"
-    if "coordinates" in data:
-        coordinates = cast(Any, one_of(data["coordinates"], COORDINATES, "coordinates", RuleError))
-    if base is not None:
-        base = in_coordinates(base, coordinates)
-    roles: dict[Role, Exponents] = dict(base.roles) if base else {role: Exponents() for role in ROLES}
-    depth: dict[Role, Exponents] = dict(base.depth) if base else {}
-    roles |= _roles(data.get("roles", {}), "roles", roles)
-    depth |= _roles(data.get("depth", {}), "depth", depth)
-    residual = _number(data.get("residual", base.residual if base else 0.0), "residual")
-    tied = data.get("tied", base.tied if base else None)
+    like = get_rule(str(data["like"]), family) if "like" in data else None
+    given = data.get("coordinates", like.coordinates if like else "mup")
+    coordinates = cast(Coordinates, one_of(given, COORDINATES, "coordinates", RuleError))
+    nothing = {role: Exponents() for role in ROLES}
+    start = in_coordinates(like, coordinates) if like else Rule("", nothing, coordinates=coordinates)
+    tied = data.get("tied", start.tied)
     return Rule(
         name=str(data.get("name", "custom")),
-        roles=MappingProxyType(roles),
-        attention=_number(data.get("attention", base.attention if base else -0.5), "attention"),
+        roles={**start.roles, **_exponents(data, "roles", start.roles)},
+        attention=_number(data.get("attention", start.attention), "attention"),
         coordinates=coordinates,
         source=str(data.get("source", "the user's own")),
         optimizer=family,
-        lr_exponent=base.lr_exponent if base else 0.0,
+        lr_exponent=start.lr_exponent,
         tied=None if tied is None else _number(tied, "tied"),
-        residual=residual,
-        depth=MappingProxyType(depth),
-        ramps=MappingProxyType({**(base.ramps if base else {}), **_ramps(data.get("ramps", {}))}),
-        scales_depth=bool(base and base.scales_depth) or "depth" in data or "residual" in data,
+        residual=_number(data.get("residual", start.residual), "residual"),
+        depth={**start.depth, **_exponents(data, "depth", start.depth)},
+        ramps={**start.ramps, **_ramps(data)},
+        scales_depth=start.scales_depth or "depth" in data or "residual" in data,
     )
 
 
-def _roles(data: Any, place: str, before: Mapping[Role, Exponents]) -> dict[Role, Exponents]:
-    if not isinstance(data, Mapping):
-        raise RuleError(f"{place} must be a mapping of roles, but got {data!r}")
-    _known(data, ROLES, place)
-    found: dict[Role, Exponents] = {}
-    for role, settings in data.items():
-        if not isinstance(settings, Mapping):
-            raise RuleError(f"{place}.{role} must be a mapping of exponents, but got {settings!r}")
-        _known(settings, SETTINGS, f"{place}.{role}")
-        start = before.get(role, Exponents())
-        values = {s: getattr(start, s) for s in SETTINGS}
-        found[role] = Exponents(
-            **(values | {s: _number(v, f"{place}.{role}.{s}") for s, v in settings.items()})
-        )
-    return found
+def _exponents(data: Mapping[str, Any], key: str, before: Mapping[Role, Exponents]) -> dict[Role, Exponents]:
+    found = _by_role(data.get(key, {}), key, SETTINGS)
+    return {role: replace(before.get(role, Exponents()), **values) for role, values in found.items()}
 
 
-def _ramps(data: Any) -> dict[Role, Ramp]:
-    if not isinstance(data, Mapping):
-        raise RuleError(f"ramps must be a mapping of roles, but got {data!r}")
-    _known(data, ROLES, "ramps")
-    found: dict[Role, Ramp] = {}
-    for role, settings in data.items():
-        if not isinstance(settings, Mapping) or "exponent" not in settings:
-            raise RuleError(f"ramps.{role} must be a mapping with `exponent`, but got {settings!r}")
-        _known(settings, ("exponent", "begin", "end"), f"ramps.{role}")
-        ramp = Ramp(**{key: _number(value, f"ramps.{role}.{key}") for key, value in settings.items()})
+def _ramps(data: Mapping[str, Any]) -> dict[Role, Ramp]:
+    found = _by_role(data.get("ramps", {}), "ramps", ("exponent", "begin", "end"), required="exponent")
+    ramps = {role: Ramp(**values) for role, values in found.items()}
+    for role, ramp in ramps.items():
         if not 0 <= ramp.begin < ramp.end <= 1:
             raise RuleError(
                 f"0 <= begin < end <= 1 must hold, but ramps.{role} has {ramp.begin:g} and {ramp.end:g}"
             )
-        found[role] = ramp
+    return ramps
+
+
+def _by_role(
+    data: Any, place: str, valid: Sequence[str], required: str | None = None
+) -> dict[Role, dict[str, float]]:
+    """Numbers by role and setting, checked; `place` is where they stand, for messages."""
+    if not isinstance(data, Mapping):
+        raise RuleError(f"{place} must be a mapping of roles, but got {data!r}")
+    _known(data, ROLES, place)
+    found: dict[Role, dict[str, float]] = {}
+    for role, settings in data.items():
+        if not isinstance(settings, Mapping) or (required and required not in settings):
+            what = f"with `{required}`" if required else "of exponents"
+            raise RuleError(f"{place}.{role} must be a mapping {what}, but got {settings!r}")
+        _known(settings, valid, f"{place}.{role}")
+        found[role] = {key: _number(value, f"{place}.{role}.{key}") for key, value in settings.items()}
     return found
 
 
-def _known(data: Mapping[Any, Any], valid: Iterable[str], place: str) -> None:
-    valid = tuple(valid)
+def _known(data: Mapping[Any, Any], valid: Sequence[str], place: str) -> None:
     for key in data:
         if key not in valid:
-            close = difflib.get_close_matches(str(key), valid, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise RuleError(f"{place} must have known keys, but got {key!r}{hint}; valid: {', '.join(valid)}")
+            raise RuleError(
+                f"{place} must have known keys, but got {key!r}{did_you_mean(str(key), valid)}; "
+                f"valid: {', '.join(valid)}"
+            )
 
 
 def _number(value: Any, place: str) -> float:

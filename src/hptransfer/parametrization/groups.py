@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, get_args
@@ -11,7 +11,6 @@ from torch import nn
 
 from hptransfer.errors import RuleError, one_of
 from hptransfer.parametrization.optimizers import DECAY_KINDS, OPTIMIZERS, MuonAdjust, get_optimizer
-from hptransfer.parametrization.parameters import NamedParameter
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
@@ -30,18 +29,12 @@ Wanted = dict[str, GroupSettings]  # by tensor name
 def optimizer_settings(
     plan: ModelPlan, model: nn.Module, training: TrainingSettings, no_decay: Sequence[str], matrices: bool
 ) -> Wanted:
-    """What every trainable tensor's group must hold before any schedule; see `Scaling.param_groups`.
-
-    Args:
-        plan: of the model.
-        model: live.
-        training: chosen for all tensors.
-        no_decay: name patterns of further tensors that do not decay.
-        matrices: whether hidden matrices are among them.
-    """
+    """What every trainable tensor's group must hold before any schedule; see `Scaling.param_groups`."""
     _check_training(plan.rule, training)
     live = plan.live_parameters(model)
-    _check_patterns(no_decay, live)
+    for pattern in no_decay:
+        if not any(fnmatchcase(name, pattern) for name in live):
+            raise RuleError(f"a no_decay pattern must match a tensor, but {pattern!r} matches none")
     return {
         tensor.name: group_settings(plan.rule, _growing(tensor, no_decay), training)
         for tensor in plan.tensors
@@ -50,13 +43,7 @@ def optimizer_settings(
 
 
 def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings) -> Wanted:
-    """The same of hidden matrices under Muon; see `Scaling.muon_groups`.
-
-    Args:
-        plan: of the model.
-        model: live.
-        training: Muon's, with eta in muP coordinates.
-    """
+    """The same of hidden matrices under Muon, with eta in muP coordinates; see `Scaling.muon_groups`."""
     one_of(training.muon_adjust, get_args(MuonAdjust), "adjust", RuleError)
     _check(lr=training.lr, weight_decay=training.weight_decay)
     live, rule = plan.live_parameters(model), in_coordinates(plan.rule, "mup")
@@ -75,33 +62,18 @@ def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings)
     return wanted
 
 
-def merged(wanted: Wanted, live: Mapping[str, NamedParameter], ramp: Callable[[str, float], float]) -> Groups:
-    """Groups for a torch optimizer: tensors with equal settings together, their names under `names`.
-
-    Args:
-        wanted: settings by tensor name.
-        live: the model's tensors by name.
-        ramp: factor on a tensor's LR after a share of the training.
-    """
+def merged(plan: ModelPlan, model: nn.Module, wanted: Wanted) -> Groups:
+    """Groups for a torch optimizer: tensors with equal settings together, their names under `names`."""
     by_settings: dict[tuple[float | None, ...], list[str]] = {}
     for name, settings in wanted.items():
-        key = (settings.lr, settings.weight_decay, settings.eps, ramp(name, 1.0))
+        key = (settings.lr, settings.weight_decay, settings.eps, plan.ramp(name, 1.0))
         by_settings.setdefault(key, []).append(name)
-    groups = []
+    live, groups = plan.live_parameters(model), []
     for (lr, weight_decay, eps, _), names in by_settings.items():
-        group: dict[str, Any] = {
-            "params": [live[name].parameter for name in names],
-            "lr": lr,
-            "weight_decay": weight_decay,
-            "names": names,
-        }
+        tensors = [live[name].parameter for name in names]
+        group = {"params": tensors, "lr": lr, "weight_decay": weight_decay, "names": names}
         groups.append(group if eps is None else group | {"eps": eps})
     return groups
-
-
-def default_optimizer(rule: Rule) -> str:
-    """The optimizer that a rule's groups are for where none is named."""
-    return "sgd" if rule.optimizer == "sgd" else "adamw"
 
 
 def _growing(tensor: TensorPlan, no_decay: Sequence[str]) -> Growth:
@@ -133,9 +105,3 @@ def _check(**settings: float) -> None:
         low_enough = value > 0 or (value == 0 and name == "weight_decay")
         if not (low_enough and value < float("inf")):
             raise RuleError(f"{name} must be positive and finite, but got {value!r}")
-
-
-def _check_patterns(patterns: Sequence[str], names: Iterable[str]) -> None:
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise RuleError(f"a no_decay pattern must match a tensor, but {pattern!r} matches none")

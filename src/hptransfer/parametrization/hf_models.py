@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,87 +14,51 @@ from torch import nn
 from hptransfer.errors import MissingExtraError, RuleError
 from hptransfer.parametrization.parameters import unwrapped
 
-WIDTHS = ("hidden_size", "n_embd", "d_model", "intermediate_size", "n_inner", "d_ff", "moe_intermediate_size")
+WIDTHS = ("hidden_size", "n_embd", "d_model")  # fields of configs, by the size that they hold
+MLPS = ("intermediate_size", "n_inner", "d_ff", "moe_intermediate_size")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "num_key_value_heads")
 HEAD_DIMS = ("head_dim", "d_kv")
+DEPTHS = ("num_hidden_layers", "n_layer", "num_layers")
+CONTEXTS = ("max_position_embeddings", "n_positions")
+
+_PLAIN = ("hidden_size", "num_hidden_layers", "vocab_size")
+_ENCODER = (*_PLAIN, "num_attention_heads", "intermediate_size", "max_position_embeddings")
+_LLAMA = (*_ENCODER, "num_key_value_heads")
+_NO_TOKENS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """How a small model of a family is built.
+    """How a small model of a family is built."""
 
-    Attributes:
-        config: class name in transformers.
-        model: class name in transformers.
-        width, depth, heads, vocab, context: names of the config's fields; None where it has none.
-        mlp: field and factor of the MLP's hidden size.
-        fixed: other fields, kept small.
-    """
-
-    config: str
-    model: str
-    width: str = "hidden_size"
-    depth: str = "num_hidden_layers"
-    heads: str | None = "num_attention_heads"
-    vocab: str | None = "vocab_size"
-    context: str | None = "max_position_embeddings"
-    mlp: tuple[str, int] | None = ("intermediate_size", 4)
-    fixed: tuple[tuple[str, Any], ...] = ()
-
-
-_TOKENS = (("bos_token_id", None), ("eos_token_id", None), ("pad_token_id", None))
-_GPT2 = Architecture(
-    "GPT2Config",
-    "GPT2LMHeadModel",
-    width="n_embd",
-    depth="n_layer",
-    heads="n_head",
-    context="n_positions",
-    mlp=None,
-    fixed=_TOKENS,
-)
-_MIXTRAL = Architecture(
-    "MixtralConfig",
-    "MixtralForCausalLM",
-    fixed=(*_TOKENS, ("num_key_value_heads", None), ("num_local_experts", 4)),
-)
-_VIT = Architecture(
-    "ViTConfig",
-    "ViTForImageClassification",
-    vocab=None,
-    context=None,
-    fixed=(("image_size", 32), ("patch_size", 8)),
-)
-_T5 = Architecture(
-    "T5Config",
-    "T5ForConditionalGeneration",
-    width="d_model",
-    depth="num_layers",
-    heads="num_heads",
-    context=None,
-    mlp=("d_ff", 4),
-    fixed=(("eos_token_id", None), ("pad_token_id", 0), ("decoder_start_token_id", 0)),
-)
-
-
-def _decoder(prefix: str, fixed: tuple[tuple[str, Any], ...] = _TOKENS) -> Architecture:
-    return Architecture(f"{prefix}Config", f"{prefix}ForCausalLM", fixed=fixed)
+    prefix: str  # of its class names in transformers
+    head: str = "ForCausalLM"  # rest of the model's class name
+    sizes: tuple[str, ...] = _LLAMA  # fields of its config that hold a size
+    fixed: Mapping[str, Any] = field(default_factory=lambda: _NO_TOKENS)  # other fields, kept small
 
 
 MODELS: Mapping[str, Architecture] = {
-    "gpt2": _GPT2,
-    "gpt_neox": _decoder("GPTNeoX"),
-    "llama": _decoder("Llama"),
-    "qwen2": _decoder("Qwen2"),
-    "gemma": _decoder("Gemma", (*_TOKENS[:2], ("pad_token_id", 0))),
-    "olmo": _decoder("Olmo"),
-    "mixtral": _MIXTRAL,
-    "mamba": Architecture(
-        "MambaConfig", "MambaForCausalLM", heads=None, context=None, mlp=None, fixed=_TOKENS
+    "gpt2": Architecture("GPT2", "LMHeadModel", ("n_embd", "n_layer", "vocab_size", "n_head", "n_positions")),
+    "gpt_neox": Architecture("GPTNeoX", sizes=_ENCODER),
+    "llama": Architecture("Llama"),
+    "qwen2": Architecture("Qwen2"),
+    "gemma": Architecture("Gemma", sizes=(*_LLAMA, "head_dim"), fixed=_NO_TOKENS | {"pad_token_id": 0}),
+    "olmo": Architecture("Olmo"),
+    "mixtral": Architecture("Mixtral", fixed=_NO_TOKENS | {"num_local_experts": 4}),
+    "mamba": Architecture("Mamba", sizes=_PLAIN),
+    "vit": Architecture(
+        "ViT",
+        "ForImageClassification",
+        ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+        {"image_size": 32, "patch_size": 8},
     ),
-    "vit": _VIT,
-    "t5": _T5,
-    "bert": Architecture("BertConfig", "BertForMaskedLM", fixed=(("pad_token_id", 0),)),
+    "t5": Architecture(
+        "T5",
+        "ForConditionalGeneration",
+        ("d_model", "num_layers", "vocab_size", "num_heads", "d_ff", "d_kv"),
+        {"eos_token_id": None, "pad_token_id": 0, "decoder_start_token_id": 0},
+    ),
+    "bert": Architecture("Bert", "ForMaskedLM", _ENCODER, {"pad_token_id": 0}),
 }
 
 
@@ -119,18 +83,23 @@ def build(
         raise RuleError(f"the model must be a known family, but got {name!r}; valid: {', '.join(MODELS)}")
     if heads <= 0 or width % heads:
         raise RuleError(f"heads must divide width, but got width={width}, heads={heads}")
+    try:
+        import transformers
+    except ImportError:
+        raise MissingExtraError("hf", "a Hugging Face model") from None
+    sizes = {
+        **dict.fromkeys(WIDTHS, width),
+        **dict.fromkeys(MLPS, 4 * width),
+        **dict.fromkeys(HEADS, heads),
+        **dict.fromkeys(HEAD_DIMS, width // heads),
+        **dict.fromkeys(DEPTHS, depth),
+        **dict.fromkeys(CONTEXTS, context),
+        "vocab_size": vocab,
+    }
     family = MODELS[name]
-    fields: dict[str, Any] = {family.width: width, family.depth: depth, **dict(family.fixed)}
-    sizes = ((family.heads, heads), (family.vocab, vocab), (family.context, context))
-    fields |= {field: value for field, value in sizes if field is not None}
-    if family.mlp is not None:
-        fields[family.mlp[0]] = family.mlp[1] * width
-    if "num_key_value_heads" in fields or name in ("llama", "qwen2", "gemma", "olmo"):
-        fields["num_key_value_heads"] = heads
-    if name in ("gemma", "t5"):
-        fields["head_dim" if name == "gemma" else "d_kv"] = width // heads
-    library = _transformers()
-    return cast(nn.Module, getattr(library, family.model)(getattr(library, family.config)(**fields)))
+    config_class = getattr(transformers, f"{family.prefix}Config")
+    model_class: type[nn.Module] = getattr(transformers, f"{family.prefix}{family.head}")
+    return model_class(config_class(**{size: sizes[size] for size in family.sizes}, **family.fixed))
 
 
 def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: str) -> nn.Module:
@@ -147,30 +116,26 @@ def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: 
     """
     inner = unwrapped(model)
     config = getattr(inner, "config", None)
-    field = next((f for f in WIDTHS[:3] if isinstance(getattr(config, f, None), int)), None)
-    if config is None or field is None:
+    held = next((name for name in WIDTHS if isinstance(getattr(config, name, None), int)), None)
+    if config is None or held is None:
         raise RuleError(
             f"base_width= must be given a model with a Hugging Face config, but {type(inner).__name__} has "
             "none; give base=, the same model built at the base width"
         )
     if heads not in ("grow", "fixed"):
         raise RuleError(f"heads must be 'grow' or 'fixed', but got {heads!r}")
-    found = int(getattr(config, field))
+    found = int(getattr(config, held))
     if width is not None and width != found:
-        raise RuleError(f"width must be the model's, but got {width} where its {field} is {found}")
+        raise RuleError(f"width must be the model's, but got {width} where its {held} is {found}")
     scaled = _scaled(config, base_width, found, heads)
-    rng = torch.get_rng_state()
-    try:
+    with torch.random.fork_rng(devices=[]):  # building the base leaves the user's random numbers alone
         return type(inner)(scaled)
-    finally:
-        torch.set_rng_state(rng)  # building the base leaves the user's random numbers alone
 
 
 def _scaled(config: Any, base_width: int, width: int, heads: str) -> Any:
     """A copy of a config with every width-like field scaled by base_width / width."""
     scaled = copy.deepcopy(config)
-    moving = (*WIDTHS, *(HEADS if heads == "grow" else HEAD_DIMS))
-    for name in moving:
+    for name in (*WIDTHS, *MLPS, *(HEADS if heads == "grow" else HEAD_DIMS)):
         value = getattr(config, name, None)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             setattr(scaled, name, _whole(value, base_width, width, name))
@@ -186,11 +151,3 @@ def _whole(value: int, base_width: int, width: int, name: str) -> int:
             "another base_width, or give base="
         )
     return value * base_width // width
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError:
-        raise MissingExtraError("hf", "a Hugging Face model") from None
-    return transformers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,42 +17,33 @@ from hptransfer.parametrization.parameters import modules
 
 @dataclass(frozen=True)
 class Factor:
-    """Factors on what one module reads and gives.
+    """Factors on what one module reads and gives."""
 
-    Attributes:
-        module: canonical name.
-        on_input: factor on its input; for a layer y = W x + b this is a multiplier on W alone.
-        on_output: factor on its output.
-        why: what it is for, in messages.
-    """
-
-    module: str
-    on_input: float
+    module: str  # canonical name
+    on_input: float  # for a layer y = W x + b this is a multiplier on W alone
     on_output: float
-    why: str
+    why: str  # what it is for, in messages
 
 
 @dataclass(frozen=True)
 class AttentionSite:
-    """Where an attention module keeps the scale of its logits.
+    """Where an attention module keeps the scale of its logits."""
 
-    Attributes:
-        module: canonical name.
-        attribute: of the module.
-        value: that the rule asks for.
-    """
-
-    module: str
-    attribute: str
-    value: float
+    module: str  # canonical name
+    attribute: str  # of the module
+    value: float  # that the rule asks for
 
 
-class InputFactor:
-    """A forward pre-hook that multiplies the module's first positional input."""
+class ForwardFactor:
+    """A hook that multiplies, and that knows whether its module was ever called: not every one is."""
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
-        self.was_called = False  # whether the module was ever called: one whose weight is read by hand is not
+        self.was_called = False
+
+
+class InputFactor(ForwardFactor):
+    """A forward pre-hook that multiplies the module's first positional input."""
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The input, multiplied."""
@@ -61,12 +53,8 @@ class InputFactor:
         return (args[0] * self.factor, *args[1:])
 
 
-class OutputFactor:
+class OutputFactor(ForwardFactor):
     """A forward hook that multiplies the module's output, or the first of several."""
-
-    def __init__(self, factor: float) -> None:
-        self.factor = factor
-        self.was_called = False
 
     def __call__(self, module: nn.Module, _args: Any, output: Any) -> Any:
         """The output, multiplied."""
@@ -108,25 +96,28 @@ def set_factors(model: nn.Module, factors: tuple[Factor, ...]) -> None:
 
 def live_factors(module: nn.Module) -> tuple[float, float]:
     """The factors (on input, on output) that stand on a module; several multiply."""
-    on_input = on_output = 1.0
-    for hook in module._forward_pre_hooks.values():
-        on_input *= hook.factor if isinstance(hook, InputFactor) else 1.0
-    for after in module._forward_hooks.values():
-        on_output *= after.factor if isinstance(after, OutputFactor) else 1.0
+    found = _standing(module)
+    on_input, on_output = (
+        math.prod(hook.factor for hook in found if isinstance(hook, kind))
+        for kind in (InputFactor, OutputFactor)
+    )
     return on_input, on_output
 
 
 def was_called(module: nn.Module) -> bool:
     """Whether a factor on the module has ever been applied in a forward pass."""
-    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-    return any(hook.was_called for hook in hooks if isinstance(hook, (InputFactor, OutputFactor)))
+    return any(hook.was_called for hook in _standing(module))
+
+
+def _standing(module: nn.Module) -> list[ForwardFactor]:
+    hooks: list[object] = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    return [hook for hook in hooks if isinstance(hook, ForwardFactor)]
 
 
 def _clear(module: nn.Module) -> None:
     # Hooks are found by type, not by handle: a handle does not survive deepcopy or pickling.
-    ours = (InputFactor, OutputFactor)
     for hooks in (module._forward_pre_hooks, module._forward_hooks):
-        for key in [key for key, hook in hooks.items() if isinstance(hook, ours)]:
+        for key in [key for key, hook in hooks.items() if isinstance(hook, ForwardFactor)]:
             del hooks[key]
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import set_attention, set_factors
@@ -36,14 +37,7 @@ def apply_(plan: ModelPlan, model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def init_(plan: ModelPlan, model: nn.Module, seed: int | None, std: Literal["base", "rule"]) -> nn.Module:
-    """Sets initial weights and forward multipliers; see `Scaling.init_`.
-
-    Args:
-        plan: of the model.
-        model: live, on a real device.
-        seed: of normal draws; None rescales the model's own.
-        std: where the std at the base comes from: measured there, or the rule's own.
-    """
+    """Sets initial weights and forward multipliers; see `Scaling.init_`."""
     if std not in ("base", "rule"):
         raise RuleError(f"std must be 'base' or 'rule', but got {std!r}")
     live = plan.live_parameters(model)
@@ -52,13 +46,11 @@ def init_(plan: ModelPlan, model: nn.Module, seed: int | None, std: Literal["bas
             continue
         named = live[tensor.name]
         _check_place(tensor.name, named.parameter, seed)
-        wanted = _rule_std(tensor) if std == "rule" else _ratio_std(tensor)
-        if wanted == 0.0:
-            continue
-        if seed is None:
-            _rescale(named.parameter, wanted)
-        else:
+        wanted = _rule_std(tensor, named.module) if std == "rule" else _ratio_std(tensor)
+        if wanted and seed is not None:
             _redraw(named, wanted, seed)
+        elif wanted and (found := base_std(named.parameter)):
+            named.parameter.mul_(wanted / found)
     return apply_(plan, model)
 
 
@@ -71,22 +63,16 @@ def _ratio_std(plan: TensorPlan) -> float:
     return plan.base_std * plan.factors.init
 
 
-def _rule_std(plan: TensorPlan) -> float:
-    tensor = plan.tensor
+def _rule_std(plan: TensorPlan, module: nn.Module) -> float:
     if plan.base_std == 0.0:  # a constant tensor, as LoRA's B, starts where its author put it
         return 0.0
     if plan.role == "embedding":
         return plan.factors.init
-    fan_in = math.prod(tensor.base_shape) // tensor.base_shape[0]
-    if tensor.dimension is not None and len(tensor.base_shape) == 2:
-        fan_in = tensor.base_shape[tensor.dimension]
+    shape, dimension = plan.tensor.base_shape, plan.tensor.dimension
+    fan_in = math.prod(shape[1:]) if dimension is None else shape[dimension]
+    if dimension is not None and isinstance(module, _ConvNd):
+        fan_in *= math.prod(shape[2:])
     return float(fan_in**-0.5) * plan.factors.init
-
-
-def _rescale(weight: torch.Tensor, wanted: float) -> None:
-    found = base_std(weight)
-    if found:
-        weight.mul_(wanted / found)
 
 
 def _redraw(named: NamedParameter, wanted: float, seed: int) -> None:

@@ -12,39 +12,23 @@ from hptransfer.parametrization.parameters import NamedParameter
 
 @dataclass(frozen=True)
 class Layer:
-    """How a tensor's module lays it out.
+    """How a tensor's module lays it out."""
 
-    Attributes:
-        kind: norm, embedding, linear, conv, bias or parameter (held by a module that says no more).
-        fan_in: its input dimension, where known.
-        fan_out: its output dimension, where known.
-        infinite: the dimensions that grow.
-        is_vector: whether only one dimension is longer than one, or each channel has its own.
-        change: its two shapes, for messages.
-    """
-
-    kind: str
-    fan_in: int | None
-    fan_out: int | None
-    infinite: frozenset[int]
-    is_vector: bool
-    change: str
+    kind: str  # norm, embedding, linear, conv, experts, bias or parameter (of a module that says no more)
+    fan_in: int | None  # its input dimension, where known
+    fan_out: int | None  # its output dimension, where known
+    infinite: frozenset[int]  # the dimensions that grow
+    is_vector: bool  # whether only one dimension is longer than one, or each channel has its own
+    change: str  # its two shapes, for messages
 
 
 def layer_of(named: NamedParameter, shape: tuple[int, ...], base: tuple[int, ...]) -> Layer:
-    """The layout of a tensor.
-
-    Args:
-        named: the parameter, with the module that holds it.
-        shape: in the model.
-        base: its shape in the base.
-    """
+    """The layout of a tensor that has one shape in the model and another in the base."""
     infinite = frozenset(d for d, (a, b) in enumerate(zip(shape, base, strict=True)) if a != b)
     kind, fan_in, fan_out = _layout(named, shape)
     wide = [d for d in range(len(shape)) if shape[d] > 1 or base[d] > 1]
     is_vector = len(wide) <= 1 or _depthwise(named.module, infinite)
-    change = f"{_text(base)} -> {_text(shape)}"
-    return Layer(kind, fan_in, fan_out, infinite, is_vector, change)
+    return Layer(kind, fan_in, fan_out, infinite, is_vector, f"{list(base)} -> {list(shape)}")
 
 
 def _layout(named: NamedParameter, shape: tuple[int, ...]) -> tuple[str, int | None, int | None]:
@@ -55,14 +39,10 @@ def _layout(named: NamedParameter, shape: tuple[int, ...]) -> tuple[str, int | N
         return "embedding", 0, 1
     if len(shape) < 2:
         return "bias" if named.attribute == "bias" else "parameter", None, None
-    if isinstance(module, nn.Linear):
-        return "linear", 1, 0
-    if isinstance(module, _ConvTransposeNd):
-        return "conv", 0, 1
-    if isinstance(module, _ConvNd):
-        return "conv", 1, 0
-    if is_transposed_linear(module):
-        return "linear", 0, 1
+    if isinstance(module, (nn.Linear, _ConvNd)) or is_transposed_linear(module):
+        kind = "conv" if isinstance(module, _ConvNd) else "linear"
+        transposed = isinstance(module, _ConvTransposeNd) or is_transposed_linear(module)
+        return (kind, 0, 1) if transposed else (kind, 1, 0)
     if type(module).__name__.endswith("Experts") and len(shape) == 3:
         transposed = bool(getattr(module, "is_transposed", False))
         return ("experts", 1, 2) if transposed else ("experts", 2, 1)
@@ -81,7 +61,3 @@ def _depthwise(module: nn.Module, infinite: frozenset[int]) -> bool:
     if not isinstance(module, _ConvNd) or module.groups == 1:
         return False
     return len(infinite) == 1 and module.groups == module.in_channels
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return "[" + ", ".join(map(str, shape)) + "]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import Factor, takes_factor
 from hptransfer.parametrization.pairing import Pairing
-from hptransfer.parametrization.parameters import modules, unwrapped
+from hptransfer.parametrization.parameters import unwrapped
 from hptransfer.parametrization.plan import TensorPlan
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Rule
@@ -20,10 +21,7 @@ _LLAMA = ("*.self_attn.o_proj", "*.mlp.down_proj")
 RESIDUAL_ENDS: Mapping[str, tuple[str, ...]] = {
     "gpt2": ("*.attn.c_proj", "*.mlp.c_proj"),
     "gpt_neox": ("*.attention.dense", "*.mlp.dense_4h_to_h"),
-    "llama": _LLAMA,
-    "qwen2": _LLAMA,
-    "gemma": _LLAMA,
-    "olmo": _LLAMA,
+    **dict.fromkeys(("llama", "qwen2", "gemma", "olmo"), _LLAMA),
     "mixtral": ("*.self_attn.o_proj", "*.mlp"),
     "mamba": ("*.mixer.out_proj",),
     "vit": ("*.attention.o_proj", "*.mlp.fc2"),
@@ -32,12 +30,7 @@ RESIDUAL_ENDS: Mapping[str, tuple[str, ...]] = {
 
 
 def module_factors(
-    model: nn.Module,
-    base: nn.Module,
-    pairing: Pairing,
-    plans: Sequence[TensorPlan],
-    rule: Rule,
-    residual: Sequence[str],
+    model: nn.Module, pairing: Pairing, plans: Sequence[TensorPlan], rule: Rule, residual: Sequence[str]
 ) -> tuple[Factor, ...]:
     """Every factor that differs from one.
 
@@ -47,8 +40,7 @@ def module_factors(
 
     Args:
         model: at the width in question.
-        base: the same at the base width.
-        pairing: of their tensors and modules.
+        pairing: of its tensors and modules with the base's.
         plans: of the model's tensors.
         rule: whose multipliers count.
         residual: patterns of the last modules of residual branches; none: by the model's type.
@@ -56,35 +48,27 @@ def module_factors(
     Raises:
         RuleError: a multiplier is needed where no module can carry it.
     """
-    found: dict[str, tuple[float, float, str]] = {}
-    here, at_base = modules(model), modules(base)
+    found: dict[str, Factor] = {}
     for plan in plans:
         tensor, wanted = plan.tensor, plan.factors.multiplier
-        for owner in _appliers(tensor, here):
-            native = 1.0
-            if not rule.keeps_native_multipliers:
-                native = _native_embedding(here[owner], at_base, pairing, owner)
+        for owner in _appliers(tensor, pairing.modules):
+            native = 1.0 if rule.keeps_native_multipliers else _native_embedding(pairing, owner)
             if wanted / native != 1.0:
-                _add(found, here, owner, wanted / native, f"multiplier on {tensor.name}", rule)
+                _add(found, pairing.modules, owner, wanted / native, f"multiplier on {tensor.name}", rule)
         if tensor.role == "embedding" and rule.tied is not None:
-            for logits in tied_readouts(tensor, here):
+            for logits in tied_readouts(tensor, pairing.modules):
                 factor = wanted * tensor.ratio ** (rule.tied - _native_logits(model))
-                _add(found, here, logits, factor, f"factor on the logits of the tied {tensor.name}", rule)
+                why = f"factor on the logits of the tied {tensor.name}"
+                _add(found, pairing.modules, logits, factor, why, rule)
     if rule.residual and pairing.depth_ratio != 1.0:
-        factor = pairing.depth_ratio**rule.residual
-        for end in _residual_ends(model, here, residual, rule):
-            on_input, on_output, why = found.get(end, (1.0, 1.0, "residual branch"))
-            found[end] = (on_input, on_output * factor, why)
-    return tuple(Factor(name, *values) for name, values in found.items() if values[:2] != (1.0, 1.0))
+        for end in _residual_ends(model, pairing.modules, residual, rule):
+            had = found.get(end, Factor(end, 1.0, 1.0, "residual branch"))
+            found[end] = replace(had, on_output=had.on_output * pairing.depth_ratio**rule.residual)
+    return tuple(f for f in found.values() if (f.on_input, f.on_output) != (1.0, 1.0))
 
 
 def _add(
-    found: dict[str, tuple[float, float, str]],
-    here: Mapping[str, nn.Module],
-    name: str,
-    factor: float,
-    why: str,
-    rule: Rule,
+    found: dict[str, Factor], here: Mapping[str, nn.Module], name: str, factor: float, why: str, rule: Rule
 ) -> None:
     place = takes_factor(here[name], here.get(name.rpartition(".")[0]))
     if place is None:
@@ -93,10 +77,9 @@ def _add(
             f"{name or '(the model)'} is no layer that can carry it: use the same rule with its multipliers "
             "in init and LR, rule=hpt.without_multipliers(rule)"
         )
-    on_input, on_output, _ = found.get(name, (1.0, 1.0, why))
-    found[name] = (
-        (on_input * factor, on_output, why) if place == "input" else (on_input, on_output * factor, why)
-    )
+    had = found.get(name, Factor(name, 1.0, 1.0, why))
+    on_input, on_output = (factor, 1.0) if place == "input" else (1.0, factor)
+    found[name] = Factor(name, had.on_input * on_input, had.on_output * on_output, why)
 
 
 def _appliers(tensor: TensorRole, here: Mapping[str, nn.Module]) -> list[str]:
@@ -111,12 +94,10 @@ def tied_readouts(tensor: TensorRole, here: Mapping[str, nn.Module]) -> list[str
     return [owner for owner in owners if not isinstance(here[owner], nn.Embedding)]
 
 
-def _native_embedding(
-    module: nn.Module, at_base: Mapping[str, nn.Module], pairing: Pairing, name: str
-) -> float:
+def _native_embedding(pairing: Pairing, name: str) -> float:
     """How much more than the base's an embedding multiplies its output by itself (Gemma: sqrt(m))."""
-    twin = at_base.get(pairing.modules_of_base.get(name, name))
-    here, there = (getattr(m, "scalar_embed_scale", None) for m in (module, twin))
+    module = pairing.modules[name]
+    here, there = (getattr(m, "scalar_embed_scale", None) for m in (module, pairing.base_modules.get(name)))
     if not isinstance(module, nn.Embedding) or not isinstance(here, float) or not isinstance(there, float):
         return 1.0
     return here / there

@@ -24,34 +24,21 @@ DECAY_KINDS: tuple[DecayKind, ...] = ("coupled", "independent", "mup")
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What is to be known of an optimizer besides its arithmetic.
+    """What is to be known of an optimizer besides its arithmetic."""
 
-    Attributes:
-        name: as specs and `param_groups` have it.
-        family: whose rules it goes by: `sgd` where an update grows with the gradient, else `adam`.
-        moments: how many tensors it keeps beside each weight, of the weight's shape.
-        hyperparameters: that it has besides LR and weight decay.
-        decay_in_gradient: whether lambda x weight is added to the gradient, as Adam and SGD do; else a step
-            takes LR x lambda of the weight off, apart from the gradient.
-        class_word: what names of classes that implement it hold, `torch.optim`'s and others', in lower case.
-        torch_class: its name in `torch.optim`; None where torch has none.
-        first_moment: the rate at which the first moment forgets: `beta1`, `beta2` or `momentum`.
-        sums_gradients: whether the first moment is a sum of gradients, as SGD's, not their mean.
-        momentum: its default; None where it has none.
-        others: the optimizer that trains all but the hidden matrices beside it; None where it trains all.
-    """
-
-    name: OptimizerName
-    family: Family
-    moments: int
-    hyperparameters: frozenset[Hyperparameter]
+    name: OptimizerName  # as specs and `param_groups` have it
+    family: Family  # whose rules it goes by: `sgd` where an update grows with the gradient, else `adam`
+    moments: int  # how many tensors it keeps beside each weight, of the weight's shape
+    hyperparameters: frozenset[Hyperparameter]  # that it has besides LR and weight decay
+    # Whether lambda x weight is added to the gradient, as Adam and SGD do; else a step takes LR x lambda of
+    # the weight off, apart from the gradient.
     decay_in_gradient: bool
-    class_word: str
-    torch_class: str | None
-    first_moment: Literal["beta1", "beta2", "momentum"]
-    sums_gradients: bool = False
-    momentum: float | None = None
-    others: OptimizerName | None = None
+    class_word: str  # what names of classes that implement it hold, in lower case
+    torch_class: str | None  # its name in `torch.optim`, where torch has it
+    first_moment: Literal["beta1", "beta2", "momentum"]  # the rate at which the first moment forgets
+    sums_gradients: bool = False  # whether the first moment is a sum of gradients, as SGD's, not their mean
+    momentum: float | None = None  # its default, where it has one
+    others: OptimizerName | None = None  # that trains all but the hidden matrices beside it, as Muon needs
 
     @property
     def matrices_only(self) -> bool:

@@ -14,23 +14,15 @@ from hptransfer.parametrization.parameters import NamedParameter, modules, param
 
 @dataclass(frozen=True)
 class Pairing:
-    """A model's tensors and their counterparts in the base.
-
-    Attributes:
-        tensors: the model's, by canonical name.
-        base_of: the base's counterpart of each.
-        in_blocks: names of tensors inside repeated blocks.
-        outputs: names of the weights of the model's declared output layer.
-        depth_ratio: blocks / blocks of the base.
-        modules_of_base: the model's module names -> the base's.
-    """
+    """A model's tensors and modules, by canonical name, and their counterparts in the base."""
 
     tensors: Mapping[str, NamedParameter]
-    base_of: Mapping[str, NamedParameter]
-    in_blocks: frozenset[str]
-    outputs: frozenset[str]
-    depth_ratio: float
-    modules_of_base: Mapping[str, str]
+    base_of: Mapping[str, NamedParameter]  # the base's counterpart of each tensor
+    modules: Mapping[str, nn.Module]
+    base_modules: Mapping[str, nn.Module]  # the base's counterparts, of the modules that have one
+    in_blocks: frozenset[str]  # names of tensors inside repeated blocks
+    outputs: frozenset[str]  # names of the weights of the model's declared output layer
+    depth_ratio: float  # blocks / blocks of the base
 
 
 def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pairing:
@@ -45,27 +37,30 @@ def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pair
         RuleError: the two are not the same architecture, or nothing changes between them.
     """
     tensors, at_base = parameters(model), parameters(base)
-    stacks, base_stacks = _stacks(model), _stacks(base)
+    here, there = modules(model), modules(base)
+    stacks, base_stacks = _stacks(here), _stacks(there)
     depth_ratio = _depth_ratio(stacks, base_stacks)
     base_name = {name: _to_base(name, base_stacks) for name in tensors}
-    _same_names(at_base, base_name)
+    _check_names(at_base, base_name)
     base_of = {name: at_base[base_name[name]] for name in tensors}
-    _same_dimensions(tensors, base_of, same_width)
+    _check_dimensions(tensors, base_of, same_width)
     if depth_ratio != 1.0:
-        _blocks_alike(at_base, base_stacks)
+        _check_blocks(at_base, base_stacks)
+    twins = {name: there.get(_to_base(name, base_stacks)) for name in here}
     return Pairing(
         tensors=tensors,
         base_of=base_of,
+        modules=here,
+        base_modules={name: twin for name, twin in twins.items() if twin is not None},
         in_blocks=frozenset(n for n in tensors if _stack_of(n, stacks) is not None),
         outputs=_outputs(model),
         depth_ratio=depth_ratio,
-        modules_of_base={name: _to_base(name, base_stacks) for name in modules(model)},
     )
 
 
-def _stacks(model: nn.Module) -> dict[str, int]:
+def _stacks(here: Mapping[str, nn.Module]) -> dict[str, int]:
     """Outermost lists of blocks by name, with their lengths."""
-    lists = {n: len(m) for n, m in modules(model).items() if isinstance(m, nn.ModuleList) and len(m)}
+    lists = {n: len(m) for n, m in here.items() if isinstance(m, nn.ModuleList) and len(m)}
     return {n: length for n, length in lists.items() if not any(n.startswith(f"{o}.") for o in lists)}
 
 
@@ -92,40 +87,39 @@ def _to_base(name: str, base_stacks: Mapping[str, int]) -> str:
     return f"{stack}.{int(index) % base_stacks[stack]}{dot}{rest}" if index.isdigit() else name
 
 
-def _same_names(base: Mapping[str, NamedParameter], base_name: Mapping[str, str]) -> None:
-    only_model = [name for name, there in base_name.items() if there not in base]
-    only_base = sorted(set(base) - set(base_name.values()))
-    # A shallower model uses only some of the base's blocks.
-    only_base = [name for name in only_base if re.sub(r"\d+", "0", name) not in _patterns(base_name)]
-    if only_model or only_base:
-        some = [f"{n} only in the model" for n in only_model] + [f"{n} only in the base" for n in only_base]
+def _check_names(base: Mapping[str, NamedParameter], base_name: Mapping[str, str]) -> None:
+    # A shallower model uses only some of the base's blocks, so names are compared without their numbers.
+    known = {_numberless(name) for name in base_name}
+    some = [f"{name} only in the model" for name, there in base_name.items() if there not in base]
+    unused = sorted(set(base) - set(base_name.values()))
+    some += [f"{name} only in the base" for name in unused if _numberless(name) not in known]
+    if some:
         more = f" and {len(some) - 3} more" if len(some) > 3 else ""
         raise RuleError(f"model and base must have the same tensors, but found {'; '.join(some[:3])}{more}")
 
 
-def _patterns(names: Mapping[str, str]) -> set[str]:
-    return {re.sub(r"\d+", "0", name) for name in names}
+def _numberless(name: str) -> str:
+    return re.sub(r"\d+", "0", name)
 
 
-def _same_dimensions(
-    tensors: Mapping[str, NamedParameter], base_of: Mapping[str, NamedParameter], changed: bool
+def _check_dimensions(
+    tensors: Mapping[str, NamedParameter], base_of: Mapping[str, NamedParameter], same_width: bool
 ) -> None:
-    for name, named in tensors.items():
-        shape, base = shape_of(named.parameter), shape_of(base_of[name].parameter)
+    shapes = {n: (shape_of(t.parameter), shape_of(base_of[n].parameter)) for n, t in tensors.items()}
+    for name, (shape, base) in shapes.items():
         if len(shape) != len(base):
             raise RuleError(
                 f"a tensor must have as many dimensions in both builds, but {name} is {list(base)} in the "
                 f"base and {list(shape)} in the model"
             )
-        changed = changed or shape != base
-    if not changed:
+    if not same_width and all(shape == base for shape, base in shapes.values()):
         raise RuleError(
             "model and base must differ in width, but every tensor has the same shape in both; for a model "
             "at the base width itself, give other=, a build at any other width"
         )
 
 
-def _blocks_alike(base: Mapping[str, NamedParameter], stacks: Mapping[str, int]) -> None:
+def _check_blocks(base: Mapping[str, NamedParameter], stacks: Mapping[str, int]) -> None:
     """Blocks of a base of another depth must be alike, else it is open which of them a new block follows."""
     seen: dict[str, tuple[int, ...]] = {}
     for name, named in base.items():

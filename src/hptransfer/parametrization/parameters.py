@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,21 +16,13 @@ _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpo
 
 @dataclass(frozen=True)
 class NamedParameter:
-    """One parameter and the modules that hold it.
+    """One parameter and the module that holds it."""
 
-    Attributes:
-        name: canonical; the first of its names.
-        parameter: the live tensor, perhaps on the meta device, perhaps a DTensor.
-        module: that holds it under its first name.
-        attribute: its name there.
-        aliases: other names of the same tensor, as of a tied readout.
-    """
-
-    name: str
-    parameter: nn.Parameter
-    module: nn.Module
-    attribute: str
-    aliases: tuple[str, ...]
+    name: str  # canonical; the first of its names
+    parameter: nn.Parameter  # the live tensor, perhaps on the meta device, perhaps a DTensor
+    module: nn.Module  # that holds it under its first name
+    attribute: str  # its name there
+    aliases: tuple[str, ...]  # other names of the same tensor, as of a tied readout
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -61,27 +52,27 @@ def parameters(model: nn.Module) -> dict[str, NamedParameter]:
     Raises:
         RuleError: the model has no parameters, or lazy ones without a shape.
     """
-    names: dict[int, list[tuple[str, nn.Module, str, nn.Parameter]]] = {}
-    for name, module, attribute, parameter in _holders(unwrapped(model)):
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise RuleError(f"every tensor must have a shape, but {name} is lazy; run the model once first")
-        names.setdefault(id(parameter), []).append((name, module, attribute, parameter))
-    if not names:
+    held: dict[int, list[tuple[str, nn.Module, str, nn.Parameter]]] = {}
+    for path, module in unwrapped(model).named_modules():
+        for attribute, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            name = canonical(f"{path}.{attribute}" if path else attribute)
+            if isinstance(parameter, nn.parameter.UninitializedParameter):
+                raise RuleError(
+                    f"every tensor must have a shape, but {name} is lazy; run the model once first"
+                )
+            held.setdefault(id(parameter), []).append((name, module, attribute, parameter))
+    if not held:
         raise RuleError(f"a model must have parameters, but {type(model).__name__} has none")
     named = {}
-    for held in names.values():
+    for places in held.values():
         # The embedding comes first where a readout shares its tensor: the tensor has the embedding's role.
-        held.sort(key=lambda h: not isinstance(h[1], nn.Embedding))
-        name, module, attribute, parameter = held[0]
-        named[name] = NamedParameter(name, parameter, module, attribute, tuple(h[0] for h in held[1:]))
+        places.sort(key=lambda place: not isinstance(place[1], nn.Embedding))
+        name, module, attribute, parameter = places[0]
+        aliases = tuple(alias for alias, *_ in places[1:])
+        named[name] = NamedParameter(name, parameter, module, attribute, aliases)
     return named
-
-
-def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Parameter]]:
-    for path, module in model.named_modules():
-        for attribute, parameter in module._parameters.items():
-            if parameter is not None:
-                yield canonical(f"{path}.{attribute}" if path else attribute), module, attribute, parameter
 
 
 def shape_of(parameter: torch.Tensor) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from hptransfer.parametrization.initialize import base_std
 from hptransfer.parametrization.multipliers import module_factors
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.pairing import Pairing, pair
+from hptransfer.parametrization.parameters import shape_of
 from hptransfer.parametrization.plan import TensorPlan
 from hptransfer.parametrization.roles import TensorRole, paired_roles
 from hptransfer.parametrization.rule import Role, Rule
@@ -69,50 +70,47 @@ def parametrize(
     chosen = in_coordinates(chosen, coordinates) if coordinates else chosen
     base = _base(model, base, base_width, width, heads)
     pairing = pair(model, base, same_width=other is not None)
-    tensors = (
-        paired_roles(pairing, overrides or {})
-        if other is None
-        else _from_other(pairing, base, other, overrides)
-    )
+    if other is None:
+        tensors = paired_roles(pairing, overrides or {})
+    else:
+        tensors = _from_other(pairing, pair(other, base), overrides or {})
     _check_depth(chosen, pairing)
     _check_direction(tensors, narrower)
-    ratio = _model_ratio(tensors, width_ratio)
+    ratio = _model_ratio(tensors) if width_ratio is None else width_ratio
     plans = tuple(_plan(t, chosen, ratio, pairing) for t in tensors)
     return Scaling(
         rule=chosen,
         ratio=ratio,
         depth_ratio=pairing.depth_ratio,
         tensors=plans,
-        factors=module_factors(model, base, pairing, plans, chosen, residual),
-        attention=attention_sites(model, base, pairing, chosen, attention),
+        factors=module_factors(model, pairing, plans, chosen, residual),
+        attention=attention_sites(pairing, chosen, attention),
     )
 
 
 def _base(
     model: nn.Module, base: nn.Module | None, base_width: int | None, width: int | None, heads: str
 ) -> nn.Module:
-    if (base is None) == (base_width is None):
-        raise RuleError("one of base= (a model) and base_width= (for Hugging Face models) must be given")
-    if base is not None:
+    if base is not None and base_width is None:
         return base
+    if base_width is None or base is not None:
+        raise RuleError("one of base= (a model) and base_width= (for Hugging Face models) must be given")
     from hptransfer.parametrization.hf_models import build_at_width
 
-    assert base_width is not None
     return build_at_width(model, base_width, width, heads)
 
 
 def _from_other(
-    pairing: Pairing, base: nn.Module, other: nn.Module, overrides: Mapping[str, Role | str] | None
+    pairing: Pairing, third: Pairing, overrides: Mapping[str, Role | str]
 ) -> tuple[TensorRole, ...]:
     """Roles from a third width, with the shapes of the model in question."""
-    third = pair(other, base)
-    by_base = {third.base_of[t.name].name: t for t in paired_roles(third, overrides or {})}
+    by_base = {third.base_of[t.name].name: t for t in paired_roles(third, overrides)}
     found = []
     for name, named in pairing.tensors.items():
         at_base = pairing.base_of[name]
+        shape, base_shape = shape_of(named.parameter), shape_of(at_base.parameter)
         role = by_base[at_base.name]
-        shapes = tuple(named.parameter.shape), tuple(at_base.parameter.shape)
-        found.append(replace(role, name=name, shape=shapes[0], base_shape=shapes[1], aliases=named.aliases))
+        found.append(replace(role, name=name, shape=shape, base_shape=base_shape, aliases=named.aliases))
     return tuple(found)
 
 
@@ -140,9 +138,7 @@ def _check_direction(tensors: Sequence[TensorRole], narrower: bool) -> None:
         )
 
 
-def _model_ratio(tensors: Sequence[TensorRole], given: float | None) -> float:
-    if given is not None:
-        return given
+def _model_ratio(tensors: Sequence[TensorRole]) -> float:
     growing = [t for t in tensors if t.dimension is not None]
     ratios = {t.ratio for t in growing if t.role == "embedding"} or {t.ratio for t in growing}
     if len(ratios) > 1:

@@ -12,8 +12,7 @@ from hptransfer.parametrization.hooks import AttentionSite, Factor
 from hptransfer.parametrization.parameters import NamedParameter, parameters, shape_of
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Role, Rule
-from hptransfer.parametrization.settings_table import TensorSettings
-from hptransfer.parametrization.tensor_settings import Growth, RoleSettings
+from hptransfer.parametrization.tensor_settings import Growth, RoleSettings, TensorSettings
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import cast
+from typing import NoReturn, cast
 
 from torch import nn
 
@@ -85,24 +85,16 @@ def find_roles(
 def paired_roles(pairing: Pairing, overrides: Mapping[str, Role | str]) -> tuple[TensorRole, ...]:
     """Roles of tensors already matched with the base's; as `find_roles`."""
     _check_overrides(overrides, pairing)
-    return tuple(
-        _tensor_role(named, pairing.base_of[name], name in pairing.in_blocks, overrides, pairing.outputs)
-        for name, named in pairing.tensors.items()
-    )
+    return tuple(_tensor_role(name, pairing, overrides) for name in pairing.tensors)
 
 
-def _tensor_role(
-    named: NamedParameter,
-    base: NamedParameter,
-    block: bool,
-    overrides: Mapping[str, Role | str],
-    outputs: frozenset[str],
-) -> TensorRole:
-    shape, base_shape = shape_of(named.parameter), shape_of(base.parameter)
+def _tensor_role(name: str, pairing: Pairing, overrides: Mapping[str, Role | str]) -> TensorRole:
+    named, block = pairing.tensors[name], name in pairing.in_blocks
+    shape, base_shape = shape_of(named.parameter), shape_of(pairing.base_of[name].parameter)
     layer = layer_of(named, shape, base_shape)
-    role, reason = _override(named, overrides) or _decide(named, layer, block, outputs)
+    role, reason = _override(named, overrides) or _decide(named, layer, block, pairing.outputs)
     dimension = _own_dimension(named, role, layer, shape, base_shape)
-    return TensorRole(named.name, role, shape, base_shape, dimension, block, named.aliases, reason)
+    return TensorRole(name, role, shape, base_shape, dimension, block, named.aliases, reason)
 
 
 def _override(named: NamedParameter, overrides: Mapping[str, Role | str]) -> tuple[Role, str] | None:
@@ -118,7 +110,12 @@ def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset
     if layer.kind == "norm" or layer.is_vector:
         return "vector", f"{layer.kind}, one dimension grows"
     if layer.kind == "embedding":
-        return _embedding(named, layer)
+        if 0 not in layer.infinite:
+            return "embedding", "an embedding table"
+        raise RuleError(
+            f"an embedding's number of rows must not grow with width, but {named.name} {layer.change} does; "
+            "use the same vocabulary in both builds"
+        )
     if layer.fan_in is None:
         return _raw(named, layer)
     grows_in, grows_out = layer.fan_in in layer.infinite, layer.fan_out in layer.infinite
@@ -129,24 +126,12 @@ def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset
     return _narrowing(named, layer, block, outputs)
 
 
-def _embedding(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
-    if 0 in layer.infinite:
-        raise RuleError(
-            f"an embedding's number of rows must not grow with width, but {named.name} {layer.change} does; "
-            "use the same vocabulary in both builds"
-        )
-    return "embedding", "an embedding table"
-
-
 def _raw(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
     """A parameter whose module type says nothing of which side is which."""
     if len(layer.infinite) >= 2:
         return "hidden", "two dimensions grow"
-    found = _convention(named.name)
-    if found:
-        return found
-    raise RuleError(
-        _ambiguous(named, layer, "one dimension grows, and its module does not say which side it is")
+    return _convention(named.name) or _ambiguous(
+        named, layer, "one dimension grows, and its module does not say which side it is"
     )
 
 
@@ -155,14 +140,10 @@ def _narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozen
     if named.name in outputs:
         return "readout", "the model's output layer"
     found = _convention(named.name)
-    if found:
-        return found
-    if not block:
-        return "readout", f"{layer.kind}, only its input grows"
-    raise RuleError(
-        _ambiguous(
-            named, layer, "only its input grows, and it lies inside a repeated block: a readout or hidden?"
-        )
+    if found or not block:
+        return found or ("readout", f"{layer.kind}, only its input grows")
+    return _ambiguous(
+        named, layer, "only its input grows, and it lies inside a repeated block: a readout or hidden?"
     )
 
 
@@ -170,9 +151,9 @@ def _convention(name: str) -> tuple[Role, str] | None:
     return next(((role, why) for pattern, role, why in CONVENTIONS if fnmatchcase(name, pattern)), None)
 
 
-def _ambiguous(named: NamedParameter, layer: Layer, why: str) -> str:
+def _ambiguous(named: NamedParameter, layer: Layer, why: str) -> NoReturn:
     pattern = ".".join("*" if part.isdigit() else part for part in named.name.split("."))
-    return (
+    raise RuleError(
         f"the role of {named.name} {layer.change} ({type(named.module).__name__}) is ambiguous: {why}; "
         f"say which, as overrides={{{pattern!r}: 'hidden'}} (roles: {', '.join(ROLES)})"
     )

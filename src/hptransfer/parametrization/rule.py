@@ -72,43 +72,31 @@ class Rule:
     tied: float | None = None
     keeps_native_multipliers: bool = False
     residual: float = 0.0
-    depth: Mapping[Role, Exponents] = field(default_factory=lambda: MappingProxyType({}))
+    depth: Mapping[Role, Exponents] = field(default_factory=dict)
     scales_depth: bool = False
-    ramps: Mapping[Role, Ramp] = field(default_factory=lambda: MappingProxyType({}))
+    ramps: Mapping[Role, Ramp] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _MAPPINGS:
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "roles": dict(self.roles), "depth": dict(self.depth), "ramps": dict(self.ramps)}
+        # A read-only view of a mapping cannot be copied or pickled, what it shows can.
+        return vars(self) | {name: dict(getattr(self, name)) for name in _MAPPINGS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A read-only view of a mapping cannot be copied or pickled, what it shows can.
-        proxied = {name: MappingProxyType(state[name]) for name in ("roles", "depth", "ramps")}
-        for name, value in (state | proxied).items():
-            object.__setattr__(self, name, value)
+        Rule.__init__(self, **state)
+
+
+_MAPPINGS = ("roles", "depth", "ramps")  # fields of a rule, of which it keeps read-only copies
 
 
 def role_map(
-    *,
     embedding: Exponents,
     hidden: Exponents,
     readout: Exponents,
-    vector: Exponents | None = None,
-    scalar: Exponents | None = None,
-) -> Mapping[Role, Exponents]:
-    """Exponents of m of all five roles.
-
-    Args:
-        embedding: of matrices whose output side alone grows.
-        hidden: of matrices both of whose sides grow.
-        readout: of matrices whose input side alone grows.
-        vector: of gains and biases that grow; default: as at the base.
-        scalar: of tensors that do not grow; default: as at the base.
-    """
-    return MappingProxyType(
-        {
-            "embedding": embedding,
-            "hidden": hidden,
-            "readout": readout,
-            "vector": vector or Exponents(),
-            "scalar": scalar or Exponents(),
-        }
-    )
+    vector: Exponents = Exponents(),
+    scalar: Exponents = Exponents(),
+) -> dict[Role, Exponents]:
+    """Exponents of m of all five roles; vectors and scalars stay as at the base where nothing is said."""
+    return dict(zip(ROLES, (embedding, hidden, readout, vector, scalar), strict=True))

@@ -7,8 +7,8 @@ m = 1 and every rule is the same model, optimizer and trajectory; only ratios ma
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.catalogue import CATALOGUE, RULES
@@ -34,9 +34,14 @@ def get_rule(name: str, optimizer: Family = "adam") -> Rule:
             f"a rule must cover the optimizer, but {name} says nothing about {optimizer}; "
             f"valid for {optimizer}: {', '.join(valid)}"
         )
-    close = difflib.get_close_matches(name, valid, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    hint = did_you_mean(name, valid)
     raise RuleError(f"the rule must be in the catalogue, but got {name!r}{hint}; valid: {', '.join(valid)}")
+
+
+def did_you_mean(name: str, valid: Sequence[str]) -> str:
+    """A hint at the valid name that is closest, for an error's text; empty where none is close."""
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def in_coordinates(rule: Rule, coordinates: Coordinates) -> Rule:
@@ -53,11 +58,6 @@ def attention_scale(rule: Rule, head_dim: float, base_head_dim: float) -> float:
     """Factor on attention logits: 1/sqrt(base_head_dim) at the base, then by the rule's exponent.
 
     SP's -1/2 gives 1/sqrt(head_dim); the `attn` switch gives sqrt(base_head_dim)/head_dim.
-
-    Args:
-        rule: whose exponent `attention` counts.
-        head_dim: size of an attention head.
-        base_head_dim: the same in the base.
     """
     return float(base_head_dim**-0.5 * (head_dim / base_head_dim) ** rule.attention)
 
@@ -83,16 +83,10 @@ def without_multipliers(rule: Rule) -> Rule:
     LR x lambda: training is unchanged (arXiv:2203.03466, section J.2.1). Gains and biases hold by their
     role's own multiplier, which is zero in the catalogue.
     """
-    return replace(rule, roles=MappingProxyType({r: _shifted(e, rule) for r, e in rule.roles.items()}))
+    return replace(rule, roles={role: _shifted(e, rule) for role, e in rule.roles.items()})
 
 
 def _shifted(e: Exponents, rule: Rule) -> Exponents:
     theta = e.multiplier
     in_lr = theta * (2.0 if rule.optimizer == "sgd" else 1.0)
-    return Exponents(
-        init=e.init + theta,
-        multiplier=0.0,
-        lr=e.lr + in_lr,
-        weight_decay=e.weight_decay - in_lr,
-        eps=e.eps - theta,
-    )
+    return Exponents(e.init + theta, 0.0, e.lr + in_lr, e.weight_decay - in_lr, e.eps - theta)

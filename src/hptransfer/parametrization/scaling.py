@@ -10,13 +10,7 @@ import torch
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.groups import (
-    Groups,
-    default_optimizer,
-    merged,
-    muon_settings,
-    optimizer_settings,
-)
+from hptransfer.parametrization.groups import Groups, merged, muon_settings, optimizer_settings
 from hptransfer.parametrization.initialize import apply_, init_
 from hptransfer.parametrization.multipliers import tied_readouts
 from hptransfer.parametrization.optimizers import DecayKind, MuonAdjust, OptimizerName
@@ -93,7 +87,7 @@ class Scaling(ModelPlan):
             RuleError: the model is not the one that was scaled, or a setting is out of range.
         """
         training = TrainingSettings(
-            optimizer=default_optimizer(self.rule) if optimizer is None else optimizer,
+            optimizer=optimizer or ("sgd" if self.rule.optimizer == "sgd" else "adamw"),
             lr=lr,
             weight_decay=weight_decay,
             eps=eps,
@@ -103,15 +97,10 @@ class Scaling(ModelPlan):
         wanted = optimizer_settings(self, model, training, no_decay, matrices)
         beside = {} if matrices else {n: e for n, e in self.expected.items() if e.optimizer == "muon"}
         self.expected = beside | wanted
-        return merged(wanted, self.live_parameters(model), self.ramp)
+        return merged(self, model, wanted)
 
     def muon_groups(
-        self,
-        model: nn.Module,
-        *,
-        lr: float,
-        weight_decay: float = 0.0,
-        adjust: MuonAdjust = "original",
+        self, model: nn.Module, *, lr: float, weight_decay: float = 0.0, adjust: MuonAdjust = "original"
     ) -> Groups:
         """Groups of the hidden matrices for torch.optim.Muon; `param_groups(matrices=False)` has the rest.
 
@@ -131,7 +120,7 @@ class Scaling(ModelPlan):
         training = TrainingSettings("muon", lr, weight_decay, muon_adjust=adjust)
         wanted = muon_settings(self, model, training)
         self.expected = self.expected | wanted
-        return merged(wanted, self.live_parameters(model), self.ramp)
+        return merged(self, model, wanted)
 
     def verify(
         self,

@@ -7,7 +7,7 @@ ask `group_settings`.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from hptransfer.errors import RuleError
@@ -31,55 +31,33 @@ class RoleSettings:
 
     def __mul__(self, other: RoleSettings) -> RoleSettings:
         """Both together."""
-        names = (field.name for field in fields(self))
-        return RoleSettings(**{name: getattr(self, name) * getattr(other, name) for name in names})
+        return RoleSettings(**{name: value * getattr(other, name) for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How one tensor grows from the base to the model; ratios are dimensionless.
-
-    Attributes:
-        role: what the tensor is when width grows.
-        ratio: m of the tensor itself: of its fan-in where it is hidden or a readout, else of the dimension
-            that grows.
-        model_ratio: m of the model, width / base width; eta's coordinates go by it.
-        depth_ratio: blocks / blocks of the base; 1 for a tensor outside the repeated blocks.
-        longest_ratio: longer side / longer side in the base, which an update of fixed RMS goes by.
-        decays: whether weight decay acts on it.
-    """
+    """How one tensor grows from the base to the model; ratios are dimensionless."""
 
     role: Role
-    ratio: float
-    model_ratio: float
-    depth_ratio: float = 1.0
-    longest_ratio: float = 1.0
-    decays: bool = True
+    ratio: float  # m of the tensor itself: of its fan-in (hidden, readout), else of the dimension that grows
+    model_ratio: float  # m of the model, width / base width; eta's coordinates go by it
+    depth_ratio: float = 1.0  # blocks / blocks of the base; 1 for a tensor outside the repeated blocks
+    longest_ratio: float = 1.0  # longer side / that in the base, which an update of fixed RMS goes by
+    decays: bool = True  # whether weight decay acts on it
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What the user chooses for all tensors; a rule makes of it what each of them gets.
+    """What the user chooses for all tensors; a rule makes of it what each of them gets."""
 
-    Attributes:
-        optimizer: by its name in the registry.
-        lr: eta, in the rule's coordinates.
-        weight_decay: lambda.
-        eps: Adam's, at the base.
-        decay: convention of weight decay.
-        eps_rule: `rule`: as the rule says; `fixed`; `scaled`: in proportion to gradients.
-        muon_adjust: length of Muon's orthogonal update.
-        others_lr: with Muon, the eta of the tensors that the optimizer beside it trains / eta.
-    """
-
-    optimizer: str
-    lr: float
-    weight_decay: float = 0.0
-    eps: float = 1e-8
+    optimizer: str  # by its name in the registry
+    lr: float  # eta, in the rule's coordinates
+    weight_decay: float = 0.0  # lambda
+    eps: float = 1e-8  # Adam's, at the base
     decay: DecayKind = "coupled"
-    eps_rule: EpsRule = "rule"
-    muon_adjust: MuonAdjust = "original"
-    others_lr: float = 1.0
+    eps_rule: EpsRule = "rule"  # as the rule says; `fixed`; or `scaled`, in proportion to gradients
+    muon_adjust: MuonAdjust = "original"  # length of Muon's orthogonal update
+    others_lr: float = 1.0  # with Muon, the eta of the tensors that the optimizer beside it trains / eta
 
 
 @dataclass(frozen=True)
@@ -104,6 +82,36 @@ class GroupSettings:
     eps: float | None
 
 
+@dataclass(frozen=True)
+class TensorSettings:
+    """What one tensor gets at one width, as a row to print or compare."""
+
+    tensor: str  # its name
+    role: Role
+    shape: tuple[int, ...]  # at this width
+    init_std: float  # std of its initial weights; 0 means ones, NaN that it is not known
+    multiplier: float  # factor on it in the forward pass
+    lr: float  # its learning rate, in units of eta
+    weight_decay: float  # in units of lambda; 0 for tensors of fewer than two dimensions
+    eps: float  # its Adam epsilon, in units of the base's
+
+    @classmethod
+    def of(
+        cls, tensor: str, role: Role, shape: tuple[int, ...], base_std: float | None, factors: RoleSettings
+    ) -> TensorSettings:
+        """The row of one tensor, from the std of its initial weights at the base, where it is known."""
+        return cls(
+            tensor=tensor,
+            role=role,
+            shape=shape,
+            init_std=math.nan if base_std is None else base_std * factors.init,
+            multiplier=factors.multiplier,
+            lr=factors.lr,
+            weight_decay=factors.weight_decay if len(shape) >= 2 else 0.0,
+            eps=factors.eps,
+        )
+
+
 def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | None = None) -> RoleSettings:
     """Factors that a role gets at m = `ratio`, relative to the base width.
 
@@ -111,7 +119,7 @@ def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | No
         rule: of the catalogue, or the user's.
         role: of the tensor.
         ratio: the tensor's own width ratio.
-        model_ratio: the model's, where it differs; the relabelling of eta goes by this one.
+        model_ratio: the model's, where it differs; eta's coordinates go by this one.
 
     Raises:
         RuleError: a ratio is not positive and finite.
@@ -127,13 +135,7 @@ def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | No
 
 
 def depth_settings(rule: Rule, role: Role, depth_ratio: float) -> RoleSettings:
-    """Factors that a role gets inside the repeated blocks, relative to the base depth.
-
-    Args:
-        rule: of the catalogue, or the user's.
-        role: of the tensor.
-        depth_ratio: blocks / blocks of the base.
-    """
+    """Factors that a role gets inside the repeated blocks, at a ratio of blocks to blocks of the base."""
     return _powers(depth_ratio, rule.depth.get(role, Exponents()))
 
 

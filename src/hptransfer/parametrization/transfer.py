@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from hptransfer.errors import RuleError
@@ -84,10 +83,10 @@ def transfer_lr(
     return LRTransfer(
         rule=chosen.name,
         ratio=ratio,
-        lrs=MappingProxyType({role: lr * s.lr for role, s in settings.items()}),
-        eta=MappingProxyType({"mup": lr, "sp": convert_lr(lr, ratio, "mup", "sp", optimizer)}),
-        init=MappingProxyType({role: s.init for role, s in settings.items()}),
-        multiplier=MappingProxyType({role: s.multiplier for role, s in settings.items()}),
+        lrs={role: lr * s.lr for role, s in settings.items()},
+        eta={"mup": lr, "sp": convert_lr(lr, ratio, "mup", "sp", optimizer)},
+        init={role: s.init for role, s in settings.items()},
+        multiplier={role: s.multiplier for role, s in settings.items()},
         attention=attention_scale(chosen, ratio, 1.0),
         assumptions=_assumptions(chosen, from_width),
     )

@@ -55,12 +55,7 @@ class Verification:
     modules: int
 
 
-@dataclass(frozen=True)
-class _Live:
-    """One tensor's settings in a live optimizer."""
-
-    group: Mapping[str, Any]
-    class_name: str  # of the optimizer
+_Live = Mapping[str, Any]  # one tensor's group in a live optimizer, and the optimizer's class under `class`
 
 
 def verify(
@@ -88,29 +83,28 @@ def verify(
     Raises:
         VerifyError: something is off; its text is a table, its `faults` the rows.
     """
-    faults: list[Fault] = []
     live = plan.live_parameters(model)
     if not wanted:
         raise VerifyError(
             "verify needs to know eta and lambda: build the optimizer from scaling.param_groups", ()
         )
-    ids = {id(named.parameter): name for name, named in live.items()}
-    trainable = [name for name, named in live.items() if named.parameter.requires_grad]
+    faults: list[Fault] = []
     several = [optimizers] if hasattr(optimizers, "param_groups") else list(optimizers)
-    found = _by_tensor(several, ids, faults)
+    found = _by_tensor(several, {id(named.parameter): name for name, named in live.items()}, faults)
+    trainable = [name for name, named in live.items() if named.parameter.requires_grad]
     faults += [Fault(n, "missing", "in the optimizer", "not there") for n in trainable if n not in found]
     common = _settings(wanted, found, faults)
-    checked = _forward(plan, model, faults)
+    _forward(plan, model, faults)
     if faults:
         raise VerifyError(_table(faults, plan), tuple(faults))
-    return Verification(len(trainable), common, checked)
+    return Verification(len(trainable), common, len(plan.factors) + len(plan.attention))
 
 
 def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[Fault]) -> dict[str, _Live]:
     found: dict[str, _Live] = {}
     seen: Counter[str] = Counter()
     for optimizer in optimizers:
-        class_name = _class_name(optimizer)
+        inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's and Lightning's wrappers
         for index, group in enumerate(optimizer.param_groups):
             for position, parameter in enumerate(group["params"]):
                 name = ids.get(id(parameter))
@@ -119,44 +113,39 @@ def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[F
                     faults.append(Fault(place, "unknown", "a tensor of the model", "not one"))
                     continue
                 seen[name] += 1
-                found[name] = _Live(group, class_name)
-    for name, times in seen.items():
-        if times > 1:
-            faults.append(Fault(name, "duplicate", "once in the optimizer", f"{times} times"))
+                found[name] = {**group, "class": type(inner).__name__}
+    faults += [
+        Fault(name, "duplicate", "once in the optimizer", f"{times} times")
+        for name, times in seen.items()
+        if times > 1
+    ]
     return found
-
-
-def _class_name(optimizer: Any) -> str:
-    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's and Lightning's wrappers
-    return type(inner).__name__
 
 
 def _settings(
     expected: Mapping[str, GroupSettings], found: Mapping[str, _Live], faults: list[Fault]
 ) -> float | None:
-    known = {name: live for name, live in found.items() if name in expected}
+    """Checks what the tensors' groups hold; gives the schedule's common factor on their LRs."""
     faults += [
         Fault(n, "unknown", "in no group of the rule", "in the optimizer") for n in found if n not in expected
     ]
+    known = {name: live for name, live in found.items() if name in expected}
     for name, live in known.items():
         _fixed(name, expected[name], live, faults)
+    by_muon: dict[bool, dict[str, _Live]] = {False: {}, True: {}}
+    for name, live in known.items():
+        by_muon[get_optimizer(expected[name].optimizer).matrices_only][name] = live
     # Muon's eta is not AdamW's: each has its own schedule.
-    matrices_only = {n: get_optimizer(e.optimizer).matrices_only for n, e in expected.items()}
-    factors = []
-    for muon in (False, True):
-        part = {n: live for n, live in known.items() if matrices_only[n] == muon}
-        factors.append(_lrs(part, expected, faults))
-    return factors[0] if factors[0] is not None else factors[1]
+    factors = [_lrs(part, expected, faults) for part in by_muon.values()]
+    return next((factor for factor in factors if factor is not None), None)
 
 
 def _fixed(name: str, expected: GroupSettings, live: _Live, faults: list[Fault]) -> None:
     """Decay, eps and the optimizer's family: what no scheduler changes."""
-    decay = float(live.group.get("weight_decay", 0.0))
-    if not _same(decay, expected.weight_decay):
-        faults.append(Fault(name, "weight_decay", _number(expected.weight_decay), _number(decay)))
-    if expected.eps is not None and "eps" in live.group and not _same(float(live.group["eps"]), expected.eps):
-        faults.append(Fault(name, "eps", _number(expected.eps), _number(float(live.group["eps"]))))
-    found, wanted = word_in_class_name(live.class_name), get_optimizer(expected.optimizer).class_word
+    _compare(name, "weight_decay", expected.weight_decay, live.get("weight_decay", 0.0), faults)
+    if expected.eps is not None and "eps" in live:
+        _compare(name, "eps", expected.eps, live["eps"], faults)
+    found, wanted = word_in_class_name(live["class"]), get_optimizer(expected.optimizer).class_word
     if found is not None and found != wanted:
         faults.append(Fault(name, "optimizer", wanted, found))
 
@@ -167,50 +156,37 @@ def _lrs(
     """LRs up to the schedule's common factor, which is given back."""
     if not known:
         return None
-    now = {name: float(live.group["lr"]) for name, live in known.items()}
-    zero = all(value == 0 for value in now.values())
-    start = {n: float(live.group["initial_lr"]) for n, live in known.items() if "initial_lr" in live.group}
-    if zero and len(start) < len(known):
-        faults.append(Fault("(every tensor)", "lr", "above zero", "0"))
-        return None
-    lrs = start if zero else now
-    factors = {name: lr / expected[name].lr for name, lr in lrs.items()}
-    common = _common(factors)
-    for name, factor in factors.items():
-        if not _same(factor, common):
-            faults.append(Fault(name, "lr", _number(expected[name].lr * common), _number(lrs[name])))
+    lrs = {name: float(live["lr"]) for name, live in known.items()}
+    zero = not any(lrs.values())
+    if zero:
+        if not all("initial_lr" in live for live in known.values()):
+            faults.append(Fault("(every tensor)", "lr", "above zero", "0"))
+            return None
+        lrs = {name: float(live["initial_lr"]) for name, live in known.items()}
+    common = _common(Counter(lr / expected[name].lr for name, lr in lrs.items()))
+    for name, lr in lrs.items():
+        _compare(name, "lr", expected[name].lr * common, lr, faults)
     return None if zero else common
 
 
-def _common(factors: Mapping[str, float]) -> float:
-    """The factor that most tensors agree on."""
-    counts: list[tuple[float, int]] = []
-    for factor in sorted(factors.values()):
-        if counts and _same(factor, counts[-1][0]):
-            counts[-1] = (counts[-1][0], counts[-1][1] + 1)
-        else:
-            counts.append((factor, 1))
-    return max(counts, key=lambda entry: (entry[0] > 0, entry[1]))[0]
+def _common(factors: Counter[float]) -> float:
+    """The factor that most tensors agree on; zero only where all are."""
+    votes = {f: sum(count for other, count in factors.items() if _same(f, other)) for f in sorted(factors)}
+    return max(votes, key=lambda factor: (factor > 0, votes[factor]))
 
 
-def _forward(plan: ModelPlan, model: nn.Module, faults: list[Fault]) -> int:
+def _forward(plan: ModelPlan, model: nn.Module, faults: list[Fault]) -> None:
     wanted = {factor.module: (factor.on_input, factor.on_output) for factor in plan.factors}
     here = modules(model)
     for name, module in here.items():
         expected, found = wanted.get(name, (1.0, 1.0)), live_factors(module)
-        if not all(_same(a, b) for a, b in zip(expected, found, strict=True)):
-            both = (f"{_number(a)} in, {_number(b)} out" for a, b in (expected, found))
+        if not all(map(_same, expected, found)):
+            both = (f"{a:.6g} in, {b:.6g} out" for a, b in (expected, found))
             faults.append(Fault(name, "multiplier", *both))
     _never_applied(plan, here, faults)
     for site in plan.attention:
-        value = float(getattr(here[site.module], site.attribute))
-        if not _same(value, site.value):
-            faults.append(
-                Fault(
-                    f"{site.module}.{site.attribute}", "attention scale", _number(site.value), _number(value)
-                )
-            )
-    return len(wanted) + len(plan.attention)
+        value = getattr(here[site.module], site.attribute)
+        _compare(f"{site.module}.{site.attribute}", "attention scale", site.value, value, faults)
 
 
 def _never_applied(plan: ModelPlan, here: Mapping[str, nn.Module], faults: list[Fault]) -> None:
@@ -219,27 +195,31 @@ def _never_applied(plan: ModelPlan, here: Mapping[str, nn.Module], faults: list[
     A model may read a layer's weight without calling the layer; then no factor on it takes effect. Modules
     that differ by their numbers alone count together: not every expert is called in every step.
     """
-    alike: dict[str, list[bool]] = {}
-    for factor in plan.factors:
-        alike.setdefault(re.sub(r"\d+", "*", factor.why), []).append(was_called(here[factor.module]))
-    if any(any(calls) for calls in alike.values()):
-        idle = [f for f in plan.factors if not any(alike[re.sub(r"\d+", "*", f.why)])]
+    called = {_any_number(f.why) for f in plan.factors if was_called(here[f.module])}
+    if called:
+        idle = [f for f in plan.factors if _any_number(f.why) not in called]
         faults += [Fault(f.module, "multiplier", "applied", "module never called in forward") for f in idle]
+
+
+def _any_number(why: str) -> str:
+    return re.sub(r"\d+", "*", why)
+
+
+def _compare(name: str, what: str, wanted: float, found: Any, faults: list[Fault]) -> None:
+    """Adds a fault where a number, perhaps in a tensor, is not the one that is wanted."""
+    if not _same(float(found), wanted):
+        faults.append(Fault(name, what, f"{wanted:.6g}", f"{float(found):.6g}"))
 
 
 def _same(a: float, b: float) -> bool:
     return a == b or math.isclose(a, b, rel_tol=TOLERANCE)
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}"
-
-
 def _table(faults: list[Fault], plan: ModelPlan) -> str:
     head = f"{len(faults)} settings are not what {plan.rule.name} asks at m = {plan.ratio:g}"
     rows = [("tensor", "what", "wanted", "found")]
     rows += [(f.tensor, f.what, f.wanted, f.found) for f in faults[:SHOWN]]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
     return "\n".join([head, *lines, *more])

@@ -16,17 +16,7 @@ from hptransfer.runs.probe_config import ProbeConfig
 from hptransfer.runs.schedule import phases
 from hptransfer.runs.train_config import TrainConfig
 
-__all__ = [
-    "Config",
-    "DataConfig",
-    "ModelConfig",
-    "ProbeConfig",
-    "RunRecord",
-    "RunSpec",
-    "Status",
-    "TrainConfig",
-    "spec_hash",
-]
+__all__ = ["DataConfig", "ModelConfig", "ProbeConfig", "RunRecord", "RunSpec", "Status", "TrainConfig"]
 
 SCHEMA = 2  # of what a run's id is the hash of; raised when the same data comes to mean another run
 
@@ -81,48 +71,33 @@ class RunSpec(Config):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run gave.
+    """What a run gave."""
 
-    Attributes:
-        run_id: of the spec.
-        status: `done`; `diverged` (a result); `failed` (a fault, retried).
-        loss: final validation loss, nats per token; NaN where diverged or failed.
-        loss_se: its standard error over validation sequences.
-        initial_loss: validation loss before the first step, on the first few of the held-out sequences.
-        curve: (step, training loss of that batch), thinned to at most some hundred points.
-        validation: (steps done, mean held-out loss), each time that it was measured.
-        best_loss: the lowest of these; also of a run that diverged later.
-        best_step: steps done when it was measured.
-        diverged_step: step from which on the run counts as diverged, see
-            `hptransfer.runs.divergence.diverged_step`; None where none, or where only the final loss says so.
-        tokens: training tokens.
-        params: trainable parameters.
-        flops: of training, forward and backward.
-        wall_s: this run's share of its stack's wall time, seconds.
-        engine: how it was trained (stack size, compiled, threads, device).
-        versions: of hptransfer, torch, python.
-        error: one line, where failed.
-        probes: what was measured inside, as a `ProbeLog` is packed; None where nothing was.
-        spikes: (start, peak, height, recovery) of each spike of the loss, every step looked at; None where
-            that was not done.
-    """
-
-    run_id: str
-    status: Status
-    loss: float
-    loss_se: float | None = None
+    run_id: str  # of the spec
+    status: Status  # `done`; `diverged` (a result); `failed` (a fault, retried)
+    loss: float  # final validation loss, nats per token; NaN where diverged or failed
+    loss_se: float | None = None  # its standard error over validation sequences
+    # Validation loss before the first step, on the first few of the held-out sequences.
     initial_loss: float | None = None
+    # (step, training loss of that batch), thinned to at most some hundred points.
     curve: tuple[tuple[int, float], ...] = ()
+    # (steps done, mean held-out loss), each time that it was measured.
     validation: tuple[tuple[int, float], ...] = ()
-    best_loss: float | None = None
-    best_step: int | None = None
+    best_loss: float | None = None  # the lowest of these; also of a run that diverged later
+    best_step: int | None = None  # steps done when it was measured
+    # Step from which on the run counts as diverged, see `hptransfer.runs.divergence.diverged_step`; None
+    # where none, or where only the final loss says so.
     diverged_step: int | None = None
-    tokens: int = 0
-    params: int = 0
-    flops: float = 0.0
-    wall_s: float = 0.0
+    tokens: int = 0  # training tokens
+    params: int = 0  # trainable parameters
+    flops: float = 0.0  # of training, forward and backward
+    wall_s: float = 0.0  # this run's share of its stack's wall time, seconds
+    # How it was trained (stack size, compiled, threads, device).
     engine: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    error: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)  # of hptransfer, torch, python
+    error: str | None = None  # one line, where failed
+    # What was measured inside, as a `ProbeLog` is packed; None where nothing was.
     probes: Mapping[str, Any] | None = None
+    # (start, peak, height, recovery) of each spike of the loss, every step looked at; None where that was
+    # not done.
     spikes: tuple[tuple[int, int, float | None, int | None], ...] | None = None

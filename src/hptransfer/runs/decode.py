@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from hptransfer.runs.base import Pairs
-from hptransfer.runs.config import Config, RunRecord, RunSpec
+from hptransfer.runs.base import Config, Pairs
+from hptransfer.runs.config import RunRecord, RunSpec
 
 
 class Code(Config):

@@ -17,25 +17,16 @@ GROUPS: tuple[str, ...] = (*ROLES, *(f"blocks.{role}" for role in ROLES))  # ten
 
 @dataclass(frozen=True)
 class TensorLayout:
-    """One tensor of the decoder.
+    """One tensor of the decoder."""
 
-    Attributes:
-        name: as in the module's state dict.
-        shape: [out, in] for matrices, [rows, width] for embeddings, [width] or [1] for norm gains.
-        role: what it is when width grows.
-        base_std: std of its initial weights under SP at this width; 0 where they are not drawn.
-        start: normal draws, or what it starts at.
-        zero_rows: the first rows that start at zero all the same (zero query init).
-        ends_branch: whether it is of the last layer of a residual branch.
-    """
-
-    name: str
+    name: str  # as in the module's state dict
+    # [out, in] for matrices, [rows, width] for embeddings, [width] or [1] for norm gains.
     shape: tuple[int, ...]
-    role: Role
-    base_std: float = 0.0
-    start: Start = "normal"
-    zero_rows: int = 0
-    ends_branch: bool = False
+    role: Role  # what it is when width grows
+    base_std: float = 0.0  # std of its initial weights under SP at this width; 0 where they are not drawn
+    start: Start = "normal"  # normal draws, or what it starts at
+    zero_rows: int = 0  # the first rows that start at zero all the same (zero query init)
+    ends_branch: bool = False  # whether it is of the last layer of a residual branch
 
     @property
     def group(self) -> str:
@@ -129,12 +120,10 @@ def parameter_count(model: ModelConfig) -> int:
 
 @lru_cache(maxsize=1024)  # a run asks for its number of steps at every step
 def counted_parameters(model: ModelConfig, counted: Literal["all", "without_embeddings"]) -> int:
-    """Parameters as a budget counts them.
+    """Trainable parameters as a budget counts them.
 
-    Args:
-        model: its shape and options.
-        counted: `all` trainable ones; or `without_embeddings`: without the token and position embeddings, the
-            readout and the readout's bias, whose size goes with vocabulary and context.
+    `without_embeddings` leaves out the token and position embeddings, the readout and its bias, whose size
+    goes with vocabulary and context.
     """
     if counted == "all":
         return parameter_count(model)

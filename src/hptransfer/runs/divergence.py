@@ -20,23 +20,16 @@ STRETCH_LOSSES = 5  # at the least: single batches lie above the start by the no
 
 
 class Divergence(NamedTuple):
-    """What became of a run.
+    """What became of a run."""
 
-    Attributes:
-        diverged: whether it counts as diverged.
-        step: from which on; None where it has not diverged, or where only the final loss says so.
-    """
-
-    diverged: bool
-    step: int | None
+    diverged: bool  # whether it counts as diverged
+    step: int | None  # from which on; None where it has not diverged, or where only the final loss says so
 
 
 def ends_diverged(loss: ArrayLike, initial_loss: ArrayLike | None = None) -> NDArray[np.bool_]:
     """Whether final losses are those of diverged runs: not finite, or above the loss at initialisation.
 
-    Args:
-        loss: final, nats per token, any shape.
-        initial_loss: of the same shape, or one for all; None or NaN where it is not known.
+    `initial_loss` has the shape of `loss`, or is one for all; None or NaN where it is not known.
     """
     final = np.asarray(loss, dtype=np.float64)
     start = np.nan if initial_loss is None else np.asarray(initial_loss, dtype=np.float64)
@@ -79,13 +72,9 @@ def divergence(
     losses: Sequence[float] | NDArray[np.float64] = (),
     steps: Sequence[int] | None = None,
 ) -> Divergence:
-    """What became of a run: diverged where its final loss or its training losses say so.
+    """What became of a run: diverged where its final held-out loss or its training losses say so.
 
-    Args:
-        loss: final, held out, nats per token.
-        initial_loss: the same before the first step; None where it is not known.
-        losses: of training, as for `diverged_step`.
-        steps: of these.
+    `losses` and `steps` are as for `diverged_step`; an initial loss of None is not known.
     """
     step = diverged_step(losses, steps, initial_loss)
     return Divergence(step is not None or bool(ends_diverged(loss, initial_loss)), step)

@@ -11,21 +11,13 @@ from hptransfer.errors import DynamicsError
 
 @dataclass(frozen=True)
 class ProbeName:
-    """One probe.
+    """One probe."""
 
-    Attributes:
-        definition: what it is, for one layer or tensor at one step.
-        of: `tensor`, `layer` or `run`.
-        unit: empty where it is a pure number.
-        default: whether it is measured where no names are given.
-        linear: whether it may be negative or zero, so that it has no logarithm.
-    """
-
-    definition: str
-    of: str
-    unit: str = ""
-    default: bool = True
-    linear: bool = False
+    definition: str  # what it is, for one layer or tensor at one step
+    of: str  # `tensor`, `layer` or `run`
+    unit: str = ""  # empty where it is a pure number
+    default: bool = True  # whether it is measured where no names are given
+    linear: bool = False  # whether it may be negative or zero, so that it has no logarithm
 
 
 PROBES: dict[str, ProbeName] = {
@@ -67,8 +59,7 @@ PROBES: dict[str, ProbeName] = {
     "rows_touched": ProbeName("share of the token embedding's rows that the batch holds", "tensor"),
     **{
         f"row_rms_q{i + 1}": ProbeName(
-            f"root mean square of a token's row, mean over the {which} quarter of the vocabulary",
-            "tensor",
+            f"root mean square of a token's row, mean over the {which} quarter of the vocabulary", "tensor"
         )
         for i, which in enumerate(("most frequent", "second", "third", "rarest"))
     },

@@ -34,11 +34,6 @@ def schedule_factor(train: TrainConfig, steps: int, step: int) -> float:
     A linear rise, then the schedule's course towards `final_lr` x the peak: linear over the decay's share
     (`wsd`), linear or half a cosine over all that is left, or none. Neither end is reached, so that no step
     is wasted: the rise takes its steps in equal parts from 0 (not included) to 1, a fall likewise.
-
-    Args:
-        train: schedule, warmup, decay and final LR.
-        steps: of the run.
-        step: that is taken, counted from 0.
     """
     rising, falling = phases(train, steps)
     up = (step + 1) / (rising + 1)

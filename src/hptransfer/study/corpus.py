@@ -22,17 +22,12 @@ def corpus_of(spec: StudySpec) -> str:
 
 
 def check_corpus(corpus: str, records: Iterable[RunRecord], where: str) -> None:
-    """Refuses runs that were trained on another text.
+    """Refuses runs that were trained on another text, as the same spec can mean where files were edited.
 
-    The same spec can mean other text: files were edited, or it is another Python's standard library.
-
-    Args:
-        corpus: hash of the study's tokens; a record holds its beginning. Runs of a user's own code have none.
-        records: of runs that are to count as finished.
-        where: they are.
+    A record holds the beginning of its corpus's hash; runs of a user's own code have none.
 
     Raises:
-        StoreError: a run was trained on other text.
+        StoreError: a run of `where` was trained on other text.
     """
     seen = {str(found) for record in records if (found := record.engine.get("corpus"))}
     if other := sorted(found for found in seen if not corpus.startswith(found)):

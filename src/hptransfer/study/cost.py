@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.flops import run_flops
@@ -21,15 +19,10 @@ CALIBRATION_TOKENS = 1 << 18  # of the synthetic source that is trained on
 
 @dataclass(frozen=True)
 class Rate:
-    """FLOPs per second of one device, at one or more widths.
+    """FLOPs per second of one device, at one or more widths."""
 
-    Attributes:
-        by_width: ascending; between two widths it is interpolated in the logarithms.
-        source: where it is from, as the plan says it.
-    """
-
-    by_width: Mapping[int, float]
-    source: str
+    by_width: Mapping[int, float]  # ascending; between two widths it is interpolated in the logarithms
+    source: str  # where it is from, as the plan says it
 
     def seconds(self, width: int, flops: float) -> float:
         """Of one device, for so much work at a width."""
@@ -46,45 +39,29 @@ class Rate:
 
 @dataclass(frozen=True)
 class WidthCost:
-    """The runs of a plan at one width, and what they take.
+    """The runs of a plan at one width, and what they take."""
 
-    Attributes:
-        width: of the residual stream.
-        runs: planned, finished ones included.
-        finished: of those.
-        tokens: of one run.
-        flops: of one run.
-        seconds: of one device, for the runs that are left; None where no rate is known.
-    """
-
-    width: int
-    runs: int
-    finished: int
-    tokens: int
-    flops: float
-    seconds: float | None
+    width: int  # of the residual stream
+    runs: int  # planned, finished ones included
+    finished: int  # of those
+    tokens: int  # of one run
+    flops: float  # of one run
+    seconds: float | None  # of one device, for the runs that are left; None where no rate is known
 
 
 def width_costs(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[WidthCost]:
-    """A plan by width, ascending.
-
-    Args:
-        stacks: of the plan.
-        finished: runs, by id.
-        rate: of a device; None leaves the time out.
-    """
-    runs: dict[int, dict[str, RunSpec]] = {}
+    """A plan by width, ascending, with the finished runs by id; without a rate the time is left out."""
+    planned: dict[int, dict[str, RunSpec]] = {}
     for stack in stacks:
-        runs.setdefault(stack.width, {}).update({run.run_id: run.spec for run in stack.runs})
-    out = []
-    for width in sorted(runs):
-        any_run = next(iter(runs[width].values()))
-        done = sum(run_id in finished for run_id in runs[width])
+        planned.setdefault(stack.width, {}).update({run.run_id: run.spec for run in stack.runs})
+    costs = []
+    for width, runs in sorted(planned.items()):
+        any_run = next(iter(runs.values()))
+        done = len(runs.keys() & finished.keys())
         flops = run_flops(any_run)
-        left = (len(runs[width]) - done) * flops
-        seconds = None if rate is None else rate.seconds(width, left)
-        out.append(WidthCost(width, len(runs[width]), done, any_run.tokens, flops, seconds))
-    return out
+        seconds = None if rate is None else rate.seconds(width, (len(runs) - done) * flops)
+        costs.append(WidthCost(width, len(runs), done, any_run.tokens, flops, seconds))
+    return costs
 
 
 def measured_rate(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rate | None:
@@ -93,14 +70,13 @@ def measured_rate(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rat
     A run's wall time is its share of its stack's, so this is the rate of a worker as the study trains.
     """
     rates: dict[int, list[float]] = {}
-    runs = 0
     for run, record in found:
         if record.status == "done" and record.wall_s > 0:
             rates.setdefault(run.model.width, []).append(run_flops(run) / record.wall_s)
-            runs += 1
-    if not runs:
+    if not rates:
         return None
-    at = {width: statistics.median(values) for width, values in sorted(rates.items())}
+    runs = sum(map(len, rates.values()))
+    at = {width: statistics.median(values) for width, values in rates.items()}
     return Rate(at, f"measured on {runs} finished run{'' if runs == 1 else 's'} in {where}")
 
 
@@ -114,48 +90,25 @@ def can_calibrate(spec: StudySpec) -> bool:
     return run_flops(_calibration_run(spec, max(spec.widths))) < MOST_CALIBRATION
 
 
-def calibrated_rate(spec: StudySpec) -> Rate:
+def calibrated_rate(spec: StudySpec, seconds_per_step: Callable[[RunSpec], float]) -> Rate:
     """The rate of a few steps on this machine, at the smallest and the largest width, on synthetic tokens.
 
-    One run a stack, one thread, as a local worker has, and nothing compiled, so a study trains at this rate
-    or faster. The data's own speed is not in it.
-
-    Raises:
-        ImportError: torch is not installed.
+    A study trains at this rate or faster: its stacks hold more runs, and may be compiled. The data's own
+    speed is not in it. `seconds_per_step` trains a run, as `hptransfer.lm.pace.seconds_per_step` does.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        at = {width: _rate(spec, width) for width in sorted({min(spec.widths), max(spec.widths)})}
-    finally:
-        torch.set_num_threads(threads)
+    runs = [_calibration_run(spec, width) for width in sorted({min(spec.widths), max(spec.widths)})]
+    at = {run.model.width: run_flops(run) / run.steps / seconds_per_step(run) for run in runs}
     widths = " and ".join(str(width) for width in at)
     return Rate(at, f"calibrated: {CALIBRATION_STEPS - 1} eager steps of one run at width {widths}, here")
-
-
-def _rate(spec: StudySpec, width: int) -> float:
-    """FLOPs a second of the median of a few steps."""
-    from hptransfer.lm.train import train_stack
-
-    run = _calibration_run(spec, width)
-    times: list[float] = []
-    train_stack([run], compiled=False, on_step=lambda *_: times.append(time.perf_counter()))
-    step = statistics.median(b - a for a, b in pairwise(times))
-    return run_flops(run) / CALIBRATION_STEPS / step
 
 
 def _calibration_run(spec: StudySpec, width: int) -> RunSpec:
     """A run of the study's shapes at a width that takes a few steps and needs no text."""
     run = spec.example_run(width)
-    data = run.model_dump(mode="json")
-    for key in ("tokens_per_param", "warmup_steps", "decay_steps"):
-        data["train"].pop(key, None)
-    data["train"] |= {"steps": CALIBRATION_STEPS, "warmup": 0.1}
-    if data["train"].get("schedule", "wsd") == "wsd":
-        data["train"]["decay"] = 0.2
+    data = run.model_dump(mode="json", exclude={"code"})
+    budget = ("steps", "tokens_per_param", "warmup", "warmup_steps", "decay", "decay_steps")
+    data["train"] = {name: value for name, value in data["train"].items() if name not in budget}
+    data["train"]["steps"] = CALIBRATION_STEPS
     tokens = max(CALIBRATION_TOKENS, 40 * run.model.context)
     data["data"] = {"source": "synthetic", "tokens": tokens, "validation_tokens": run.model.context}
-    data.pop("code", None)
     return RunSpec.model_validate(data)

@@ -20,11 +20,11 @@ from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import coupled_widths, plan
 from hptransfer.study.progress import Progress
 from hptransfer.study.progress_display import ProgressView, show_progress
-from hptransfer.study.runs_table import member, planner_loss
+from hptransfer.study.runs_table import place_of, planner_loss
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.study.store import Store
-from hptransfer.study.store_schema import Member
+from hptransfer.study.store_schema import Place
 from hptransfer.workers.executor import Executor, Job, OnReport, StepReport
 from hptransfer.workers.spool import clear, discard_result, spool_of
 
@@ -60,7 +60,7 @@ class Driver:
         self._known: set[str] = set()  # runs that progress has counted
         self._started: set[str] = set()  # runs handed out in this session
         self._tries: Counter[str] = Counter()  # of a run, in this session
-        self._members: dict[str, Member] = {}  # places of runs in the study, as far as they are planned
+        self._places: dict[str, Place] = {}  # places of runs in the study, as far as they are planned
         self._load: Counter[int] = Counter()  # stacks that are to come, by width
         self._pending: dict[Future[Results], Stack] = {}
         self._retries: list[tuple[float, Stack]] = []  # when, by the monotonic clock, to try again
@@ -77,19 +77,14 @@ class Driver:
                 found.append(todo)
         return found
 
-    def members(self) -> list[Member]:
+    def places(self) -> list[Place]:
         """Places in the study of every run that is planned so far."""
-        return list(self._members.values())
+        return list(self._places.values())
 
     def run(self, make: Callable[[OnReport], Executor], console: Console, stacks: Sequence[Stack]) -> None:
         """Trains these stacks, and those that their results add to the plan.
 
         Whatever ends this early, results that have arrived are kept and the workers are ended.
-
-        Args:
-            make: makes the executor, given where reports go.
-            console: for progress.
-            stacks: to train first.
         """
         engine = make(self._reports.put)
         try:
@@ -106,8 +101,8 @@ class Driver:
     def _register(self, stack: Stack) -> None:
         """Take note of the runs of a stack that is planned."""
         for run in stack.runs:
-            if run.run_id not in self._members:
-                self._members[run.run_id] = member(self._spec, stack.round, run)
+            if run.run_id not in self._places:
+                self._places[run.run_id] = place_of(self._spec, stack.round, run)
             if run.run_id not in self._known and run.run_id in self._losses:
                 self.progress.keep(run, self._losses[run.run_id])
             self._known.add(run.run_id)
@@ -195,7 +190,7 @@ class Driver:
         self._store.add(
             stack.stack_id,
             [(run.spec, record) for run, record in pairs],
-            [self._members[run.run_id] for run, _ in pairs],
+            [self._places[run.run_id] for run, _ in pairs],
         )
         finished = {r.run_id: planner_loss(r) for _, r in pairs if r.status != "failed"}
         self.trained += len(finished.keys() - self._losses.keys())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
-from hptransfer.study.runs_table import RUN_COLUMNS, Line, as_rows, csv_bytes, lines, sweep_table
-from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.runs_table import RUN_COLUMNS, Line, RunsTable, sweep_table
+from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.sweep.table import Source, SweepTable
 
@@ -18,25 +18,16 @@ FORMATS = (".csv", ".parquet")
 
 @dataclass(frozen=True)
 class StudyListing:
-    """One study in a list.
+    """One study in a list."""
 
-    Attributes:
-        folder: that holds it.
-        name: of the study.
-        done, diverged, failed: runs, by what became of them.
-        flops: of all finished runs.
-        last: start of the latest session, ISO 8601, UTC; None where there was none.
-        trouble: why it cannot be read, else None.
-    """
-
-    folder: Path
-    name: str
-    done: int = 0
+    folder: Path  # that holds it
+    name: str  # of the study
+    done: int = 0  # runs, by what became of them
     diverged: int = 0
     failed: int = 0
-    flops: float = 0.0
-    last: str | None = None
-    trouble: str | None = None
+    flops: float = 0.0  # of all finished runs
+    last: str | None = None  # start of the latest session, ISO 8601, UTC; None where there was none
+    trouble: str | None = None  # why it cannot be read, else None
 
 
 def studies(root: Path) -> list[StudyListing]:
@@ -52,42 +43,33 @@ def studies(root: Path) -> list[StudyListing]:
 
 def _listing(folder: Path) -> StudyListing:
     try:
-        spec, found, sessions = _read_study(folder)
+        with Store(folder, read_only=True) as store:
+            spec, sessions = store.spec(), store.sessions()
+            rows = RunsTable.of(store, spec).rows
     except HPTransferError as error:
         return StudyListing(folder, folder.name, trouble=str(error))
-    rows = as_rows(found)
-    status = [row["status"] for row in rows]
+    counts = Counter(str(row["status"]) for row in rows)
     return StudyListing(
         folder=folder,
         name=spec.name,
-        done=status.count("done"),
-        diverged=status.count("diverged"),
-        failed=status.count("failed"),
+        done=counts["done"],
+        diverged=counts["diverged"],
+        failed=counts["failed"],
         flops=sum(float(row["flops"] or 0.0) for row in rows if row["status"] != "failed"),
         last=str(sessions[-1]["started"]) if sessions else None,
     )
 
 
-def _read_study(folder: Path) -> tuple[StudySpec, list[Line], list[dict[str, Any]]]:
+def _read_study(folder: Path) -> tuple[StudySpec, RunsTable]:
     with Store(folder, read_only=True) as store:
-        spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        return spec, lines(store, spec.variants_with_decay()), store.sessions()
-
-
-def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """The rows of several studies under each other, with the study's folder name in front."""
-    out: list[dict[str, Any]] = []
-    for folder in folders:
-        out += [{"study": folder.resolve().name, **row} for row in as_rows(_read_study(folder)[1])]
-    return out
+        spec = store.spec()
+        return spec, RunsTable.of(store, spec)
 
 
 def export(folders: Sequence[Path], path: Path) -> int:
-    """Write the runs of one or several studies as one table.
+    """Write the runs of one or several studies as one table, `.csv` or `.parquet`.
 
-    Args:
-        folders: of the studies. With several, a column `study` comes first.
-        path: `.csv` or `.parquet`.
+    With several studies, a column `study` comes first.
 
     Returns:
         Rows written.
@@ -98,23 +80,24 @@ def export(folders: Sequence[Path], path: Path) -> int:
     """
     if path.suffix not in FORMATS:
         raise HPTransferError(f"a table must end in {' or '.join(FORMATS)}, but got {path}")
+    tables = [(folder.resolve().name, _read_study(folder)[1]) for folder in folders]
     several = len(folders) > 1
-    found = [] if several else _read_study(folders[0])[1]
-    rows: list[Any] = rows_of(folders) if several else as_rows(found)
     try:
         if path.suffix == ".csv" and not several:
-            path.write_bytes(csv_bytes(found))
+            path.write_bytes(tables[0][1].content)
         else:
-            _frame(rows, several, path)
+            _write_frame(tables, several, path)
     except OSError as error:
         raise HPTransferError(f"a table must go to a writable file, but {path}: {error.strerror}") from None
-    return len(rows)
+    return sum(len(table.lines) for _, table in tables)
 
 
-def _frame(rows: Sequence[Mapping[str, Any]], several: bool, path: Path) -> None:
+def _write_frame(tables: Sequence[tuple[str, RunsTable]], several: bool, path: Path) -> None:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=[*(["study"] if several else []), *RUN_COLUMNS])
+    lines = [(name, *line) for name, table in tables for line in table.lines]
+    frame = pd.DataFrame(lines, columns=["study", *RUN_COLUMNS])
+    frame = frame if several else frame.drop(columns="study")
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
         return
@@ -136,7 +119,7 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     found: list[Line] = []
     optimizers: dict[str, str] = {}
     for folder, name in zip(folders, names, strict=True):
-        spec, rows, _ = _read_study(folder)
-        found += [(f"{name}: {variant}", *rest) for variant, *rest in rows]
+        spec, table = _read_study(folder)
+        found += [(f"{name}: {variant}", *rest) for variant, *rest in table.lines]
         optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
     return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers)

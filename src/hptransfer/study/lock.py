@@ -22,27 +22,24 @@ def take_lock(folder: Path) -> int:
     """
     import fcntl
 
+    lock, must = None, "be writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StoreError(f"a study's folder must be writable, but {folder}: {error.strerror}") from error
-    try:
+        must = "allow file locks"  # not every file system does
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise StoreError(
-            f"a study must have one driver, but process {holder} is running the one in {folder}: "
-            "wait for it, or end it"
-        ) from None
-    except OSError as error:  # a file system without locks
-        os.close(lock)
-        raise StoreError(f"a study's folder must allow file locks, but {folder}: {error.strerror}") from error
-    try:
+        must = "be writable"
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:
-        os.close(lock)
-        raise StoreError(f"a study's folder must be writable, but {folder}: {error.strerror}") from error
+        problem = f"a study's folder must {must}, but {folder}: {error.strerror}"
+        if lock is not None:
+            if isinstance(error, BlockingIOError):
+                holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+                problem = (
+                    f"a study must have one driver, but process {holder} is running the one in {folder}: "
+                    "wait for it, or end it"
+                )
+            os.close(lock)
+        raise StoreError(problem) from error
     return lock

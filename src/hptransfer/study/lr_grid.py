@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from hptransfer.parametrization.coordinates import Coordinates
-from hptransfer.runs.config import Config
+from hptransfer.runs.base import Config
 
 MAX_LRS = 200  # a finer grid is taken for a mistake
 _POWER = re.compile(r"\s*([0-9.]+)\s*(?:\^|\*\*)\s*([+-]?[0-9.]+)\s*")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import SpecError
 from hptransfer.study.planner import plan
 from hptransfer.study.provenance import provenance
-from hptransfer.study.runs_table import member
+from hptransfer.study.runs_table import place_of
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.study.validation_errors import shortened
@@ -20,43 +21,34 @@ _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base
 
 
 @dataclass(frozen=True)
-class Merged:
-    """What a merge did.
+class Added:
+    """What became of runs that were to be added to a study."""
 
-    Attributes:
-        spec: of the merged study.
-        taken: finished runs that came in.
-        known: finished runs that were there already, or in an earlier source.
-        planned: runs of the merged study that nobody has trained; they are at the next start.
-    """
-
-    spec: StudySpec
-    taken: int
-    known: int
-    planned: int
+    spec: StudySpec = field(repr=False)  # of the study
+    taken: int  # finished runs that came in
+    known: int  # finished runs that were there already, or in an earlier source
+    foreign: int  # runs that the study does not plan; they were left out
+    planned: int  # runs that the study plans and nobody has trained; they are trained at the next start
 
 
-def merge(target: Path, sources: Sequence[Path]) -> Merged:
-    """Adds the runs of other studies to one.
+def merge(target: Path, sources: Sequence[Path]) -> Added:
+    """Adds the runs of other studies, which are only read, to a study, which may be new.
 
     The merged study has every variant, width, seed and weight decay of all; their grids must lie on one
     lattice, and all else must agree. A finished run that is there already stays as it is.
 
-    Args:
-        target: folder of a study, or of none yet.
-        sources: folders of studies; they are only read.
-
     Raises:
         SpecError: the studies do not fit together. StoreError: a store cannot be read or written.
     """
-    stores = [Store(folder, read_only=True) for folder in sources]
-    try:
-        others = [_spec(store) for store in stores]
+    with ExitStack() as opened:
+        stores = [opened.enter_context(Store(folder, read_only=True)) for folder in sources]
+        others = [store.spec() for store in stores]
         if not (target / STORE_FILE).exists():
             united(others)  # what does not fit is refused before anything is made
         with Store(target) as store:
-            spec = united([*map(_spec, _begun(store)), *others])
-            store.begin(spec.model_dump(mode="json"), provenance(spec))
+            begun = [store.spec()] if store.sessions() else []
+            spec = united([*begun, *others])
+            store.begin(spec, provenance(spec))
             taken = known = 0
             for source in stores:
                 have = store.losses()
@@ -64,10 +56,7 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
                 new = [(run, r) for run, r in pairs if r.run_id not in have]
                 store.add(f"merged from {source.path.parent.name}", new)
                 taken, known = taken + len(new), known + len(pairs) - len(new)
-            return Merged(spec, taken, known, assign_members(store, spec))
-    finally:
-        for source in stores:
-            source.close()
+            return Added(spec, taken, known, 0, assign_places(store, spec))
 
 
 def united(specs: Sequence[StudySpec]) -> StudySpec:
@@ -101,35 +90,24 @@ def united(specs: Sequence[StudySpec]) -> StudySpec:
 
 def _grid(specs: Sequence[StudySpec]) -> dict[str, Any]:
     """The grid from the lowest to the highest LR of all, where they lie on one lattice."""
-    low = min(spec.lr.low for spec in specs)
     high = max(spec.lr.high for spec in specs)
-    lowest = next(spec for spec in specs if spec.lr.low == low)
+    lowest = min(specs, key=lambda spec: spec.lr.low)
+    grid = lowest.lr
     for spec in specs:
-        same = (spec.lr.factor, spec.lr.coordinates) == (lowest.lr.factor, lowest.lr.coordinates)
-        base = spec.base
-        on = {
-            lowest.lr_at(k, base, lowest.lr.coordinates) for k in range(lowest.lr.count + spec.lr.count + 200)
-        }
-        if not same or spec.lr.low not in on:
+        places = range(grid.count + spec.lr.count + 200)
+        lattice = {lowest.lr_at(place, spec.base, grid.coordinates) for place in places}
+        same = (spec.lr.factor, spec.lr.coordinates) == (grid.factor, grid.coordinates)
+        if not same or spec.lr.low not in lattice:
             raise SpecError(
                 f"the grids of studies that are merged must lie on one lattice, but {lowest.name} has "
-                f"{low:g} x {lowest.lr.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
+                f"{grid.low:g} x {grid.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
             )
-    return {**lowest.lr.model_dump(mode="json"), "low": low, "high": high}
+    return {**grid.model_dump(mode="json"), "high": high}
 
 
-def _spec(store: Store) -> StudySpec:
-    return parse_study(store.spec(), where=f"the spec in {store.path}")
-
-
-def _begun(store: Store) -> list[Store]:
-    """The target, where it holds a study already."""
-    return [store] if store.sessions() else []
-
-
-def assign_members(store: Store, spec: StudySpec) -> int:
+def assign_places(store: Store, spec: StudySpec) -> int:
     """Give every run its place in the study; returns how many are yet to be trained."""
     losses = store.losses()
     stacks = plan(spec, losses)
-    store.set_members(member(spec, stack.round, run) for stack in stacks for run in stack.runs)
+    store.set_places(place_of(spec, stack.round, run) for stack in stacks for run in stack.runs)
     return sum(run.run_id not in losses for stack in stacks for run in stack.runs)

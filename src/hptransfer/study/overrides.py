@@ -11,9 +11,7 @@ from hptransfer.errors import SpecError
 def apply_overrides(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """A spec's plain data with some keys changed; the spec's own checks follow later.
 
-    Args:
-        data: of the spec.
-        changes: `KEY=VALUE`; a dot leads into a section, the value is read as YAML.
+    A change is `KEY=VALUE`: a dot leads into a section, the value is read as YAML.
 
     Raises:
         SpecError: a change is no `KEY=VALUE`, leads into what is no section, or has a value that is no YAML.

@@ -43,17 +43,11 @@ LINGLE_TRAIN: Changes = {
 
 @dataclass(frozen=True)
 class Ablation:
-    """What differs from a preset's baseline.
+    """What differs from a preset's baseline."""
 
-    Attributes:
-        model: changes to the model's options.
-        train: changes to the training's.
-        rule: of the catalogue.
-    """
-
-    model: Changes = field(default_factory=dict)
-    train: Changes = field(default_factory=dict)
-    rule: str = "mup"
+    model: Changes = field(default_factory=dict)  # changes to the model's options
+    train: Changes = field(default_factory=dict)  # changes to the training's
+    rule: str = "mup"  # of the catalogue
 
 
 _SP = {"attention_scale": "sqrt_d", "readout_init": "sqrt_n"}
@@ -77,12 +71,8 @@ LINGLE_ABLATIONS: Mapping[str, Ablation] = {
     "swiglu": Ablation({"activation": "swiglu", "mlp_ratio": 2.67}),
     "relu2": Ablation({"activation": "relu2"}),
     "lion": Ablation(train=_LION),
-    "batch-x4": Ablation(
-        train={**_SMALL_EPS, "batch_size": 4096, "steps": 31_250, "warmup_steps": 2_500},
-    ),
-    "batch-div4": Ablation(
-        train={**_SMALL_EPS, "batch_size": 256, "steps": 500_000, "warmup_steps": 40_000},
-    ),
+    "batch-x4": Ablation(train={**_SMALL_EPS, "batch_size": 4096, "steps": 31_250, "warmup_steps": 2_500}),
+    "batch-div4": Ablation(train={**_SMALL_EPS, "batch_size": 256, "steps": 500_000, "warmup_steps": 40_000}),
     "sp": Ablation(_SP, rule="sp"),
     "sp-gpt": Ablation({**_SP, "biases": ("hidden", "readout"), "gains": "vector"}, rule="sp"),
     "large-scale": Ablation(

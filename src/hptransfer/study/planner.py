@@ -47,21 +47,15 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
     """A round's runs of one width, all variants in shared stacks."""
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
     return [
-        Stack(width, found.number, compiled, members)
+        Stack(width, found.number, compiled, runs)
         for found in rounds(spec, losses)
         for width in spec.widths
-        for members in cut([r for r in found.runs if r.spec.model.width == width], spec.stack_size)
+        for runs in cut([r for r in found.runs if r.spec.model.width == width], spec.stack_size)
     ]
 
 
 def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
-    """The stacks of one width: the grid and, as far as results determine them, its extensions.
-
-    Args:
-        spec: of the study.
-        width: of the runs.
-        losses: of the finished runs, by run id, in nats; infinite where one diverged.
-    """
+    """The stacks of one width: the grid and, as far as results determine them, its extensions."""
     stacks = list(_grid(spec, width))
     latest: Sequence[Stack] = stacks
     for number in range(1, spec.lr.extend + 1):
@@ -75,11 +69,9 @@ def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list
 
 
 def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]:
-    """Places that the grid of a variant still needs so that its optimum is not at an edge.
+    """Places that a variant's grid still needs so that its optimum is not at an edge.
 
-    Args:
-        spec: of the study, for the margin and how much a round adds.
-        levels: loss by place on the grid; infinite where a run diverged.
+    The levels are losses by place on the grid, infinite where a run diverged.
     """
     low, high, by = min(levels), max(levels), spec.lr.extend_by
     finite = [index for index in levels if math.isfinite(levels[index])]
@@ -102,9 +94,9 @@ def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
     compiled, variants = _compiles(spec, width), list(spec.variants_with_decay())
     whole = max(1, spec.stack_size // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
     return tuple(
-        Stack(width, 0, compiled, members)
+        Stack(width, 0, compiled, runs)
         for some in cut(variants, whole)
-        for members in cut(
+        for runs in cut(
             [run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))],
             spec.stack_size,
         )
@@ -122,7 +114,7 @@ def _extension(
     for variant, levels in _levels(runs, losses).items():
         wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
-    return [Stack(width, number, compiled, members) for members in cut(wanted, spec.stack_size)]
+    return [Stack(width, number, compiled, part) for part in cut(wanted, spec.stack_size)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ from hptransfer.dynamics.probe_table import ProbeLog
 from hptransfer.dynamics.spikes import unpack_spikes
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.runs_table import Row, table
-from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.runs_table import Row, RunsTable
+from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
 
 if TYPE_CHECKING:
@@ -32,12 +33,10 @@ def study_dynamics(folder: str | Path) -> StudyDynamics | None:
         StoreError: there is no study in the folder, or its store cannot be read.
     """
     with Store(Path(folder), read_only=True) as store:
-        spec = parse_study(store.spec(), where=f"the spec in {store.path}")
+        spec = store.spec()
         if store.finished() > MOST_RUNS:
             return None
-        rows = [row for row in table(store, spec.variants_with_decay()) if row["status"] != "failed"]
-        records = store.records()
-    return of_rows(spec, [(row, records[str(row["run_id"])]) for row in rows])
+        return _of_rows(spec, RunsTable.of(store, spec).rows, store.records())
 
 
 def result_dynamics(result: StudyResult) -> StudyDynamics | None:
@@ -45,17 +44,16 @@ def result_dynamics(result: StudyResult) -> StudyDynamics | None:
     if len(result.sweep) > MOST_RUNS:
         return None
     with Store(result.folder, read_only=True) as store:
-        records = store.records()
-    rows = [row for row in result.rows if row["status"] != "failed"]
-    return of_rows(result.spec, [(row, records[str(row["run_id"])]) for row in rows])
+        return _of_rows(result.spec, result.rows, store.records())
 
 
-def of_rows(spec: StudySpec, pairs: list[tuple[Row, RunRecord]]) -> StudyDynamics:
-    """The same from rows of runs.csv with their records."""
+def _of_rows(spec: StudySpec, rows: Sequence[Row], records: Mapping[str, RunRecord]) -> StudyDynamics:
+    """The same from the rows of runs.csv, with the records by run id."""
     column = "lr_mup" if spec.lr.coordinates == "mup" else "lr"
     label = "lr (muP coordinates)" if column == "lr_mup" else "lr (SP coordinates)"
     decays = {name: decay for name, (_, decay) in spec.variants_with_decay().items()}
-    return StudyDynamics(tuple(_run(row, column, record) for row, record in pairs), "width", label, decays)
+    runs = (_run(row, column, records[str(row["run_id"])]) for row in rows if row["status"] != "failed")
+    return StudyDynamics(tuple(runs), "width", label, decays)
 
 
 def _run(row: Row, column: str, record: RunRecord) -> RunDynamics:

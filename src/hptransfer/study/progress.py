@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from hptransfer.runs.config import RunRecord
 from hptransfer.runs.flops import run_flops
@@ -14,6 +15,7 @@ from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.workers.executor import StepReport
 
+State = Literal["running", "ended", "not running"]
 _MANY = 200  # open stacks from which the ETA is reckoned at most once a second
 
 
@@ -56,6 +58,27 @@ class _StackPace:
         return (self.now - self.since) / (self.step - self.first) * (self.stack.steps - self.step)
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A study's progress at one moment."""
+
+    spec: StudySpec  # of the study
+    cells: Mapping[tuple[str, int], Cell]  # by variant and width
+    elapsed: float | None  # seconds since the driver's start; None where none runs
+    left: float | None  # seconds to the end of what is planned, as the driver has learned; None where unknown
+    running_stacks: tuple[RunningStack, ...] = ()  # stacks that are being trained
+    state: State = "not running"  # of the driver
+
+    def total(self, name: str) -> int:
+        """A count (`planned`, `done`, `diverged`, `failed`) over the whole study."""
+        return sum(int(getattr(cell, name)) for cell in self.cells.values())
+
+
+def empty_cells(spec: StudySpec) -> dict[tuple[str, int], Cell]:
+    """A cell without runs for every variant and width of a study."""
+    return {(variant, width): Cell() for variant in spec.variants_with_decay() for width in spec.widths}
+
+
 class Progress:
     """Counts what is planned, finished and under way.
 
@@ -67,9 +90,7 @@ class Progress:
 
     def __init__(self, spec: StudySpec, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.spec = spec
-        self.cells = {
-            (variant, width): Cell() for variant in spec.variants_with_decay() for width in spec.widths
-        }
+        self.cells = empty_cells(spec)
         self._workers = workers
         self._clock = clock
         self._start = clock()
@@ -90,12 +111,13 @@ class Progress:
         cell.planned += 1
         cell.failed += failed
 
-    def running_stacks(self) -> list[RunningStack]:
-        """Stacks that have reported since they were begun."""
-        return [
-            RunningStack(running.stack.width, len(running.stack.runs), running.step, running.stack.steps)
-            for running in list(self._running.values())
-        ]
+    def snapshot(self, state: State = "running") -> Snapshot:
+        """The progress now; the cells are those that go on counting."""
+        running_stacks = tuple(
+            RunningStack(pace.stack.width, len(pace.stack.runs), pace.step, pace.stack.steps)
+            for pace in self._running.values()
+        )
+        return Snapshot(self.spec, self.cells, self._clock() - self._start, self.eta(), running_stacks, state)
 
     def open(self, stack: Stack) -> None:
         """A stack that is to be trained."""
@@ -130,15 +152,6 @@ class Progress:
                 self._count(self._cell(run), run, planner_loss(record))
                 self._seconds.setdefault(stack.width, []).append(record.wall_s)
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start of this session."""
-        return self._clock() - self._start
-
-    def total(self, field: str) -> int:
-        """A count (`planned`, `done`, `diverged`, `failed`) over the whole study."""
-        return sum(int(getattr(cell, field)) for cell in self.cells.values())
-
     def eta(self) -> float | None:
         """Seconds to the end of what is planned; None until there is something to judge by.
 
@@ -153,21 +166,19 @@ class Progress:
     def _eta(self) -> float | None:
         paces = self._paces()
         if not paces:
-            return 0.0 if not self._open else None
+            return None if self._open else 0.0
         lefts = [self._left(stack, paces) for stack in self._open.values()]
-        busy = max((left for left in lefts), default=0.0)
-        return max(busy, math.fsum(lefts) / self._workers)
+        return max(max(lefts, default=0.0), math.fsum(lefts) / self._workers)
 
     def _paces(self) -> dict[int, float]:
         """Seconds of worker time a FLOP, by width."""
         paces = {
             running.stack.width: left / (1 - running.step / running.stack.steps) / running.stack.flops
-            for running in list(self._running.values())
+            for running in self._running.values()
             if (left := running.left())
         }
         for width, seconds in self._seconds.items():
-            run = self._any_run_flops(width)
-            paces[width] = math.fsum(seconds) / len(seconds) / run
+            paces[width] = math.fsum(seconds) / len(seconds) / run_flops(self.spec.example_run(width))
         return paces
 
     def _left(self, stack: Stack, paces: dict[int, float]) -> float:
@@ -176,9 +187,6 @@ class Progress:
             return left
         nearest = min(paces, key=lambda width: abs(math.log(width / stack.width)))
         return stack.flops * paces[nearest]
-
-    def _any_run_flops(self, width: int) -> float:
-        return run_flops(self.spec.example_run(width))
 
     def _cell(self, run: PlannedRun) -> Cell:
         return self.cells[run.variant, run.spec.model.width]

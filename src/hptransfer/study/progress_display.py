@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hptransfer.study.progress import Cell, Progress
-from hptransfer.study.progress_file import ProgressWriter, Snapshot
+from hptransfer.study.progress import Cell, Progress, Snapshot
+from hptransfer.study.progress_file import ProgressWriter
 from hptransfer.study.stacks import Stack
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 class ProgressView:
     """Shows progress; `tick` may be called at any time, `stack_closed` once a stack.
 
-    Args:
-        progress: what to show.
-        console: where.
-        live: the running display; None for plain lines.
-        folder: of the study, for other processes to read the progress; None writes nothing.
+    Without a live display it prints plain lines; without a folder it writes nothing for other processes.
     """
 
     def __init__(
@@ -40,7 +36,7 @@ class ProgressView:
         """Draws what has changed, and writes it into the study's folder for other processes."""
         self._writer.tick()
         if self._live is not None:
-            self._live.update(table(self._progress), refresh=True)
+            self._live.update(table(self._progress.snapshot()), refresh=True)
 
     def end(self) -> None:
         """Writes into the study's folder that the study has stopped."""
@@ -50,29 +46,29 @@ class ProgressView:
         """Without a live display: one line for each variant of the stack."""
         if self._live is not None:
             return
+        seen = self._progress.snapshot()
         for variant in dict.fromkeys(run.variant for run in stack.runs):
-            cell = self._progress.cells[variant, stack.width]
-            where = f"at lr {_lr(cell.best_lr)}" if math.isfinite(cell.best) else ""
-            text = f"width {stack.width} {variant}: {cell_text(cell)} {where}".rstrip()
-            self._console.print(
-                f"{text}; {summary(self._progress)}", highlight=False, markup=False, soft_wrap=True
-            )
+            cell = seen.cells[variant, stack.width]
+            where = f" at lr {_lr(cell.best_lr)}" if math.isfinite(cell.best) else ""
+            self.note(f"width {stack.width} {variant}: {cell_text(cell)}{where}; {summary(seen)}")
 
     def note(self, text: str) -> None:
-        """Prints a line above a live display."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """Prints a line, above a live display where there is one."""
+        print_line(self._console, text)
 
 
 @contextmanager
 def show_progress(progress: Progress, console: Console, folder: Path | None = None) -> Iterator[ProgressView]:
-    """A view of a study for as long as it runs.
+    """A view of a study for as long as it runs; `folder` is where other processes read the progress."""
+    live = None
+    seen = progress.snapshot()
+    if console.is_terminal:
+        from rich.live import Live
 
-    Args:
-        progress: of the study.
-        console: where to show it.
-        folder: of the study, for other processes to read the progress; None writes nothing.
-    """
-    with _live(progress, console) as live:
+        live = Live(table(seen), console=console, auto_refresh=False)
+    else:
+        print_line(console, f"study {progress.spec.name}: {summary(seen)}")
+    with live or nullcontext():
         view = ProgressView(progress, console, live, folder)
         try:
             yield view
@@ -80,31 +76,22 @@ def show_progress(progress: Progress, console: Console, folder: Path | None = No
             view.end()
 
 
-@contextmanager
-def _live(progress: Progress, console: Console) -> Iterator[Live | None]:
-    if not console.is_terminal:
-        console.print(
-            f"study {progress.spec.name}: {summary(progress)}", highlight=False, markup=False, soft_wrap=True
-        )
-        yield None
-        return
-    from rich.live import Live
-
-    with Live(table(progress), console=console, auto_refresh=False) as live:
-        yield live
+def print_line(console: Console, text: str) -> None:
+    """Prints a text as it is, on one line however long."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def table(progress: Progress | Snapshot) -> Table:
+def table(seen: Snapshot) -> Table:
     """Variants by widths: finished of planned runs, best loss, how many diverged or failed."""
     from rich.table import Table
 
-    spec = progress.spec
-    shown = Table(title=spec.name, caption=summary(progress), title_justify="left", caption_justify="left")
+    spec = seen.spec
+    shown = Table(title=spec.name, caption=summary(seen), title_justify="left", caption_justify="left")
     shown.add_column("variant")
     for width in spec.widths:
         shown.add_column(f"width {width}")
     for variant in spec.variants_with_decay():
-        shown.add_row(variant, *(cell_text(progress.cells[variant, width]) for width in spec.widths))
+        shown.add_row(variant, *(cell_text(seen.cells[variant, width]) for width in spec.widths))
     return shown
 
 
@@ -113,29 +100,24 @@ def cell_text(cell: Cell) -> str:
     parts = [f"{cell.done}/{cell.planned}"]
     if math.isfinite(cell.best):
         parts.append(f"best {cell.best:.3f}")
-    if cell.diverged:
-        parts.append(f"{cell.diverged} diverged")
-    if cell.failed:
-        parts.append(f"{cell.failed} failed")
+    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := getattr(cell, name))]
     return ", ".join(parts)
 
 
-def summary(progress: Progress | Snapshot) -> str:
+def summary(seen: Snapshot) -> str:
     """`33/135 runs, 2 diverged, 1:02 elapsed, about 3:10 left`."""
-    parts = [f"{progress.total('done')}/{progress.total('planned')} runs"]
-    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := progress.total(name))]
-    if progress.elapsed is not None:
-        parts.append(f"{clock(progress.elapsed)} elapsed")
-    eta = progress.eta()
-    if eta:
-        parts.append(f"about {clock(eta)} left" + (" of this round" if progress.spec.adaptive else ""))
+    parts = [f"{seen.total('done')}/{seen.total('planned')} runs"]
+    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := seen.total(name))]
+    if seen.elapsed is not None:
+        parts.append(f"{clock(seen.elapsed)} elapsed")
+    if seen.left:
+        parts.append(f"about {clock(seen.left)} left" + (" of this round" if seen.spec.adaptive else ""))
     return ", ".join(parts)
 
 
-def running_stacks(progress: Progress | Snapshot) -> str:
+def running_stacks(seen: Snapshot) -> str:
     """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is being trained."""
-    stacks = progress.running_stacks() if isinstance(progress, Progress) else progress.running_stacks
-    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in stacks]
+    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in seen.running_stacks]
     return f"training: {'; '.join(parts)}" if parts else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,32 +38,26 @@ def commit() -> str | None:
     if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return None
     head = _git(source.parent, "rev-parse", "HEAD")
-    if head is None:
-        return None
     changed = _git(source.parent, "status", "--porcelain", "--untracked-files=no", "--", ":/")
-    return f"{head}-dirty" if changed else head
+    return f"{head}-dirty" if head and changed else head
 
 
 def cpu_model() -> str:
     """Name of the processor, as the system gives it."""
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """Output of a git command, None where it fails, takes too long, or there is no git."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    command = ["git", *arguments]
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=5, check=True)
+        return done.stdout.strip()
+    return None
 
 
 def _installed(package: str) -> str | None:

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import SpecError
 from hptransfer.study.corpus import check_corpus, corpus_of
-from hptransfer.study.merge import assign_members
+from hptransfer.study.merge import Added, assign_places
 from hptransfer.study.planner import plan
 from hptransfer.study.record_table import TableRow, read_records, write_records
 from hptransfer.study.runs_table import planner_loss
-from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import STORE_FILE, Store
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What an import did.
-
-    Attributes:
-        taken: finished runs that came in.
-        known: finished runs that were in the store already.
-        foreign: runs of the tables that the study does not plan; they were left out.
-        planned: runs that the study plans and that are not trained yet.
-    """
-
-    taken: int
-    known: int
-    foreign: int
-    planned: int
-
-
-def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Imported:
+def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None = None) -> Added:
     """Take runs that were trained elsewhere into a study, as if they had been trained here.
 
     A run counts where its id, the hash of all that decides its numbers, is one that the study plans, and
@@ -54,33 +36,26 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
         DataError: the study's own text cannot be found.
     """
     rows = {row.record.run_id: row for path in tables for row in read_records(path)}
-    spec = stored_spec(folder) if spec is None else spec
+    spec = _stored_spec(folder) if spec is None else spec
     where = ", ".join(str(path) for path in tables)
     if spec.trial.kind == "builtin":  # a user's own code has no corpus that could be compared
         check_corpus(corpus_of(spec), [row.record for row in rows.values()], where)
-    if not rows.keys() & asked_for(spec, rows):
+    if not rows.keys() & _asked_for(spec, rows):
         raise SpecError(f"{where} must hold runs that the study {spec.name!r} plans, but holds none of them")
     with Store(folder) as store:
         finished = store.losses()
         new = {run_id: row for run_id, row in rows.items() if run_id not in finished}
-        wanted = asked_for(spec, new, finished)
+        wanted = _asked_for(spec, new, finished)
         taken = [row for run_id, row in new.items() if run_id in wanted]
-        for origin, part in by_origin(taken):
-            store.begin(spec.model_dump(mode="json"), origin)
+        for origin, part in _by_origin(taken):
+            store.begin(spec, origin)
             store.add("imported", [(row.run, row.record) for row in part])
         known = len(rows) - len(new)
-        return Imported(len(taken), known, len(new) - len(taken), assign_members(store, spec))
+        return Added(spec, len(taken), known, len(new) - len(taken), assign_places(store, spec))
 
 
 def export_records(folder: Path, path: Path) -> int:
-    """Write a study's finished runs as a record table; also while the study runs.
-
-    Args:
-        folder: of the study.
-        path: of the table, see `hptransfer.study.record_table`.
-
-    Returns:
-        Runs written.
+    """Write a study's finished runs as a record table, also while the study runs; returns how many.
 
     Raises:
         StoreError: the store cannot be read, or the table not written.
@@ -90,35 +65,24 @@ def export_records(folder: Path, path: Path) -> int:
         return write_records((TableRow(run, r, origins[r.run_id]) for run, r in store.runs()), path)
 
 
-def stored_spec(folder: Path) -> StudySpec:
-    """The spec of the study in a folder.
-
-    Raises:
-        SpecError: there is none. StoreError: its store cannot be read.
-    """
+def _stored_spec(folder: Path) -> StudySpec:
     if not (folder / STORE_FILE).exists():
         raise SpecError(
             f"{folder} must hold a study to add the runs to, but holds none: give its spec with --spec"
         )
     with Store(folder, read_only=True) as store:
-        return parse_study(store.spec(), where=f"the spec in {store.path}")
+        return store.spec()
 
 
-def asked_for(
+def _asked_for(
     spec: StudySpec, rows: Mapping[str, TableRow], finished: Mapping[str, float] | None = None
 ) -> set[str]:
-    """Ids of every run that the study plans, as far as results decide it.
-
-    Args:
-        spec: of the study.
-        rows: runs that were trained elsewhere, by id.
-        finished: loss of those in the store, nats, by run id.
-    """
+    """Ids of every run that the study plans, as far as the rows' and the finished runs' losses decide it."""
     losses = {**{run_id: planner_loss(row.record) for run_id, row in rows.items()}, **(finished or {})}
     return {run.run_id for stack in plan(spec, losses) for run in stack.runs}
 
 
-def by_origin(rows: Sequence[TableRow]) -> list[tuple[Mapping[str, Any], list[TableRow]]]:
+def _by_origin(rows: Sequence[TableRow]) -> list[tuple[Mapping[str, Any], list[TableRow]]]:
     """The rows by the session that trained them, in the order in which sessions first appear."""
     found: dict[str, list[TableRow]] = {}
     for row in rows:

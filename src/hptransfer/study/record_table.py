@@ -11,8 +11,7 @@ import io
 import json
 import math
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,11 +25,6 @@ from hptransfer.study.store_schema import NARROW, rest_of, whole_record
 
 RECORD_COLUMNS = ("run_id", "status", *NARROW, "spec", "rest", "origin")
 ENDINGS = (".records.csv", ".records.csv.gz")  # of a record table, to distinguish it from runs.csv
-_NUMBERS: Mapping[str, Callable[[str], float | int | str]] = {
-    **dict.fromkeys(("loss", "loss_se", "initial_loss", "flops", "wall_s"), float),
-    **dict.fromkeys(("diverged_step", "tokens", "params"), int),
-    "error": str,
-}
 MAX_CELL = 16 << 20  # characters of one cell: a run's curve and probes take some kilobytes
 
 
@@ -46,9 +40,7 @@ class TableRow:
 def write_records(rows: Iterable[TableRow], path: Path) -> int:
     """Write finished runs as a record table, whole or not at all; failed ones are left out.
 
-    Args:
-        rows: runs with their records.
-        path: ends in `.records.csv`, or in `.records.csv.gz` to be compressed.
+    The name ends in `.records.csv`, or in `.records.csv.gz` to be compressed.
 
     Returns:
         Rows written.
@@ -58,13 +50,8 @@ def write_records(rows: Iterable[TableRow], path: Path) -> int:
     """
     check_name(path)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(RECORD_COLUMNS)
-    count = 0
-    for row in rows:
-        if row.record.status != "failed":
-            writer.writerow(_cells(row))
-            count += 1
+    cells = [_cells(row) for row in rows if row.record.status != "failed"]
+    csv.writer(text, lineterminator="\n").writerows([RECORD_COLUMNS, *cells])
     content = text.getvalue().encode()
     draft = path.with_name(f"{path.name}.part")
     try:
@@ -75,7 +62,7 @@ def write_records(rows: Iterable[TableRow], path: Path) -> int:
         raise StoreError(
             f"a record table must go to a writable file, but {path}: {error.strerror}"
         ) from error
-    return count
+    return len(cells)
 
 
 def read_records(path: Path) -> list[TableRow]:
@@ -86,15 +73,15 @@ def read_records(path: Path) -> list[TableRow]:
             line that names the row.
     """
     check_name(path)
-    found: list[TableRow] = []
+    limit = csv.field_size_limit(MAX_CELL)
     try:
-        with _opened(path) as file:
-            reader = _reader(file, path)
-            for number, cells in enumerate(reader, 2):
-                found.append(_row(cells, f"{path}, row {number}"))
+        open_ = gzip.open if path.suffix == ".gz" else open
+        with open_(path, "rt", encoding="utf-8", newline="") as file:
+            return [_row(cells, f"{path}, row {n}") for n, cells in enumerate(_reader(file, path), 2)]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"a record table must be a readable CSV file, but {path}: {error}") from error
-    return found
+    finally:
+        csv.field_size_limit(limit)  # of the whole process
 
 
 def check_name(path: Path) -> None:
@@ -115,14 +102,7 @@ def _cells(row: TableRow) -> list[object]:
     ]
 
 
-def _opened(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
 def _reader(file: IO[str], path: Path) -> Iterator[Sequence[str]]:
-    csv.field_size_limit(min(MAX_CELL, sys.maxsize))
     reader = csv.reader(file)
     head = tuple(next(reader, ()))
     if head != RECORD_COLUMNS:
@@ -138,10 +118,9 @@ def _row(cells: Sequence[str], where: str) -> TableRow:
     by_name = dict(zip(RECORD_COLUMNS, cells, strict=True))
     try:
         spec, rest, origin = (dict(json.loads(by_name[name])) for name in ("spec", "rest", "origin"))
-        narrow = {name: read(by_name[name]) if by_name[name] else None for name, read in _NUMBERS.items()}
         run = run_from(spec)
-        known = {"run_id": by_name["run_id"], "status": by_name["status"], **narrow}
-        record = whole_record(known, rest)
+        narrow = {name: by_name[name] or None for name in ("run_id", "status", *NARROW)}
+        record = whole_record(narrow, rest)
     except (KeyError, ValueError, TypeError, ValidationError) as error:
         cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise StoreError(f"{where}: a run must be as it was written, but: {cause}") from error

@@ -50,12 +50,7 @@ def rounds(spec: StudySpec, losses: Mapping[str, float]) -> Iterator[Round]:
 
 
 def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:
-    """Every finished run that lies on the study's grid, whichever plan it came from.
-
-    Args:
-        spec: of the study.
-        losses: of the finished runs, by run id, in nats; infinite where one diverged.
-    """
+    """Every finished run that lies on the study's grid, whichever plan it came from; losses as in `plan`."""
     observed, grid = Observations(), candidate_grid(spec)
     if spec.adaptive is not None:
         for found in rounds(spec, losses):

@@ -7,8 +7,7 @@ import importlib.util
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +17,8 @@ from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.study.corpus import check_corpus, corpus_of
 from hptransfer.study.driver import Driver
 from hptransfer.study.provenance import provenance
-from hptransfer.study.runs_table import (
-    RUNS_CSV,
-    Line,
-    Row,
-    as_rows,
-    csv_bytes,
-    failed,
-    lines,
-    sweep_table,
-    table,
-    write_csv,
-)
-from hptransfer.study.spec import StudySpec, parse_study
+from hptransfer.study.runs_table import RUNS_CSV, Row, RunsTable, sweep_table
+from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
 from hptransfer.sweep.table import Source, SweepTable
 from hptransfer.workers.executor import Executor, OnReport
@@ -48,32 +36,20 @@ class StudyInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study as far as it is finished.
+    """A study as far as it is finished."""
 
-    Attributes:
-        spec: of the study.
-        folder: that holds the store, runs.csv and logs.
-        sweep: the finished runs, eta in SP coordinates.
-        lines: of runs.csv, failed runs included.
-        content: of runs.csv.
-        trained: runs that this call finished; 0 where everything was in the store.
-        failures: why runs failed, each reason once; they are run again at the next start.
-        provenance: of the runs, for `TransferFit.provenance`.
-    """
+    spec: StudySpec  # of the study
+    folder: Path  # that holds the store, runs.csv and logs
+    sweep: SweepTable  # the finished runs, eta in SP coordinates
+    table: RunsTable  # failed runs included
+    trained: int  # runs that this call finished; 0 where everything was in the store
+    failures: tuple[str, ...]  # why runs failed, each reason once; they are run again at the next start
+    provenance: Mapping[str, Any]  # of the runs, for `TransferFit.provenance`
 
-    spec: StudySpec
-    folder: Path
-    sweep: SweepTable
-    lines: Sequence[Line] = field(repr=False)
-    content: bytes = field(repr=False)
-    trained: int
-    failures: tuple[str, ...]
-    provenance: Mapping[str, Any]
-
-    @cached_property
+    @property
     def rows(self) -> Sequence[Row]:
         """The lines of runs.csv, by name of column."""
-        return as_rows(self.lines)
+        return self.table.rows
 
     @property
     def csv(self) -> Path:
@@ -110,12 +86,12 @@ def run_study(
     """
     folder = default_folder(spec) if folder is None else Path(folder)
     with Store(folder) as store:
-        store.begin(spec.model_dump(mode="json"), provenance(spec))
+        store.begin(spec, provenance(spec))
         _take_in_spool(store)
         driver = Driver(spec, store, train, spec.workers or spec.executor.slots())
         try:
             stacks = driver.missing(spec.widths)
-            store.set_members(driver.members())
+            store.set_places(driver.places())
             if stacks:
                 if train == TRAIN and spec.trial.kind == "builtin":
                     _prepare(spec, store)
@@ -123,14 +99,13 @@ def run_study(
                 driver.run(make, console or Console(file=io.StringIO()), stacks)
         except BaseException as error:
             with suppress(StoreError):  # the fault that ended the study is the one to report
-                write_csv(csv_bytes(lines(store, spec.variants_with_decay())), folder / RUNS_CSV)
+                RunsTable.of(store, spec).write(folder)
             if isinstance(error, KeyboardInterrupt):
                 raise StudyInterrupted(_kept(driver, folder)) from None
             raise
-        found = lines(store, spec.variants_with_decay())
-        content = csv_bytes(found)
-        write_csv(content, folder / RUNS_CSV)
-        return _result(spec, folder, store.sessions(), found, content, driver.trained)
+        table = RunsTable.of(store, spec)
+        table.write(folder)
+        return _result(store, spec, table, driver.trained)
 
 
 def load_result(folder: str | Path) -> StudyResult:
@@ -141,9 +116,8 @@ def load_result(folder: str | Path) -> StudyResult:
         HPTransferError: no run is finished.
     """
     with Store(Path(folder), read_only=True) as store:
-        spec = parse_study(store.spec(), where=f"the spec in {store.path}")
-        found = lines(store, spec.variants_with_decay())
-        return _result(spec, Path(folder), store.sessions(), found, csv_bytes(found), trained=0)
+        spec = store.spec()
+        return _result(store, spec, RunsTable.of(store, spec), trained=0)
 
 
 def default_folder(spec: StudySpec) -> Path:
@@ -172,30 +146,22 @@ def _prepare(spec: StudySpec, store: Store) -> None:
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError("lm", "training")
     records = store.records()
-    ids = (str(row["run_id"]) for row in table(store, spec.variants_with_decay()))
+    ids = [str(run_id) for (run_id,) in store.rows(["run_id"])]
     check_corpus(corpus_of(spec), [records[run_id] for run_id in ids], str(store.path))
 
 
-def _result(
-    spec: StudySpec,
-    folder: Path,
-    sessions: Sequence[Mapping[str, Any]],
-    found: Sequence[Line],
-    content: bytes,
-    trained: int,
-) -> StudyResult:
-    broken = failed(found)
-    failures = tuple(dict.fromkeys(str(row["error"] or "unknown") for row in broken))
-    if len(broken) == len(found):
+def _result(store: Store, spec: StudySpec, table: RunsTable, trained: int) -> StudyResult:
+    folder, sessions, failed = store.path.parent, store.sessions(), table.failed
+    failures = tuple(dict.fromkeys(str(row["error"] or "unknown") for row in failed))
+    if len(failed) == len(table.lines):
         reason = f": {failures[0]}" if failures else ""
         raise HPTransferError(f"at least one run must be finished, but none in {folder} is{reason}")
-    source = Source(path=str(folder / RUNS_CSV), sha256=hashlib.sha256(content).hexdigest())
+    source = Source(path=str(folder / RUNS_CSV), sha256=hashlib.sha256(table.content).hexdigest())
     return StudyResult(
         spec=spec,
         folder=folder,
-        sweep=sweep_table(found, source, dict.fromkeys(spec.variants_with_decay(), spec.optimizer)),
-        lines=found,
-        content=content,
+        sweep=sweep_table(table.lines, source, dict.fromkeys(spec.variants_with_decay(), spec.optimizer)),
+        table=table,
         trained=trained,
         failures=failures,
         provenance={**sessions[-1], "sessions": len(sessions)},
@@ -203,5 +169,6 @@ def _result(
 
 
 def _kept(driver: Driver, folder: Path) -> str:
-    done, planned = driver.progress.total("done"), driver.progress.total("planned")
+    seen = driver.progress.snapshot()
+    done, planned = seen.total("done"), seen.total("planned")
     return f"stopped: {done} of {planned} runs are kept in {folder}; the same command resumes the study"

@@ -7,6 +7,8 @@ import io
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hptransfer.runs.config import RunRecord
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
 from hptransfer.study.store import Store
-from hptransfer.study.store_schema import Member
+from hptransfer.study.store_schema import Place
 from hptransfer.sweep.table import FloatArray, Source, SweepTable
 
 RUNS_CSV = "runs.csv"
@@ -52,42 +54,63 @@ _STATUS = _PLACE["status"]
 _EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 
 
-def lines(store: Store, variants: Iterable[str]) -> list[Line]:
-    """One line a run of the study that has a record, by variant in this order, width, LR and seed."""
-    variant, loss = _PLACE["variant"], _PLACE["loss"]
-    found: list[Line] = [
-        line if line[_STATUS] == "done" else (*line[:loss], math.nan, *line[loss + 1 :])
-        for line in store.rows(RUN_COLUMNS)
-    ]
-    order: dict[Value, int] = {name: place for place, name in enumerate(variants)}
-    found.sort(key=lambda line: order.get(line[variant], -1))  # stable: the rest is the store's order
-    return found
+@dataclass(frozen=True)
+class RunsTable:
+    """The runs of a study that have a record, by variant in the spec's order, width, LR and seed."""
+
+    lines: Sequence[Line] = field(repr=False)
+
+    @classmethod
+    def of(cls, store: Store, spec: StudySpec) -> RunsTable:
+        """The table of the study in a store; the loss of a run that is not done is NaN."""
+        variant, loss = _PLACE["variant"], _PLACE["loss"]
+        found: list[Line] = [
+            line if line[_STATUS] == "done" else (*line[:loss], math.nan, *line[loss + 1 :])
+            for line in store.rows(RUN_COLUMNS)
+        ]
+        order: dict[Value, int] = {name: place for place, name in enumerate(spec.variants_with_decay())}
+        found.sort(key=lambda line: order.get(line[variant], -1))  # stable: the rest is the store's order
+        return cls(found)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The lines by name of column."""
+        return _as_rows(self.lines)
+
+    @property
+    def failed(self) -> list[Row]:
+        """The lines of failed runs, by name of column."""
+        return _as_rows(line for line in self.lines if line[_STATUS] == "failed")
+
+    @cached_property
+    def content(self) -> bytes:
+        """The text of runs.csv: floats in full (`repr`), nothing for what is not known."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([tuple(RUN_COLUMNS), *self.lines])
+        return text.getvalue().encode()
+
+    def write(self, folder: Path) -> None:
+        """Write runs.csv into a folder, whole or not at all.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        path = folder / RUNS_CSV
+        draft = path.with_suffix(".csv.part")
+        try:
+            draft.write_bytes(self.content)
+            os.replace(draft, path)
+        except OSError as error:
+            raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
 
 
-def as_rows(lines: Iterable[Line]) -> list[Row]:
-    """The lines by name of column."""
+def _as_rows(lines: Iterable[Line]) -> list[Row]:
     return [dict(zip(RUN_COLUMNS, line, strict=True)) for line in lines]
 
 
-def table(store: Store, variants: Iterable[str]) -> list[Row]:
-    """`lines`, by name of column."""
-    return as_rows(lines(store, variants))
-
-
-def failed(lines: Iterable[Line]) -> list[Row]:
-    """Those of failed runs, by name of column."""
-    return as_rows(line for line in lines if line[_STATUS] == "failed")
-
-
-def member(spec: StudySpec, round_: int, run: PlannedRun) -> Member:
-    """A planned run's place in its study.
-
-    Args:
-        spec: of the study.
-        round_: that asked for the run; 0 is the grid.
-        run: that is planned.
-    """
-    return Member(
+def place_of(spec: StudySpec, round_: int, run: PlannedRun) -> Place:
+    """A planned run's place in its study; round 0 is the grid."""
+    return Place(
         run_id=run.run_id,
         variant=run.variant,
         round=round_,
@@ -105,42 +128,8 @@ def planner_loss(record: RunRecord) -> float:
     return record.loss if record.status == "done" and math.isfinite(record.loss) else math.inf
 
 
-def csv_bytes(lines: Sequence[Line]) -> bytes:
-    """The text of runs.csv: floats in full (`repr`), nothing for what is not known."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(RUN_COLUMNS)
-    writer.writerows(lines)
-    return text.getvalue().encode()
-
-
-def write_csv(content: bytes, path: Path) -> None:
-    """Write runs.csv, whole or not at all.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    draft = path.with_suffix(".csv.part")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    except OSError as error:
-        raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
-
-
-def renew_csv(content: bytes, path: Path) -> None:
-    """Write runs.csv where it is missing or holds something else; errors as for `write_csv`."""
-    if not path.is_file() or path.read_bytes() != content:
-        write_csv(content, path)
-
-
 def sweep_table(lines: Sequence[Line], source: Source, optimizers: Mapping[str, str]) -> SweepTable:
-    """The finished runs, with eta in SP coordinates; failed ones are left out.
-
-    Args:
-        lines: of runs.csv.
-        source: where they come from.
-        optimizers: by variant, the optimizer that trained its runs.
+    """The finished runs, with eta in SP coordinates; failed ones are left out. Optimizers are by variant.
 
     Raises:
         SweepError: no run is finished.

@@ -23,8 +23,9 @@ from string import Template
 from typing import Any
 
 from hptransfer.errors import HPTransferError
+from hptransfer.study.progress import Snapshot
 from hptransfer.study.progress_display import cell_text, running_stacks, summary
-from hptransfer.study.progress_file import Snapshot, Watcher
+from hptransfer.study.progress_file import Watcher
 from hptransfer.study.run import fit_study, load_result
 
 HOST = "127.0.0.1"  # and no other: the study is nobody else's
@@ -39,11 +40,7 @@ _COMMON = {
 
 
 class StudyServer(ThreadingHTTPServer):
-    """Serves one study's pages.
-
-    Args:
-        folder: of the study.
-        port: to listen on; 0 takes a free one.
+    """Serves one study's pages; port 0 takes a free one.
 
     Raises:
         StoreError: there is no study in the folder.

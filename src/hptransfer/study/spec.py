@@ -9,22 +9,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
 from hptransfer.lm.rule import decoder_rule
 from hptransfer.parametrization.coordinates import Coordinates, convert_lr
 from hptransfer.parametrization.optimizers import OptimizerName, family
-from hptransfer.runs.config import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    ProbeConfig,
-    RunSpec,
-    TrainConfig,
-    spec_hash,
-)
+from hptransfer.runs.base import Config, spec_hash
+from hptransfer.runs.config import DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig
 from hptransfer.runs.decode import UserCodeRun
 from hptransfer.runs.model_config import DEFAULT_HEADS, ModelShape
 from hptransfer.runs.train_config import TrainSettings
@@ -66,40 +59,29 @@ class StudySpec(Config):
 
     @field_validator("variants", "widths", "seeds", "weight_decays", "targets")
     @classmethod
-    def _check_distinct(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-        if values and len(set(values)) < len(values):
-            twice = next(v for i, v in enumerate(values) if v in values[:i])
-            raise ValueError(f"every value must be given once, but {twice!r} is given twice")
-        return values
-
-    @field_validator("widths", "targets")
-    @classmethod
-    def _check_positive(cls, values: tuple[int, ...]) -> tuple[int, ...]:
-        if bad := [v for v in values if v <= 0]:
-            raise ValueError(f"every width must be positive, but got {bad[0]}")
-        return values
-
-    @field_validator("seeds", "weight_decays")
-    @classmethod
-    def _check_not_negative(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if bad := [v for v in values or () if not (v >= 0 and math.isfinite(v))]:
-            raise ValueError(f"every value must be 0 or more, but got {bad[0]}")
+    def _check_values(cls, values: tuple[Any, ...] | None, info: ValidationInfo) -> tuple[Any, ...] | None:
+        for place, value in enumerate(values or ()):
+            if value in (values or ())[:place]:
+                raise ValueError(f"every value must be given once, but {value!r} is given twice")
+            if info.field_name in ("widths", "targets") and value <= 0:
+                raise ValueError(f"every width must be positive, but got {value}")
+            if info.field_name in ("seeds", "weight_decays") and not (value >= 0 and math.isfinite(value)):
+                raise ValueError(f"every value must be 0 or more, but got {value}")
+            if info.field_name == "variants" and not _VARIANT.fullmatch(value):
+                raise ValueError(
+                    f"a variant must be a word that does not begin with a dash, but got {value!r}"
+                )
         return values
 
     @model_validator(mode="before")
     @classmethod
     def _default_heads(cls, data: Any) -> Any:
         """Code of the user's own has no heads unless it says so, and widths of its own choice."""
-        if _own_code(data) and isinstance(model := data.get("model", {}), Mapping) and "heads" not in model:
-            return {**data, "model": {**model, "heads": 1}}
+        match data:
+            case {"trial": {"kind": str(kind)}} if kind != "builtin":
+                model = data.get("model", {})
+                return {**data, "model": {"heads": 1, **model}} if isinstance(model, Mapping) else data
         return data
-
-    @field_validator("variants", mode="after")
-    @classmethod
-    def _check_variant_names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        if bad := [v for v in values if not _VARIANT.fullmatch(v)]:
-            raise ValueError(f"a variant must be a word that does not begin with a dash, but got {bad[0]!r}")
-        return values
 
     @model_validator(mode="after")
     def _check_rules(self) -> StudySpec:
@@ -109,6 +91,8 @@ class StudySpec(Config):
                 decoder_rule(value, self.optimizer)
             except RuleError as error:
                 raise ValueError(f"`variants`: {error}") from None
+        if self.adaptive is not None and self.adaptive.goal == "prediction" and not self.targets:
+            raise ValueError("`adaptive.goal` prediction needs `targets`: the widths to predict")
         return self
 
     @model_validator(mode="after")
@@ -123,12 +107,6 @@ class StudySpec(Config):
                 f"`model.heads` must divide every width and base_width, but got heads={heads} and "
                 f"width {bad[0]}; valid heads for these widths: {valid}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_goal(self) -> StudySpec:
-        if self.adaptive is not None and self.adaptive.goal == "prediction" and not self.targets:
-            raise ValueError("`adaptive.goal` prediction needs `targets`: the widths to predict")
         return self
 
     @property
@@ -164,13 +142,7 @@ class StudySpec(Config):
         return {f"{rule} wd={wd:.12g}": (rule, wd) for rule in self.variants for wd in self.weight_decays}
 
     def run(self, variant: str, width: int, index: int, seed: int) -> RunSpec:
-        """The run at a place of the grid.
-
-        Args:
-            variant: of the study, by name.
-            width: of the model.
-            index: place of the LR on the grid (see `lr_at`).
-            seed: of the weights and of the batches.
+        """The run at a place of the grid (see `lr_at`); the seed is that of the weights and of the batches.
 
         Raises:
             pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
@@ -196,23 +168,13 @@ class StudySpec(Config):
         return self.run(next(iter(self.variants_with_decay())), width, 0, self.seeds[0])
 
     def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
-        """The LR at a place of the grid: 0 is `low`, and places continue beyond both ends.
+        """The LR at a place of the grid, in these coordinates: 0 is `low`; places continue beyond both ends.
 
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
-
-        Args:
-            index: place on the grid.
-            width: of the model.
-            coordinates: in which the LR is wanted.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
         ratio = Fraction(width, self.base)
         return float(convert_lr(value, ratio, self.lr.coordinates, coordinates, family(self.optimizer)))
-
-
-def _own_code(data: object) -> bool:
-    trial = data.get("trial") if isinstance(data, Mapping) else None
-    return isinstance(trial, Mapping) and trial.get("kind", "builtin") != "builtin"
 
 
 def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
@@ -233,11 +195,7 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
 
 
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySpec:
-    """A study from a YAML file; reading one never runs code and reads no other file.
-
-    Args:
-        path: of the file.
-        overrides: `KEY=VALUE`, keys to change (see `hptransfer.study.overrides`).
+    """A study from a YAML file, with overrides `KEY=VALUE`; reading never runs code and reads no other file.
 
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).

@@ -9,7 +9,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
-from hptransfer.runs.config import RunSpec, spec_hash
+from hptransfer.runs.base import spec_hash
+from hptransfer.runs.config import RunSpec
 from hptransfer.runs.flops import run_flops
 
 T = TypeVar("T")
@@ -29,28 +30,28 @@ class PlannedRun:
 class Stack:
     """Runs trained together, by one worker; finished and stored together."""
 
-    width: int  # of every member
+    width: int  # of every run
     round: int  # 0: the grid; else the extension it belongs to
     compiled: bool  # whether the training step is compiled
-    runs: tuple[PlannedRun, ...]  # members
+    runs: tuple[PlannedRun, ...]
 
     @cached_property
     def stack_id(self) -> str:
-        """Hash of the members and of how they are trained."""
+        """Hash of the runs and of how they are trained."""
         return spec_hash({"runs": [run.run_id for run in self.runs], "compiled": self.compiled})
 
     @cached_property
     def flops(self) -> float:
-        """Of all members."""
+        """Of all runs."""
         return run_flops(self.runs[0].spec) * len(self.runs)
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of a member."""
+        """Optimizer steps of a run."""
         return self.runs[0].spec.steps
 
     def without(self, finished: Mapping[str, float]) -> Stack | None:
-        """The members that are not finished; None where all are.
+        """The runs that are not finished; None where all are.
 
         Within one spec that is all or none; fewer only where an earlier spec of the study has run some.
         """

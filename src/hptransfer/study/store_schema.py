@@ -39,7 +39,7 @@ RUNS = ("run_id", "stack_id", "status", *NARROW, "session", "finished")
 
 
 @dataclass(frozen=True)
-class Member:
+class Place:
     """A run's place in the study that the store holds: what its row in runs.csv needs beside the record."""
 
     run_id: str  # of the run
@@ -53,7 +53,21 @@ class Member:
     weight_decay: float  # lambda
 
 
-MEMBERS = tuple(field.name for field in dataclasses.fields(Member))
+PLACES = tuple(field.name for field in dataclasses.fields(Place))
+
+# A finished run is never overwritten: only a failed one makes room for its retry.
+UPSERT = (
+    f"INSERT INTO runs ({', '.join(RUNS)}) VALUES ({', '.join('?' * len(RUNS))}) "
+    "ON CONFLICT (run_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in RUNS[1:])
+    + " WHERE runs.status = 'failed'"
+)
+DETAIL = (
+    "INSERT INTO details SELECT ?1, ?2 WHERE NOT EXISTS "
+    "(SELECT 1 FROM runs WHERE run_id = ?1 AND status != 'failed') "
+    "ON CONFLICT (run_id) DO UPDATE SET content = excluded.content"
+)
+PLACE = f"INSERT OR REPLACE INTO members ({', '.join(PLACES)}) VALUES ({', '.join('?' * len(PLACES))})"
 
 
 def create(db: sqlite3.Connection, meta: Mapping[str, str]) -> None:
@@ -66,14 +80,7 @@ def create(db: sqlite3.Connection, meta: Mapping[str, str]) -> None:
 
 
 def narrow(stack_id: str, record: RunRecord, session: int | None, finished: str) -> tuple[Any, ...]:
-    """A record's row in `runs`.
-
-    Args:
-        stack_id: of the stack that it was trained in.
-        record: of the run.
-        session: that stores it.
-        finished: when, ISO 8601.
-    """
+    """A record's row in `runs`; `finished` is a time in ISO 8601."""
     values = [getattr(record, name) for name in NARROW]
     plain = [finite(value) if isinstance(value, float) else value for value in values]
     return (record.run_id, stack_id, record.status, *plain, session, finished)
@@ -81,7 +88,8 @@ def narrow(stack_id: str, record: RunRecord, session: int | None, finished: str)
 
 def detail(spec: RunSpec, record: RunRecord) -> bytes:
     """A run's spec, and whatever else a record holds, compressed."""
-    return _packed({"spec": spec.model_dump(mode="json"), **rest_of(record)})
+    content = {"spec": spec.model_dump(mode="json"), **rest_of(record)}
+    return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
 
 
 def rest_of(record: RunRecord) -> dict[str, Any]:
@@ -112,7 +120,3 @@ def whole_record(narrow: Mapping[str, Any], rest: Mapping[str, Any]) -> RunRecor
 def spec_of(content: bytes) -> RunSpec:
     """The spec in a run's details."""
     return run_from(json.loads(zlib.decompress(content))["spec"])
-
-
-def _packed(content: Mapping[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study.store import Store
-from hptransfer.study.store_schema import MEMBERS
+from hptransfer.study.store_schema import PLACES
 
-# One run: its name, its settings, its (step, training loss), its results.
-Log = Callable[[str, Mapping[str, Any], list[tuple[int, float]], Mapping[str, float]], None]
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """What a client is told of a run."""
+
+    name: str  # variant, width, LR and seed
+    settings: Mapping[str, Any]  # its spec, flat
+    curve: Sequence[tuple[int, float]]  # step, training loss
+    results: Mapping[str, float]  # final losses that are finite
+
+    @property
+    def last(self) -> int:
+        """Last step of the curve."""
+        return max((step for step, _ in self.curve), default=0)
+
+
+Log = Callable[[LoggedRun], None]
 
 
 def log_curves(folder: Path, to: str, into: Path | None = None) -> int:
@@ -45,8 +61,13 @@ def log_curves(folder: Path, to: str, into: Path | None = None) -> int:
     log = CLIENTS[to](folder, into)
     for name, run, record in runs:
         results = {"loss": record.loss, "initial_loss": record.initial_loss or math.nan}
-        log(name, settings(run), list(record.curve), {k: v for k, v in results.items() if math.isfinite(v)})
-        _note(note, record.run_id)
+        finite = {k: v for k, v in results.items() if math.isfinite(v)}
+        log(LoggedRun(name, settings(run), record.curve, finite))
+        try:
+            with note.open("a") as file:
+                file.write(f"{record.run_id}\n")
+        except OSError as error:
+            raise StoreError(f"the study's folder must be writable, but {note}: {error.strerror}") from None
     return len(runs)
 
 
@@ -64,20 +85,12 @@ def settings(run: RunSpec) -> dict[str, Any]:
 def _runs(folder: Path) -> Iterator[tuple[str, RunSpec, RunRecord]]:
     """Name, spec and record of every finished run that is the study's, smallest width and LR first."""
     with Store(folder, read_only=True) as store:
-        places = {row[0]: dict(zip(MEMBERS, row, strict=True)) for row in store.rows(MEMBERS)}
+        places = {row[0]: dict(zip(PLACES, row, strict=True)) for row in store.rows(PLACES)}
         runs = [pair for pair in store.runs() if pair[1].run_id in places and pair[1].status != "failed"]
     for run, record in sorted(runs, key=lambda pair: (pair[0].model.width, pair[0].lr, pair[0].seed)):
         place = places[record.run_id]
         name = f"{place['variant']} width={place['width']} lr={place['lr_mup']:.4g} seed={place['seed']}"
         yield name, run, record
-
-
-def _note(path: Path, run_id: str) -> None:
-    try:
-        with path.open("a") as file:
-            file.write(f"{run_id}\n")
-    except OSError as error:
-        raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from None
 
 
 def _tensorboard(folder: Path, into: Path | None) -> Log:
@@ -91,14 +104,11 @@ def _tensorboard(folder: Path, into: Path | None) -> Log:
 
     root = into or folder / "tensorboard"
 
-    def log(
-        name: str, config: Mapping[str, Any], curve: list[tuple[int, float]], results: Mapping[str, float]
-    ) -> None:
-        writer = EventFileWriter(str(root / name.replace(" ", "_")))
-        last = max((step for step, _ in curve), default=0)
-        points = [("train/loss", step, loss) for step, loss in curve]
-        points += [(f"final/{key}", last, value) for key, value in results.items()]
-        text = "\n".join(f"    {key}: {value}" for key, value in config.items())
+    def log(run: LoggedRun) -> None:
+        writer = EventFileWriter(str(root / run.name.replace(" ", "_")))
+        points = [("train/loss", step, loss) for step, loss in run.curve]
+        points += [(f"final/{key}", run.last, value) for key, value in run.results.items()]
+        text = "\n".join(f"    {key}: {value}" for key, value in run.settings.items())
         for tag, step, value in points:
             summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
             writer.add_event(Event(step=step, summary=summary))
@@ -117,23 +127,21 @@ def _wandb(folder: Path, into: Path | None) -> Log:
     except ImportError:
         raise MissingExtraError("log", "logging to W&B") from None
 
-    def log(
-        name: str, config: Mapping[str, Any], curve: list[tuple[int, float]], results: Mapping[str, float]
-    ) -> None:
+    def log(run: LoggedRun) -> None:
         try:
-            run = wandb.init(
+            client = wandb.init(
                 project=folder.resolve().name,
-                name=name,
-                config=dict(config),
+                name=run.name,
+                config=dict(run.settings),
                 dir=None if into is None else str(into),
                 settings=wandb.Settings(silent=True),
             )
         except wandb.errors.Error as error:
             raise HPTransferError(f"W&B refused: {' '.join(str(error).split())}") from None
-        for step, loss in curve:
-            run.log({"train/loss": loss}, step=step)
-        run.summary.update(dict(results))
-        run.finish()
+        for step, loss in run.curve:
+            client.log({"train/loss": loss}, step=step)
+        client.summary.update(dict(run.results))
+        client.finish()
 
     return log
 
@@ -158,18 +166,15 @@ def _mlflow(folder: Path, into: Path | None) -> Log:
     if found is None:
         raise HPTransferError(f"MLflow must give an experiment, but has none named {experiment!r}")
 
-    def log(
-        name: str, config: Mapping[str, Any], curve: list[tuple[int, float]], results: Mapping[str, float]
-    ) -> None:
-        run = client.create_run(found.experiment_id, run_name=name).info.run_id
-        last = max((step for step, _ in curve), default=0)
-        metrics = [Metric("train/loss", loss, 0, step) for step, loss in curve if math.isfinite(loss)]
-        metrics += [Metric(key, value, 0, last) for key, value in results.items()]
-        params = [Param(key, str(value)) for key, value in config.items()]
+    def log(run: LoggedRun) -> None:
+        number = client.create_run(found.experiment_id, run_name=run.name).info.run_id
+        metrics = [Metric("train/loss", loss, 0, step) for step, loss in run.curve if math.isfinite(loss)]
+        metrics += [Metric(key, value, 0, run.last) for key, value in run.results.items()]
+        params = [Param(key, str(value)) for key, value in run.settings.items()]
         for start in range(0, max(len(metrics), len(params)), 90):  # MLflow takes 100 parameters at a time
             part = slice(start, start + 90)
-            client.log_batch(run, metrics=metrics[part], params=params[part])
-        client.set_terminated(run)
+            client.log_batch(number, metrics=metrics[part], params=params[part])
+        client.set_terminated(number)
 
     return log
 

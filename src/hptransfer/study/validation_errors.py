@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -20,18 +21,14 @@ _SHOWN = 60  # characters of a wrong value that are shown
 def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Mapping[str, str]) -> str:
     """The first error, as one line; an unknown key before a missing one, since a typo explains the gap.
 
-    Args:
-        error: what pydantic found.
-        model: what was validated, for the valid keys.
-        elsewhere: keys one might expect, by the path of the key that is meant.
+    The model is what was validated; `elsewhere` has keys one might expect, by the path of the key meant.
     """
-    found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    first = found[0]
-    path = _path(first["loc"])
+    first, *others = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     kind, value = first["type"], first.get("input")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    path = path.removeprefix(".")  # `lr.low`, `widths[2]`
     if kind == "extra_forbidden":
-        valid = _keys(model, first["loc"][:-1])
-        text = _unknown(path, value, valid, elsewhere.get(path))
+        text = _unknown(path, value, _keys(model, first["loc"][:-1]), elsewhere.get(path))
     elif kind == "missing":
         text = f"`{path}` must be given, but is missing"
     elif kind == "value_error":
@@ -39,7 +36,7 @@ def describe_error(error: ValidationError, model: type[BaseModel], elsewhere: Ma
         text = f"`{path}`: {text}" if path else text
     else:
         text = f"`{path}` {_must(kind, first['msg'])}, but got {shortened(value)}"
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    more = f" (and {len(others)} more)" if others else ""
     return " ".join(f"{text}{more}".split())
 
 
@@ -56,10 +53,11 @@ def _must(kind: str, message: str) -> str:
     """Pydantic's `Input should be ...` and `Tuple should have ...` as `must be ...` and `must have ...`."""
     if kind in _KINDS:
         return _KINDS[kind]
-    for start in ("Input should ", "Tuple should ", "String should ", "List should "):
-        if message.startswith(start):
-            return "must " + message.removeprefix(start).split(" after validation")[0].split(", unable to")[0]
-    return "must be valid: " + message
+    if should := re.match(
+        r"(?:Input|Tuple|String|List) should (.*?)(?: after validation.*|, unable to.*|)$", message
+    ):
+        return f"must {should[1]}"
+    return f"must be valid: {message}"
 
 
 def shortened(value: object) -> str:
@@ -68,20 +66,11 @@ def shortened(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
-def _path(location: Iterable[int | str]) -> str:
-    """`lr.low`, `widths[2]`."""
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.removeprefix(".")
-
-
 def _keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
     """Valid keys of the mapping at a location."""
     for part in location:
         if isinstance(part, str) and part in model.model_fields:
-            nested = _model_in(model.model_fields[part].annotation)
-            model = nested or model
+            model = _model_in(model.model_fields[part].annotation) or model
     return list(model.model_fields)
 
 

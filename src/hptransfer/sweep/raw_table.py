@@ -23,21 +23,14 @@ NESTING = 4  # levels of nested objects that become dotted column names
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """Raw columns as they stand in the source.
+    """Raw columns as they stand in the source."""
 
-    Attributes:
-        columns: cells by column name, each list of length [rows].
-        row: number of each row in its source, as the user counts there, shape [rows].
-        origin: name of the source of each row (a file's path), as an index into `names`, shape [rows].
-        names: the sources.
-        source: path and hash, for the result's provenance.
-    """
-
-    columns: Mapping[str, RawColumn]
-    row: NDArray[np.int64]
+    columns: Mapping[str, RawColumn]  # cells by column name, each list of length [rows]
+    row: NDArray[np.int64]  # number of each row in its source, as the user counts there, shape [rows]
+    # Name of the source of each row (a file's path), as an index into `names`, shape [rows].
     origin: NDArray[np.int64]
-    names: tuple[str, ...]
-    source: Source = field(default_factory=Source)
+    names: tuple[str, ...]  # the sources
+    source: Source = field(default_factory=Source)  # path and hash, for the result's provenance
 
     def __len__(self) -> int:
         return int(self.row.size)

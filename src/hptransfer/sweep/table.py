@@ -25,14 +25,10 @@ LARGEST_LOSS = float(np.finfo(np.float32).max)  # a loss beyond it overflowed wh
 
 @dataclass(frozen=True)
 class Source:
-    """Where a sweep table came from.
+    """Where a sweep table came from."""
 
-    Attributes:
-        path: the file (or files, comma-separated), or None when built in memory.
-        sha256: of the file's bytes (of all files', one after the other), hex; None when built in memory.
-    """
-
-    path: str | None = None
+    path: str | None = None  # the file (or files, comma-separated), or None when built in memory
+    # Of the file's bytes (of all files', one after the other), hex; None when built in memory.
     sha256: str | None = None
 
 
@@ -54,35 +50,27 @@ class SweepTable:
     Rows are never merged: two rows with the same variant, scale, hyperparameter and seed are two replicate
     runs. (`quantify` fits rows that agree in a finite loss as well once; counts of runs count every row.)
 
-    Attributes:
-        variant: name of the curve family of each run, shape [runs].
-        scale: n > 0, shape [runs]; width unless the user says otherwise.
-        hp: eta > 0, shape [runs], in the units of `columns.hp`.
-        seed: label of the seed, shape [runs]; empty where unknown.
-        loss: nats per token, shape [runs]; NaN where the run has none (a loss that is infinite, or beyond
-            what single precision holds, becomes NaN). See `diverged`.
-        extra: further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
-            `initial_loss`, the loss before the first step, is NaN where it is not known.
-        columns: the user's names.
-        source: provenance of the table.
-        notes: what a reader of the result should know about how the table was read, one line each.
-        optimizers: by variant, the name of the optimizer that trained its runs, where known; it decides how
-            learning rates change from one coordinates to the other. A variant without one counts as AdamW's.
-
     Raises:
         SweepError: where there is no run, shapes differ, or a scale or hyperparameter is not
             positive and finite.
     """
 
-    variant: StrArray
-    scale: FloatArray
-    hp: FloatArray
-    seed: StrArray
+    variant: StrArray  # name of the curve family of each run, shape [runs]
+    scale: FloatArray  # n > 0, shape [runs]; width unless the user says otherwise
+    hp: FloatArray  # eta > 0, shape [runs], in the units of `columns.hp`
+    seed: StrArray  # label of the seed, shape [runs]; empty where unknown
+    # Nats per token, shape [runs]; NaN where the run has none (a loss that is infinite, or beyond what
+    # single precision holds, becomes NaN). See `diverged`.
     loss: FloatArray
+    # Further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
+    # `initial_loss`, the loss before the first step, is NaN where it is not known.
     extra: Mapping[str, FloatArray] = field(default_factory=dict)
-    columns: Columns = field(default_factory=Columns)
-    source: Source = field(default_factory=Source)
+    columns: Columns = field(default_factory=Columns)  # the user's names
+    source: Source = field(default_factory=Source)  # provenance of the table
+    # What a reader of the result should know about how the table was read, one line each.
     notes: tuple[str, ...] = ()
+    # By variant, the name of the optimizer that trained its runs, where known; it decides how learning
+    # rates change from one coordinates to the other. A variant without one counts as AdamW's.
     optimizers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

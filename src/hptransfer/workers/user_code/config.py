@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from hptransfer.errors import SpecError
 from hptransfer.parametrization.coordinates import convert_lr
 from hptransfer.parametrization.optimizers import family
-from hptransfer.runs.base import Pairs
-from hptransfer.runs.config import Config, RunSpec
+from hptransfer.runs.base import Config, Pairs
+from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decode import Code
 
 Value = str | int | float | bool

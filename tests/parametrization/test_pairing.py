@@ -1,0 +1,92 @@
+"""Two builds matched tensor by tensor, at other widths and other depths."""
+
+import pytest
+from small_models import build
+from torch import nn
+
+from hptransfer.errors import RuleError
+from hptransfer.parametrization.pairing import pair
+
+
+def test_every_tensor_and_module_has_its_counterpart() -> None:
+    model, base = build(32), build(8)
+    found = pair(model, base)
+    assert found.depth_ratio == 1
+    assert list(found.tensors) == [name for name, _ in model.named_parameters()]
+    assert all(found.base_of[name].name == name for name in found.tensors)
+    assert found.base_modules["blocks.1.up"] is base.blocks[1].up
+    assert found.modules["blocks.1.up"] is model.blocks[1].up
+    assert found.in_blocks == {name for name in found.tensors if name.startswith("blocks.")}
+    assert found.outputs == frozenset()
+
+
+def test_blocks_of_a_deeper_model_follow_the_base_s_in_turn() -> None:
+    base = build(8, depth=2)
+    found = pair(build(32, depth=6), base)
+    assert found.depth_ratio == 3
+    assert [found.base_of[f"blocks.{i}.up.weight"].name for i in range(6)] == [
+        f"blocks.{i % 2}.up.weight" for i in range(6)
+    ]
+    assert found.base_modules["blocks.5.attn"] is base.blocks[1].attn
+
+
+def test_a_shallower_model_uses_some_of_the_base_s_blocks() -> None:
+    found = pair(build(32, depth=1), build(8, depth=4))
+    assert found.depth_ratio == 0.25
+    assert found.base_of["blocks.0.up.weight"].name == "blocks.0.up.weight"
+
+
+def test_a_stack_within_a_block_is_part_of_it() -> None:
+    def make(width: int) -> nn.Module:
+        inner = [nn.ModuleList([nn.Linear(width, width)]) for _ in range(2)]
+        return nn.ModuleDict({"layers": nn.ModuleList(inner), "head": nn.Linear(width, 3)})
+
+    found = pair(make(8), make(4))
+    assert found.in_blocks == {f"layers.{i}.0.{kind}" for i in (0, 1) for kind in ("weight", "bias")}
+    assert found.depth_ratio == 1
+
+
+def test_the_declared_output_layer_is_known() -> None:
+    class Model(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.body, self.score = nn.Linear(width, width), nn.Linear(width, 3)
+
+        def get_output_embeddings(self) -> nn.Module:
+            return self.score
+
+    assert pair(Model(8), Model(4)).outputs == {"score.weight"}
+
+
+def test_one_width_is_refused_unless_roles_come_from_elsewhere() -> None:
+    with pytest.raises(RuleError, match="every tensor has the same shape in both"):
+        pair(build(8), build(8))
+    assert pair(build(8), build(8), same_width=True).depth_ratio == 1
+
+
+def test_what_only_one_build_has_is_named() -> None:
+    with pytest.raises(RuleError, match=r"bias only in the model$"):
+        pair(nn.Linear(8, 8), nn.Linear(4, 4, bias=False))
+    with pytest.raises(RuleError, match=r"bias only in the base$"):
+        pair(nn.Linear(8, 8, bias=False), nn.Linear(4, 4))
+    with pytest.raises(RuleError, match=r"tokens.weight only in the model; .* and \d+ more$"):
+        pair(build(8), nn.Linear(4, 4))
+    with pytest.raises(RuleError, match=r"weight is \[4, 4, 3, 3\] in the base and \[8, 8, 3\] in the model"):
+        pair(nn.Conv1d(8, 8, 3), nn.Conv2d(4, 4, 3))
+
+
+def test_stacks_deepen_by_one_ratio_and_their_blocks_are_alike() -> None:
+    def two(width: int, a: int, b: int) -> nn.Module:
+        make = [nn.ModuleList(nn.Linear(width, width) for _ in range(count)) for count in (a, b)]
+        return nn.ModuleDict({"encoder": make[0], "decoder": make[1]})
+
+    with pytest.raises(RuleError, match=r"deepen by one ratio, but got encoder: 1 -> 2, decoder: 1 -> 3"):
+        pair(two(8, 2, 3), two(4, 1, 1))
+    assert pair(two(8, 2, 4), two(4, 1, 2)).depth_ratio == 2
+
+    def odd(width: int, depth: int) -> nn.Module:
+        sizes = [width * (1 + i % 2) for i in range(depth)]
+        return nn.ModuleDict({"layers": nn.ModuleList(nn.Linear(width, size) for size in sizes)})
+
+    with pytest.raises(RuleError, match=r"layers.1.weight differs from the block before"):
+        pair(odd(8, 4), odd(4, 2))
