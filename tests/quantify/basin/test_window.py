@@ -106,7 +106,7 @@ def test_without_seeds_noise_is_that_of_third_differences_within_four_cells() ->
 def two_minima(second: float, *, scales: int = 4, slope: int = -1, apart: int = 3, off: float = 0.0) -> Cells:
     """Clear basins whose lowest cells move `slope` cells a doubling, and a last scale with two minima.
 
-    The second of these lies `off` octaves left of the line of the others, the lowest `apart` cells further right.
+    The second lies `off` octaves left of the line of the others, the lowest `apart` cells further right.
     """
     rows = []
     for k in range(scales):
