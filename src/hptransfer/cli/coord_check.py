@@ -78,12 +78,12 @@ def coord_check(
             chosen.batches,
             steps=steps,
             lr=lr,
-            optimizer=optimizer,  # type: ignore[arg-type] # checked there
+            optimizer=optimizer,
             base_width=base_width,
             seeds=seeds,
             level=level,
             threshold=(flat[0], flat[1]),
-            coordinates=coordinates,  # type: ignore[arg-type]
+            coordinates=coordinates,
             **chosen.scaling,
         )
 
