@@ -15,6 +15,7 @@ import numpy as np
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.laws import HpLaws
 from hptransfer.quantify.law.optimum_law import LineFit
+from hptransfer.quantify.law.scatter import departure_covariance, departures
 from hptransfer.quantify.predict import optimum_draws
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray
@@ -80,23 +81,21 @@ def _towards(
     scale's own optimum given the shape, `t` its log2 scale.
     """
     basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
-    sizes, size = np.unique(np.maximum(law.scatter_draws, LAW.least_pooling_scatter), return_inverse=True)
-    settings, which, count = np.unique(  # of size and scale off the law, as one number
-        size * (len(t) + 1) + law.off + 1, return_inverse=True, return_counts=True
-    )
-    size, off = np.divmod(settings, len(t) + 1)
-    sd = np.hypot(sizes[size, None], LAW.outlier_scale_sd * (np.arange(len(t)) == off[:, None] - 1))
-    prior = _off_line(basis, sd)
+    size = np.maximum(law.scatter_draws, LAW.least_pooling_scatter)
+    every = np.stack([size, law.wander_draws, law.off.astype(np.float64)], axis=1)
+    settings, which, count = np.unique(every, axis=0, return_inverse=True, return_counts=True)
+    prior = _off_line(basis, departure_covariance(t, settings[:, 0], settings[:, 1], settings[:, 2]))
     solve = np.linalg.inv(np.diag(1 / variance) + prior)  # posterior covariance, [S, K, K]
     gain = solve / variance  # solve @ diag(1 / own), [S, K, K]
-    noise = sd[which] * rng.standard_normal(draws.shape)
+    noise = departures(size, law.wander_draws, law.off, np.diff(t), rng)
+    which = which.ravel()
     out = np.einsum("bkl,bl->bk", gain[which], draws) + np.einsum("bkl,bl->bk", (solve @ prior)[which], noise)
     return np.asarray(count @ (gain @ x)) / len(draws), out
 
 
-def _off_line(basis: FloatArray, sd: FloatArray) -> FloatArray:
-    """Precision [S, K, K] of optima that scatter by `sd` [S, K] about a line nothing else is known of."""
-    weight = 1 / sd[..., None] ** 2
-    weighted = weight * basis
+def _off_line(basis: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Precision [S, K, K] of optima that lie off a line by `covariance` [S, K, K], nothing else known of it."""
+    weight = np.linalg.inv(covariance)
+    weighted = weight @ basis
     onto = weighted @ np.linalg.inv(basis.T @ weighted) @ np.swapaxes(weighted, -1, -2)
-    return np.asarray(weight * np.eye(len(basis)) - onto)
+    return np.asarray(weight - onto)

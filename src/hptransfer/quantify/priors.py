@@ -35,6 +35,8 @@ def _prior(source: str, value: float | tuple[float, ...], effect: str, unit: str
 _simulated = partial(_prior, "by hand, on the simulator")
 _measured = partial(_prior, "by hand, on the simulator and on measured sweeps")
 _judged = partial(_prior, "judgement, fitted to nothing")
+# Learned from real projects, each left out in turn where it is judged (benchmarks/learn.py).
+_learned = partial(_prior, "likelihood of what real sweeps did next")
 
 
 @dataclass(frozen=True)
@@ -163,27 +165,33 @@ class CheckPriors:
         3.0, "Factor on a cell's variance from which `outliers` is flagged: 3 sd off all others."
     )
     flat_fraction: float = _judged(0.8, "Span of an optimum's interval that is called flat.", "of the grid")
+    own_differs_sd: float = _judged(
+        2.5, "By which a scale's own optimum must differ to be flagged `own_runs_differ`.", "sd of both"
+    )
+    own_differs_octaves: float = _judged(0.1, "Added to that distance.", "octaves")
+
+
+@dataclass(frozen=True)
+class OwnRunsPriors:
+    """How far a scale's own runs are believed beside the shared shape (`basin.own_runs`)."""
+
+    reach: float = _judged(0.75, "Cells this near the lowest make a scale's own parabola.", "octaves")
+    share: float = _learned(0.55, "Of the way to its own runs' vertex that an optimum is moved.")
+    noise: float = _learned(0.2, "Sd of that vertex by noise at which the share is halved.", "octaves")
+    error: float = _learned(0.5, "Sd added to the optimum, per distance between the two.")
 
 
 @dataclass(frozen=True)
 class LawPriors:
     """How far single scales lie off a law, and which law is chosen (`law`)."""
 
-    scatter_octaves: float = _measured(0.03, "Typical scatter of optima, for one shape.", "octaves")
-    scatter_per_misfit: float = _measured(0.35, "Added to it, times the misfit.", "octaves")
     curvature_scatter: float = _simulated(0.006, "Typical scatter of log curvatures, likewise.")
     curvature_scatter_per_misfit: float = _simulated(0.1, "Added to it, times the misfit.")
     zero_scatter_odds: float = _measured(
         33.0, "How much more weight no scatter gets than by the smooth prior, for one shape."
     )
+    scatter_odds: float = _judged(6.0, "Weight of some scatter beside those odds.")
     zero_scatter_misfit: float = _measured(0.04, "Misfit over which those odds fall by e.")
-    slope_change_sd: float = _prior(
-        "nine predictions of benchmarks/extrapolation.py, one octave ahead",
-        0.085,
-        "Sd of the change of the law's slope beyond the largest scale, where the misfit is large.",
-        "octaves per octave",
-    )
-    slope_change_misfit: float = _measured(0.1, "Misfit at which it is half of that.")
     outlier_scale_sd: float = _simulated(
         0.7, "Scatter of a scale that lies off the law altogether.", "octaves, or log curvature"
     )
@@ -215,6 +223,30 @@ class LawPriors:
 
 
 @dataclass(frozen=True)
+class DeparturePriors:
+    """How optima of real sweeps depart from a power law (`law.departure`), by what can be seen of a series.
+
+    The traits, in this order: log of the optima's own sd, of the basin's width, of the misfit, and of the
+    distance between shared shape and own runs; each less its centre.
+    """
+
+    trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
+    scatter: float = _learned(0.053, "Typical scatter of single scales about the law.", "octaves")
+    scatter_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its log by trait.")
+    scatter_none: float = _learned(0.17, "Prior probability that there is no scatter.")
+    wander: float = _learned(
+        0.16, "Typical sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+    )
+    wander_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its log by trait.")
+    wander_none: float = _learned(0.16, "Prior probability that the law does not turn.")
+    slope: float = _learned(-0.5, "Mean of the drift beforehand.", "octaves per octave")
+    slope_sd: float = _learned(0.6, "Sd of the drift beforehand.", "octaves per octave")
+    slope_sd_factors: tuple[float, ...] = _judged((0.5, 1.0, 2.5), "Sds thought of, in units of that one.")
+    slope_sd_weights: tuple[float, ...] = _learned((0.3, 0.55, 0.15), "Prior probability of each.")
+    constant: float = _learned(0.14, "Prior probability that the optimum stays where it is.")
+
+
+@dataclass(frozen=True)
 class AdvicePriors:
     """What a prediction recommends, and which runs a verdict suggests (`predict`, `verdict`)."""
 
@@ -235,10 +267,12 @@ NOISE = NoisePriors()
 SHAPE = ShapePriors()
 SEARCH = SearchPriors()
 CHECKS = CheckPriors()
+OWN_RUNS = OwnRunsPriors()
 LAW = LawPriors()
+DEPARTURE = DeparturePriors()
 ADVICE = AdvicePriors()
 GROUPS: dict[str, Any] = {"WINDOW": WINDOW, "NOISE": NOISE, "SHAPE": SHAPE, "SEARCH": SEARCH}
-GROUPS |= {"CHECKS": CHECKS, "LAW": LAW, "ADVICE": ADVICE}
+GROUPS |= {"CHECKS": CHECKS, "OWN_RUNS": OWN_RUNS, "LAW": LAW, "DEPARTURE": DEPARTURE, "ADVICE": ADVICE}
 
 
 def all_priors() -> list[Prior]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
-from hptransfer.quantify.law.scatter import LEAST_VARIANCE, ScatterPrior, Scatters
+from hptransfer.quantify.law.scatter import LEAST_VARIANCE, Scatters, SizePrior, departures
 from hptransfer.sweep.table import FloatArray, IntArray
 
 # The offset family's grid: beta, and B / eta_inf at the first scale (above -1: eta stays positive).
@@ -28,8 +28,10 @@ class LineFit:
     draws: FloatArray  # of the parameters, [B, parameters]
     scatter: float  # rms scatter of one scale about the law
     scatter_draws: FloatArray  # of it, [B]
+    wander_draws: FloatArray  # sd of the law's turning, per root of an octave, [B]
     off: IntArray  # which scale each draw takes to lie off the law altogether, -1 for none, [B]
-    log_likelihood: float  # restricted, at its best scatter
+    log_likelihood: float  # restricted, at its best scatter, of a law that does not turn
+    evidence: float  # log probability of the optima given the family
     origin: float  # log2 of the scale at which t = 0
     at_bound: bool = False  # whether the offset family's fit stopped at an end of its grid
 
@@ -55,6 +57,7 @@ class LineFit:
             parameters=chosen.mean(axis=0),
             draws=chosen,
             scatter_draws=self.scatter_draws[index],
+            wander_draws=self.wander_draws[index],
             off=self.off[index],
         )
 
@@ -70,39 +73,82 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
     return np.asarray(log_eta_inf + np.log2(factor))
 
 
-def fit_line(
-    t: FloatArray, y: FloatArray, y_draws: FloatArray, every: Scatters, family: str, rng: np.random.Generator
-) -> LineFit:
-    """Fits `const` or `power` to a quantity y [K], in log units, at log2 scales t [K].
+@dataclass(frozen=True)
+class SlopePrior:
+    """Beforehand a slope is normal about `mean`, with one of several sds."""
 
-    Scales scatter about the law at random: by `every` size thought of for the quantity's draws [B, K].
+    mean: float  # octaves per octave, or log curvature per octave
+    sds: FloatArray  # [J]
+    weights: FloatArray  # probability of each, [J]
+
+
+def fit_line(
+    t: FloatArray,
+    y: FloatArray,
+    y_draws: FloatArray,
+    every: Scatters,
+    slope: SlopePrior | None,
+    rng: np.random.Generator,
+) -> LineFit:
+    """Fits a straight line, or a constant where no slope is thought of, to y [K], in log units.
+
+    Generalised least squares under every departure and every sd of the slope, averaged by their evidence.
+
+    Args:
+        t: log2 scale, shape [K].
+        y: the quantity, shape [K].
+        y_draws: its posterior draws, shape [B, K].
+        every: the departures thought of.
+        slope: prior on the slope; None: it is zero.
+        rng: source of departures and of the slope's prior.
     """
     origin = float(t.mean())
-    basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
-    weighted = basis.T @ every.inverse
-    inverse, log_det = batched_linalg.inverse(weighted @ basis)
-    project = inverse @ weighted
-    residual = y - project @ y @ basis.T
-    chi2 = np.einsum("tk,tkl,tl->t", residual, every.inverse, residual)
-    log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
+    columns = [np.ones_like(t)] if slope is None else [np.ones_like(t), t - origin]
+    basis = np.stack(columns, axis=1)  # [K, P]
+    mean, sds, log_weight = np.zeros(len(columns)), np.ones(1), np.zeros(1)
+    if slope is not None:
+        mean, sds, log_weight = np.array([0.0, slope.mean]), slope.sds, np.log(slope.weights)
+    precision = np.zeros((len(sds), len(mean), len(mean)))
+    if slope is not None:
+        precision[:, 1, 1] = 1.0 / sds**2
+    weighted = basis.T @ every.inverse  # [S, P, K]
+    inverse, log_det = batched_linalg.inverse((weighted @ basis)[:, None] + precision)  # [S, J, P, P]
+    project = inverse @ weighted[:, None]  # [S, J, P, K]
+    anchor = (inverse @ (precision @ mean)[..., None])[..., 0]  # [S, J, P]
+    found = project @ y + anchor
+    residual = y - found @ basis.T  # [S, J, K]
+    chi2 = np.einsum("sjk,skl,sjl->sj", residual, every.inverse, residual)
+    chi2 += np.einsum("sjp,jpq,sjq->sj", found - mean, precision, found - mean)
+    logs = -0.5 * (chi2 + every.log_det[:, None] + log_det) - (slope is not None) * np.log(sds)
+    log = every.log_prior[:, None] + log_weight + logs
     weight = np.exp(log - log.max())
+    evidence = float(np.log(weight.sum()) + log.max())
     weight /= weight.sum()
-    setting = sample_settings(weight, rng.random(len(y_draws)))
-    noisy = y_draws + np.sqrt(every.extra)[setting] * rng.standard_normal(y_draws.shape)
+    flat = sample_settings(weight.ravel(), rng.random(len(y_draws)))
+    setting, kind = np.divmod(flat, len(sds))
+    sizes = (every.size[setting], every.wander[setting], every.off[setting])
+    noisy = y_draws + departures(*sizes, np.diff(t), rng)
+    draws = np.einsum("bpk,bk->bp", project[setting, kind], noisy) + anchor[setting, kind]
+    if slope is not None:
+        perturbed = rng.standard_normal(len(draws)) / sds[kind]
+        draws += inverse[setting, kind][:, :, 1] * perturbed[:, None]
+    likelihood = -0.5 * (chi2 + every.log_det[:, None])
     return LineFit(
-        family=family,
-        parameters=np.asarray(weight @ (project @ y)),
-        draws=np.einsum("bpk,bk->bp", project[setting], noisy),
-        scatter=float(weight @ every.size),
-        scatter_draws=every.size[setting],
-        off=every.off[setting],
-        log_likelihood=float((-0.5 * (chi2 + every.log_det))[every.off < 0].max()),
+        family="const" if slope is None else "power",
+        parameters=np.asarray(np.einsum("sj,sjp->p", weight, found)),
+        draws=draws,
+        scatter=float(weight.sum(axis=1) @ every.size),
+        scatter_draws=sizes[0],
+        wander_draws=sizes[1],
+        off=sizes[2],
+        log_likelihood=float(likelihood[(every.off < 0) & (every.wander == 0)].max()),
+        evidence=evidence,
         origin=origin,
     )
 
 
 def fit_offset(
-    t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: ScatterPrior
+    t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior
 ) -> LineFit:
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B / eta_inf.
 
@@ -126,8 +172,10 @@ def fit_offset(
         draws=parameters[1:],
         scatter=scatter,
         scatter_draws=np.minimum(line.scatter_draws, scatter),
+        wander_draws=line.wander_draws,
         off=line.off,
         log_likelihood=float(-0.5 * (chi2 + log_det)),
+        evidence=line.evidence,
         origin=origin,
         at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in FRACTIONS[[0, -1]]),
     )
@@ -154,7 +202,7 @@ def _nearest(
     return best, ((y - shape[best]) @ inverse.sum(0)) / total, chi2
 
 
-def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) -> float:
+def _likeliest(residual: FloatArray, errors: FloatArray, prior: SizePrior) -> float:
     """The scatter of highest posterior density given residuals [K], octaves, and the optima's covariance."""
     grid, log_prior = prior.grid()
     total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))

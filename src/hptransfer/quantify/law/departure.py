@@ -1,0 +1,55 @@
+"""How far an optimum's law may be trusted: what real projects did, by what can be seen of a series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.law.scatter import SizePrior
+from hptransfer.quantify.priors import DEPARTURE
+from hptransfer.sweep.table import FloatArray
+
+LEAST_SD, LEAST_APART = 0.01, 0.02  # octaves; keep logarithms of what vanishes finite
+UNKNOWN_APART = 0.1  # octaves; of a series none of whose scales has an optimum of its own
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What is thought of one series' departures from its law before its optima are looked at."""
+
+    scatter: SizePrior  # of single scales, octaves
+    wander: SizePrior  # of the law, octaves per root of an octave
+    slope: float  # mean of the drift, octaves per octave
+    slope_sds: FloatArray  # sds of it that are thought of, [J]
+    slope_weights: FloatArray  # their probabilities, [J]
+    constant: float  # probability of no drift
+
+
+def traits(basins: Basins) -> FloatArray:
+    """What tells steady series from unsteady ones, [4]; see `priors.DeparturePriors`."""
+    inside = basins.fitted
+    sd = np.sqrt(np.mean(np.var(basins.x_draws[:, inside], axis=0)))
+    apart = basins.apart[inside & np.isfinite(basins.apart)]
+    found = (
+        np.log(sd + LEAST_SD),
+        -0.5 * np.log(np.mean(np.exp(basins.log_curvature[inside]))),
+        np.log(basins.misfit),
+        np.log((np.sqrt(np.mean(apart**2)) if len(apart) else UNKNOWN_APART) + LEAST_APART),
+    )
+    return np.array(found) - np.array(DEPARTURE.trait_centres)
+
+
+def departure(basins: Basins) -> Departure:
+    """The priors of one series, by its traits."""
+    seen, p = traits(basins), DEPARTURE
+    weights = np.array(p.slope_sd_weights)
+    return Departure(
+        scatter=SizePrior(p.scatter * float(np.exp(seen @ np.array(p.scatter_by_trait))), p.scatter_none),
+        wander=SizePrior(p.wander * float(np.exp(seen @ np.array(p.wander_by_trait))), p.wander_none),
+        slope=p.slope,
+        slope_sds=p.slope_sd * np.array(p.slope_sd_factors),
+        slope_weights=weights / weights.sum(),
+        constant=p.constant,
+    )
