@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.departure import traits
-from hptransfer.quantify.law.scatter import UNIT_PRIOR, UNIT_SIZES
+from hptransfer.quantify.law.scatter import LOG_NODE_WEIGHT, NODES
 from hptransfer.quantify.priors import DEPARTURE, DeparturePriors
 from hptransfer.sweep.table import SweepTable
 from real_series import Case, cases, corpus_series, public_series
@@ -32,8 +32,11 @@ from real_series import Case, cases, corpus_series, public_series
 SCALARS = {
     "log_scatter": (math.log(0.05), 1.0),
     "log_wander": (math.log(0.1), 1.0),
+    "log_scatter_log_sd": (0.0, 0.4),
+    "log_wander_log_sd": (0.0, 0.4),
     "logit_scatter_none": (-1.5, 1.0),
     "logit_wander_none": (-1.5, 1.0),
+    "logit_steady": (-2.0, 1.0),
     "slope": (-0.3, 0.25),
     "log_slope_sd": (math.log(0.4), 0.5),
     "logit_constant": (-2.0, 0.7),
@@ -110,20 +113,27 @@ def batched(chosen: Sequence[Example]) -> Batch:
     )
 
 
-def _size_grid(typical: Tensor, logit_none: Tensor) -> tuple[Tensor, Tensor]:
+def _size_grid(log_median: Tensor, log_sd: Tensor, logit_none: Tensor) -> tuple[Tensor, Tensor]:
     """Sizes and their log prior weights of every example, [E, S]; as `scatter.SizePrior.grid`."""
-    sizes = typical[:, None] * torch.tensor(UNIT_SIZES)
+    some = torch.exp(log_median[:, None] + torch.exp(log_sd) * torch.tensor(NODES))
+    sizes = torch.cat([torch.zeros(len(some), 1), some], 1)
     none = torch.nn.functional.logsigmoid(logit_none)
-    some = torch.nn.functional.logsigmoid(-logit_none) + torch.tensor(UNIT_PRIOR)
-    return sizes, torch.cat([none[None], some]).expand_as(sizes)
+    weights = torch.nn.functional.logsigmoid(-logit_none) + torch.tensor(LOG_NODE_WEIGHT)
+    return sizes, torch.cat([none[None], weights]).expand_as(sizes)
 
 
 def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
     """Of what was found, [E], under the estimator's own model of optima (`law.optimum_law`)."""
     scalar = dict(zip(SCALARS, numbers, strict=False))
-    by_trait = numbers[len(SCALARS) :].reshape(2, TRAITS)
-    s, log_s = _size_grid(torch.exp(scalar["log_scatter"] + batch.traits @ by_trait[0]), scalar["logit_scatter_none"])
-    w, log_w = _size_grid(torch.exp(scalar["log_wander"] + batch.traits @ by_trait[1]), scalar["logit_wander_none"])
+    by_trait = numbers[len(SCALARS) :].reshape(3, TRAITS)
+    (s, log_s), (w, log_w) = (
+        _size_grid(
+            scalar[f"log_{name}"] + batch.traits @ by_trait[i],
+            scalar[f"log_{name}_log_sd"],
+            scalar[f"logit_{name}_none"],
+        )
+        for i, name in enumerate(("scatter", "wander"))
+    )
     factors, weights = torch.tensor(DEPARTURE.slope_sd_factors), torch.tensor(DEPARTURE.slope_sd_weights)
     constant = scalar["logit_constant"]
     sds = torch.cat([torch.zeros(1), torch.exp(scalar["log_slope_sd"]) * factors])
@@ -136,7 +146,11 @@ def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
     means = torch.cat([torch.zeros(1), scalar["slope"].expand(len(factors))])
     grid = torch.cartesian_prod(torch.arange(s.shape[1]), torch.arange(w.shape[1]), torch.arange(len(sds)))
     size, turn, sd, mean = s[:, grid[:, 0]], w[:, grid[:, 1]], sds[grid[:, 2]], means[grid[:, 2]]  # [E, G]; [G]
-    log_prior = log_s[:, grid[:, 0]] + log_w[:, grid[:, 1]] + log_slope[grid[:, 2]]
+    steady = scalar["logit_steady"] + batch.traits @ by_trait[2]
+    log_prior = log_s[:, grid[:, 0]] + log_w[:, grid[:, 1]] + torch.nn.functional.logsigmoid(-steady)[:, None]
+    neither = torch.nn.functional.logsigmoid(steady)[:, None]
+    log_prior = torch.where((grid[:, 0] + grid[:, 1] == 0)[None], torch.logaddexp(log_prior, neither), log_prior)
+    log_prior = log_prior + log_slope[grid[:, 2]]
     t, scales = batch.t, batch.x.shape[1]
     back, ahead = (-t).clamp(min=0), t.clamp(min=0)
     walk = torch.minimum(back[:, :, None], back[:, None]) + torch.minimum(ahead[:, :, None], ahead[:, None])
@@ -164,7 +178,7 @@ def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
 
 def start() -> Tensor:
     """The centres of the priors."""
-    return torch.tensor([centre for centre, _ in SCALARS.values()] + [0.0] * (2 * TRAITS))
+    return torch.tensor([centre for centre, _ in SCALARS.values()] + [0.0] * (3 * TRAITS))
 
 
 def learned(chosen: Sequence[Example], begin: Tensor | None = None) -> Tensor:
@@ -189,16 +203,19 @@ def learned(chosen: Sequence[Example], begin: Tensor | None = None) -> Tensor:
 def as_priors(numbers: Tensor) -> DeparturePriors:
     """The learned numbers in the place where the estimator reads them."""
     scalar = {name: float(value) for name, value in zip(SCALARS, numbers, strict=False)}
-    by_trait = numbers[len(SCALARS) :].reshape(2, TRAITS).tolist()
-    share = {name: 1 / (1 + math.exp(-scalar[f"logit_{name}"])) for name in ("scatter_none", "wander_none", "constant")}
+    by_trait = numbers[len(SCALARS) :].reshape(3, TRAITS).tolist()
+    share = {name: 1 / (1 + math.exp(-scalar[f"logit_{name}"])) for name in ("scatter_none", "wander_none", "constant", "steady")}
     return replace(
         DEPARTURE,
         scatter=math.exp(scalar["log_scatter"]),
         wander=math.exp(scalar["log_wander"]),
+        scatter_log_sd=math.exp(scalar["log_scatter_log_sd"]),
+        wander_log_sd=math.exp(scalar["log_wander_log_sd"]),
         slope=scalar["slope"],
         slope_sd=math.exp(scalar["log_slope_sd"]),
         scatter_by_trait=tuple(by_trait[0]),
         wander_by_trait=tuple(by_trait[1]),
+        steady_by_trait=tuple(by_trait[2]),
         **share,
     )
 
@@ -209,8 +226,7 @@ def main() -> None:
     projects = {e.case.series.project for e in chosen}
     print(f"{len(chosen)} cases of {len(projects)} projects")
     found = as_priors(learned(chosen))
-    for name in ("scatter", "scatter_by_trait", "scatter_none", "wander", "wander_by_trait", "wander_none", "slope",
-                 "slope_sd", "constant"):  # fmt: skip
+    for name in (f.name for f in fields(found)):
         value = getattr(found, name)
         print(name, tuple(round(v, 3) for v in value) if isinstance(value, tuple) else round(value, 3))
 

@@ -211,14 +211,14 @@ def _seen(every: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """
     seeds = rng.choice(sorted(every["seed"].unique()), size=rng.integers(1, 4), replace=False)
     step, phase = rng.integers(1, 3), rng.integers(0, 2)  # in half octaves
-    left, right = rng.choice([1.5, 2.0, 2.5]), rng.choice([1.0, 1.5, 2.0])
+    left, right = rng.choice([1.5, 2.0, 2.5]) + step / 4, rng.choice([0.5, 1.0]) + step / 2
     part = every[every["seed"].isin(seeds)].copy()
     kept = []
     for _, cells in part.groupby("scale"):
         places = np.unique(cells["x"])
         on_grid = places[(np.arange(len(places)) % step) == phase % step]
         best = cells.loc[cells["loss"].idxmin(), "x"]
-        wanted = on_grid[(on_grid >= best - left - 0.3) & (on_grid <= best + right + 0.3)]
+        wanted = on_grid[(on_grid >= best - left - 0.1) & (on_grid <= best + right + 0.1)]
         kept.append(cells[cells["x"].isin(wanted)])
     return pd.concat(kept, ignore_index=True)
 

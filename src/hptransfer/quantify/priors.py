@@ -190,6 +190,7 @@ class LawPriors:
     zero_scatter_odds: float = _measured(
         33.0, "How much more weight no scatter gets than by the smooth prior, for one shape."
     )
+    curvature_scatter_log_sd: float = _judged(1.3, "Sd of the log of the scatter of log curvatures.")
     scatter_odds: float = _judged(6.0, "Weight of some scatter beside those odds.")
     zero_scatter_misfit: float = _measured(0.04, "Misfit over which those odds fall by e.")
     outlier_scale_sd: float = _simulated(
@@ -231,12 +232,14 @@ class DeparturePriors:
     """
 
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
-    scatter: float = _learned(0.053, "Typical scatter of single scales about the law.", "octaves")
+    scatter: float = _learned(0.053, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(1.0, "Sd of its log.")
     scatter_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its log by trait.")
     scatter_none: float = _learned(0.17, "Prior probability that there is no scatter.")
     wander: float = _learned(
-        0.16, "Typical sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+        0.16, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
+    wander_log_sd: float = _learned(1.0, "Sd of its log.")
     wander_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its log by trait.")
     wander_none: float = _learned(0.16, "Prior probability that the law does not turn.")
     slope: float = _learned(-0.5, "Mean of the drift beforehand.", "octaves per octave")
@@ -244,6 +247,8 @@ class DeparturePriors:
     slope_sd_factors: tuple[float, ...] = _judged((0.5, 1.0, 2.5), "Sds thought of, in units of that one.")
     slope_sd_weights: tuple[float, ...] = _learned((0.3, 0.55, 0.15), "Prior probability of each.")
     constant: float = _learned(0.14, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.1, "Prior probability that there is neither scatter nor turning.")
+    steady_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its logit by trait.")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
 
 # Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
 SAME_CELL = 1e-6
+LEAST_SEED_CELLS = 3  # of a seed at a scale, from which its effect is told from noise
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
     value = np.where(finite, rows[:, 3], 0.0)
     total = np.bincount(cell)
     alive = np.bincount(cell, weights=finite)
-    mean = np.bincount(cell, weights=value) / np.maximum(alive, 1)
-    spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
     censored = alive < total
+    value = value - seed_effects(value, np.where(finite & ~censored[cell], cell, -1), k, rows[:, 2])
+    mean = np.bincount(cell, weights=value * finite) / np.maximum(alive, 1)
+    spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
 
     def grid(values: Any, fill: Any) -> Any:
         out = np.full(shape, fill)
@@ -93,3 +95,44 @@ def _distinct(rows: FloatArray) -> FloatArray:
     """Rows (scale, x, seed, loss) sorted, [distinct, 4]; those without a loss are all distinct."""
     rows = rows[np.lexsort(rows.T[[3, 2, 1, 0]])]
     return np.asarray(rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])])
+
+
+def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: FloatArray) -> FloatArray:
+    """What each run's loss owes to its seed: the same at every hyperparameter of a scale, shape [runs].
+
+    A seed's weights and batches raise or lower a whole loss-LR curve. That is no noise of the optimum's place: what
+    counts for it is how runs of one seed differ. The effect is the median over the seed's cells, since single
+    runs far right of the optimum go their own way; with fewer than three cells it is not told from noise.
+
+    Args:
+        value: loss of each run.
+        cell: of each run; -1 where it is not to count.
+        scale: index of each run's scale.
+        seed: label of each run's seed.
+    """
+    effect = np.zeros(len(value))
+    several = np.bincount(cell[cell >= 0], minlength=1)
+    counts = (cell >= 0) & (several[cell] > 1)
+    if not counts.any():
+        return effect
+    rows = np.flatnonzero(counts)
+    _, group = np.unique(np.stack([scale[rows], seed[rows]]), axis=1, return_inverse=True)
+    group = group.ravel()
+    for _ in range(2):  # the second for cells that lack a seed
+        left = value[rows] - effect[rows]
+        mean = np.bincount(cell[rows], weights=left, minlength=len(several)) / np.maximum(several, 1)
+        effect[rows] += _group_medians(left - mean[cell[rows]], group)
+    at = scale[rows]
+    centre = np.bincount(at, weights=effect[rows]) / np.maximum(np.bincount(at), 1)
+    effect[rows] -= centre[at]
+    return effect
+
+
+def _group_medians(values: FloatArray, group: IntArray) -> FloatArray:
+    """The median of each value's group, [rows]; 0 in groups of fewer than three."""
+    order = np.lexsort((values, group))
+    size = np.bincount(group)
+    first = np.cumsum(size) - size
+    low, high = order[first + (size - 1) // 2], order[first + size // 2]
+    median = np.where(size >= LEAST_SEED_CELLS, 0.5 * (values[low] + values[high]), 0.0)
+    return np.asarray(median[group])

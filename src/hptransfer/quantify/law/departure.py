@@ -25,6 +25,7 @@ class Departure:
     slope_sds: FloatArray  # sds of it that are thought of, [J]
     slope_weights: FloatArray  # their probabilities, [J]
     constant: float  # probability of no drift
+    steady: float  # probability that the optima lie on a law exactly
 
 
 def traits(basins: Basins) -> FloatArray:
@@ -46,10 +47,20 @@ def departure(basins: Basins) -> Departure:
     seen, p = traits(basins), DEPARTURE
     weights = np.array(p.slope_sd_weights)
     return Departure(
-        scatter=SizePrior(p.scatter * float(np.exp(seen @ np.array(p.scatter_by_trait))), p.scatter_none),
-        wander=SizePrior(p.wander * float(np.exp(seen @ np.array(p.wander_by_trait))), p.wander_none),
+        scatter=_size(p.scatter, p.scatter_log_sd, p.scatter_none, _dot(p.scatter_by_trait, seen)),
+        wander=_size(p.wander, p.wander_log_sd, p.wander_none, _dot(p.wander_by_trait, seen)),
         slope=p.slope,
         slope_sds=p.slope_sd * np.array(p.slope_sd_factors),
         slope_weights=weights / weights.sum(),
         constant=p.constant,
+        steady=1.0 / (1.0 + (1.0 / p.steady - 1.0) * float(np.exp(-_dot(p.steady_by_trait, seen)))),
     )
+
+
+def _size(median: float, log_sd: float, none: float, shift: float) -> SizePrior:
+    """The prior of a size whose median is `shift` in logarithm from the usual."""
+    return SizePrior(median * float(np.exp(shift)), log_sd, none)
+
+
+def _dot(effects: tuple[float, ...], seen: FloatArray) -> float:
+    return float(np.array(effects) @ seen)

@@ -65,7 +65,7 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = departure(basins)
-    every = scatters(t, x_draws, prior.scatter, prior.wander)
+    every = scatters(t, x_draws, prior.scatter, prior.wander, prior.steady)
     slope = SlopePrior(prior.slope, prior.slope_sds, prior.slope_weights)
     families = {
         "const": fit_line(t, x, x_draws, every, None, rng),

@@ -159,7 +159,7 @@ def fit_offset(
     rate, fraction = (a.ravel() for a in np.meshgrid(RATES, FRACTIONS, indexing="ij"))
     shape = np.log2(1.0 + fraction[:, None] * np.exp2(-rate[:, None] * (t - origin)))  # [settings, K]
     errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_OFFSET_VARIANCE * np.eye(len(t))
-    first, *_ = _nearest(errors + prior.typical**2 * np.eye(len(t)), y[None], shape, rate)
+    first, *_ = _nearest(errors + prior.median**2 * np.eye(len(t)), y[None], shape, rate)
     residual = y - shape[first[0]]
     scatter = min(_likeliest(residual - residual.mean(), errors, prior), line.scatter)
     covariance = errors + scatter**2 * np.eye(len(t))

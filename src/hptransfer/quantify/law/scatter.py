@@ -15,37 +15,36 @@ from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
-# Sizes that are tried, in units of the typical one: none, and a geometric series that covers all of them.
-UNIT_SIZES = np.concatenate([[0.0], np.geomspace(0.15, 30.0, 9)])
-# Their log prior weights, were there no zero: a half-t density with 2 degrees of freedom, (1 + s^2/2)^-3/2.
-UNIT_PRIOR = np.log(UNIT_SIZES[1:]) - 1.5 * np.log1p(UNIT_SIZES[1:] ** 2 / 2)
-UNIT_PRIOR -= np.log(np.exp(UNIT_PRIOR).sum())
+# Sizes that are tried: sds of the log size above its median, with their probabilities.
+NODES = np.linspace(-2.4, 2.4, 9)
+LOG_NODE_WEIGHT = -0.5 * NODES**2 - np.log(np.exp(-0.5 * NODES**2).sum())
 LEAST_VARIANCE = 1e-12  # keeps covariances of draws invertible
 
 
 @dataclass(frozen=True)
 class SizePrior:
-    """Prior on the size of a departure: none at all, or a half-t density (2 degrees of freedom)."""
+    """Prior on the size of a departure: none at all, or log-normal."""
 
-    typical: float  # scale of the density, units of the quantity
+    median: float  # units of the quantity
+    log_sd: float  # sd of its natural logarithm
     none: float  # probability that there is none; 1 where it is not thought of
 
     def grid(self) -> tuple[FloatArray, FloatArray]:
         """Sizes, zero first, and their log prior weights, [S] each."""
         if self.none >= 1.0:
             return np.zeros(1), np.zeros(1)
-        log_prior = np.concatenate([[np.log(self.none)], np.log1p(-self.none) + UNIT_PRIOR])
-        return self.typical * UNIT_SIZES, log_prior
+        log_prior = np.concatenate([[np.log(self.none)], np.log1p(-self.none) + LOG_NODE_WEIGHT])
+        return self.median * np.exp(self.log_sd * np.concatenate([[-np.inf], NODES])), log_prior
 
 
 def curvature_scatter(misfit: float) -> SizePrior:
     """Of the log curvature; `misfit` is the sd of the shape's relative error at single scales."""
     typical = LAW.curvature_scatter + LAW.curvature_scatter_per_misfit * misfit
     odds = 1.0 + (LAW.zero_scatter_odds - 1.0) * float(np.exp(-misfit / LAW.zero_scatter_misfit))
-    return SizePrior(typical, odds / (odds + LAW.scatter_odds))
+    return SizePrior(typical, LAW.curvature_scatter_log_sd, odds / (odds + LAW.scatter_odds))
 
 
-NO_WANDER = SizePrior(0.0, 1.0)
+NO_WANDER = SizePrior(0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -85,10 +84,23 @@ def off_sd(off: IntArray, scales: int) -> FloatArray:
     return LAW.outlier_scale_sd * (off[:, None] == np.arange(scales))
 
 
-def scatters(t: FloatArray, y_draws: FloatArray, prior: SizePrior, wander: SizePrior = NO_WANDER) -> Scatters:
+def scatters(
+    t: FloatArray,
+    y_draws: FloatArray,
+    prior: SizePrior,
+    wander: SizePrior = NO_WANDER,
+    steady: float = 0.0,
+) -> Scatters:
     """Of a quantity with posterior draws [B, K] at log2 scales t [K].
 
     One scale alone off the law is thought of only where the law does not turn.
+
+    Args:
+        t: log2 scale, shape [K].
+        y_draws: posterior draws of the quantity, shape [B, K].
+        prior: of the scatter of single scales.
+        wander: of the law's turning.
+        steady: probability that there is neither, beyond what the two say.
     """
     scales = len(t)
     errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_VARIANCE * np.eye(scales)
@@ -102,6 +114,9 @@ def scatters(t: FloatArray, y_draws: FloatArray, prior: SizePrior, wander: SizeP
     log_prior = np.concatenate(
         [log_size[s] + log_wander[w] + np.log1p(-scales * one), log_size[alone] + np.log(one)]
     )
+    log_prior += np.log1p(-steady)
+    if steady > 0.0:
+        log_prior[0] = np.logaddexp(log_prior[0], np.log(steady))  # no scatter, no turning, no scale off
     inverse, log_det = batched_linalg.inverse(errors + departure_covariance(t, size, turning, off))
     return Scatters(size, turning, off, log_prior, inverse, log_det)
 
