@@ -65,7 +65,8 @@ def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
     gradient_spikes = sum(len(run.gradient_spikes) for run in runs)
     return (
         variant,
-        *map(float, (len(runs), diverged, spiked, len(spikes), gradient_spikes)),
+        float(len(runs)),
+        *map(number_format.count, (diverged, spiked, len(spikes), gradient_spikes)),
         f"{np.median(heights):.2f}" if heights else number_format.MISSING,
         number_format.count(float(np.median(recoveries))) if recoveries else number_format.MISSING,
         mean_interval([v for v in study.raggedness(variant).values() if math.isfinite(v)]),

@@ -54,7 +54,7 @@ def write_html(
 def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
     """The report as a string of HTML.
 
-    By default the title is the question that it answers; a study's curves and probes add a section on dynamics.
+    The default title is the question that it answers; a study's curves and probes add a section on them.
     """
     columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
