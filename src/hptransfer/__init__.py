@@ -25,8 +25,9 @@ from hptransfer.version import __version__
 if TYPE_CHECKING:
     from hptransfer.dynamics.callbacks import lightning_probe, trainer_probe
     from hptransfer.dynamics.coord_check import coord_check
-    from hptransfer.dynamics.recorder import Recorder, probe
+    from hptransfer.dynamics.recorder import Recorder
     from hptransfer.dynamics.result import CoordCheck
+    from hptransfer.dynamics.training_loop import probe
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
     from hptransfer.parametrization.parametrize import parametrize
@@ -76,7 +77,7 @@ _LATER = {
     "lightning_probe": "dynamics.callbacks",
     "load_rule": "parametrization.custom",
     "parametrize": "parametrization.parametrize",
-    "probe": "dynamics.recorder",
+    "probe": "dynamics.training_loop",
     "rule_from": "parametrization.custom",
     "trainer_callback": "parametrization.callbacks",
     "trainer_probe": "dynamics.callbacks",

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hptransfer.cli import app
+
 pytest.importorskip("torch")
 
-from hptransfer.cli import app
 
 QUICK = ["--widths", "32,64,128", "--steps", "2", "--seeds", "2", "--depth", "1", "--context", "8"]
 
@@ -37,25 +38,6 @@ def test_sp_fails_with_exit_code_1_and_still_writes(tmp_path: Path) -> None:
     assert "FAILED" in result.output
     assert "sp in sp coordinates does not promise flat slopes" in result.output
     assert json.loads(out.read_text())["passed"] is False
-
-
-def test_its_decoder_is_the_reference_decoder() -> None:
-    import torch
-
-    from hptransfer.cli.coord_models import VOCAB, decoder, text_bytes
-    from hptransfer.cli.model_sizes import ModelSizes
-    from hptransfer.lm.model import Decoder
-
-    model, tokens = decoder(32, ModelSizes(depth=2, heads=4, context=8, vocab=VOCAB)), text_bytes(3, 8)
-    expected = Decoder.forward(model, tokens, torch.tensor(8**-0.5))
-    torch.testing.assert_close(model(tokens), expected)
-
-
-def test_hugging_face_families_can_be_checked() -> None:
-    pytest.importorskip("transformers")
-    result = run("sp", *QUICK, "--model", "gpt2")
-    assert result.exit_code == 1, result.output
-    assert "transformer.h.0.attn attention logits" in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,8 @@
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from hptransfer import __version__
 from hptransfer.cli import main
 
 
@@ -158,72 +154,9 @@ def test_one_width_is_said_to_be_too_few_after_what_can_be_said(run, csv):
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("fit",), ("fit", "--no-such-flag"), ("fut",), ("fit", "x", "--level", "a")]
-)
-def test_wrong_usage_exits_with_2(run, arguments):
-    code, _, errors = run(*arguments)
-    assert code == (2 if arguments else code)
-    assert "Traceback" not in errors
-
-
-def test_unwritable_outputs_are_found_before_the_work(run, csv, tmp_path):
-    path = csv(table())
-    (tmp_path / "file").write_text("")
-    for out, message in [
-        (tmp_path, "is a directory"),
-        (tmp_path / "none" / "fit.json", "which is not a directory"),
-        (tmp_path / "file" / "fit.json", "which is not a directory"),
-        (path, "is also read"),
-    ]:
-        code, printed, errors = run("fit", path, "--json", out)
-        assert (code, printed) == (2, "")
-        assert errors.startswith(f"error: cannot write {out}: it ")
-        assert message in errors
-    if os.geteuid():  # root may write anywhere
-        (tmp_path / "sealed").mkdir(mode=0o500)
-        assert "not writable" in run("fit", path, "--json", tmp_path / "sealed" / "fit.json")[2]
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_disk_that_fails_is_one_line_too(run, csv):
-    code, _, errors = run("fit", csv(table(widths=[64])), "--json", "/dev/full")
-    assert code == 2
-    assert errors == "error: No space left on device\n"
-
-
 def test_notes_go_to_stderr(run, csv):
     text = table().splitlines()
     repeated = [line + ",1" for line in text[1:]] + [line + ",2" for line in text[1:]]
     code, _, errors = run("fit", csv("\n".join([text[0] + ",epoch", *repeated])))
     assert code == 0
     assert errors.startswith("note: runs of equal variant, width, lr and seed differ in 'epoch'")
-
-
-def test_version_and_help(run):
-    assert run("--version") == (0, f"hptransfer {__version__}\n", "")
-    code, printed, _ = run("fit", "--help")
-    assert code == 0
-    for option in ("--scale", "--hp", "--loss", "--by", "--seed", "--target", "--where", "--json"):
-        assert option in printed
-
-
-def test_interrupts_exit_with_130(run, csv, monkeypatch):
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("hptransfer.cli.fit.quantify", interrupted)
-    assert run("fit", csv(table())) == (130, "", "interrupted\n")
-
-
-def test_as_a_program(csv):
-    def program(*arguments):
-        command = [sys.executable, "-m", "hptransfer", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    good = program("fit", csv(table()))
-    assert (good.returncode, good.stderr) == (0, "")
-    assert "sp" in good.stdout
-    bad = program("fit", "none.csv")
-    assert (bad.returncode, bad.stdout) == (2, "")
-    assert bad.stderr == "error: cannot read none.csv: No such file or directory\n"

@@ -1,4 +1,3 @@
-import json
 from functools import partial
 
 import numpy as np
@@ -111,41 +110,6 @@ def test_the_text_says_what_it_cannot_see(mup: hpt.CoordCheck) -> None:
     assert "weight decay" in UNSEEN
     assert NO_PROOF in text
     assert "does not prove" in NO_PROOF
-
-
-def test_frames_hold_every_number(mup: hpt.CoordCheck) -> None:
-    layers, slopes, measured = (mup.to_frame(t) for t in ("layers", "slopes", "sizes"))
-    assert list(layers.layer) == [layer.name for layer in mup.layers]
-    assert len(slopes) == len(layers) * (2 + 3)
-    assert len(measured) == len(layers) * 3 * 2 * 3
-    row = measured.query("layer == 'readout' and width == 64 and seed == 1 and step == 2").iloc[0]
-    assert row.change_rms == mup.sizes["readout"][1, 1, 2, 2]
-    assert 0 < row.change_mean_abs <= row.change_rms
-    with pytest.raises(DynamicsError, match="layers, slopes, sizes"):
-        mup.to_frame("metrics")
-
-
-def test_json_is_valid_and_complete(mup: hpt.CoordCheck, tmp_path) -> None:
-    mup.to_json(tmp_path / "check.json")
-    data = json.loads((tmp_path / "check.json").read_text())
-    assert (data["schema"], data["passed"], data["settings"]["widths"]) == (1, True, list(WIDTHS))
-    assert {"quantity", "step", "slope", "low", "high"} == set(data["layers"][0]["slopes"][0])
-    assert UNSEEN in data["notes"]
-
-
-def test_the_figure_has_a_panel_a_layer(mup: hpt.CoordCheck, sp: hpt.CoordCheck) -> None:
-    axes = sp.plot()
-    assert len(axes) == len(sp.layers)
-    failed = {
-        axis.get_title(loc="left").splitlines()[0] for axis in axes if "grows" in axis.get_title("left")
-    }
-    assert failed == {layer.name for layer in sp.failures}
-    assert len(axes[0].get_lines()) == 2 * 2  # a line and its points, for each step
-    some = mup.plot("blocks.0.attn.*")
-    assert len(some) == sum(n.startswith("blocks.0.attn.") for n in mup.sizes)
-    some[0].figure.canvas.draw()
-    with pytest.raises(DynamicsError, match="none of tokens"):
-        mup.plot("nothing*")
 
 
 class Perceptron(nn.Module):

@@ -112,18 +112,6 @@ def test_layer_probes_of_a_linear_layer(layer: str) -> None:
     )
 
 
-def test_a_rank_one_update_along_its_input_is_aligned() -> None:
-    from hptransfer.dynamics.probes import linear_probes
-
-    x, out = torch.randn(1, 64), torch.randn(32, 1)
-    found = linear_probes(torch.randn(32, 64), out @ x, x)
-    assert float(found["update_alignment"]) == pytest.approx(1.0, rel=1e-5)
-    assert float(found["log_alignment"]) == pytest.approx(1.0, rel=1e-4)
-    noise = linear_probes(torch.randn(4096, 4096), torch.randn(4096, 4096), torch.randn(64, 4096))
-    assert float(noise["log_alignment"]) == pytest.approx(0.5, abs=0.01)
-    assert float(noise["alignment_ratio"]) == pytest.approx(1.0, abs=0.05)
-
-
 def test_attention_and_readout_probes() -> None:
     _, recorder, states = trained(1)
     before = states[0]["before"].requires_grad_(False)
@@ -192,19 +180,6 @@ def test_the_critical_lr_is_where_the_loss_rises() -> None:
     assert loss_at(edge * 0.93) <= loss_at(0.0) < loss_at(edge * 1.07)
 
 
-def test_without_a_scaling_roles_are_guessed_or_named() -> None:
-    model = build(16)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with hpt.probe(model, optimizer, {"*.attn.out.weight": "readout"}, names=["weight_rms"]) as recorder:
-        loss_of(model(TOKENS[:, :-1])).backward()
-        optimizer.step()
-    roles = dict(zip(recorder.table.layer.tolist(), recorder.table.role.tolist(), strict=True))
-    assert roles["tokens"] == "embedding"
-    assert roles["readout"] == roles["blocks.0.attn.out"] == "readout"
-    assert roles["blocks.0.up"] == "hidden"
-    assert roles["norm"] == roles["norm.bias"] == "vector"
-
-
 def test_accumulation_evaluation_and_several_optimizers() -> None:
     model = build(16)
     first = torch.optim.SGD(model.blocks.parameters(), lr=0.1)
@@ -235,21 +210,6 @@ def test_a_tied_readout_shares_the_embedding_s_tensor() -> None:
         optimizer.step()
     assert recorder.table.select(layer="readout", name="log_z").value.size == 1
     assert recorder.table.select(layer="readout").role.tolist()[0] == "embedding"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"every": 0}, "every must be at least 1"),
-        ({"names": ["gradrms"]}, "did you mean 'grad_rms'"),
-        ({"rule": {"*": "big"}}, "a role must be one of embedding, hidden"),
-        ({"rule": hpt.parametrize(nn.Linear(4, 4), base=nn.Linear(2, 2))}, "every tensor must have a role"),
-    ],
-)
-def test_what_cannot_be_probed_is_told(settings: dict, message: str) -> None:
-    model = build(16)
-    with pytest.raises(DynamicsError, match=message):
-        hpt.probe(model, torch.optim.SGD(model.parameters(), lr=0.1), **settings)
 
 
 def test_a_loss_that_cannot_be_had_is_told() -> None:

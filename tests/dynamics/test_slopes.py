@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hptransfer.dynamics.slopes import check_layer, width_slopes
+from hptransfer.dynamics.slopes import check_layer, lines, width_slopes
 
 WIDTHS = (64, 128, 256, 512)
 FLAT = (-0.25, 0.1)
@@ -98,3 +98,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     y = 2 ** rng.normal(0, 0.2, (len(WIDTHS), 3, 2000))
     hits = [s.low <= 0 <= s.high for s in width_slopes(y, WIDTHS, 0.95, 0)]
     assert 0.93 < np.mean(hits) < 0.97
+
+
+def test_the_interval_is_that_of_a_line_through_the_scales() -> None:
+    rng = np.random.default_rng(3)
+    x, y = np.log2(np.array([32.0, 48.0, 64.0, 96.0, 128.0])), rng.normal(size=5)
+    fit = stats.linregress(x, y)
+    half = stats.t.ppf(0.975, 3) * fit.stderr
+    (slope,), (found,) = lines(x, y[:, None], 0.95)
+    assert (slope, found) == pytest.approx((fit.slope, half))

@@ -1,13 +1,11 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from scipy import stats
 from studies import LRS, WIDTHS, simulated
 
 from hptransfer.dynamics.study import StudyDynamics
-from hptransfer.dynamics.trends import line, trends
+from hptransfer.dynamics.trends import trends
 from hptransfer.errors import DynamicsError
 
 
@@ -51,24 +49,6 @@ def test_only_learning_rates_that_every_scale_finished_count() -> None:
 def test_learning_rates_far_from_the_best_are_left_out() -> None:
     assert found(simulated(), octaves=1)["sp", "relative_update", "embedding"].hps == 3
     assert found(simulated(), octaves=None)["sp", "relative_update", "embedding"].hps == len(LRS)
-
-
-def test_the_interval_is_that_of_a_line_through_the_scales() -> None:
-    rng = np.random.default_rng(3)
-    x, y = np.log2(np.array(WIDTHS)), rng.normal(size=5)
-    fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, 3) * fit.stderr
-    assert line(x, y, 0.95) == pytest.approx((fit.slope, fit.slope - half, fit.slope + half))
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(0)
-    x = np.log2(np.array(WIDTHS))
-    hits = 0
-    for _ in range(1000):
-        _, low, high = line(x, rng.normal(0, 0.1, 5) + 0.3 * x, 0.95)
-        hits += low <= 0.3 <= high
-    assert 930 <= hits <= 970
 
 
 def test_two_scales_give_a_slope_without_an_interval() -> None:

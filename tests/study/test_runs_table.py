@@ -13,7 +13,6 @@ from small_study import study
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
-from hptransfer.study.probe_data import result_dynamics, study_dynamics
 from hptransfer.study.run import StudyResult
 from hptransfer.study.runs_table import RUN_COLUMNS, RunsTable, place_of, sweep_table
 from hptransfer.study.store import Store
@@ -52,13 +51,6 @@ def test_the_sweep_is_the_table(undisturbed: StudyResult) -> None:
     assert sweep.diverged.tolist() == frame.loss.isna().tolist()
     assert sweep.source.path == str(undisturbed.csv)
     assert sweep.source.sha256 == hashlib.sha256(undisturbed.csv.read_bytes()).hexdigest()
-
-
-def test_the_dynamics_of_a_result_are_those_of_its_folder(undisturbed: StudyResult) -> None:
-    one, other = result_dynamics(undisturbed), study_dynamics(undisturbed.folder)
-    assert one is not None
-    assert len(one.runs) == len(undisturbed.sweep)
-    assert repr(one) == repr(other)
 
 
 def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -126,22 +124,6 @@ def test_a_study_is_read_while_its_driver_works(tmp_path: Path) -> None:
         assert reader.sessions()[0]["commit"] == "abc"
         with pytest.raises(StoreError, match="readonly"):
             reader.add("s", [(RUN, record())])
-
-
-def test_two_drivers_are_refused_and_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from hptransfer.study.store import Store\n"
-        "with Store(Path(sys.argv[1])): print('open', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as driver:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == b"open\n"
-        with pytest.raises(StoreError) as caught:
-            Store(tmp_path)
-        one_line(caught, "one driver", str(driver.pid))
-        driver.kill()
-    with Store(tmp_path), pytest.raises(StoreError, match=str(os.getpid())):
-        Store(tmp_path)
 
 
 def test_a_store_of_another_version_is_refused_with_both_versions(tmp_path: Path) -> None:

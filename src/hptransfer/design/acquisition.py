@@ -90,14 +90,9 @@ def _most_informative(
 def best_move(
     grid: CandidateGrid, info: Information, state: Brackets, goal: Goal, *, opened: bool
 ) -> Move | None:
-    """A variant's best next run, or the first runs of its next scale; None where nothing more can be learned.
+    """A variant's best next run, or the first runs of its next scale; None where nothing is left to learn.
 
-    Args:
-        grid: where runs may be put.
-        info: what is known of the variant.
-        state: of its brackets.
-        goal: what is asked.
-        opened: whether the next scale is begun already in this round.
+    `opened` says whether its next scale is begun already in this round.
     """
     asked = contrasts(grid, info, goal)
     covariance = np.linalg.inv(info.matrix)
@@ -134,11 +129,6 @@ def student(scales: int) -> float:
 
 def contrasts(grid: CandidateGrid, info: Information, goal: Goal) -> FloatArray:
     """What is asked of one variant, as combinations of its unknowns.
-
-    Args:
-        grid: where runs may be put.
-        info: what is known of the variant.
-        goal: what is asked.
 
     Returns:
         Shape [contrasts, unknowns].

@@ -24,31 +24,19 @@ BRACKET_SD = 0.15  # octaves: error of the optimum that a bracket gives
 
 @dataclass(frozen=True)
 class Brackets:
-    """How far the brackets of one variant are.
+    """How far the brackets of one variant are."""
 
-    Attributes:
-        active: the scale that is being bracketed, as its basin; None where none is.
-        missing: the places it needs next.
-        optima: log2 eta of the optimum of each scale that is bracketed, by place of the scale.
-        next_scale: the first scale that was never run, as its basin; None where there is none.
-        first_runs: the places it would begin with.
-    """
-
-    active: GridKey | None
-    missing: tuple[int, ...]
+    active: GridKey | None  # the scale that is being bracketed, as its basin; None where none is
+    missing: tuple[int, ...]  # the places it needs next
+    # log2 eta of the optimum of each scale that is bracketed, by place of the scale
     optima: Mapping[int, float]
+    # the first scale that was never run, as its basin; None where there is none
     next_scale: GridKey | None = None
-    first_runs: tuple[int, ...] = ()
+    first_runs: tuple[int, ...] = ()  # the places it would begin with
 
 
 def brackets(grid: CandidateGrid, observed: Observations, variant: str) -> Brackets:
-    """The state of a variant's brackets, cheapest scale first.
-
-    Args:
-        grid: where runs may be put.
-        observed: finished runs.
-        variant: of the grid.
-    """
+    """The state of a variant's brackets, cheapest scale first."""
     found: dict[int, float] = {}
     for k in range(len(grid.scales)):
         basin = (variant, k)
@@ -65,13 +53,7 @@ def brackets(grid: CandidateGrid, observed: Observations, variant: str) -> Brack
 
 
 def missing_places(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, float]) -> list[int]:
-    """Places without which the lowest run is not bracketed; empty where it is, or the grid ends.
-
-    Args:
-        grid: where runs may be put.
-        basin: that is being bracketed.
-        losses: mean loss by place, nats; infinite where diverged.
-    """
+    """Places without which the lowest run is not bracketed; empty where it is, or the grid ends."""
     x, last = grid.x[basin], len(grid.x[basin]) - 1
     stride = _stride(grid, basin, FINE_STRIDE)
     finite = [place for place, loss in losses.items() if math.isfinite(loss)]
@@ -94,13 +76,7 @@ def missing_places(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, flo
 
 
 def bracketed_optimum(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, float]) -> float | None:
-    """log2 eta of the optimum, by a parabola through the lowest runs; None where all diverged.
-
-    Args:
-        grid: where runs may be put.
-        basin: whose optimum is asked for.
-        losses: mean loss by place, nats; infinite where diverged.
-    """
+    """log2 eta of the optimum, by a parabola through the lowest runs; None where all diverged."""
     x = grid.x[basin]
     places = [place for place, loss in losses.items() if math.isfinite(loss)]
     if not places:
@@ -119,11 +95,6 @@ def expected_optimum(grid: CandidateGrid, found: Mapping[int, float], k: int) ->
     """log2 eta where the optimum of scale k should lie, from those of other scales.
 
     On a line whose slope is drawn towards none, more so the fewer and the closer the scales are.
-
-    Args:
-        grid: where runs may be put.
-        found: log2 eta of the optimum by place of the scale.
-        k: place of the scale asked for.
     """
     t = np.log2(grid.scales[list(found)])
     y = np.array(list(found.values()))
@@ -133,13 +104,7 @@ def expected_optimum(grid: CandidateGrid, found: Mapping[int, float], k: int) ->
 
 
 def first_places(grid: CandidateGrid, basin: GridKey, expected: float) -> list[int]:
-    """The first places of a basin: where its optimum is expected, and on both sides.
-
-    Args:
-        grid: where runs may be put.
-        basin: that is begun.
-        expected: log2 eta of its optimum.
-    """
+    """The first places of a basin: where its optimum is expected, and on both sides."""
     stride, end = _stride(grid, basin, FINE_STRIDE), len(grid.x[basin]) - 1
     middle = min(max(grid.nearest(basin, expected), min(stride, end)), max(end - stride, 0))
     return sorted({min(max(p, 0), end) for p in (middle - stride, middle, middle + stride)})

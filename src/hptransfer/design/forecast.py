@@ -21,19 +21,12 @@ FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the full grid's FLOPs, th
 
 @dataclass(frozen=True)
 class BudgetForecast:
-    """What a budget is expected to buy.
+    """What a budget is expected to buy."""
 
-    Attributes:
-        flops: of all runs, finished ones included.
-        runs: in number.
-        width: expected width of the 95% interval, of the variant known least.
-        plan: how the runs are chosen.
-    """
-
-    flops: float
-    runs: int
-    width: float
-    plan: str
+    flops: float  # of all runs, finished ones included
+    runs: int  # in number
+    width: float  # expected width of the 95% interval, of the variant known least
+    plan: str  # how the runs are chosen
 
 
 def forecast(grid: CandidateGrid, observed: Observations, goal: Goal) -> tuple[list[BudgetForecast], bool]:
@@ -41,11 +34,6 @@ def forecast(grid: CandidateGrid, observed: Observations, goal: Goal) -> tuple[l
 
     The widths are those of the linearised model (`hptransfer.design.information`): from what the finished
     runs tell, else from what basins are usually like.
-
-    Args:
-        grid: where runs may be put.
-        observed: finished runs.
-        goal: what is asked.
 
     Returns:
         The budgets, and whether they are based on finished runs.

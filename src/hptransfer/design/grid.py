@@ -14,25 +14,16 @@ GridKey = tuple[str, int]  # variant, and place of its scale in `CandidateGrid.s
 
 @dataclass(frozen=True)
 class CandidateGrid:
-    """Places where runs may be put, on a grid for each variant and scale.
+    """Places where runs may be put, on a grid for each variant and scale."""
 
-    Attributes:
-        scales: ascending, shape [K].
-        cost: FLOPs of one run at each scale, shape [K].
-        x: log2 of the hyperparameter at each place, ascending, by basin, each of shape [places].
-        start: places (first, last) between which the search begins, by basin.
-        seeds: most runs at a place.
-        shift: log2 of the hyperparameter in the coordinates that are quantified, minus x, shape [K].
-        target: scale to predict at.
-    """
-
-    scales: FloatArray
-    cost: FloatArray
+    scales: FloatArray  # ascending, shape [K]
+    cost: FloatArray  # FLOPs of one run at each scale, shape [K]
+    # log2 of the hyperparameter at each place, ascending, by basin, each of shape [places]
     x: Mapping[GridKey, FloatArray]
-    start: Mapping[GridKey, tuple[int, int]]
-    seeds: int
-    shift: FloatArray
-    target: float
+    start: Mapping[GridKey, tuple[int, int]]  # places (first, last) between which the search begins, by basin
+    seeds: int  # most runs at a place
+    shift: FloatArray  # log2 of the hyperparameter in the coordinates that are quantified, minus x, shape [K]
+    target: float  # scale to predict at
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -30,19 +30,12 @@ MAX_RISE = 0.5  # nats above the optimum beyond which it does not either
 
 @dataclass(frozen=True)
 class LinearizationPoint:
-    """Current estimates of one variant.
+    """Current estimates of one variant."""
 
-    Attributes:
-        x: log2 eta* of each scale, shape [K].
-        log_curvature: ln of the curvature (nats per octave squared) of each scale, shape [K].
-        noise: sd of a run's loss, nats.
-        scatter: sd of the scales' optima around their line, octaves.
-    """
-
-    x: FloatArray
-    log_curvature: FloatArray
-    noise: float
-    scatter: float
+    x: FloatArray  # log2 eta* of each scale, shape [K]
+    log_curvature: FloatArray  # ln of the curvature (nats per octave squared) of each scale, shape [K]
+    noise: float  # sd of a run's loss, nats
+    scatter: float  # sd of the scales' optima around their line, octaves
 
 
 class Information:

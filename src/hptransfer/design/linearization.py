@@ -28,14 +28,7 @@ CURVE_PARAMETERS = 3  # cells of a fitted curve that its own parameters take up
 def linearization_point(
     grid: CandidateGrid, observed: Observations, round_fit: RoundFit, variant: str
 ) -> LinearizationPoint:
-    """Estimates of one variant: the fit's where it has them, else those of a bracket.
-
-    Args:
-        grid: where runs may be put.
-        observed: finished runs.
-        round_fit: of these runs.
-        variant: of the grid.
-    """
+    """Estimates of one variant: the fit's where it has them, else those of a bracket."""
     fit = round_fit.fit.variants.get(variant) if round_fit.fit else None
     fitted = {float(o.scale): o for o in fit.optima} if fit else {}
     known: dict[int, float] = {}

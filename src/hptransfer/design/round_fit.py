@@ -17,25 +17,14 @@ DRAWS = 1000  # posterior draws of a round's fit; the report may take more
 
 @dataclass(frozen=True)
 class RoundFit:
-    """What is known when a round is decided.
+    """What is known when a round is decided."""
 
-    Attributes:
-        fit: of the finished runs; None while optima are being bracketed.
-        width: width of what is asked, by variant; infinite where it cannot be told yet.
-    """
-
-    fit: SweepFit | None
-    width: dict[str, float]
+    fit: SweepFit | None  # of the finished runs; None while optima are being bracketed
+    width: dict[str, float]  # width of what is asked, by variant; infinite where it cannot be told yet
 
 
 def fit_round(grid: CandidateGrid, observed: Observations, goal: Goal) -> RoundFit:
-    """Fits the finished runs.
-
-    Args:
-        grid: where runs may be put.
-        observed: finished runs.
-        goal: what is asked; its interval is measured.
-    """
+    """Fits the finished runs."""
     from hptransfer.fit import quantify
 
     sweep = observed.sweep_table(grid)

@@ -25,18 +25,14 @@ QUANTITIES = ("activation_rms", "activation_mean_abs", "change_rms", "change_mea
 
 @dataclass(frozen=True)
 class Trace:
-    """One run's sizes.
+    """One run's sizes."""
 
-    Attributes:
-        sizes: by layer, [steps + 1, quantities] in the order of QUANTITIES; row 0 is initialisation. Layers
-            that were not called each time, or whose output changed its shape, are left out.
-        losses: on the training batch before each step, shape [steps].
-        idle: tables whose gradient is rounding alone, as of a bias on keys, which softmax does not see: Adam
-            makes a step of it that means nothing.
-    """
-
+    # by layer, [steps + 1, quantities] in the order of QUANTITIES; row 0 is initialisation. Layers that
+    # were not called each time, or whose output changed its shape, are left out
     sizes: dict[str, FloatArray]
-    losses: FloatArray
+    losses: FloatArray  # on the training batch before each step, shape [steps]
+    # tables whose gradient is rounding alone, as of a bias on keys, which softmax does not see: Adam
+    # makes a step of it that means nothing
     idle: frozenset[str]
 
 

@@ -62,17 +62,13 @@ def observe(model: nn.Module, on_call: OnCall, on_logits: OnLogits | None = None
 
 @dataclass
 class ForwardRecord:
-    """What was seen in the last forward pass; nothing is copied.
+    """What was seen in the last forward pass; nothing is copied."""
 
-    Attributes:
-        inputs: of every layer with a weight, by module name; token ids for embeddings.
-        outputs: of the same.
-        logits: of every attention, by the innermost module that computes it, [..., queries, keys]; -inf
-            where masked.
-    """
-
+    # of every layer with a weight, by module name; token ids for embeddings
     inputs: dict[str, Tensor] = field(default_factory=dict)
-    outputs: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)  # of the same
+    # of every attention, by the innermost module that computes it, [..., queries, keys]; -inf where
+    # masked
     logits: dict[str, Tensor] = field(default_factory=dict)
 
     def clear(self) -> None:

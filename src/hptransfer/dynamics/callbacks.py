@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hptransfer.dynamics.recorder import Recorder, probe
+from hptransfer.dynamics.recorder import Recorder
+from hptransfer.dynamics.training_loop import probe
 from hptransfer.errors import MissingExtraError
 from hptransfer.parametrization.rule import Role
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hptransfer.parametrization.scaling import Scaling
+
+
+class _Probing:
+    """What both callbacks share."""
+
+    recorder: Recorder | None = None
+
+    def on_train_end(self, *_: Any, **_kwargs: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.detach()
 
 
 def trainer_probe(rule: Scaling | Mapping[str, Role | str] | None = None, **settings: Any) -> Any:
@@ -31,19 +42,13 @@ def trainer_probe(rule: Scaling | Mapping[str, Role | str] | None = None, **sett
     except ImportError:
         raise MissingExtraError("hf", "a Trainer callback") from None
 
-    class ProbeCallback(TrainerCallback):  # type: ignore[misc]
+    class ProbeCallback(_Probing, TrainerCallback):  # type: ignore[misc]
         """Probes the Trainer's model."""
-
-        recorder: Recorder | None = None
 
         def on_train_begin(self, _args: Any, _state: Any, _control: Any, **kwargs: Any) -> None:
             optimizer = kwargs["optimizer"]
             plain = getattr(optimizer, "optimizer", optimizer)  # inside accelerate's wrapper
             self.recorder = probe(kwargs["model"], plain, rule, **settings).attach()
-
-        def on_train_end(self, _args: Any, _state: Any, _control: Any, **_kwargs: Any) -> None:
-            if self.recorder is not None:
-                self.recorder.detach()
 
     return ProbeCallback()
 
@@ -56,7 +61,7 @@ def lightning_probe(
     Args:
         model: the module to probe, wherever the LightningModule keeps it.
         rule: as for `hpt.probe`.
-        **settings: further arguments of `hpt.probe`: every, names, run, loss, token_counts.
+        **settings: as for `trainer_probe`.
 
     Raises:
         MissingExtraError: lightning is not installed.
@@ -67,16 +72,10 @@ def lightning_probe(
     except ImportError:
         raise MissingExtraError("lightning", "a Lightning callback") from None
 
-    class ProbeCallback(Callback):  # type: ignore[misc]
+    class ProbeCallback(_Probing, Callback):  # type: ignore[misc]
         """Probes the model."""
-
-        recorder: Recorder | None = None
 
         def on_train_start(self, trainer: Any, _module: Any) -> None:
             self.recorder = probe(model, trainer.optimizers, rule, **settings).attach()
-
-        def on_train_end(self, _trainer: Any, _module: Any) -> None:
-            if self.recorder is not None:
-                self.recorder.detach()
 
     return ProbeCallback()

@@ -18,30 +18,19 @@ Values = dict[Row, Tensor]
 
 @dataclass(frozen=True)
 class Sites:
-    """Where a model is probed; plain data by name.
+    """Where a model is probed; plain data by name."""
 
-    Attributes:
-        roles: of every tensor, by its canonical name.
-        layers: kind (`linear`, `transposed`, `embedding`, `other`) and weight's tensor name of every module
-            that has a weight, by module name.
-        tokens: the module that embeds the tokens, the embedding with the most rows; None where there is none.
-        readout: the module that makes the logits; None where there is none.
-    """
-
-    roles: Mapping[str, Role]
+    roles: Mapping[str, Role]  # of every tensor, by its canonical name
+    # kind (`linear`, `transposed`, `embedding`, `other`) and weight's tensor name of every module that
+    # has a weight, by module name
     layers: Mapping[str, tuple[str, str]]
+    # the module that embeds the tokens, the embedding with the most rows; None where there is none
     tokens: str | None
-    readout: str | None
+    readout: str | None  # the module that makes the logits; None where there is none
 
 
 def sites(model: nn.Module, roles: Mapping[str, Role]) -> Sites:
-    """Where a model is probed.
-
-    Args:
-        model: plain or wrapped.
-        roles: of its tensors; a module whose weight is not among them (a tied readout's) shares the tensor of
-            the module that has it.
-    """
+    """Where a model is probed."""
     owned = parameters(model)
     tensors = {alias: name for name, item in owned.items() for alias in (name, *item.aliases)}
     layers: dict[str, tuple[str, str]] = {}
@@ -67,22 +56,15 @@ def _readout(
 
 @dataclass(frozen=True)
 class Update:
-    """One run's tensors around one update, by tensor name.
+    """One run's tensors around one update, by tensor name."""
 
-    Attributes:
-        before: weights before the update.
-        after: weights after it.
-        grads: of the loss; tensors without one are left out.
-        second: Adam's second moments after it, corrected for their start at zero, or their means; where the
-            optimizer has them.
-        eps: Adam's, where it has one.
-    """
-
-    before: Mapping[str, Tensor]
-    after: Mapping[str, Tensor]
-    grads: Mapping[str, Tensor]
+    before: Mapping[str, Tensor]  # weights before the update
+    after: Mapping[str, Tensor]  # weights after it
+    grads: Mapping[str, Tensor]  # of the loss; tensors without one are left out
+    # Adam's second moments after it, corrected for their start at zero, or their means; where the
+    # optimizer has them
     second: Mapping[str, Tensor]
-    eps: Mapping[str, Tensor | float]
+    eps: Mapping[str, Tensor | float]  # Adam's, where it has one
 
 
 def collect(
@@ -93,16 +75,7 @@ def collect(
     tokens: Tensor | None = None,
     quarter: Tensor | None = None,
 ) -> Values:
-    """Every wanted probe of one run, zero-dimensional, by layer, role and name.
-
-    Args:
-        where: of the model.
-        wanted: names.
-        update: that is measured.
-        forward: of a forward pass with the weights before the update.
-        tokens: ids of the whole batch; default: those that the token embedding was seen to read.
-        quarter: of each token, by frequency.
-    """
+    """Every wanted probe of one run, zero-dimensional, by layer, role and name."""
     found: Values = {}
 
     def keep(layer: str, role: str, values: Mapping[str, Tensor]) -> None:

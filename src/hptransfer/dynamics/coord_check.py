@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from hptransfer.dynamics.activation_trace import Batch, Loss, Trace, default_loss, trace
+from hptransfer.dynamics.activation_trace import Batch, Trace, default_loss, trace
+from hptransfer.dynamics.check_options import CheckOptions, Groups, MakeOptimizer
 from hptransfer.dynamics.result import CoordCheck
 from hptransfer.dynamics.slopes import LayerCheck, check_layer
 from hptransfer.errors import DynamicsError
-from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.mup_departures import departures, initial_slope, natural_coordinates
-from hptransfer.parametrization.optimizers import OPTIMIZERS, OptimizerName, family, get_optimizer
+from hptransfer.parametrization.optimizers import OptimizerName, family, get_optimizer
 from hptransfer.parametrization.parameters import parameters
 from hptransfer.parametrization.parametrize import parametrize
 from hptransfer.parametrization.rule import Rule
@@ -27,25 +26,19 @@ from hptransfer.parametrization.rule_arithmetic import in_coordinates
 from hptransfer.parametrization.scaling import Scaling
 
 Build = Callable[[int], nn.Module]
-Groups = list[dict[str, Any]]
-MakeOptimizer = Callable[[nn.Module, Groups], torch.optim.Optimizer]
-NAMED = tuple(name for name, o in OPTIMIZERS.items() if o.torch_class and not o.matrices_only)
 BETAS = (0.9, 0.95)  # of the optimizers that have them
-
-FLAT = (-0.25, 0.1)
 
 
 @dataclass(frozen=True)
 class _Setup:
-    """What every run of a check shares; the fields are arguments of `coord_check`."""
+    """What every run of a check shares."""
 
     build: Build
     rule: Rule | None
+    widths: tuple[int, ...]  # ascending
     base_width: int
-    widths: tuple[int, ...]
-    lr: float
-    optimizer: OptimizerName | MakeOptimizer
-    scaling: Mapping[str, Any]
+    options: CheckOptions
+    scaling: Mapping[str, Any]  # further arguments of `hpt.parametrize`
 
 
 def coord_check(
@@ -53,17 +46,7 @@ def coord_check(
     widths: Sequence[int],
     rule: Rule | str | Path | Mapping[str, Any] | None,
     batches: Sequence[Batch],
-    *,
-    steps: int = 10,
-    lr: float = 2.0**-7,
-    optimizer: OptimizerName | MakeOptimizer = "adamw",
-    base_width: int | None = None,
-    seeds: int = 3,
-    level: float = 0.95,
-    threshold: float | tuple[float, float] = FLAT,
-    loss: Loss | None = None,
-    coordinates: Coordinates | None = None,
-    **scaling: Any,
+    **options: Any,
 ) -> CoordCheck:
     """Trains a model for a few steps at several widths and says, layer by layer, what grows or shrinks.
 
@@ -79,67 +62,62 @@ def coord_check(
         rule: as for `hpt.parametrize`; None checks the model and the optimizer as they are given.
         batches: trained on in turn; the first is also what is measured on. (inputs, targets), or mappings of
             a Hugging Face model's arguments. One small batch shows aligned changes best.
-        steps: optimizer steps.
-        lr: eta, in the coordinates of the check; small enough for the narrowest width to train.
-        optimizer: adamw, adam or sgd; or a function of (model, groups) that makes one, so that a training
-            script's own can be checked.
-        base_width: where every rule is the same; default: the smallest width.
-        seeds: of initial weights, at each width.
-        level: of the intervals.
-        threshold: lowest and highest slope that counts as flat, or one number for both ways.
-        loss: of (model, batch); default: `.loss`, cross-entropy for whole-number targets, squared error.
-        coordinates: of eta. Default: mup, in which one eta is meant to serve all widths; for `sp` itself sp,
-            one LR for all tensors and widths; for a rule of your own, those it is written in.
-        **scaling: further arguments of `hpt.parametrize`: overrides, attention, residual, width_ratio.
+        **options: see `CheckOptions`: steps, lr, optimizer, base_width, seeds, level, threshold, loss,
+            coordinates; and further arguments of `hpt.parametrize`: overrides, attention, residual,
+            width_ratio.
 
     Raises:
         DynamicsError: an argument is out of range, there is too little to fit slopes to, or the narrowest
             model does not stay finite.
         RuleError: the rule does not fit the model; as VerifyError, the model passes a forward multiplier by.
     """
-    sizes = _widths(widths, seeds)
-    _check(batches, steps, lr, optimizer, level)
-    flat = _flat(threshold)
-    chosen = _rule(rule, optimizer, coordinates, base_width, scaling)
-    setup = _Setup(build, chosen, base_width or sizes[0], sizes, lr, optimizer, scaling)
-    with torch.random.fork_rng(
-        devices=range(torch.cuda.device_count())
-    ):  # the user's draws stay as they were
+    names = {field.name for field in fields(CheckOptions)}
+    chosen = CheckOptions(**{name: value for name, value in options.items() if name in names})
+    scaling = {name: value for name, value in options.items() if name not in names}
+    sizes = _widths(widths, chosen.seeds)
+    if not batches:
+        raise DynamicsError("batches must be at least 1, but got 0")
+    setup = _Setup(build, _rule(rule, chosen, scaling), sizes, chosen.base_width or sizes[0], chosen, scaling)
+    gpus = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=gpus):  # the user's draws stay as they were
         initial, promise = _promise(setup)
-        traces = [
-            [_run(setup, width, seed, batches, steps, loss or default_loss) for seed in range(seeds)]
-            for width in sizes
-        ]
-    settings = {
-        "rule": chosen.name if chosen else "the model as given",
-        "coordinates": chosen.coordinates if chosen else "own",
-        "widths": list(sizes),
-        "base_width": setup.base_width if chosen else None,
-        "steps": steps,
-        "seeds": seeds,
-        "lr": lr,
-        "optimizer": optimizer if isinstance(optimizer, str) else "own optimizer",
-        "level": level,
-        "threshold": list(flat),
+        traces = [[_run(setup, width, seed, batches) for seed in range(chosen.seeds)] for width in sizes]
+    return _judged(traces, _settings(setup), initial, promise)
+
+
+def _settings(setup: _Setup) -> dict[str, Any]:
+    rule, options = setup.rule, setup.options
+    return {
+        "rule": rule.name if rule else "the model as given",
+        "coordinates": rule.coordinates if rule else "own",
+        "widths": list(setup.widths),
+        "base_width": setup.base_width if rule else None,
+        "steps": options.steps,
+        "seeds": options.seeds,
+        "lr": options.lr,
+        "optimizer": options.optimizer if isinstance(options.optimizer, str) else "own optimizer",
+        "level": options.level,
+        "threshold": list(options.flat),
     }
-    return _judged(traces, settings, initial, promise)
 
 
-def _run(setup: _Setup, width: int, seed: int, batches: Sequence[Batch], steps: int, loss: Loss) -> Trace:
+def _run(setup: _Setup, width: int, seed: int, batches: Sequence[Batch]) -> Trace:
     """One run at one width."""
+    options = setup.options
+    steps, loss = options.steps, options.loss or default_loss
     torch.manual_seed(seed)
     model = setup.build(width)
-    groups: Groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": setup.lr}]
+    groups: Groups = [{"params": [p for p in model.parameters() if p.requires_grad], "lr": options.lr}]
     if setup.rule is None:
-        return trace(model, _optimizer(setup.optimizer, model, groups), batches, steps, loss, {})
+        return trace(model, _optimizer(options.optimizer, model, groups), batches, steps, loss, {})
     scaling = _scaled(setup, setup.rule, model, width)
     # The draws differ from width to width: a residual of the fit is then one run's luck, and not shared.
     scaling.init_(model, seed=1_000_003 * seed + width)
     live = parameters(model)
     tables = {p.name: live[p.name].parameter for p in scaling.tensors if p.role in ("embedding", "vector")}
-    kind = setup.optimizer if isinstance(setup.optimizer, str) else None
-    groups = scaling.param_groups(model, lr=setup.lr, optimizer=kind)
-    optimizer = _optimizer(setup.optimizer, model, groups)
+    kind = options.optimizer if isinstance(options.optimizer, str) else None
+    groups = scaling.param_groups(model, lr=options.lr, optimizer=kind)
+    optimizer = _optimizer(options.optimizer, model, groups)
     found = trace(model, optimizer, batches, steps, loss, tables)
     if kind is not None:  # a multiplier on a layer that the model never calls would be charged to the rule
         scaling.verify(model, optimizer)
@@ -167,10 +145,8 @@ def _optimizer(
         return optimizer(model, groups)
     entry = get_optimizer(optimizer)
     betas = {"betas": BETAS} if "betas" in entry.hyperparameters else {}
-    made: torch.optim.Optimizer = getattr(torch.optim, str(entry.torch_class))(
-        groups, weight_decay=0.0, **betas
-    )
-    return made
+    make: Callable[..., torch.optim.Optimizer] = getattr(torch.optim, str(entry.torch_class))
+    return make(groups, weight_decay=0.0, **betas)
 
 
 def _promise(setup: _Setup) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -238,24 +214,17 @@ def _left_out(uneven: Collection[str], idle: Collection[str], constant: int) -> 
 
 
 def _rule(
-    rule: Rule | str | Path | Mapping[str, Any] | None,
-    optimizer: OptimizerName | MakeOptimizer,
-    coordinates: Coordinates | None,
-    base_width: int | None,
-    scaling: Mapping[str, Any],
+    rule: Rule | str | Path | Mapping[str, Any] | None, options: CheckOptions, scaling: Mapping[str, Any]
 ) -> Rule | None:
     if rule is None:
-        if coordinates or base_width or scaling:
+        if options.coordinates or options.base_width or scaling:
             raise DynamicsError(
                 "without a rule the model is taken as it is: give no base_width or coordinates"
             )
         return None
-    chosen = (
-        rule
-        if isinstance(rule, Rule)
-        else as_rule(rule, family(optimizer) if isinstance(optimizer, str) else "adam")
-    )
-    return in_coordinates(chosen, coordinates) if coordinates else natural_coordinates(chosen)
+    kind = family(options.optimizer) if isinstance(options.optimizer, str) else "adam"
+    chosen = rule if isinstance(rule, Rule) else as_rule(rule, kind)
+    return in_coordinates(chosen, options.coordinates) if options.coordinates else natural_coordinates(chosen)
 
 
 def _widths(widths: Sequence[int], seeds: int) -> tuple[int, ...]:
@@ -263,32 +232,8 @@ def _widths(widths: Sequence[int], seeds: int) -> tuple[int, ...]:
     sizes = tuple(sorted(set(widths)))
     if len(sizes) < 2 or sizes[0] < 1:
         raise DynamicsError(f"a slope needs two or more positive widths, but got {list(widths)}")
-    if seeds < 1:
-        raise DynamicsError(f"seeds must be at least 1, but got {seeds}")
     if len(sizes) * seeds < 3:
         raise DynamicsError(
             f"an interval needs widths x seeds >= 3, but got {len(sizes)} widths and {seeds} seed: more seeds"
         )
     return sizes
-
-
-def _check(batches: Sequence[Batch], steps: int, lr: float, optimizer: object, level: float) -> None:
-    """Every other argument in range."""
-    for name, value in (("steps", steps), ("batches", len(batches))):
-        if value < 1:
-            raise DynamicsError(f"{name} must be at least 1, but got {value}")
-    if not (lr > 0 and math.isfinite(lr)):
-        raise DynamicsError(f"lr must be positive and finite, but got {lr}")
-    if not 0 < level < 1:
-        raise DynamicsError(f"level must lie between 0 and 1, but got {level}")
-    if not callable(optimizer) and optimizer not in NAMED:
-        raise DynamicsError(
-            f"the optimizer must be one of {', '.join(NAMED)} or a function, but got {optimizer!r}"
-        )
-
-
-def _flat(threshold: float | tuple[float, float]) -> tuple[float, float]:
-    low, high = (-threshold, threshold) if isinstance(threshold, (int, float)) else threshold
-    if not low <= 0 <= high:
-        raise DynamicsError(f"the threshold must hold zero, low <= 0 <= high, but got {low:g} and {high:g}")
-    return float(low), float(high)

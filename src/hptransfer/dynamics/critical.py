@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -77,6 +77,37 @@ def critical_lr(
         high = torch.where(wide & above, middle, high)  # a run is refined no further than it asks for
         low = torch.where(wide & ~above, middle, low)
     return CriticalLR(torch.where(found, (low + high) / 2, torch.nan), low, high, passes)
+
+
+def critical_lr_along(
+    loss: Callable[[], Tensor],
+    weights: Mapping[str, Tensor],
+    before: Mapping[str, Tensor],
+    lr: float,
+    guess: Tensor | None = None,
+) -> CriticalLR:
+    """The critical learning rate of an update just taken; the weights are put back after it.
+
+    Args:
+        loss: of the batch, a scalar, with the weights as they are.
+        weights: after the update, by name; they are changed in place.
+        before: the same before it.
+        lr: that it was taken with.
+        guess: where to start, shape [1]; default lr.
+    """
+    after = {name: weight.detach().clone() for name, weight in weights.items()}
+
+    def loss_at(rate: Tensor) -> Tensor:
+        for name, weight in weights.items():
+            weight.copy_(torch.lerp(before[name], after[name], float(rate / lr)))
+        return loss().detach().double().cpu().view(1)
+
+    start = torch.full((1,), lr, dtype=torch.float64)
+    try:
+        return critical_lr(loss_at, loss_at(0 * start), start if guess is None else guess)
+    finally:
+        for name, weight in weights.items():
+            weight.copy_(after[name])
 
 
 def _bracket(exceeds: Callable[[Tensor], Tensor], guess: Tensor, most: int) -> tuple[Tensor, Tensor, int]:

@@ -138,12 +138,8 @@ def predict_edge(
 
 def _points(runs: Sequence[RunDynamics], measure: Measure) -> FloatArray:
     """log2 eta, log2 n and log2 measure of every run that has one, [runs, 3]."""
-    rows = []
-    for run in runs:
-        value = largest(run, measure)
-        if value > 0 and math.isfinite(value):
-            rows.append((math.log2(run.hp), math.log2(run.scale), math.log2(value)))
-    return np.array(rows).reshape(-1, 3)
+    rows = np.array([(run.hp, run.scale, largest(run, measure)) for run in runs]).reshape(-1, 3)
+    return np.asarray(np.log2(rows[(rows[:, 2] > 0) & np.isfinite(rows[:, 2])]))
 
 
 def largest(run: RunDynamics, measure: Measure) -> float:
@@ -155,8 +151,7 @@ def largest(run: RunDynamics, measure: Measure) -> float:
         at, eta = run.series("", "lr")
         shared = np.isin(at, steps)
         return float((eta[shared] / critical[np.isin(steps, at)]).max()) if shared.any() else math.nan
-    columns = [i for i, row in enumerate(run.probes.rows) if row[2] == "attention_logit_max"]
-    values = run.probes.values[:, columns]
+    values = run.probes.values[:, [row[2] == "attention_logit_max" for row in run.probes.rows]]
     return float(np.nanmax(values)) if np.isfinite(values).any() else math.nan
 
 
@@ -187,19 +182,17 @@ class _Surface:
         rng = np.random.default_rng(SEED)
         stretch = np.sqrt(dof / rng.chisquare(dof, DRAWS))[:, None]
         draws = mean + stretch * rng.multivariate_normal(np.zeros(len(mean)), covariance, DRAWS)
-        between = _between(points[:, 1], residual)
-        shared = between * stretch[:, 0] * rng.normal(size=DRAWS)
-        span = points[:, 0].max() - points[:, 0].min()
-        reach = (points[:, 0].min() - 2 * span - 10, points[:, 0].max() + 2 * span + 10)
+        shared = _between(points[:, 1], residual) * stretch[:, 0] * rng.normal(size=DRAWS)
+        low, high = points[:, 0].min(), points[:, 0].max()
+        reach = (low - 2 * (high - low) - 10, high + 2 * (high - low) + 10)
         noise = math.sqrt(float((residual**2).sum()) / dof)
         return _Surface(centre, mean, draws, shared, noise, dof, level, reach)
 
     def at(self, x: FloatArray, n: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Predicted log2 of the measure with limits that hold a new run's, each of x's shape."""
         design = _design(np.column_stack([x, np.full(len(x), n)]), self.centre, len(self.mean) == 4)
-        sampled = design @ self.draws.T + self.shared
-        rng = np.random.default_rng(len(x))
-        sampled = sampled + self.noise * rng.standard_t(self.dof, sampled.shape)
+        noise = np.random.default_rng(len(x)).standard_t(self.dof, (len(x), DRAWS))
+        sampled = design @ self.draws.T + self.shared + self.noise * noise
         low, high = np.quantile(sampled, [(1 - self.level) / 2, (1 + self.level) / 2], axis=1)
         return design @ self.mean, low, high
 
@@ -221,16 +214,16 @@ class _Surface:
         with np.errstate(divide="ignore", invalid="ignore"):
             bent = (-b + np.sqrt(inside)) / (2 * d)  # of the two roots the one where the surface rises
             root = self.centre[0] + np.where(d == 0, np.where(b > 0, -a / b, np.nan), bent)
-        # Where it does not cross, the value in the middle says on which side it stays.
-        root = np.where(np.isnan(root), np.where(a > 0, -np.inf, np.inf), root)
         low, high = self.reach
-        return np.where(root > high, np.inf, np.where(root < low, -np.inf, root))
+        # Where it does not cross, the value in the middle says on which side it stays.
+        over, under = (root > high, root < low)
+        none = np.isnan(root)
+        return np.select([over | (none & (a <= 0)), under | none], [np.inf, -np.inf], root)
 
 
 def _design(points: FloatArray, centre: FloatArray, square: bool) -> FloatArray:
-    x, n = points[:, 0] - centre[0], points[:, 1] - centre[1]
-    columns = [np.ones_like(x), x, n, x**2] if square else [np.ones_like(x), x, n]
-    return np.column_stack(columns)
+    x, n = (points[:, :2] - centre).T
+    return np.column_stack([np.ones_like(x), x, n, *([x**2] if square else [])])
 
 
 def _least_squares(design: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, int]:
@@ -266,24 +259,17 @@ def _holdout(points: FloatArray, limit: float, level: float) -> HoldOutCheck | N
     except DynamicsError:
         return None
     predicted, low, high = surface.at(outside[:, 0], largest_n)
-    error = predicted - outside[:, 2]
-    held = (outside[:, 2] >= low) & (outside[:, 2] <= high)
-    return HoldOutCheck(
-        scale=float(2.0**largest_n),
-        error=float(np.sqrt((error**2).mean())),
-        covered=float(held.mean()),
-        count=len(outside),
-        predicted=surface.crossing(float(2.0**largest_n), limit),
-        found=_found(outside, limit),
-    )
+    scale, measured = float(2.0**largest_n), outside[:, 2]
+    error = math.sqrt(float(((predicted - measured) ** 2).mean()))
+    covered = float(((measured >= low) & (measured <= high)).mean())
+    crossing = surface.crossing(scale, limit)
+    return HoldOutCheck(scale, error, covered, len(outside), crossing, _found(outside, limit))
 
 
 def _found(points: FloatArray, limit: float) -> float | None:
     """Where the seed means cross the limit going up, between two neighbouring learning rates."""
-    rates = np.unique(points[:, 0])
-    means = np.array([points[points[:, 0] == x, 2].mean() for x in rates])
-    for i in range(len(rates) - 1):
-        if means[i] <= limit < means[i + 1]:
-            share = (limit - means[i]) / (means[i + 1] - means[i])
-            return float(2.0 ** (rates[i] + share * (rates[i + 1] - rates[i])))
+    means = [(x, points[points[:, 0] == x, 2].mean()) for x in np.unique(points[:, 0])]
+    for (x, below), (next_x, above) in pairwise(means):
+        if below <= limit < above:
+            return float(2.0 ** (x + (limit - below) / (above - below) * (next_x - x)))
     return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hptransfer.dynamics.slopes import LayerCheck
 from hptransfer.errors import DynamicsError
@@ -13,61 +15,59 @@ from hptransfer.errors import DynamicsError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hptransfer.dynamics.result import CoordCheck
-
 _PANEL = (2.3, 1.9)  # inches
 _COLUMNS = 5
 _SMALL = 7.0  # points
 _INK, _GREY, _FAULT = "#1c1c1c", "#66665f", "#b3401a"
-_FIRST, _LAST = (
-    np.array([0.72, 0.80, 0.84]),
-    np.array([0.10, 0.18, 0.42]),
-)  # colours of the first and last step
+# Colours of the first and the last step.
+_FIRST, _LAST = np.array([0.72, 0.80, 0.84]), np.array([0.10, 0.18, 0.42])
 
 
-def plot_check(check: CoordCheck, layers: str | None) -> list[Axes]:
+def plot_check(
+    layers: Sequence[LayerCheck],
+    sizes: Mapping[str, NDArray[np.float64]],
+    settings: Mapping[str, Any],
+    pattern: str | None = None,
+) -> list[Axes]:
     """A panel a layer: log2 width against log2 RMS change, a line a step, mean and range over seeds.
 
     Panels share the height of their axis in octaves, not its place, so that slopes can be compared by eye.
+    The layers, their sizes and the settings are those of a `CoordCheck`; the pattern chooses among names.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    chosen = [layer for layer in check.layers if layers is None or fnmatchcase(layer.name, layers)]
+    chosen = [layer for layer in layers if pattern is None or fnmatchcase(layer.name, pattern)]
     if not chosen:
-        names = ", ".join(layer.name for layer in check.layers)
-        raise DynamicsError(f"a pattern of layers must match one, but {layers!r} matches none of {names}")
+        names = ", ".join(layer.name for layer in layers)
+        raise DynamicsError(f"a pattern of layers must match one, but {pattern!r} matches none of {names}")
     columns = min(_COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
     figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.9), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    changes = [_log_change(check, layer) for layer in chosen]
+    with np.errstate(divide="ignore", invalid="ignore"):  # [widths, seeds, steps]
+        changes = [np.log2(sizes[layer.name][:, :, 1:, 2]) for layer in chosen]
     height = max(float(np.ptp(y[np.isfinite(y)])) for y in changes if np.isfinite(y).any()) * 1.1 + 0.5
     for axes, layer, change in zip(panels, chosen, changes, strict=False):
-        _draw(axes, check, layer, change, height)
+        _draw(axes, settings["widths"], layer, change, height)
     for axes in panels[len(chosen) :]:
         axes.set_visible(False)
-    settings = check.settings
-    verdict = "passed" if check.passed else f"failed: {len(check.failures)} of {len(check.layers)} layers"
+    failed = sum(layer.failed for layer in layers)
+    verdict = f"failed: {failed} of {len(layers)} layers" if failed else "passed"
     figure.suptitle(
         f"{settings['rule']}, {settings['coordinates']} coordinates: {verdict}\n"
         f"RMS change since initialisation against width; light to dark: steps 1 to {settings['steps']}, "
         "with the slopes of the first and the last",
         fontsize=_SMALL + 2,
-        color=_INK if check.passed else _FAULT,
+        color=_FAULT if failed else _INK,
     )
     return list(panels[: len(chosen)])
 
 
-def _log_change(check: CoordCheck, layer: LayerCheck) -> np.ndarray:
-    """log2 of the RMS change, shape [widths, seeds, steps]."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log2(check.sizes[layer.name][:, :, 1:, 2]))
-
-
-def _draw(axes: Axes, check: CoordCheck, layer: LayerCheck, change: np.ndarray, height: float) -> None:
-    widths = check.settings["widths"]
+def _draw(
+    axes: Axes, widths: Sequence[int], layer: LayerCheck, change: NDArray[np.float64], height: float
+) -> None:
     steps = change.shape[2]
     for step in range(steps):
         y = np.where(np.isfinite(change[:, :, step]), change[:, :, step], np.nan)

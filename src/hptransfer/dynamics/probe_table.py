@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,9 +104,6 @@ class ProbeTable:
         for column, values in wanted.items():
             listed: list[Any] = [values] if isinstance(values, (str, int)) else list(values)
             keep &= np.isin(getattr(self, column), np.array(listed))
-        return self._where(keep)
-
-    def _where(self, keep: NDArray[np.bool_]) -> ProbeTable:
         return ProbeTable(*(getattr(self, column)[keep] for column in COLUMNS))
 
     def to_frame(self) -> pd.DataFrame:
@@ -120,11 +114,7 @@ class ProbeTable:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the table as CSV with a header."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(zip(*(getattr(self, column).tolist() for column in COLUMNS), strict=True))
-        Path(path).write_text(text.getvalue(), encoding="utf-8")
+        self.to_frame().to_csv(path, index=False, lineterminator="\n")
 
     def __repr__(self) -> str:
         names = ", ".join(sorted(set(self.name.tolist())))
@@ -134,21 +124,14 @@ class ProbeTable:
 
 def table(logs: Mapping[str, ProbeLog] | Iterable[tuple[str, ProbeLog]]) -> ProbeTable:
     """The logs of some runs as one table, by run id; values that are not finite are left out."""
-    parts = [_rows(run, log) for run, log in (logs.items() if isinstance(logs, Mapping) else logs)]
-    whole = [np.concatenate([part[i] for part in parts]) if parts else _EMPTY[i] for i in range(len(COLUMNS))]
+    pairs = logs.items() if isinstance(logs, Mapping) else logs
+    parts = [_columns("", ProbeLog((), (), np.zeros((0, 0)))), *(_columns(run, log) for run, log in pairs)]
+    whole = [np.concatenate(column) for column in zip(*parts, strict=True)]
     keep = np.isfinite(whole[-1])
     return ProbeTable(*(column[keep] for column in whole))
 
 
-_EMPTY: tuple[Any, ...] = (
-    np.zeros(0, "U1"),
-    np.zeros(0, int),
-    *(np.zeros(0, "U1") for _ in range(3)),
-    np.zeros(0),
-)
-
-
-def _rows(run: str, log: ProbeLog) -> tuple[Any, ...]:
+def _columns(run: str, log: ProbeLog) -> tuple[Any, ...]:
     steps, rows = log.values.shape
     parts = [np.array([row[i] for row in log.rows], dtype=np.str_) for i in range(3)]
     return (

@@ -1,12 +1,11 @@
-"""Records probes inside a user's own training loop, through hooks on the model and the optimizer."""
+"""Records probes inside a training loop, through hooks on the model and the optimizer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -15,13 +14,12 @@ from torch import Tensor, nn
 
 from hptransfer.dynamics.activations import ForwardRecord, evaluating, record_forward
 from hptransfer.dynamics.collect import Sites, Update, collect, sites
-from hptransfer.dynamics.critical import critical_lr
+from hptransfer.dynamics.critical import critical_lr_along
 from hptransfer.dynamics.probe_table import ProbeLog, ProbeTable, Row, table
 from hptransfer.dynamics.probes import quarters
 from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.parameters import NamedParameter, parameters, unwrapped
-from hptransfer.parametrization.rule import ROLES, Role
-from hptransfer.parametrization.scaling import Scaling
+from hptransfer.parametrization.rule import Role
 from hptransfer.runs.probe_names import check_names
 
 TOKENS = 1024  # positions of a batch on which a layer's change is measured
@@ -35,17 +33,26 @@ class ProbePlan:
 
     Attributes:
         every: updates from one probed to the next; the first is probed.
-        names: of the probes.
+        names: of the probes; default all but critical LR and sharpness, `["all"]` every one.
         run: name of the run in the table.
-        loss: of the model's output, for the critical LR.
-        token_counts: of every token in the training text, shape [vocabulary]; None where not known.
+        loss: of the model's output, for the critical LR; default its `.loss`. The batch is the last one that
+            the model was called with.
+        token_counts: of every token in the training text, for row norms by frequency, shape [vocabulary].
+
+    Raises:
+        DynamicsError: a probe is unknown, or `every` is below 1.
     """
 
-    every: int
-    names: tuple[str, ...]
-    run: str
-    loss: LossOf
-    token_counts: Tensor | None
+    every: int = 10
+    names: Sequence[str] | None = None
+    run: str = "run"
+    loss: LossOf | None = None
+    token_counts: Tensor | Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise DynamicsError(f"every must be at least 1, but got {self.every}")
+        object.__setattr__(self, "names", check_names(self.names))
 
 
 class Recorder:
@@ -71,7 +78,9 @@ class Recorder:
         self._model, self._optimizers = unwrapped(model), optimizers
         self._lr_factors = lr_factors
         self._sites: Sites = sites(model, roles)
-        self._quarter = None if plan.token_counts is None else quarters(plan.token_counts)
+        counts = plan.token_counts
+        self._quarter = None if counts is None else quarters(torch.as_tensor(counts))
+        self._names = frozenset(plan.names or ())
         self._hooks = ExitStack()
         self._looking = ExitStack()  # open inside a forward pass that is to be seen
         self._forward = ForwardRecord()
@@ -87,9 +96,7 @@ class Recorder:
     def __enter__(self) -> Self:
         return self.attach()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.detach()
 
     def attach(self) -> Self:
@@ -188,11 +195,11 @@ class Recorder:
         update = Update(self._before, after, self._grads, second, eps)
         quarter = None if self._quarter is None or tokens is None else self._quarter.to(tokens.device)
         forward = _first_positions(self._forward)
-        values = collect(self._sites, self.plan.names, update, forward, tokens, quarter)
+        values = collect(self._sites, self._names, update, forward, tokens, quarter)
         found = {row: float(value) for row, value in values.items()}
-        if "lr" in self.plan.names:
+        if "lr" in self._names:
             found["", "", "lr"] = lr
-        if {"critical_lr", "critical_sharpness"} & set(self.plan.names):
+        if self._names & {"critical_lr", "critical_sharpness"}:
             found |= self._critical(live, lr)
         self._steps.append(self._step)
         self._found.append(found)
@@ -214,109 +221,25 @@ class Recorder:
         return second, eps, rates[0]
 
     def _critical(self, live: Mapping[str, NamedParameter], lr: float) -> dict[Row, float]:
-        """The batch's forward pass along the update just taken; the weights are put back after it."""
+        """Critical LR of the update just taken, by the batch's forward pass."""
         assert self._call is not None
         args, kwargs = self._call
-        after = {name: owned.parameter.detach().clone() for name, owned in live.items()}
 
-        def loss_at(rate: Tensor) -> Tensor:
-            for name, owned in live.items():
-                owned.parameter.copy_(torch.lerp(self._before[name], after[name], float(rate / lr)))
-            return self.plan.loss(self._model(*args, **kwargs)).detach().double().cpu().view(1)
+        def loss() -> Tensor:
+            return (self.plan.loss or _loss_of_output)(self._model(*args, **kwargs))
 
-        try:
-            with evaluating(self._model):
-                start = torch.full((1,), lr, dtype=torch.float64)
-                found = critical_lr(
-                    loss_at, loss_at(0 * start), start if self._guess is None else self._guess
-                )
-        finally:
-            for name, owned in live.items():
-                owned.parameter.copy_(after[name])
+        weights = {name: owned.parameter for name, owned in live.items()}
+        with evaluating(self._model):
+            found = critical_lr_along(loss, weights, self._before, lr, self._guess)
         self._guess = found.lr if bool(torch.isfinite(found.lr)) else None
         values = {"critical_lr": float(found.lr), "critical_sharpness": float(found.sharpness)}
-        return {("", "", name): value for name, value in values.items() if name in self.plan.names}
-
-
-def probe(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer | Iterable[torch.optim.Optimizer],
-    rule: Scaling | Mapping[str, Role | str] | None = None,
-    *,
-    every: int = 10,
-    names: Sequence[str] | None = None,
-    run: str = "run",
-    loss: LossOf | None = None,
-    token_counts: Tensor | Sequence[int] | None = None,
-) -> Recorder:
-    """Probes for a training loop of your own; a context manager, `.table` holds what was measured.
-
-    Between probed updates nothing is done but counting. At a probed one, a copy of the weights is kept for
-    the length of the step, and the activations of its forward pass.
-
-    Args:
-        model: plain; the inside of a compiled one is not seen, so its layers are not probed.
-        optimizer: one, or several that step in turn (Muon beside AdamW).
-        rule: the scaling of `hpt.parametrize`, which knows every tensor's role and the unit of eta; or roles
-            by name pattern. None guesses: embeddings and linear layers by type, vectors by shape, the linear
-            layer with as many outputs as the token embedding has rows is the readout.
-        every: updates from one probed to the next.
-        names: of the probes; default all but critical LR and sharpness, `["all"]` every one.
-        run: name of the run in the table.
-        loss: of the model's output, for the critical LR; default its `.loss`. The batch is the last one that
-            the model was called with.
-        token_counts: of every token in the training text, for row norms by frequency, [vocabulary].
-
-    Raises:
-        DynamicsError: an argument is out of range, or a role or name is unknown.
-    """
-    if every < 1:
-        raise DynamicsError(f"every must be at least 1, but got {every}")
-    optimizers = [optimizer] if isinstance(optimizer, torch.optim.Optimizer) else list(optimizer)
-    factors: dict[str, float] = {}
-    if isinstance(rule, Scaling):
-        roles: dict[str, Role] = {plan.name: plan.role for plan in rule.tensors}
-        factors = {plan.name: plan.factors.lr for plan in rule.tensors}
-    else:
-        roles = _guessed(model) | _by_pattern(model, rule or {})
-    if missing := sorted(parameters(model).keys() - roles.keys()):
-        raise DynamicsError(f"every tensor must have a role, but the rule's model has no {missing[0]}")
-    counts = None if token_counts is None else torch.as_tensor(token_counts)
-    plan = ProbePlan(every, check_names(names), run, loss or _loss_of_output, counts)
-    return Recorder(model, optimizers, roles, factors, plan)
-
-
-def _guessed(model: nn.Module) -> dict[str, Role]:
-    owned = parameters(model)
-    rows = {o.parameter.shape[0] for o in owned.values() if isinstance(o.module, nn.Embedding)}
-
-    def role(item: NamedParameter) -> Role:
-        if isinstance(item.module, nn.Embedding):
-            return "embedding"
-        if item.parameter.ndim < 2:
-            return "vector"
-        return (
-            "readout" if isinstance(item.module, nn.Linear) and item.parameter.shape[0] in rows else "hidden"
-        )
-
-    return {name: role(item) for name, item in owned.items()}
-
-
-def _by_pattern(model: nn.Module, patterns: Mapping[str, Role | str]) -> dict[str, Any]:
-    from fnmatch import fnmatchcase
-
-    for pattern, role in patterns.items():
-        if role not in ROLES:
-            raise DynamicsError(f"a role must be one of {', '.join(ROLES)}, but {pattern!r} has {role!r}")
-    names = list(parameters(model))
-    last_wins = reversed(list(patterns.items()))  # so that the first pattern that matches does
-    return {n: role for pattern, role in last_wins for n in names if fnmatchcase(n, pattern)}
+        return {("", "", name): value for name, value in values.items() if name in self._names}
 
 
 def _first_positions(forward: ForwardRecord) -> ForwardRecord:
     """The first positions of every layer's inputs: a layer's change needs no more."""
     inputs = {
-        name: x.flatten()[:TOKENS] if not x.is_floating_point() else x.flatten(0, -2)[:TOKENS]
+        name: (x.flatten(0, -2) if x.is_floating_point() else x.flatten())[:TOKENS]
         for name, x in forward.inputs.items()
         if x.ndim > 1
     }

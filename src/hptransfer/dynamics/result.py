@@ -136,7 +136,7 @@ class CoordCheck:
         """
         from hptransfer.dynamics.plot import plot_check
 
-        return plot_check(self, layers)
+        return plot_check(self.layers, self.sizes, self.settings, layers)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Verdicts and slopes as JSON (schema version 1), written to `path` where one is given."""

@@ -60,32 +60,35 @@ class LayerCheck:
         return self.verdict in ("grows", "shrinks")
 
 
-def width_slopes(sizes: FloatArray, widths: Sequence[int], level: float, first: int) -> tuple[Slope, ...]:
-    """Slopes of one quantity, step by step.
+def lines(x: FloatArray, y: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Slopes of least-squares lines, and the half-widths of their intervals by Student's t.
 
     Args:
-        sizes: shape [widths, seeds, steps].
-        widths: in the order of the sizes.
-        level: of the intervals.
-        first: the first entry's step.
+        x: shape [points].
+        y: shape [points, lines]; NaN makes a line's slope NaN.
+        level: of the intervals, which are NaN where two points leave nothing to judge by.
     """
     from scipy.special import stdtrit  # slow to import, and a report without probes has no use for it
 
+    x = (x - x.mean())[:, None]
+    slope = (x * y).sum(axis=0) / (x**2).sum()
+    residual = y - y.mean(axis=0) - slope * x
+    dof = len(x) - 2
+    if dof < 1:
+        return slope, np.full_like(slope, np.nan)
+    error = np.sqrt((residual**2).sum(axis=0) / dof / (x**2).sum())
+    return slope, float(stdtrit(dof, 0.5 + level / 2)) * error
+
+
+def width_slopes(sizes: FloatArray, widths: Sequence[int], level: float, first: int) -> tuple[Slope, ...]:
+    """Slopes of one quantity, whose sizes have the shape [widths, seeds, steps], from the first step on."""
     count, seeds, steps = sizes.shape
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.log2(sizes).reshape(count * seeds, steps)
     y[~np.isfinite(y)] = np.nan
     x = np.repeat(np.log2(np.asarray(widths, dtype=float)), seeds)
-    x = (x - x.mean())[:, None]
-    slope = (x * y).sum(axis=0) / (x**2).sum()
-    residual = y - y.mean(axis=0) - slope * x
-    dof = count * seeds - 2
-    error = np.sqrt((residual**2).sum(axis=0) / dof / (x**2).sum())
-    half = float(stdtrit(dof, 0.5 + level / 2)) * error
-    return tuple(
-        Slope(first + i, float(s), float(s - h), float(s + h))
-        for i, (s, h) in enumerate(zip(slope, half, strict=True))
-    )
+    found = zip(*(part.tolist() for part in lines(x, y, level)), strict=True)
+    return tuple(Slope(step, s, s - half, s + half) for step, (s, half) in enumerate(found, start=first))
 
 
 def check_layer(
@@ -110,19 +113,11 @@ def check_layer(
         return None
     activation = width_slopes(sizes[..., 0], widths, level, 0)
     change = width_slopes(sizes[:, :, 1:, 1], widths, level, 1)
-    blown = _not_finite(sizes[:, :, 1:], widths)
-    if blown is not None:
-        return LayerCheck(name, "grows", blown, change, activation)
-    verdict, reason = _verdict(change, activation, threshold, initial)
-    return LayerCheck(name, verdict, reason, change, activation)
-
-
-def _not_finite(sizes: FloatArray, widths: Sequence[int]) -> str | None:
-    bad = ~np.isfinite(sizes).all(axis=(1, 3))  # [widths, steps]
-    if not bad.any():
-        return None
-    width, step = np.argwhere(bad)[0]
-    return f"not finite at width {widths[width]} from step {step + 1}"
+    bad = np.argwhere(~np.isfinite(sizes[:, :, 1:]).all(axis=(1, 3)))  # [widths, steps]
+    if len(bad):
+        reason = f"not finite at width {widths[bad[0, 0]]} from step {bad[0, 1] + 1}"
+        return LayerCheck(name, "grows", reason, change, activation)
+    return LayerCheck(name, *_verdict(change, activation, threshold, initial), change, activation)
 
 
 def _verdict(

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hptransfer.dynamics.slopes import lines
 from hptransfer.dynamics.study import RunDynamics, StudyDynamics
 from hptransfer.errors import DynamicsError
 from hptransfer.runs.probe_names import PROBES
@@ -142,27 +143,6 @@ def _fitted(
     if len(scales) < 2 or not hps:
         return None
     y = np.array([np.mean([np.mean(cells[scale, hp]) for hp in hps]) for scale in scales])
-    value, low, high = line(np.log2(scales), y, level)
+    (value,), (half,) = (part.tolist() for part in lines(np.log2(scales), y[:, None], level))
     runs = sum(len(cells[scale, hp]) for scale in scales for hp in hps)
-    return Trend(variant, name, place, value, low, high, tuple(scales), len(hps), runs)
-
-
-def line(x: FloatArray, y: FloatArray, level: float) -> tuple[float, float, float]:
-    """Slope of a least-squares line with its limits, NaN where two points leave nothing to judge by.
-
-    Args:
-        x: shape [points].
-        y: shape [points].
-        level: of the limits.
-    """
-    from scipy.special import stdtrit  # a third of a second, which a report without probes need not spend
-
-    centred = x - x.mean()
-    slope = float((centred * y).sum() / (centred**2).sum())
-    dof = len(x) - 2
-    if dof < 1:
-        return slope, math.nan, math.nan
-    residual = y - y.mean() - slope * centred
-    error = math.sqrt(float((residual**2).sum()) / dof / float((centred**2).sum()))
-    half = float(stdtrit(dof, 0.5 + level / 2)) * error
-    return slope, slope - half, slope + half
+    return Trend(variant, name, place, value, value - half, value + half, tuple(scales), len(hps), runs)

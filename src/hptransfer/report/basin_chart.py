@@ -18,21 +18,13 @@ _BEYOND = 0.5  # of the frame's height that curves go on above it, for a reader 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The runs of one variant at one scale.
+    """The runs of one variant at one scale."""
 
-    Attributes:
-        scale: n.
-        x: log2 of the hyperparameter of each finished run, shape [finished].
-        loss: its loss, nats, shape [finished].
-        labels: its seed, or how many runs a mean stands for, shape [finished].
-        diverged: log2 of the hyperparameter of each diverged run, shape [diverged].
-    """
-
-    scale: float
-    x: FloatArray
-    loss: FloatArray
-    labels: tuple[str, ...]
-    diverged: FloatArray
+    scale: float  # n
+    x: FloatArray  # log2 of the hyperparameter of each finished run, shape [finished]
+    loss: FloatArray  # its loss, nats, shape [finished]
+    labels: tuple[str, ...]  # its seed, or how many runs a mean stands for, shape [finished]
+    diverged: FloatArray  # log2 of the hyperparameter of each diverged run, shape [diverged]
 
 
 def basins(fit: SweepFit, variants: Sequence[VariantFit]) -> charts.Figure:
@@ -136,7 +128,7 @@ def _points(fit: SweepFit, group: Runs, colour: str, top: float, row: int) -> li
     columns = fit.sweep.columns
     place = f"{columns.scale} {number_format.scale(group.scale)}"
     texts = [
-        f"{place}\n{_hp_text(fit, x)}\n{columns.loss} {number_format.loss(loss)}\n{label}".rstrip()
+        f"{place}\n{_hp_text(fit, x)}\n{columns.loss} {loss:.4f}\n{label}".rstrip()
         for x, loss, label in zip(group.x, group.loss, group.labels, strict=True)
     ]
     found = [charts.Points(group.x, group.loss, colour, "circle", 5, opacity=0.8, texts=tuple(texts))]

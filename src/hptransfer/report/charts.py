@@ -22,86 +22,56 @@ _CHARACTERS = 38.0  # of a tick label's size that fit along a panel
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a panel.
+    """One axis of a panel."""
 
-    Attributes:
-        low, high: its ends.
-        label: what it shows, with the unit.
-        base: of the logarithms that its coordinates are; None where they are the values themselves.
-        powers: whether its ticks are labelled as powers of the base.
-        ticks: places and their labels; None lets the back end choose, and an empty tuple draws none.
-    """
-
-    low: float
-    high: float
-    label: str
+    low: float  # its ends
+    high: float  # its ends
+    label: str  # what it shows, with the unit
+    # of the logarithms that its coordinates are; None where they are the values themselves
     base: int | None = None
-    powers: bool = False
+    powers: bool = False  # whether its ticks are labelled as powers of the base
+    # places and their labels; None lets the back end choose, and an empty tuple draws none
     ticks: tuple[tuple[float, str], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line through points; NaN breaks it.
+    """A line through points; NaN breaks it."""
 
-    Attributes:
-        x, y: shape [points].
-        colour: as #rrggbb.
-        width: pixels of a screen.
-        dashed: whether it is.
-        marker: diameter of a dot at every point, pixels; 0 draws none.
-        texts: what a reader who points at a point is told, shape [points]; or
-        template: one text for all points, in which `%{x}` and `%{y:.3f}` stand for the point's own numbers.
-        name: for a legend of the caller's.
-    """
-
-    x: FloatArray
-    y: FloatArray
-    colour: str
-    width: float
-    dashed: bool = False
-    marker: float = 0.0
-    texts: tuple[str, ...] = ()
+    x: FloatArray  # shape [points]
+    y: FloatArray  # shape [points]
+    colour: str  # as #rrggbb
+    width: float  # pixels of a screen
+    dashed: bool = False  # whether it is
+    marker: float = 0.0  # diameter of a dot at every point, pixels; 0 draws none
+    texts: tuple[str, ...] = ()  # what a reader who points at a point is told, shape [points]; or
+    # one text for all points, in which `%{x}` and `%{y:.3f}` stand for the point's own numbers
     template: str = ""
-    name: str = ""
+    name: str = ""  # for a legend of the caller's
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Markers with error bars.
+    """Markers with error bars."""
 
-    Attributes:
-        x, y: shape [points]; in the strip above the frame, y is the row, from 0 at the bottom.
-        colour: of the error bars, and of the markers where `fill` or `edge` do not say otherwise.
-        symbol: of all points, or one for each.
-        size: diameter, pixels.
-        fill, edge: colours of the markers; None takes `colour`.
-        edge_width: pixels.
-        opacity: of the markers.
-        x_error, y_error: lengths of the error bars to the lower and the upper side, shape [2, points].
-        error_width: pixels.
-        names: written beside the points.
-        texts: what a reader who points at a point is told, shape [points].
-        tags: what the page's filters choose by.
-        in_strip: whether they stand in the strip above the frame.
-    """
-
-    x: FloatArray
-    y: FloatArray
-    colour: str
-    symbol: Symbol | tuple[Symbol, ...]
-    size: float
-    fill: str | None = None
-    edge: str | None = None
-    edge_width: float = 0.0
-    opacity: float = 1.0
+    x: FloatArray  # shape [points]; in the strip above the frame, y is the row, from 0 at the bottom
+    y: FloatArray  # shape [points]; in the strip above the frame, y is the row, from 0 at the bottom
+    colour: str  # of the error bars, and of the markers where `fill` or `edge` do not say otherwise
+    symbol: Symbol | tuple[Symbol, ...]  # of all points, or one for each
+    size: float  # diameter, pixels
+    fill: str | None = None  # colours of the markers; None takes `colour`
+    edge: str | None = None  # colours of the markers; None takes `colour`
+    edge_width: float = 0.0  # pixels
+    opacity: float = 1.0  # of the markers
+    # lengths of the error bars to the lower and the upper side, shape [2, points]
     x_error: FloatArray | None = None
+    # lengths of the error bars to the lower and the upper side, shape [2, points]
     y_error: FloatArray | None = None
-    error_width: float = 1.3
-    names: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    in_strip: bool = False
+    error_width: float = 1.3  # pixels
+    names: tuple[str, ...] = ()  # written beside the points
+    texts: tuple[str, ...] = ()  # what a reader who points at a point is told, shape [points]
+    tags: Mapping[str, str] = field(default_factory=dict)  # what the page's filters choose by
+    in_strip: bool = False  # whether they stand in the strip above the frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,20 +86,13 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Heat:
-    """A heat map, the first row on top.
+    """A heat map, the first row on top."""
 
-    Attributes:
-        columns, rows: their labels.
-        values: what a reader who points at a cell is told, shape [rows, columns].
-        shown: what the colour stands for, of the same shape.
-        label: of the colour bar.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[str, ...]
-    values: FloatArray
-    shown: FloatArray
-    label: str
+    columns: tuple[str, ...]  # their labels
+    rows: tuple[str, ...]  # their labels
+    values: FloatArray  # what a reader who points at a cell is told, shape [rows, columns]
+    shown: FloatArray  # what the colour stands for, of the same shape
+    label: str  # of the colour bar
 
 
 @dataclass(frozen=True)
@@ -147,26 +110,16 @@ Mark = Line | Points | Band | Heat
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One pair of axes with what is drawn on them.
+    """One pair of axes with what is drawn on them."""
 
-    Attributes:
-        name: of the variant, where the panel shows one.
-        x, y: the axes.
-        marks: from back to front.
-        notes: texts beside points.
-        zero: axis on which a hairline marks 0.
-        strip_rows: rows of a strip above the frame, for runs that have no place on the y axis.
-        message: what is missing, in a sentence without its full stop.
-    """
-
-    name: str
-    x: Axis
-    y: Axis
-    marks: tuple[Mark, ...]
-    notes: tuple[Note, ...] = ()
-    zero: Literal["x", "y"] | None = None
-    strip_rows: int = 0
-    message: str = ""
+    name: str  # of the variant, where the panel shows one
+    x: Axis  # the axes
+    y: Axis  # the axes
+    marks: tuple[Mark, ...]  # from back to front
+    notes: tuple[Note, ...] = ()  # texts beside points
+    zero: Literal["x", "y"] | None = None  # axis on which a hairline marks 0
+    strip_rows: int = 0  # rows of a strip above the frame, for runs that have no place on the y axis
+    message: str = ""  # what is missing, in a sentence without its full stop
 
 
 @dataclass(frozen=True)
@@ -189,11 +142,6 @@ class Figure:
 
 def tick_labels(scales: Iterable[float], low: float, high: float) -> tuple[tuple[float, str], ...]:
     """Ticks at those scales whose labels do not touch, ends first.
-
-    Args:
-        scales: that deserve a label.
-        low: log2 of the left end of the axis.
-        high: log2 of its right end.
 
     Returns:
         log2 of each scale that is kept, with its label, ascending.

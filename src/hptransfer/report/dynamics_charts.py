@@ -21,13 +21,7 @@ _FARTHEST = 4.0  # exponent beyond which an interval does not widen the axis
 
 
 def curves(study: StudyDynamics, variant: str, scale: float) -> charts.Panel:
-    """Training loss against step, one line for each learning rate of one seed, triangles at spikes.
-
-    Args:
-        study: with the curves of its runs.
-        variant: of the runs.
-        scale: of the runs.
-    """
+    """Training loss against step, one line for each learning rate of one seed, triangles at spikes."""
     runs = representative([run for run in study.of(variant) if run.scale == scale])
     colours = palette.sequence(len(runs))
     marks: list[charts.Mark] = [_curve(study, run, c) for run, c in zip(runs, colours, strict=True)]
@@ -40,12 +34,6 @@ def curves(study: StudyDynamics, variant: str, scale: float) -> charts.Panel:
 
 def heat(study: StudyDynamics, variant: str, scale: float, probe: str) -> charts.Panel:
     """A probe over layers and steps in the run with the lowest loss; log2 where it cannot be negative.
-
-    Args:
-        study: with the probes of its runs.
-        variant: of the run.
-        scale: of the run.
-        probe: its name.
 
     Raises:
         DynamicsError: no such run has that probe.
@@ -67,11 +55,6 @@ def heat(study: StudyDynamics, variant: str, scale: float, probe: str) -> charts
 
 def forest(found: Sequence[Trend], probe: str, variants: Sequence[str] | None = None) -> charts.Panel:
     """Exponents of one probe against scale with their intervals, one row for each role and variant.
-
-    Args:
-        found: the exponents.
-        probe: whose.
-        variants: those to show, in this order; None takes the order of `found`.
 
     Raises:
         DynamicsError: there are none of that probe.
@@ -188,10 +171,9 @@ def heat_rows(run: RunDynamics, name: str) -> tuple[list[str], FloatArray]:
 
 
 def _curve(study: StudyDynamics, run: RunDynamics, colour: str) -> charts.Line:
-    head = f"{study.hp} {number_format.short(run.hp)}"
-    tail = "diverged" if run.status == "diverged" else f"final loss {number_format.loss(run.loss)}"
-    template = f"{head}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
-    return charts.Line(*thinned(run), colour, 1.3, template=template, name=number_format.short(run.hp))
+    tail = "diverged" if run.status == "diverged" else f"final loss {run.loss:.4f}"
+    template = f"{study.hp} {run.hp:.3g}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
+    return charts.Line(*thinned(run), colour, 1.3, template=template, name=f"{run.hp:.3g}")
 
 
 def _spikes(run: RunDynamics) -> charts.Points:
@@ -200,8 +182,7 @@ def _spikes(run: RunDynamics) -> charts.Points:
     texts = []
     for spike in run.spikes:
         back = "never back" if spike.recovery is None else f"back after {spike.recovery} steps"
-        height = number_format.hundredths(spike.height)
-        texts.append(f"spike at step {spike.start}\nheight {height} nats\n{back}")
+        texts.append(f"spike at step {spike.start}\nheight {spike.height:.2f} nats\n{back}")
     return charts.Points(at, heights, palette.ACCENT, "down", 7, texts=tuple(texts))
 
 

@@ -70,7 +70,7 @@ def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
         number_format.count(sum(bool(run.spikes) for run in runs)),
         number_format.count(len(spikes)),
         number_format.count(sum(len(run.gradient_spikes) for run in runs)),
-        number_format.hundredths(float(np.median(heights))) if heights else number_format.MISSING,
+        f"{np.median(heights):.2f}" if heights else number_format.MISSING,
         number_format.count(float(np.median(recoveries))) if recoveries else number_format.MISSING,
         mean_interval([v for v in study.raggedness(variant).values() if math.isfinite(v)]),
     )
@@ -106,16 +106,16 @@ def edge_table(study: StudyDynamics, targets: Sequence[float]) -> Table:
 
 
 def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:
-    label = f"{probe_label(edge.measure)} = {number_format.significant(edge.edge)}"
+    label = f"{probe_label(edge.measure)} = {edge.edge:g}"
     rows: list[tuple[Cell, ...]] = []
     for crossing in edge.crossings:
         held_out: tuple[Cell, ...] = ("", "", "")
         check = edge.holdout
         if check is not None and math.isclose(check.scale, crossing.scale):
-            found = f"found {number_format.short(check.found)}" if check.found else "not crossed there"
+            found = f"found {check.found:.3g}" if check.found else "not crossed there"
             held_out = (
                 f"{_crossing(check.predicted.hp, check.predicted.low, check.predicted.high)}; {found}",
-                number_format.hundredths(check.error),
+                f"{check.error:.2f}",
                 f"{number_format.count(check.covered * check.count)} of {number_format.count(check.count)}",
             )
         crossed = _crossing(crossing.hp, crossing.low, crossing.high)
@@ -126,6 +126,6 @@ def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:
 def _crossing(hp: float, low: float, high: float) -> str:
     """`0.0078 [0.0061, never]`: a learning rate of infinity is never reached, one of 0 always exceeded."""
     value, *limits = (
-        "never" if x == math.inf else "always" if x == 0 else number_format.short(x) for x in (hp, low, high)
+        "never" if x == math.inf else "always" if x == 0 else f"{x:.3g}" for x in (hp, low, high)
     )
     return f"{value} [{', '.join(limits)}]"

@@ -72,13 +72,7 @@ def flag_sentence(flag: str) -> str:
 def flags_of(
     variant: VariantFit, scale_name: str, metrics: Collection[str] | None = None
 ) -> list[tuple[str, str]]:
-    """Every flag of a variant with the place where it was raised.
-
-    Args:
-        variant: whose flags.
-        scale_name: the user's name of the scale.
-        metrics: the metrics that are shown; None for all.
-    """
+    """Every flag of a variant with the place where it was raised."""
     name, at = variant.name, f"{variant.name} at {scale_name}"
     found = [(name, variant.flags)]
     found += [
@@ -104,14 +98,7 @@ def flag_notes(
     metrics: Collection[str] | None = None,
     most: int = 3,
 ) -> list[tuple[str, str, str]]:
-    """(flag, meaning, places) for every flag raised, in order of appearance, details with the places.
-
-    Args:
-        variants: whose flags.
-        scale_name: the user's name of the scale.
-        metrics: the metrics that are shown; None for all.
-        most: places named for each flag; the rest is counted.
-    """
+    """(flag, meaning, places) for every flag raised, in order of appearance, details with the places."""
     places: dict[str, list[str]] = defaultdict(list)
     for variant in variants:
         for flag, where in flags_of(variant, scale_name, metrics):

@@ -126,26 +126,33 @@ def _estimate(column: table_data.Column, cell: Estimate, draw: Draw | None) -> s
     drawn = draw(cell) if draw else ""
     if column.kind in ("estimate", "value"):
         value, _, span = number_format.estimate(cell).partition(" ")
-        return with_interval_below(value, span, drawn) if draw else f"{number(value)}{grey(span)}"
+        return with_interval_below(value, span, drawn) if draw else f"{number(value)}{_grey(span)}"
     if column.kind == "hp" and number_format.hp(cell) != number_format.MISSING:
-        return f"{number(number_format.decimal(cell))}{grey('= ' + number_format.power_of_two(cell))}"
+        return f"{number(number_format.decimal(cell))}{_grey('= ' + number_format.power_of_two(cell))}"
     return f"{number(table_data.cell_text(column, cell))}{drawn}"
 
 
 def with_interval_below(value: str, span: str, drawn: str = "") -> str:
-    """A number with its interval below.
-
-    Args:
-        value: the number, as text.
-        span: its interval, as text; empty for none.
-        drawn: its interval as an image, which stands between them.
-    """
+    """A number with its interval below, where there is one; its drawing stands between them."""
     return f'{number(value)}{drawn}<span class="i">{number(span)}</span>' if span else number(value) + drawn
 
 
-def grey(text: str) -> str:
+def _grey(text: str) -> str:
     """A remark beside a number, in grey."""
     return f' <span class="grey">{number(text)}</span>' if text else ""
+
+
+def section(title: str, caption: str, body: str, name: str = "") -> str:
+    """A part of the page under its heading and caption, all as HTML; `name` is what a link leads to."""
+    lead = f'<p class="caption">{caption}</p>\n' if caption else ""
+    place = f' id="{name}"' if name else ""
+    return f"<section{place}>\n<h2>{title}</h2>\n{lead}{body}</section>"
+
+
+def definition(term: str, meaning: str, link: str = "") -> str:
+    """An entry of a definition list, as HTML; `link` is the text that leads to it, where something does."""
+    place = f' id="{anchor(link)}"' if link else ""
+    return f"<div{place}><dt>{term}</dt><dd>{meaning}</dd></div>"
 
 
 def omitted_note(fit: SweepFit, shown: Sequence[VariantFit], how: str) -> str:

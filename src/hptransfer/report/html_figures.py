@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import zip_longest
 
 from hptransfer.report import charts
 
@@ -15,14 +16,7 @@ _MARKS: dict[charts.Symbol, str] = {
 
 
 def plot(figure: str, label: str, index: int | None = None, *, tall: bool = False) -> str:
-    """The place of one panel, which the script draws.
-
-    Args:
-        figure: its name in the page's data.
-        label: what it shows, for those who do not see it.
-        index: of the panel in its figure; None where the choices alone say which.
-        tall: whether it needs more height.
-    """
+    """The place of one panel, which the script draws; without an index, the choices alone say which."""
     panel = "" if index is None else f' data-panel="{index}"'
     return (
         f'<div class="plot{" tall" if tall else ""}" role="img" data-figure="{figure}"{panel} '
@@ -35,36 +29,30 @@ def alone(plot: str) -> str:
     return f'<figure class="panels one"><div class="panel">{plot}</div></figure>\n'
 
 
-def small_multiples(panels: Sequence[str]) -> str:
-    """A figure of panels side by side."""
+def variant_panels(
+    figure: str, variants: Sequence[str], labels: Sequence[str] = (), notes: Sequence[str] = ()
+) -> str:
+    """A panel for each variant under its name, side by side; a filter can hide each.
+
+    Args:
+        figure: its name in the page's data.
+        variants: their names.
+        labels: what each panel shows, for those who do not see it; by default its name.
+        notes: a sentence above each, empty for none.
+    """
+    panels = []
+    for i, (variant, label, note) in enumerate(zip_longest(variants, labels or variants, notes)):
+        remark = f'<p class="no-law">{escape(note)}</p>' if note else ""
+        panels.append(
+            f'<div class="panel" data-variant="{escape(variant, quote=True)}"><h3>{escape(variant)}</h3>'
+            f"{remark}{plot(figure, label, i)}</div>"
+        )
     few = {1: " one", 2: " two"}.get(len(panels), "")
     return f'<figure class="panels{few}">{"".join(panels)}</figure>\n'
 
 
-def variant_panel(variant: str, plot: str, note: str = "") -> str:
-    """The panel of one variant under its name; a filter can hide it.
-
-    Args:
-        variant: its name.
-        plot: the place of the panel, as HTML.
-        note: a sentence above it, as text; empty for none.
-    """
-    remark = f'<p class="no-law">{escape(note)}</p>' if note else ""
-    return (
-        f'<div class="panel" data-variant="{escape(variant, quote=True)}"><h3>{escape(variant)}</h3>'
-        f"{remark}{plot}</div>"
-    )
-
-
 def choice(key: str, label: str, values: Sequence[str], chosen: int) -> str:
-    """A choice by index; what is chosen is a part of the panel's key in the page's data.
-
-    Args:
-        key: name of the form's element.
-        label: what is chosen.
-        values: to choose from.
-        chosen: index of the value that is chosen at first.
-    """
+    """A choice by index, which is a part of the panel's key in the page's data; one is chosen at first."""
     options = "".join(
         f'<option value="{i}"{" selected" if i == chosen else ""}>{escape(value)}</option>'
         for i, value in enumerate(values)
@@ -73,13 +61,7 @@ def choice(key: str, label: str, values: Sequence[str], chosen: int) -> str:
 
 
 def filter_by(key: str, label: str, values: Sequence[str]) -> str:
-    """A choice of one value or all; nothing where there is no choice.
-
-    Args:
-        key: the tag of a mark that must have the chosen value.
-        label: what is chosen.
-        values: of every mark; empty where a mark has none.
-    """
+    """A choice of one value or all; nothing where there is no choice."""
     distinct = [value for value in dict.fromkeys(values) if value]
     if len(distinct) < 2:
         return ""
@@ -88,13 +70,7 @@ def filter_by(key: str, label: str, values: Sequence[str]) -> str:
 
 
 def controls(figure: str, choices: str, *, filters: bool = False) -> str:
-    """The form of a figure's choices, or of the filters that it sets for every figure of the page.
-
-    Args:
-        figure: its name in the page's data.
-        choices: as HTML.
-        filters: whether they are filters.
-    """
+    """The form of a figure's choices, or of the filters that it sets for every figure of the page."""
     return f'<form class="controls" data-{"filters" if filters else "for"}="{figure}">{choices}</form>\n'
 
 

@@ -41,13 +41,7 @@ def interval_strip(items: Sequence[Estimate]) -> Draw:
 
 
 def holdout_strip(predicted: Estimate, found: Estimate, reach: float) -> str:
-    """The prediction over what was found, in octaves from the value found.
-
-    Args:
-        predicted: drawn in the accent's colour.
-        found: drawn in ink.
-        reach: octaves to either side.
-    """
+    """The prediction over what was found, in octaves from the value found."""
     centre = number_format.octaves(found).value
     if centre is None or number_format.octaves(predicted).value is None or not reach > 0:
         return ""
@@ -67,14 +61,7 @@ def _limits(item: Estimate, value: float) -> tuple[float, float]:
 
 
 def _svg(lines: Sequence[_Interval], low: float, high: float, zero: float | None) -> str:
-    """Intervals one below the other.
-
-    Args:
-        lines: the intervals.
-        low: value at the left end.
-        high: value at the right end.
-        zero: pixel of the hairline; None draws none.
-    """
+    """Intervals one below the other."""
     height = _HEIGHT * len(lines)
     parts = []
     if zero is not None:

@@ -41,11 +41,6 @@ def law_axes(
 
     Bands widen fast far out, so they do not set the limits: they get at most as much room again as the points
     and laws need.
-
-    Args:
-        variants: that share the axes.
-        quantity: hp (its log2 is shown) or loss.
-        labels: of the axes, x first.
     """
     chosen = list(variants)
     places = [place for v in chosen for place in (*measured(v, quantity), *predicted(v, quantity))]
@@ -153,7 +148,7 @@ def _law(
         marks.append(charts.Band(x[ok], low[ok], high[ok], palette.ACCENT))
     texts = np.array(
         [
-            f"{head} {number_format.scale(float(number_format.short(n)))}\n{write(_at(law, i))}"
+            f"{head} {number_format.scale(float(f'{n:.3g}'))}\n{write(_at(law, i))}"
             for i, n in enumerate(law.scale)
         ]
     )

@@ -12,7 +12,6 @@ from hptransfer.report import (
     charts,
     law_chart,
     metric_chart,
-    number_format,
     palette,
     table_data,
 )
@@ -71,7 +70,7 @@ def plot_metrics(
         axes.set_title(panel.x.label, fontsize=SMALL, loc="left", color=palette.INK, parse_math=False)
         axes.set_xlabel("")
         axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.xaxis.set_major_formatter(lambda x, _: number_format.short(x))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:.3g}")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
     return figure

@@ -27,12 +27,7 @@ def known_numbers(item: Estimate) -> list[float]:
 
 
 def number(value: float | None, half: float | None = None) -> str:
-    """A value rounded to the leading digits of its uncertainty.
-
-    Args:
-        value: the number; None or NaN gives `MISSING`, an infinity its name.
-        half: half-width of its interval in the same units; None or 0 shows four significant digits.
-    """
+    """A value rounded to the leading digits of its uncertainty: the half-width of its interval, if known."""
     if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
@@ -49,19 +44,15 @@ def estimate(item: Estimate | None) -> str:
 
 def value(item: Estimate | None) -> str:
     """The point estimate alone, with the digits its interval allows."""
-    if item is None or item.value is None:
-        return MISSING
-    if not known(item.value):
-        return number(item.value)
+    if item is None or not known(item.value):
+        return number(None if item is None else item.value)
     resolution = _resolution(item.value, half_width(item))
     return _written(item.value, resolution, _plain(resolution, item.value, item.low, item.high))
 
 
 def interval(item: Estimate | None) -> str:
     """`[low, high]`, empty where there is none; one-sided intervals are open towards infinity."""
-    if item is None or not known(item.value):
-        return ""
-    if not (known(item.low) or known(item.high)):
+    if item is None or not known(item.value) or not (known(item.low) or known(item.high)):
         return ""
     resolution = _resolution(item.value, half_width(item))
     plain = _plain(resolution, item.value, item.low, item.high)
@@ -73,11 +64,8 @@ def half_width(item: Estimate) -> float | None:
     """Half of the interval, or the one side there is; None where there is neither."""
     if known(item.low) and known(item.high):
         return abs(item.high - item.low) / 2
-    if not known(item.value):
-        return None
-    if known(item.low):
-        return abs(item.value - item.low)
-    return abs(item.high - item.value) if known(item.high) else None
+    end = item.low if known(item.low) else item.high
+    return abs(item.value - end) if known(item.value) and known(end) else None
 
 
 def octaves(item: Estimate) -> Estimate:
@@ -138,36 +126,6 @@ def signed(octaves: float | None) -> str:
     return "0.00" if float(text) == 0 else text
 
 
-def hundredths(x: float) -> str:
-    """`0.31`: octaves, or the height of a spike in nats."""
-    return f"{x:.2f}"
-
-
-def loss(nats: float) -> str:
-    """`3.1416`: the loss of one run, which has no interval."""
-    return f"{nats:.4f}"
-
-
-def short(x: float) -> str:
-    """`0.00195`, `1e-05`: three significant digits."""
-    return f"{x:.3g}"
-
-
-def significant(x: float) -> str:
-    """`13.2877`: a setting, up to six significant digits."""
-    return f"{x:g}"
-
-
-def flops(n: float) -> str:
-    """`2.4e12`."""
-    return f"{n:.2g}".replace("e+", "e")
-
-
-def percent(share: float) -> str:
-    """`95%`, `99.5%`."""
-    return f"{100 * share:.4g}%"
-
-
 def plural(n: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
@@ -204,9 +162,8 @@ def _resolution(value: float, half: float | None) -> int:
 def _plain(resolution: int, *values: float | None) -> bool:
     """Whether numbers read best without an exponent: not below 1e-4, nor with six decimals below 1e-3."""
     largest = max((abs(v) for v in values if known(v)), default=0.0)
-    if largest < 10 * _PLAIN_FROM and resolution < _LAST_DECIMAL:
-        return largest == 0
-    return largest == 0 or _PLAIN_FROM <= largest < _PLAIN_TO
+    least = 10 * _PLAIN_FROM if resolution < _LAST_DECIMAL else _PLAIN_FROM
+    return largest == 0 or least <= largest < _PLAIN_TO
 
 
 def _written(value: float, resolution: int, plain: bool) -> str:

@@ -40,12 +40,6 @@ def write_html(
 ) -> None:
     """Write the report of a fit as one page that needs no network.
 
-    Args:
-        fit: the result of `quantify`.
-        path: the file to write.
-        title: see `page`.
-        study: see `page`.
-
     Raises:
         HPTransferError: the file cannot be written.
     """
@@ -58,13 +52,7 @@ def write_html(
 
 
 def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
-    """The report as a string of HTML.
-
-    Args:
-        fit: the result of `quantify`.
-        title: heading of the page; the question it answers by default.
-        study: curves and probes of the runs, for the section on dynamics; None leaves it out.
-    """
+    """The report as a string of HTML."""
     columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
     drawn = list(islice(fit.variants.values(), _MOST_PANELS))
@@ -95,14 +83,7 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
 
 
 def _document(version: str, heading: str, body: str, panels: Mapping[str, object]) -> str:
-    """The page around its body.
-
-    Args:
-        version: of hptransfer.
-        heading: of the page.
-        body: as HTML.
-        panels: what the script draws, by figure.
-    """
+    """The page around its body."""
     data = json.dumps(panels, allow_nan=False, separators=(",", ":"), default=float)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -10,14 +10,7 @@ from hptransfer.report import html_elements, number_format, sentences
 
 
 def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
-    """The heading, then the answer: verdict, value to use and reason of every variant.
-
-    Args:
-        fit: the result of `quantify`.
-        heading: of the page.
-        variants: those that are listed.
-        first: what stands between the heading and the answer, as HTML.
-    """
+    """The heading, then the answer: verdict, value to use and reason of every variant."""
     items = "\n".join(_answer(fit, v) for v in variants)
     crowd = " crowd" if len(variants) > 6 else ""
     notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.sweep.notes)

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from html import escape
+from itertools import product
+from typing import Any
 
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.dynamics.trends import Trend, trends
 from hptransfer.errors import DynamicsError
-from hptransfer.report import dynamics_charts, html_elements, html_figures, number_format, plotly_backend
+from hptransfer.report import charts, dynamics_charts, html_elements, number_format, plotly_backend
 from hptransfer.report.dynamics_charts import probe_label, scales_of
 from hptransfer.report.dynamics_tables import edge_columns, edge_table, spike_table, stability_columns
+from hptransfer.report.html_figures import alone, choice, controls, plot, variant_panels
 from hptransfer.report.table_data import Column
 from hptransfer.runs.probe_names import PROBES
 
 MOST_VARIANTS = 12  # drawn; the tables have them all
 _FIRST = ("relative_update", "relative_change")  # probe that a choice begins with, where it is there
 
-Panels = dict[str, plotly_backend.Json]  # by the panel's number and the page's choices, joined by |
+Panels = dict[str, plotly_backend.Json]  # by the indices of the page's choices, joined by |
 
 
 def section(study: StudyDynamics, targets: Sequence[float] = ()) -> tuple[str, dict[str, Panels]]:
     """The section's HTML and its figures, by name; curves alone where nothing was probed.
 
-    Args:
-        study: with the curves and probes of its runs.
-        targets: scales at which instability is predicted, beside the largest measured.
+    Instability is predicted at the targets, beside the largest scale measured.
     """
-    variants = list(study.variants)[:MOST_VARIANTS]
-    figures = {"curves": curves(study, variants)}
+    variants, scales = list(study.variants)[:MOST_VARIANTS], scales_of(study)
+    figures = {"curves": _panels(partial(dynamics_charts.curves, study), variants, scales)}
     parts = [_curves_section(study, variants)]
     if any(run.probes is not None for run in study.runs):
         names = dynamics_charts.probes_with_layers(study, variants)
-        figures["heat"] = heat_maps(study, variants, names)
+        figures["heat"] = _panels(partial(dynamics_charts.heat, study), variants, scales, names)
         parts.append(_heat_section(study, variants, names) if names else "")
         found = _trends(study)
         trended = [name for name in PROBES if any(t.name == name for t in found)]
-        figures["forest"] = forests(found, variants, trended)
+        figures["forest"] = _panels(lambda name: dynamics_charts.forest(found, name, variants), trended)
         parts.append(_forest_section(study, trended, found) if found else "")
         if any(run.series("", "critical_lr")[1].size for run in study.runs):
-            figures["critical"] = critical(study, variants)
+            figures["critical"] = _panels(partial(dynamics_charts.critical, study), variants)
             parts.append(_critical_section(study, variants))
         parts.append(_edges_section(study, targets))
     return "\n".join(part for part in parts if part), figures
@@ -50,56 +53,14 @@ def columns(study: StudyDynamics) -> tuple[Column, ...]:
     return (*stability_columns(study), *edge_columns(study))
 
 
-def curves(study: StudyDynamics, variants: Sequence[str]) -> Panels:
-    """Training curves; keys are `variant|scale` by index."""
-    return {
-        f"{i}|{j}": plotly_backend.panel(dynamics_charts.curves(study, variant, scale))
-        for i, variant in enumerate(variants)
-        for j, scale in enumerate(scales_of(study))
-    }
-
-
-def heat_maps(study: StudyDynamics, variants: Sequence[str], names: Sequence[str]) -> Panels:
-    """Heat maps; keys are `variant|scale|probe` by index, and what has no map has no key.
-
-    Args:
-        study: with the probes of its runs.
-        variants: that are drawn.
-        names: of the probes.
-    """
+def _panels(draw: Callable[..., charts.Panel], *choices: Sequence[Any]) -> Panels:
+    """The panel of every combination of the choices that has one."""
     panels = {}
-    for i, variant in enumerate(variants):
-        for j, scale in enumerate(scales_of(study)):
-            for k, name in enumerate(names):
-                try:
-                    panel = dynamics_charts.heat(study, variant, scale, name)
-                except DynamicsError:  # no run there has that probe
-                    continue
-                panels[f"{i}|{j}|{k}"] = plotly_backend.panel(panel)
+    for places in product(*map(enumerate, choices)):
+        with suppress(DynamicsError):  # no run there has that probe
+            panel = draw(*(value for _, value in places))
+            panels["|".join(str(i) for i, _ in places)] = plotly_backend.panel(panel)
     return panels
-
-
-def forests(found: Sequence[Trend], variants: Sequence[str], names: Sequence[str]) -> Panels:
-    """Forest plots; keys are probes by index.
-
-    Args:
-        found: the exponents.
-        variants: that are drawn.
-        names: of the probes.
-    """
-    panels = {}
-    for k, name in enumerate(names):
-        if any(t.name == name and t.variant in variants for t in found):
-            panels[str(k)] = plotly_backend.panel(dynamics_charts.forest(found, name, variants))
-    return panels
-
-
-def critical(study: StudyDynamics, variants: Sequence[str]) -> Panels:
-    """Critical learning rates; keys are variants by index."""
-    return {
-        str(i): plotly_backend.panel(dynamics_charts.critical(study, variant))
-        for i, variant in enumerate(variants)
-    }
 
 
 def _curves_section(study: StudyDynamics, variants: Sequence[str]) -> str:
@@ -108,67 +69,61 @@ def _curves_section(study: StudyDynamics, variants: Sequence[str]) -> str:
         "starts where the loss exceeds the median of the 20 calm values before it by more than six times "
         "their noise, and by at least 0.1 nats. The runs of one seed are drawn; the table counts all."
     )
-    body = html_figures.controls("curves", _scale_choice(study)) + _variant_panels("curves", variants)
-    return (
-        f'<section id="dynamics">\n<h2>Training loss and its spikes</h2>\n<p class="caption">{caption}</p>\n'
-        f"{body}{html_elements.table(spike_table(study))}</section>"
-    )
+    body = controls("curves", _scale_choice(study)) + variant_panels("curves", variants)
+    body += html_elements.table(spike_table(study))
+    return html_elements.section("Training loss and its spikes", caption, body, "dynamics")
 
 
 def _heat_section(study: StudyDynamics, variants: Sequence[str], names: Sequence[str]) -> str:
-    choices = html_figures.choice("variant", "variant", variants, 0) + _scale_choice(study)
-    choices += html_figures.choice("probe", "probe", [probe_label(name) for name in names], _first(names))
-    plot = html_figures.plot("heat", "Heat map of a probe over layers and steps")
-    return (
-        '<section>\n<h2>Inside a run</h2>\n<p class="caption">A probe over layers and steps, in the run with '
-        f"the lowest loss of a variant and {escape(study.scale)}; log₂ of it where it cannot be negative. "
-        f"Point at a cell to see its value.</p>\n"
-        f"{html_figures.controls('heat', choices)}{html_figures.alone(plot)}</section>"
+    choices = choice("variant", "variant", variants, 0) + _scale_choice(study) + _probe_choice(names)
+    caption = (
+        "A probe over layers and steps, in the run with the lowest loss of a variant and "
+        f"{escape(study.scale)}; log₂ of it where it cannot be negative. Point at a cell to see its value."
     )
+    panel = alone(plot("heat", "Heat map of a probe over layers and steps"))
+    return html_elements.section("Inside a run", caption, controls("heat", choices) + panel)
 
 
 def _forest_section(study: StudyDynamics, names: Sequence[str], found: Sequence[Trend]) -> str:
     scale, scales = escape(study.scale), len(found[0].scales)
-    choice = html_figures.choice("probe", "probe", [probe_label(name) for name in names], _first(names))
+    caption = (
+        f"Exponent of a probe against {scale} at fixed {escape(study.hp)}, with its 95% interval; at zero "
+        "the probe does not change. It is the mean over the layers of a role and over training. From "
+        f"{scales} {scale}s, the interval has {max(scales - 2, 0)} degrees of freedom."
+    )
     definitions = "".join(
-        f"<div><dt>{escape(probe_label(name))}</dt>"
-        f"<dd>{html_elements.typeset(PROBES[name].definition)}</dd></div>"
+        html_elements.definition(escape(probe_label(name)), html_elements.typeset(PROBES[name].definition))
         for name in names
     )
-    plot = html_figures.plot("forest", "Exponents of a probe with intervals", tall=True)
-    return (
-        f'<section>\n<h2>How probes change with {scale}</h2>\n<p class="caption">Exponent of a probe against '
-        f"{scale} at fixed {escape(study.hp)}, with its 95% interval; at zero the probe does not change. It "
-        f"is the mean over the layers of a role and over training. From {scales} {scale}s, the interval has "
-        f"{max(scales - 2, 0)} degrees of freedom.</p>\n"
-        f"{html_figures.controls('forest', choice)}{html_figures.alone(plot)}"
-        f'<details><summary>What each probe is</summary><dl class="glossary">{definitions}</dl></details>\n'
-        "</section>"
+    panel = alone(plot("forest", "Exponents of a probe with intervals", tall=True))
+    body = (
+        f"{controls('forest', _probe_choice(names))}{panel}<details><summary>What each probe is</summary>"
+        f'<dl class="glossary">{definitions}</dl></details>\n'
     )
+    return html_elements.section(f"How probes change with {scale}", caption, body)
 
 
 def _critical_section(study: StudyDynamics, variants: Sequence[str]) -> str:
-    return (
-        '<section>\n<h2>Critical learning rate</h2>\n<p class="caption">Solid: the smallest learning rate at '
-        "which the step would have raised the loss of its own batch (arXiv:2601.16979). Dashed: the learning "
-        f"rate in use. The darker a line, the larger the {escape(study.scale)}, of which the run with the "
-        "lowest loss is shown. Where a solid line touches its dashed one, the run is at the edge of "
-        "stability.</p>\n"
-        f"{_variant_panels('critical', variants)}</section>"
+    caption = (
+        "Solid: the smallest learning rate at which the step would have raised the loss of its own batch "
+        "(arXiv:2601.16979). Dashed: the learning rate in use. The darker a line, the larger the "
+        f"{escape(study.scale)}, of which the run with the lowest loss is shown. Where a solid line touches "
+        "its dashed one, the run is at the edge of stability."
     )
+    return html_elements.section("Critical learning rate", caption, variant_panels("critical", variants))
 
 
 def _edges_section(study: StudyDynamics, targets: Sequence[float]) -> str:
     table = edge_table(study, targets)
     if not table.rows:
         return ""
-    return (
-        '<section>\n<h2>Where instability begins</h2>\n<p class="caption">The learning rate at which the '
-        "largest attention logit (or the ratio of the learning rate to the critical one) crosses its edge, "
-        "by a surface fitted to every run; and the same by a surface fitted without the largest "
-        f"{escape(study.scale)}, compared with what was measured there.</p>\n"
-        f"{html_elements.table(table, group=True)}</section>"
+    caption = (
+        "The learning rate at which the largest attention logit (or the ratio of the learning rate to the "
+        "critical one) crosses its edge, by a surface fitted to every run; and the same by a surface fitted "
+        f"without the largest {escape(study.scale)}, compared with what was measured there."
     )
+    body = html_elements.table(table, group=True)
+    return html_elements.section("Where instability begins", caption, body)
 
 
 def _trends(study: StudyDynamics) -> list[Trend]:
@@ -178,19 +133,11 @@ def _trends(study: StudyDynamics) -> list[Trend]:
         return []
 
 
-def _first(names: Sequence[str]) -> int:
-    return next((names.index(name) for name in _FIRST if name in names), 0)
+def _probe_choice(names: Sequence[str]) -> str:
+    first = next((names.index(name) for name in _FIRST if name in names), 0)
+    return choice("probe", "probe", [probe_label(name) for name in names], first)
 
 
 def _scale_choice(study: StudyDynamics) -> str:
     scales = [number_format.scale(n) for n in scales_of(study)]
-    return html_figures.choice("scale", study.scale, scales, len(scales) - 1)
-
-
-def _variant_panels(figure: str, variants: Sequence[str]) -> str:
-    return html_figures.small_multiples(
-        [
-            html_figures.variant_panel(name, html_figures.plot(figure, name, i))
-            for i, name in enumerate(variants)
-        ]
-    )
+    return choice("scale", study.scale, scales, len(scales) - 1)

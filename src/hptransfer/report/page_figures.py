@@ -20,81 +20,52 @@ def phase_section(variants: Sequence[VariantFit]) -> str:
     missing = len(variants) - len(shown)
     rest = f" {number_format.plural(missing, 'variant')} without both numbers not drawn." if missing else ""
     label = "E, kappa and R(inf) of " + ", ".join(v.name for v in shown[: phase_chart.MOST_NAMED])
-    return (
-        '<section id="phase">\n<h2>Where each variant stands</h2>\n<p class="caption">Quality of the fit E '
-        "against robustness κ, each with its interval. The darker a point, the larger the asymptotic penalty "
-        f"R(∞). Good transfer is low and to the left. Point at a variant to see its numbers.{rest}</p>\n"
-        f"{html_figures.controls('phase', filters, filters=True)}"
-        f"{html_figures.alone(html_figures.plot('phase', label, 0))}</section>"
+    caption = (
+        "Quality of the fit E against robustness κ, each with its interval. The darker a point, the larger "
+        "the asymptotic penalty R(∞). Good transfer is low and to the left. Point at a variant to see its "
+        "numbers."
     )
+    body = html_figures.controls("phase", filters, filters=True)
+    body += html_figures.alone(html_figures.plot("phase", label, 0))
+    return html_elements.section("Where each variant stands", caption + rest, body, "phase")
 
 
 def figures(fit: SweepFit, variants: Sequence[VariantFit], drawn: Mapping[str, charts.Figure]) -> str:
-    """The three figures with their captions.
-
-    Args:
-        fit: the result of `quantify`.
-        variants: those that are drawn.
-        drawn: the figures `basins`, `hp` and `loss`; their panels are the variants'.
-    """
-    columns = fit.sweep.columns
+    """The figures `basins`, `hp` and `loss`, a panel for each variant, with their captions."""
+    columns, level, many = fit.sweep.columns, sentences.level(fit), len(variants) > 1
     hp, scale = escape(columns.hp), escape(columns.scale)
-    omitted = html_elements.omitted_note(fit, variants, "drawn")
-    sections = (
-        (
-            f"Loss against {hp} at each {scale}",
-            _basins_caption(fit, many=len(variants) > 1),
-            html_figures.key(drawn["basins"].key) + _panels("basins", drawn["basins"], variants, columns.hp),
-        ),
-        (
-            f"Optimal {hp} against {scale}",
-            _optimum_caption(fit, many=len(variants) > 1),
-            _panels("hp", drawn["hp"], variants, columns.hp),
-        ),
-        (
-            f"The {escape(columns.loss)} at the optimum against {scale}",
-            f"The loss at the optimum with its law; lower is better at the same {scale}."
-            f"{_others(many=len(variants) > 1)}",
-            _panels("loss", drawn["loss"], variants, columns.loss),
-        ),
-    )
-    return "\n".join(
-        f'<section>\n<h2>{title}</h2>\n<p class="caption">{caption}</p>\n{body}{omitted}</section>'
-        for title, caption, body in sections
-    )
-
-
-def _basins_caption(fit: SweepFit, *, many: bool) -> str:
-    hp, scale, level = escape(fit.sweep.columns.hp), escape(fit.sweep.columns.scale), sentences.level(fit)
     together = "All panels share their axes. " if many else ""
-    return (
+    others = " Grey lines are the laws of the other variants." if many else ""
+    basins = (
         f"Each dot is a run, and each curve the fitted basin of one {scale}. The orange path joins the "
         f"optima, with their {level} intervals: a vertical path means that {hp} carries over, a slanted one "
         "that it drifts. Diverged runs, and runs above the frame, stand in the strip above it, one row for "
         f"each {scale}. {together}Drag to zoom, and double-click to return."
     )
-
-
-def _optimum_caption(fit: SweepFit, *, many: bool) -> str:
-    scale, level = escape(fit.sweep.columns.scale), sentences.level(fit)
-    return (
+    optimum = (
         f"The measured optima with their intervals, the law through them (dashed beyond the largest {scale} "
         f"measured) and its {level} prediction band. The number is the value to use at the target."
-        f"{_others(many=many)} Optima outside the band speak against the law."
+        f"{others} Optima outside the band speak against the law."
+    )
+    loss = f"The loss at the optimum with its law; lower is better at the same {scale}.{others}"
+    key, omitted = html_figures.key(drawn["basins"].key), html_elements.omitted_note(fit, variants, "drawn")
+    return "\n".join(
+        html_elements.section(
+            title, caption, f"{above}{_panels(name, drawn[name], variants, shown)}{omitted}"
+        )
+        for name, title, caption, above, shown in (
+            ("basins", f"Loss against {hp} at each {scale}", basins, key, columns.hp),
+            ("hp", f"Optimal {hp} against {scale}", optimum, "", columns.hp),
+            ("loss", f"The {escape(columns.loss)} at the optimum against {scale}", loss, "", columns.loss),
+        )
     )
 
 
-def _others(*, many: bool) -> str:
-    return " Grey lines are the laws of the other variants." if many else ""
-
-
 def _panels(name: str, figure: charts.Figure, variants: Sequence[VariantFit], quantity: str) -> str:
-    panels = []
-    for i, (variant, panel) in enumerate(zip(variants, figure.panels, strict=True)):
-        note = f"{panel.message[:1].upper()}{panel.message[1:]}." if panel.message else ""
-        plot = html_figures.plot(name, f"{variant.name}: {_aria_label(variant, quantity)}", i)
-        panels.append(html_figures.variant_panel(variant.name, plot, note))
-    return html_figures.small_multiples(panels)
+    labels = [f"{variant.name}: {_aria_label(variant, quantity)}" for variant in variants]
+    words = [panel.message for panel in figure.panels]
+    notes = [f"{text[:1].upper()}{text[1:]}." if text else "" for text in words]
+    return html_figures.variant_panels(name, [variant.name for variant in variants], labels, notes)
 
 
 def _aria_label(variant: VariantFit, quantity: str) -> str:

@@ -25,23 +25,35 @@ _SYMBOLS: dict[charts.Symbol, str] = {
     "open_up": "triangle-up-open",
     "cross": "x-thin",
 }
-
-
-def panel(item: charts.Panel) -> Json:
-    """A panel as plotly takes it."""
-    layout = _layout(item)
-    if any(isinstance(mark, charts.Heat) for mark in item.marks):
-        _use_categories(layout)
-    if item.strip_rows:
-        layout["yaxis"]["domain"] = [0, 1 - _STRIP - _GAP]
-        layout["yaxis2"] = {
-            "domain": [1 - _STRIP, 1],
-            "range": [-0.7, item.strip_rows - 0.3],
-            "visible": False,
-            "fixedrange": True,
-            "anchor": "x",
-        }
-    return {"data": [_trace(mark, item.x, item.y) for mark in item.marks], "layout": layout}
+_WORDS: Json = {"family": FONT, "size": 12, "color": palette.INK}
+_LABEL: Json = {"size": 11, "color": palette.GREY}
+_HOVER: Json = {"bgcolor": palette.PAPER, "bordercolor": palette.GREY, "align": "left", "font": _WORDS}
+# A quiet panel: two axis lines, small ticks, no grid.
+_LAYOUT: Json = {
+    "margin": {"l": 44, "r": 10, "t": 22, "b": 40},
+    "font": _WORDS,
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "showlegend": False,
+    "hovermode": "closest",
+    "hoverlabel": _HOVER,
+}
+_AXIS: Json = {
+    "showgrid": False,
+    "zeroline": False,
+    "showline": True,
+    "linecolor": palette.GREY,
+    "linewidth": 1,
+    "ticks": "outside",
+    "ticklen": 4,
+    "tickcolor": palette.GREY,
+    "tickfont": {"size": 11, "color": palette.INK},
+}
+# The vertical axis is named above it, so that nobody has to tilt their head.
+_Y_TITLE: Json = {
+    **{"xref": "paper", "yref": "paper", "x": 0, "y": 1, "xshift": -44, "yshift": 20},
+    **{"xanchor": "left", "yanchor": "top", "showarrow": False, "font": _LABEL},
+}
 
 
 def panels(figure: charts.Figure) -> list[Json]:
@@ -49,69 +61,46 @@ def panels(figure: charts.Figure) -> list[Json]:
     return [panel(item) for item in figure.panels]
 
 
-def _layout(item: charts.Panel) -> Json:
-    """A quiet panel: two axis lines, small ticks, no grid; the y axis is named above it."""
-    layout: Json = {
-        "xaxis": _axis(item.x) | {"title": _title(item.x.label)},
+def panel(item: charts.Panel) -> Json:
+    """A panel as plotly takes it."""
+    label = {"text": _escaped(item.x.label), "font": _LABEL, "standoff": 4}
+    layout: Json = _LAYOUT | {
+        "xaxis": _axis(item.x) | {"title": label},
         "yaxis": {"nticks": 6, "automargin": item.y.ticks is not None} | _axis(item.y),
-        "margin": {"l": 44, "r": 10, "t": 22, "b": 40},
-        "font": {"family": FONT, "size": 12, "color": palette.INK},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "showlegend": False,
-        "hovermode": "closest",
-        "hoverlabel": {
-            "bgcolor": palette.PAPER,
-            "bordercolor": palette.GREY,
-            "align": "left",
-            "font": {"family": FONT, "size": 12, "color": palette.INK},
-        },
-        "annotations": [_y_title(item.y.label)] if item.y.label else [],
+        "annotations": [_Y_TITLE | {"text": _escaped(item.y.label)}] if item.y.label else [],
     }
     layout["annotations"] += [_note(note) for note in item.notes]
     if item.zero:
-        other = "y" if item.zero == "x" else "x"
-        line: Json = {f"{item.zero}0": 0, f"{item.zero}1": 0}
-        line |= {f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
-        layout["shapes"] = [line | {"type": "line", "line": {"color": palette.HAIR, "width": 1}}]
-    return layout
+        ends = (
+            {"x0": 0, "x1": 0, "y0": 0, "y1": 1} if item.zero == "x" else {"x0": 0, "x1": 1, "y0": 0, "y1": 0}
+        )
+        across = "yref" if item.zero == "x" else "xref"
+        line = {"color": palette.HAIR, "width": 1}
+        layout["shapes"] = [{"type": "line", **ends, across: "paper", "line": line}]
+    if any(isinstance(mark, charts.Heat) for mark in item.marks):
+        _use_categories(layout)
+    if item.strip_rows:
+        layout["yaxis"]["domain"] = [0, 1 - _STRIP - _GAP]
+        strip = {"domain": [1 - _STRIP, 1], "range": [-0.7, item.strip_rows - 0.3], "anchor": "x"}
+        layout["yaxis2"] = strip | {"visible": False, "fixedrange": True}
+    return {"data": [_trace(mark, item.x, item.y) for mark in item.marks], "layout": layout}
 
 
 def _axis(axis: charts.Axis) -> Json:
-    found: Json = {
-        "range": [axis.low, axis.high],
-        "showgrid": False,
-        "zeroline": False,
-        "showline": True,
-        "linecolor": palette.GREY,
-        "linewidth": 1,
-        "ticks": "outside",
-        "ticklen": 4,
-        "tickcolor": palette.GREY,
-        "tickfont": {"size": 11, "color": palette.INK},
-    }
+    found: Json = {"range": [axis.low, axis.high]} | _AXIS
     if axis.powers:  # at any zoom
         found |= {"tickprefix": f"{axis.base}<sup>", "ticksuffix": "</sup>", "nticks": 7}
     elif _has_log_type(axis):
         found["type"] = "log"
     if axis.ticks is not None:
-        places, labels = _numbers(np.array([at for at, _ in axis.ticks])), [text for _, text in axis.ticks]
-        found |= {"tickvals": places, "ticktext": [escape(label, quote=False) for label in labels]}
+        found["tickvals"] = _numbers(np.array([at for at, _ in axis.ticks]))
+        found["ticktext"] = [_escaped(label) for _, label in axis.ticks]
     return found
 
 
 def _has_log_type(axis: charts.Axis) -> bool:
     """Whether plotly takes the logarithm itself: where it chooses and writes the ticks as plain numbers."""
     return axis.base is not None and not axis.powers and axis.ticks is None
-
-
-def _placed(values: FloatArray, axis: charts.Axis) -> list[float | None]:
-    return _numbers(float(axis.base) ** values if axis.base and _has_log_type(axis) else values)
-
-
-def _numbers(values: FloatArray) -> list[float | None]:
-    """Six significant digits are plenty for a screen; NaN becomes the gap that plotly knows as null."""
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values]
 
 
 def _use_categories(layout: Json) -> None:
@@ -123,127 +112,85 @@ def _use_categories(layout: Json) -> None:
     layout["xaxis"]["nticks"] = 12
 
 
-def _title(text: str) -> Json:
-    return {
-        "text": escape(text, quote=False),
-        "font": {"size": 11, "color": palette.GREY},
-        "standoff": 4,
-    }
-
-
-def _y_title(text: str) -> Json:
-    """The vertical axis named above it, so that nobody has to tilt their head."""
-    return {
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0,
-        "y": 1,
-        "xshift": -44,
-        "yshift": 20,
-        "xanchor": "left",
-        "yanchor": "top",
-        "text": escape(text, quote=False),
-        "showarrow": False,
-        "font": {"size": 11, "color": palette.GREY},
-    }
-
-
 def _note(note: charts.Note) -> Json:
-    return {
-        "x": note.x,
-        "y": note.y,
-        "text": escape(note.text, quote=False),
-        "showarrow": False,
-        "xanchor": "right",
-        "xshift": 6,
-        "yanchor": "bottom" if note.above else "top",
-        "font": {"color": palette.ACCENT, "size": 12},
-    }
+    place = {"x": note.x, "y": note.y, "xanchor": "right", "yanchor": "bottom" if note.above else "top"}
+    look = {"showarrow": False, "xshift": 6, "font": {"color": palette.ACCENT, "size": 12}}
+    return {"text": _escaped(note.text), **place, **look}
 
 
 def _trace(mark: charts.Mark, x: charts.Axis, y: charts.Axis) -> Json:
     """One mark as a plotly trace on these axes."""
-    match mark:
-        case charts.Line():
-            return _line(mark, x, y)
-        case charts.Points():
-            return _points(mark, x, y)
-        case charts.Band():
-            return _band(mark, x, y)
-        case charts.Heat():
-            return _heat(mark, x)
+    if isinstance(mark, charts.Heat):
+        return _heat(mark, x)
+    if isinstance(mark, charts.Band):
+        places = {
+            "x": np.concatenate([mark.x, mark.x[::-1]]),
+            "y": np.concatenate([mark.low, mark.high[::-1]]),
+        }
+        look = _band(mark)
+    else:
+        places = {"x": mark.x, "y": mark.y}
+        look = _line(mark) if isinstance(mark, charts.Line) else _points(mark)
+    return {"type": "scatter", "x": _placed(places["x"], x), "y": _placed(places["y"], y)} | look
 
 
-def _line(mark: charts.Line, x: charts.Axis, y: charts.Axis) -> Json:
-    trace: Json = {
-        "type": "scatter",
-        "mode": "lines+markers" if mark.marker else "lines",
-        "x": _placed(mark.x, x),
-        "y": _placed(mark.y, y),
-        "line": {"color": mark.colour, "width": mark.width, "dash": "5px,4px" if mark.dashed else "solid"},
+def _placed(values: FloatArray, axis: charts.Axis) -> list[float | None]:
+    return _numbers(float(axis.base) ** values if axis.base and _has_log_type(axis) else values)
+
+
+def _numbers(values: FloatArray) -> list[float | None]:
+    """Six significant digits are plenty for a screen; NaN becomes the gap that plotly knows as null."""
+    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values]
+
+
+def _line(mark: charts.Line) -> Json:
+    stroke = {"color": mark.colour, "width": mark.width, "dash": "5px,4px" if mark.dashed else "solid"}
+    dots: Json = (
+        {"mode": "lines+markers", "marker": {"size": mark.marker}} if mark.marker else {"mode": "lines"}
+    )
+    return {"line": stroke} | dots | _hover(mark.texts, mark.template)
+
+
+def _points(mark: charts.Points) -> Json:
+    marker = {
+        "color": mark.fill or mark.colour,
+        "size": mark.size,
+        "symbol": _symbol(mark.symbol),
+        "opacity": mark.opacity,
+        "line": {"color": mark.edge or mark.colour, "width": mark.edge_width},
     }
-    if mark.marker:
-        trace["marker"] = {"size": mark.marker}
-    return trace | _hover(mark.texts, mark.template)
-
-
-def _points(mark: charts.Points, x: charts.Axis, y: charts.Axis) -> Json:
-    trace: Json = {
-        "type": "scatter",
-        "mode": "markers+text" if mark.names else "markers",
-        "x": _placed(mark.x, x),
-        "y": _placed(mark.y, y),
-        "marker": {
-            "color": mark.fill or mark.colour,
-            "size": mark.size,
-            "symbol": _symbol(mark.symbol),
-            "opacity": mark.opacity,
-            "line": {"color": mark.edge or mark.colour, "width": mark.edge_width},
-        },
-    }
+    trace: Json = {"mode": "markers+text" if mark.names else "markers", "marker": marker}
     for name, lengths in (("error_x", mark.x_error), ("error_y", mark.y_error)):
         if lengths is not None:
             trace[name] = _error(lengths, mark.colour, mark.error_width)
     if mark.in_strip:
         trace["yaxis"] = "y2"
     if mark.names:
-        names = [escape(name, quote=False) for name in mark.names]
+        names = [_escaped(name) for name in mark.names]
         trace |= {"text": names, "textposition": "top right", "textfont": {"size": 10}}
     if mark.tags:
         trace["meta"] = dict(mark.tags)
     return trace | _hover(mark.texts)
 
 
-def _band(mark: charts.Band, x: charts.Axis, y: charts.Axis) -> Json:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": _placed(np.concatenate([mark.x, mark.x[::-1]]), x),
-        "y": _placed(np.concatenate([mark.low, mark.high[::-1]]), y),
-        "fill": "toself",
-        "fillcolor": palette.faded(mark.colour, palette.BAND_OPACITY),
-        "line": {"width": 0},
-        "hoverinfo": "skip",
-    }
+def _band(mark: charts.Band) -> Json:
+    shade = palette.faded(mark.colour, palette.BAND_OPACITY)
+    return {"mode": "lines", "fill": "toself", "fillcolor": shade, "line": {"width": 0}, "hoverinfo": "skip"}
 
 
 def _heat(mark: charts.Heat, x: charts.Axis) -> Json:
     shades = palette.HEAT
-    label = escape(mark.label, quote=False).replace("log2", "log<sub>2</sub>")
+    label = _escaped(mark.label).replace("log2", "log<sub>2</sub>")
+    title = {"text": label, "side": "right", "font": {"size": 11}}
     return {
         "type": "heatmap",
         "x": list(mark.columns),
-        "y": [escape(row, quote=False) for row in mark.rows],
+        "y": [_escaped(row) for row in mark.rows],
         "z": [_numbers(row) for row in mark.shown],
         "colorscale": [[i / (len(shades) - 1), shade] for i, shade in enumerate(shades)],
         "xgap": 1,
         "ygap": 1,
-        "colorbar": {
-            "title": {"text": label, "side": "right", "font": {"size": 11}},
-            "thickness": 10,
-            "outlinewidth": 0,
-            "tickfont": {"size": 10},
-        },
+        "colorbar": {"title": title, "thickness": 10, "outlinewidth": 0, "tickfont": {"size": 10}},
         "customdata": [_numbers(row) for row in mark.values],
         "hovertemplate": f"%{{y}}<br>{escape(x.label)} %{{x}}<br>%{{customdata:.4g}}<extra></extra>",
     }
@@ -257,15 +204,8 @@ def _symbol(symbol: charts.Symbol | tuple[charts.Symbol, ...]) -> str | list[str
 
 def _error(lengths: FloatArray, colour: str, width: float) -> Json:
     """Error bars without caps."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": _numbers(lengths[1]),
-        "arrayminus": _numbers(lengths[0]),
-        "color": colour,
-        "thickness": width,
-        "width": 0,
-    }
+    sides = {"symmetric": False, "array": _numbers(lengths[1]), "arrayminus": _numbers(lengths[0])}
+    return {"type": "data", **sides, "color": colour, "thickness": width, "width": 0}
 
 
 def _hover(texts: Sequence[str], template: str = "") -> Json:
@@ -279,11 +219,10 @@ def _hover(texts: Sequence[str], template: str = "") -> Json:
 
 def _set(text: str) -> str:
     """Plain text as plotly sets it: the first line bold, exponents of two raised."""
-    raised = re.sub(r"\b2\^(-?[\d.]+)", _raise, escape(text, quote=False))
+    raised = re.sub(r"\b2\^(-?[\d.]+)", r"2<sup>\1</sup>", _escaped(text)).replace("<sup>-", "<sup>\u2212")
     first, *rest = raised.split("\n")
     return "<br>".join([f"<b>{first}</b>", *rest])
 
 
-def _raise(power: re.Match[str]) -> str:
-    exponent = power[1].replace("-", "\u2212")
-    return f"2<sup>{exponent}</sup>"
+def _escaped(text: str) -> str:
+    return escape(text, quote=False)

@@ -65,7 +65,7 @@ def extent(fit: SweepFit) -> str:
 
 def level(fit: SweepFit) -> str:
     """The level of the intervals as `95%`."""
-    return number_format.percent(float(fit.settings.get("level", 0.95)))
+    return f"{100 * float(fit.settings.get('level', 0.95)):.4g}%"
 
 
 def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
@@ -77,13 +77,7 @@ def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
 
 
 def omitted(fit: SweepFit, shown: int, how: str) -> str:
-    """How many variants there are beyond the first; empty where all are shown.
-
-    Args:
-        fit: the result of `quantify`.
-        shown: how many are.
-        how: what was done with them: `shown`, `listed` or `drawn`.
-    """
+    """How many variants there are beyond the first; empty where all are shown."""
     if shown >= len(fit.variants):
         return ""
     first, total = number_format.count(shown), number_format.count(len(fit.variants))
@@ -129,7 +123,7 @@ def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
     for (scale, seeds), group in groups.items():
         values = ", ".join(number_format.decimal(Estimate(run.hp)) for run in group)
         flops = sum(run.flops or 0.0 for run in group)
-        cost = f", {number_format.flops(flops)} FLOPs" if flops else ""
+        cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
         each = f"{number_format.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
         parts.append(f"{columns.scale} {number_format.scale(scale)} at {columns.hp} = {values} ({each})")
     return "; ".join(parts)
@@ -145,7 +139,7 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
         check.covered
     ]
     where = f"{fit.sweep.columns.scale} {number_format.scale(check.scale)}"
-    miss = f"{number_format.hundredths(abs(check.error_octaves))} octaves too {side}"
+    miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 
 

@@ -15,45 +15,34 @@ Kind = Literal[
     "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "number", "flags"
 ]
 Cell = str | float | Estimate | tuple[str, ...] | None
+Row = tuple[Cell, ...]
 
 _COMPARED = ("drift", "E_hp", "kappa", "R_inf", "R_n")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its head, how its cells are written, and what it means.
+    """One column: its head, how its cells are written, and what it means."""
 
-    Attributes:
-        title: the head.
-        kind: how a cell is written (see `cell_text`).
-        definition: a sentence or two; shown as a tooltip and in the glossary.
-    """
-
-    title: str
-    kind: Kind = "text"
-    definition: str = ""
+    title: str  # the head
+    kind: Kind = "text"  # how a cell is written (see `cell_text`)
+    definition: str = ""  # a sentence or two; shown as a tooltip and in the glossary
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table before it is drawn.
+    """A table before it is drawn."""
 
-    Attributes:
-        title: what it shows.
-        columns: left to right.
-        rows: one tuple of cells a row, as long as `columns`.
-        note: what is left out or missing, in a sentence.
-    """
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
+    title: str  # what it shows
+    columns: tuple[Column, ...]  # left to right
+    rows: tuple[tuple[Cell, ...], ...]  # one tuple of cells a row, as long as `columns`
+    note: str = ""  # what is left out or missing, in a sentence
 
 
 VARIANT_MEANING = "What is compared: a parametrization, an optimizer, a weight decay."
 _INTERVAL = "Credible interval at the fit's level."
 _LOSS = Column("loss", "value", "Loss at the optimum, nats per token.")
+_COVERED = {True: "yes", False: "NO", None: number_format.MISSING}
 _FLAGS = Column("flags", "flags", "Why not to trust the row; each flag is explained on its own.")
 
 
@@ -83,30 +72,21 @@ def verdicts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Verdict of each variant with the sentence that decided it, and the runs suggested to decide it."""
     rows = []
     for v in variants:
-        reason = v.verdict.reason
-        if v.verdict.suggested:
-            reason = (
-                f"{reason.rstrip('.')}. Suggested runs: {sentences.suggestions(v.verdict.suggested, fit)}"
-            )
-        rows.append((v.name, v.verdict.value, reason))
+        reason, runs = v.verdict.reason, sentences.suggestions(v.verdict.suggested, fit)
+        rows.append(
+            (v.name, v.verdict.value, f"{reason.rstrip('.')}. Suggested runs: {runs}" if runs else reason)
+        )
     meanings = ". ".join(f"{verdict}: {meaning}" for verdict, meaning in sentences.VERDICT_MEANINGS.items())
     columns = (_variant(fit), Column("verdict", "text", f"{meanings}."), Column("because", "prose"))
     return Table("Verdict", columns, tuple(rows))
 
 
 def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
-    """Chosen metrics, one row for each variant, with the flags of those metrics and of the optimum's law.
-
-    Args:
-        fit: the result of `quantify`.
-        variants: one row each.
-        names: of the metrics.
-        title: of the table.
-    """
-    columns = []
-    for metric in (METRICS[name] for name in names):
-        unit = f" Unit: {metric.unit}." if metric.unit else ""
-        columns.append(Column(metric.label, "estimate", metric.definition + unit))
+    """Chosen metrics, one row for each variant, with the flags of those metrics and of the optimum's law."""
+    columns = [
+        Column(m.label, "estimate", m.definition + (f" Unit: {m.unit}." if m.unit else ""))
+        for m in (METRICS[name] for name in names)
+    ]
     rows = []
     for v in variants:
         cells = tuple(v.metrics.get(name) for name in names)
@@ -117,87 +97,67 @@ def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...
 
 def main_metrics(fit: SweepFit) -> tuple[str, ...]:
     """The headline metrics present, in reading order; plain drift gives way where coordinates are known."""
-    present = {name for v in fit.variants.values() for name in v.metrics}
-    named = {"drift_sp", "drift_mup"} <= present
-    shown = (name for name in MAIN if name in present)
-    return tuple(name for name in shown if not (named and name == "drift"))
+    shown = _present(fit, MAIN)
+    return tuple(name for name in shown if name != "drift" or not {"drift_sp", "drift_mup"} <= set(shown))
 
 
 def other_metrics(fit: SweepFit) -> tuple[str, ...]:
     """All metrics present that are not headlines, in reading order: exponents and comparison metrics."""
+    return tuple(name for name in _present(fit, METRICS) if name not in MAIN)
+
+
+def _present(fit: SweepFit, names: Iterable[str]) -> tuple[str, ...]:
     present = {name for v in fit.variants.values() for name in v.metrics}
-    return tuple(name for name in METRICS if name not in MAIN and name in present)
+    return tuple(name for name in names if name in present)
 
 
 def largest(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """The loss at each variant's optimum at its largest scale, and its penalty there."""
     rows = []
     for v in variants:
-        last = v.optima[-1] if v.optima else None
-        cells: tuple[Cell, ...] = (last.scale, last.loss) if last else (None, None)
+        cells: Row = (v.optima[-1].scale, v.optima[-1].loss) if v.optima else (None, None)
         rows.append((v.name, *cells, v.metrics.get("R_n")))
-    columns = (
-        _variant(fit),
-        _scale(fit),
-        replace(_LOSS, kind="estimate"),
-        Column("R(n)", "estimate", METRICS["R_n"].definition),
-    )
+    penalty = Column("R(n)", "estimate", METRICS["R_n"].definition)
+    columns = (_variant(fit), _scale(fit), replace(_LOSS, kind="estimate"), penalty)
     return Table(f"At the largest {fit.sweep.columns.scale}", columns, tuple(rows))
 
 
 def optima(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """The fitted optimum of every variant and scale."""
+    fitted = "Fitted optimum of the basin, as a power of two and as a decimal."
+    lost = "Diverged runs, of all runs at this scale. They bound the usable range and are never dropped."
     columns = (
         _variant(fit),
         _scale(fit),
-        Column(
-            f"optimal {fit.sweep.columns.hp}",
-            "hp",
-            "Fitted optimum of the basin, as a power of two and as a decimal.",
-        ),
+        Column(f"optimal {fit.sweep.columns.hp}", "hp", fitted),
         Column(f"{sentences.level(fit)} interval", "hp_interval", _INTERVAL),
         _LOSS,
-        Column(
-            "diverged",
-            "number",
-            "Diverged runs, of all runs at this scale. They bound the usable range and are never dropped.",
-        ),
+        Column("diverged", "number", lost),
         _FLAGS,
     )
-    rows = tuple(
-        (
-            v.name,
-            o.scale,
-            o.hp,
-            o.hp,
-            o.loss,
-            f"{number_format.count(o.diverged)} of {number_format.count(o.runs)}",
-            _joined(o.flags, o.hp.flags, o.loss.flags),
-        )
-        for v in variants
-        for o in v.optima
-    )
-    return Table(f"Optimum at each {fit.sweep.columns.scale}", columns, rows)
+    rows: list[Row] = []
+    for v in variants:
+        for o in v.optima:
+            diverged = f"{number_format.count(o.diverged)} of {number_format.count(o.runs)}"
+            raised = _joined(o.flags, o.hp.flags, o.loss.flags)
+            rows.append((v.name, o.scale, o.hp, o.hp, o.loss, diverged, raised))
+    return Table(f"Optimum at each {fit.sweep.columns.scale}", columns, tuple(rows))
 
 
 def predictions(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Predicted optimum at each target, its interval, and the value to use."""
     level = sentences.level(fit)
+    use = (
+        "Recommended value: it minimises the expected loss under the uncertainty. It lies a little below "
+        "the predicted optimum, because losses rise faster above an optimum than below it."
+    )
+    interval = f"With a probability of {level}, the optimum of a model trained there lies in it."
     columns = (
         _variant(fit),
         _scale(fit),
-        Column(
-            f"use {fit.sweep.columns.hp}",
-            "hp",
-            "Recommended value: it minimises the expected loss under the uncertainty. It lies a little below "
-            "the predicted optimum, because losses rise faster above an optimum than below it.",
-        ),
+        Column(f"use {fit.sweep.columns.hp}", "hp", use),
         Column("optimum", "hp_value", "Predicted optimum."),
-        Column(
-            f"{level} interval",
-            "hp_interval",
-            f"With a probability of {level}, the optimum of a model trained there lies in it.",
-        ),
+        Column(f"{level} interval", "hp_interval", interval),
         Column("loss", "value", "Predicted loss at the optimum, nats per token."),
         _FLAGS,
     )
@@ -223,32 +183,20 @@ def holdouts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         Column("cost", "value", "Loss given up, in nats, by using the prediction there."),
         _FLAGS,
     )
-    rows = tuple(
-        (
-            v.name,
-            h.scale,
-            h.predicted,
-            h.predicted,
-            h.found,
-            number_format.signed(h.error_octaves),
-            {True: "yes", False: "NO", None: number_format.MISSING}[h.covered],
-            h.regret,
-            _joined(h.flags, h.regret.flags),
-        )
-        for v in variants
-        for h in v.holdouts
-    )
+    rows: list[Row] = []
+    for v in variants:
+        for h in v.holdouts:
+            error, covered = number_format.signed(h.error_octaves), _COVERED[h.covered]
+            raised = _joined(h.flags, h.regret.flags)
+            rows.append(
+                (v.name, h.scale, h.predicted, h.predicted, h.found, error, covered, h.regret, raised)
+            )
     note = "" if rows else "Not done: it needs a law that stands without the largest scale."
-    return Table("Hold-out check, error in octaves", columns, rows, note)
+    return Table("Hold-out check, error in octaves", columns, tuple(rows), note)
 
 
 def differences(fit: SweepFit, variants: Iterable[VariantFit], reference: str) -> Table:
     """Metrics of each variant minus those of `reference`, from paired draws.
-
-    Args:
-        fit: the result of `quantify`, with its draws.
-        variants: one row each; `reference` itself is left out.
-        reference: name of the variant to compare with.
 
     Raises:
         QuantifyError: `reference` is not in the fit, or the fit does not hold its draws.

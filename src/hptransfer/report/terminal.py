@@ -80,13 +80,7 @@ def summary_tables(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[table
 def print_table(
     table: table_data.Table, console: Console, footnotes: Mapping[str, int] | None = None
 ) -> None:
-    """Print one table: title, head, rule, rows; or its title and why there is nothing to show.
-
-    Args:
-        table: see `table_data.Table`.
-        console: where to print.
-        footnotes: number of each flag's footnote; without it, flags are written by name.
-    """
+    """Print one table: title, head, rule, rows; or its title and why there is nothing to show."""
     console.print(_text(table.title, console, "bold"))
     for i, part in enumerate(split_to_width(table, console.width) if table.rows else ()):
         if i:
@@ -127,13 +121,7 @@ def _width(table: table_data.Table, i: int) -> int:
 
 
 def render(table: table_data.Table, console: Console, footnotes: Mapping[str, int]) -> RichTable:
-    """A rich table of the cells as plain text.
-
-    Args:
-        table: no wider than the console.
-        console: where it will be printed.
-        footnotes: number of each flag's footnote; other flags are written by name.
-    """
+    """A rich table of the cells as plain text."""
     drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for i, column in enumerate(table.columns):
         drawn.add_column(
@@ -151,13 +139,7 @@ def render(table: table_data.Table, console: Console, footnotes: Mapping[str, in
 
 
 def print_flags(fit: SweepFit, variants: Sequence[VariantFit], console: Console) -> None:
-    """Explain under the tables every flag that was raised, and where.
-
-    Args:
-        fit: the result of `quantify`.
-        variants: whose flags.
-        console: where to print.
-    """
+    """Explain under the tables every flag that was raised, and where."""
     notes = _flag_notes(fit, variants)
     if not notes:
         return

@@ -11,7 +11,6 @@ import io
 import json
 import math
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +73,15 @@ def read_records(path: Path) -> list[TableRow]:
             line that names the row.
     """
     check_name(path)
+    limit = csv.field_size_limit(MAX_CELL)
     try:
         open_ = gzip.open if path.suffix == ".gz" else open
         with open_(path, "rt", encoding="utf-8", newline="") as file:
             return [_row(cells, f"{path}, row {n}") for n, cells in enumerate(_reader(file, path), 2)]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise StoreError(f"a record table must be a readable CSV file, but {path}: {error}") from error
+    finally:
+        csv.field_size_limit(limit)  # of the whole process
 
 
 def check_name(path: Path) -> None:
@@ -101,7 +103,6 @@ def _cells(row: TableRow) -> list[object]:
 
 
 def _reader(file: IO[str], path: Path) -> Iterator[Sequence[str]]:
-    csv.field_size_limit(min(MAX_CELL, sys.maxsize))
     reader = csv.reader(file)
     head = tuple(next(reader, ()))
     if head != RECORD_COLUMNS:
