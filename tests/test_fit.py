@@ -1,90 +1,142 @@
-"""`quantify` and what a fit shows of itself."""
+"""quantify() and what its result shows: predictions, regrets, figures, tables, JSON, pages."""
 
-from __future__ import annotations
-
+import inspect
 import json
-from pathlib import Path
+from dataclasses import FrozenInstanceError, fields, replace
 
 import known_sweeps
+import numpy as np
 import pytest
 
-from hptransfer.errors import QuantifyError, RuleError
-from hptransfer.fit import TransferFit, quantify
-from hptransfer.sweep import read
-from hptransfer.version import __version__
+import hptransfer as hpt
+from hptransfer.quantify.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def fit() -> TransferFit:
-    return quantify(known_sweeps.make(), targets=[2048], draws=100)
+def fit():
+    rows = [(v, n, 2.0**-x) for v in ("sp", "mup") for n in (64.0, 128.0, 256.0, 512.0) for x in range(3, 12)]
+    variant, scale, hp = map(np.array, zip(*rows, strict=True))
+    best = -7 - np.where(variant == "sp", np.log2(scale / 64), 0)
+    loss = 3 + (scale / 64) ** -0.5 + 0.05 * (np.log2(hp) - best) ** 2
+    sweep = hpt.SweepTable(variant, scale, hp, np.full(len(hp), "0"), loss)
+    return hpt.quantify(sweep, targets=[2048], draws=100)
 
 
-def test_the_truth_is_found(fit: TransferFit) -> None:
-    """x* = -8.3 - 0.5 log2(n / 64), and a parabola of curvature 0.08."""
-    (prediction,) = fit.variants["v"].predictions
-    assert prediction.scale == 2048
-    assert prediction.hp.value == pytest.approx(2.0 ** (-8.3 - 0.5 * 5), rel=1e-3)
-    drift = 0.5 * 3
-    assert fit.regret(64, 512)["v"].value == pytest.approx(0.5 * 0.08 * drift**2, rel=1e-2)
+def test_predict_gives_every_variant_and_agrees_with_the_targets(fit):
+    assert fit.predict(2048)["sp"] is fit.variants["sp"].predictions[0]
+    new = fit.predict(1024)
+    assert set(new) == {"sp", "mup"}
+    assert new["sp"].hp.value == pytest.approx(2.0**-11, rel=0.02)
+    assert new["mup"].hp.value == pytest.approx(2.0**-7, rel=0.02)
+    with pytest.raises(hpt.HPTransferError, match="positive"):
+        fit.predict(-3)
 
 
-def test_the_same_seed_gives_the_same_fit_and_another_does_not() -> None:
-    sweep = known_sweeps.make(noise=0.01)
-    one, same, other = (quantify(sweep, draws=100, seed=seed).to_json() for seed in (0, 0, 1))
-    assert one == same != other
-
-
-def test_a_scale_that_was_no_target_is_predicted_by_a_refit(fit: TransferFit) -> None:
-    assert fit.predict(2048)["v"] == fit.variants["v"].predictions[0]
-    assert fit.predict(1024)["v"].hp.value == pytest.approx(2.0 ** (-8.3 - 0.5 * 4), rel=1e-3)
-    assert [p.scale for p in fit.variants["v"].predictions] == [2048]
-
-
-def test_every_form_is_of_the_same_fit(fit: TransferFit, tmp_path: Path) -> None:
-    text = fit.to_json(tmp_path / "fit.json")
-    assert (tmp_path / "fit.json").read_text() == text + "\n"
-    assert json.loads(text)["schema"] == 1
-    page = fit.to_html(tmp_path / "fit.html")
-    assert (tmp_path / "fit.html").read_text(encoding="utf-8") == page
-    assert page.startswith("<!DOCTYPE html>")
-    assert all(len(line) <= 60 for line in fit.summary(60).splitlines())
-    verdict = fit.variants["v"].verdict.value
-    assert repr(fit) == f"TransferFit of 40 runs, hptransfer {__version__}\n  v: {verdict}"
-    assert fit._repr_html_().startswith("<pre>")
-
-
-def test_a_fit_of_many_variants_names_the_first_twenty() -> None:
-    rows = [
-        {"variant": f"v{v}", "width": n, "lr": 2.0**x, "loss": 3 + (x + 7) ** 2 / 9}
-        for v in range(22)
-        for n in (64, 128)
-        for x in range(-10, -3)
-    ]
-    lines = repr(quantify(read(rows), draws=100)).splitlines()
-    assert len(lines) == 22
-    assert lines[-1] == "  and 2 more variants"
+def test_regret_of_a_pair_of_scales(fit):
+    regrets = fit.regret(64, 512)
+    assert regrets["mup"].value == pytest.approx(0, abs=1e-3)
+    assert regrets["sp"].value == pytest.approx(0.05 * 9, rel=0.05)
+    with pytest.raises(hpt.HPTransferError, match="the smaller first, but got 512 and 64; measured: 64, 128"):
+        fit.regret(512, 64)
 
 
 @pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"draws": 99}, "draws"),
-        ({"level": 1.0}, "level"),
-        ({"reference": "nobody"}, "nobody"),
-        ({"targets": [-1]}, "target"),
-        ({"family": "cubic"}, "cubic"),
-    ],
+    ("table", "rows"),
+    [("optima", 8), ("regret", 12), ("predictions", 2), ("holdouts", 2), ("verdicts", 2), ("laws", 6)],
 )
-def test_a_setting_out_of_range_is_named(settings: dict[str, object], text: str) -> None:
-    with pytest.raises(QuantifyError, match=text):
-        quantify(known_sweeps.make(), **settings)  # type: ignore[arg-type]
+def test_frames_have_one_row_a_number(fit, table, rows):
+    frame = fit.to_frame(table)
+    assert len(frame) == rows
+    assert frame.columns[0] == "variant"
 
 
-def test_what_cannot_be_asked_of_a_fit_is_refused(fit: TransferFit) -> None:
-    with pytest.raises(QuantifyError, match="basins, optimum, loss, metrics, but got 'pie'"):
-        fit.plot("pie")
-    with pytest.raises(QuantifyError, match="the smaller first"):
-        fit.regret(512, 64)
-    sweep = read([{"width": 64, "lr": 0.1, "loss": 1.0}], optimizer="adamv")
-    with pytest.raises(RuleError, match="adamv"):
-        quantify(sweep)
+def test_the_metrics_frame_holds_what_the_fit_holds(fit):
+    frame = fit.to_frame().set_index(["variant", "metric"])
+    assert frame.loc[("sp", "drift"), "value"] == fit.variants["sp"].metrics["drift"].value
+    with pytest.raises(hpt.HPTransferError, match="must be one of metrics, optima"):
+        fit.to_frame("everything")
+
+
+def test_json_to_a_file_and_back(fit, tmp_path):
+    text = fit.to_json(tmp_path / "fit.json")
+    assert json.loads((tmp_path / "fit.json").read_text()) == json.loads(text)
+    assert json.loads(text)["variants"]["sp"]["verdict"]["value"] == fit.variants["sp"].verdict.value
+
+
+def test_the_page_is_the_report(fit, tmp_path):
+    text = fit.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+    assert text.lower().startswith("<!doctype html>")
+    assert "mup" in text
+
+
+def test_a_fit_prints_in_a_few_lines(fit):
+    assert repr(fit).splitlines() == [
+        f"TransferFit of 72 runs, hptransfer {hpt.__version__}",
+        f"  sp: {fit.variants['sp'].verdict.value}",
+        f"  mup: {fit.variants['mup'].verdict.value}",
+    ]
+    assert "Drift" in fit.summary()
+    assert max(map(len, fit.summary(100).splitlines())) <= 100
+
+
+@pytest.mark.parametrize("kind", ["basins", "optimum", "loss"])
+def test_plot_gives_axes_back(fit, kind):
+    assert len(fit.plot(kind)) == 2
+    (axes,) = fit.plot(kind, ["mup"])
+    assert axes.get_title(loc="left") == "mup"
+
+
+def test_plot_of_the_metrics_and_of_nothing_known(fit):
+    assert all(axes.figure is not None for axes in fit.plot("metrics"))
+    with pytest.raises(hpt.HPTransferError, match="kind must be one of basins, optimum, loss, metrics"):
+        fit.plot("everything")
+
+
+def test_a_notebook_shows_the_summary(fit):
+    shown = fit._repr_html_()
+    assert shown.startswith("<pre>")
+    assert "Drift" in shown
+
+
+def test_every_option_reaches_the_settings(fit):
+    options = {
+        "targets": (2048.0,), "level": 0.8, "tolerance": 0.02, "draws": 150, "seed": 3, "family": "const",
+        "reference": "sp", "holdout": 0, "filter": 1.2, "coordinates": "mup",
+    }  # fmt: skip
+    assert hpt.quantify(fit.sweep, **options).settings == options
+    parameters = inspect.signature(hpt.quantify).parameters
+    assert set(parameters) - {"sweep"} == {f.name for f in fields(Settings)} == set(options)
+    defaults = {name: p.default for name, p in parameters.items() if name != "sweep"}
+    assert defaults == {
+        "targets": (), "level": 0.95, "tolerance": 0.01, "draws": 1000, "seed": 0, "family": None,
+        "reference": None, "holdout": 1, "filter": 1.35, "coordinates": None,
+    }  # fmt: skip
+
+
+def test_a_new_scale_is_predicted_with_the_same_settings(fit):
+    once = hpt.quantify(fit.sweep, targets=[2048, 1024], draws=100)
+    assert fit.predict(1024)["sp"] == once.variants["sp"].predictions[1]
+
+
+def test_a_result_cannot_be_changed(fit):
+    with pytest.raises(FrozenInstanceError):
+        fit.version = "0"
+
+
+def test_of_many_variants_some_are_named(fit):
+    many = replace(fit, variants={f"v{i}": replace(fit.variants["sp"], name=f"v{i}") for i in range(1021)})
+    lines = repr(many).splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "  and 1,001 more variants"
+    assert lines[-2].startswith("  v19: ")
+    assert "more" not in repr(replace(many, variants=dict(list(many.variants.items())[:20])))
+
+
+def test_the_truth_is_found():
+    """x* = -8.3 - 0.5 log2(n / 64), and a parabola of curvature 0.08."""
+    fit = hpt.quantify(known_sweeps.make(), targets=[2048], draws=100)
+    (prediction,) = fit.variants["v"].predictions
+    assert prediction.scale == 2048
+    assert prediction.hp.value == pytest.approx(2.0 ** (-8.3 - 0.5 * 5), rel=1e-3)
+    assert fit.regret(64, 512)["v"].value == pytest.approx(0.5 * 0.08 * 1.5**2, rel=1e-2)

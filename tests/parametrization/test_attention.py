@@ -6,6 +6,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.hooks import AttentionSite
 
 
 def test_attention_scale_is_set_where_the_head_dimension_grows() -> None:
@@ -36,3 +37,42 @@ def test_attention_without_a_scale_to_set_is_never_silent() -> None:
 
     with pytest.raises(RuleError, match=r"by its tensor q_proj.weight, has attention"):
         hpt.parametrize(functional(8), base=functional(4), rule="mup")
+
+
+class Attention(nn.Module):
+    """Keeps a scale and a head dimension under the names given."""
+
+    def __init__(self, width: int, scale: str, head_dim: str) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(width, 3 * width)
+        setattr(self, scale, 0.5)
+        setattr(self, head_dim, width // 2)
+
+
+@pytest.mark.parametrize("scale", ["scaling", "softmax_scale", "scale", "norm_factor"])
+@pytest.mark.parametrize("head_dim", ["head_dim", "attention_head_size", "d_head"])
+def test_a_scale_is_found_by_its_usual_names(scale: str, head_dim: str) -> None:
+    model, base = (nn.ModuleDict({"attn": Attention(width, scale, head_dim)}) for width in (32, 8))
+    assert hpt.parametrize(model, base=base, rule="sp").attention == (
+        AttentionSite("attn", scale, 0.5 * 4**-0.5),  # head_dim 4 -> 16
+    )
+    assert hpt.parametrize(model, base=base, rule="mup").attention[0].value == 0.5 / 4
+
+
+def test_a_scale_under_another_name_is_given_by_pattern() -> None:
+    model, base = (nn.ModuleDict({"mix": Attention(width, "beta", "head_dim")}) for width in (32, 8))
+    with pytest.raises(RuleError, match="keeps no scale to set"):
+        hpt.parametrize(model, base=base)
+    found = hpt.parametrize(model, base=base, attention={"m?x": "beta"}).attention
+    assert found == (AttentionSite("mix", "beta", 0.5 / 4),)
+    with pytest.raises(RuleError, match=r"mix.qkv must say its head dimension, as one of head_dim, att"):
+        hpt.parametrize(model, base=base, attention={"mix.qkv": "in_features"})
+
+
+def test_heads_that_only_grow_in_number_need_no_scale() -> None:
+    class GrownAttention(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.qkv, self.head_dim = nn.Linear(width, 3 * width), 4
+
+    assert hpt.parametrize(GrownAttention(32), base=GrownAttention(8), rule="mup").attention == ()

@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 import torch
 from small_models import batch, scaled, settings
+from torch import nn
 
+import hptransfer as hpt
 from hptransfer.errors import RuleError
 
 
@@ -109,3 +111,27 @@ def test_frozen_tensors_are_left_out() -> None:
     optimizer = torch.optim.AdamW(scaling.param_groups(model, lr=1.0))
     assert "tokens.weight" not in settings(optimizer.param_groups, "lr")
     scaling.verify(model, optimizer)
+
+
+def test_nothing_decays_and_eps_is_torch_s_where_nothing_is_said() -> None:
+    model, scaling = scaled("mup")
+    groups = scaling.param_groups(model, lr=0.01)
+    assert set(settings(groups, "weight_decay").values()) == {0.0}
+    assert set(settings(groups, "eps").values()) == {1e-8}
+    assert set(settings(scaling.muon_groups(model, lr=0.02), "weight_decay").values()) == {0.0}
+
+
+def test_groups_of_sgd_have_no_eps() -> None:
+    model, scaling = scaled("mup", optimizer="sgd")
+    groups = scaling.param_groups(model, lr=0.1, weight_decay=0.3)
+    assert not any("eps" in group for group in groups)
+    assert settings(groups, "lr")["tokens.weight"] == pytest.approx(0.1 * 4)
+
+
+def test_muon_needs_a_matrix_and_a_known_length_of_its_update() -> None:
+    model = nn.Embedding(5, 8)
+    scaling = hpt.parametrize(model, base=nn.Embedding(5, 4))
+    with pytest.raises(RuleError, match="must have hidden matrices to train"):
+        scaling.muon_groups(model, lr=0.02)
+    with pytest.raises(RuleError, match="adjust must be one of original, match_rms_adamw"):
+        scaling.muon_groups(model, lr=0.02, adjust="both")  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from torch import nn
 import hptransfer as hpt
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hf_models import build as build_hf
+from hptransfer.parametrization.initialize import base_std
 
 
 def test_init_follows_the_base_by_ratio() -> None:
@@ -99,3 +100,41 @@ def test_a_meta_base_gives_shapes_alone() -> None:
         scaling.init_(model, std="both")
     with pytest.raises(RuleError, match="is on the meta device"):
         scaling.init_(Transformer(WIDTH).to("meta"), std="rule")
+
+
+class Experts(nn.Module):
+    """Mixture-of-experts' matrices as one tensor, [experts, out, in]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up = nn.Parameter(torch.randn(4, 32, width) / width)
+
+
+def test_the_rule_s_own_init_of_experts_and_of_convolutions_goes_by_what_one_output_sums_over() -> None:
+    def make(width: int) -> nn.Module:
+        parts = {"experts": Experts(width), "conv": nn.Conv1d(width, width, 5)}
+        return nn.ModuleDict(parts | {"back": nn.ConvTranspose1d(width, 2 * width, 5)})
+
+    model = make(256)
+    scaling = hpt.parametrize(model, base=make(64), overrides={"experts.up": "hidden"})
+    found = stds(scaling.init_(model, seed=0, std="rule"))
+    assert found["experts.up"] == pytest.approx(256**-0.5, rel=0.02)
+    assert found["conv.weight"] == pytest.approx((5 * 256) ** -0.5, rel=0.02)
+    assert found["back.weight"] == pytest.approx((5 * 256) ** -0.5, rel=0.02)
+
+
+def test_base_std_of_a_tensor() -> None:
+    assert base_std(torch.tensor([1.0, 3.0])) == 1.0  # of the whole, not estimated from a sample
+    assert base_std(torch.ones(5)) == base_std(torch.tensor([3.0])) == 0.0
+    assert base_std(torch.empty(5, device="meta")) is None
+
+
+def test_draws_do_not_depend_on_order_or_on_the_rest_of_the_model() -> None:
+    def make(width: int, *names: str) -> nn.Module:
+        return nn.ModuleDict({name: nn.Linear(width, width) for name in names})
+
+    both, one = make(32, "a", "b"), make(32, "b")
+    hpt.parametrize(both, base=make(8, "a", "b")).init_(both, seed=3, std="rule")
+    hpt.parametrize(one, base=make(8, "b")).init_(one, seed=3, std="rule")
+    assert torch.equal(both["b"].weight, one["b"].weight)
+    assert not torch.equal(both["a"].weight, both["b"].weight)

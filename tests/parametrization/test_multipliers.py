@@ -9,6 +9,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.hf_models import MODELS
 from hptransfer.parametrization.hf_models import build as build_hf
 
 
@@ -83,3 +84,29 @@ def test_a_multiplier_without_a_place_is_never_silent() -> None:
 
     with pytest.raises(RuleError, match="MultiheadAttention"):
         hpt.parametrize(attention(8), base=attention(4), rule="ntk")
+
+
+@pytest.mark.parametrize(("depth", "factor"), [(8, 1 / 2), (2, 1), (1, 2**0.5)])
+def test_a_residual_branch_is_divided_by_the_root_of_the_depth_ratio(depth: int, factor: float) -> None:
+    scaling = hpt.parametrize(
+        build(WIDTH, depth=depth), base=build(BASE, depth=2), rule="depth-mup", residual=["*.down"]
+    )
+    found = {f.module: f.on_output for f in scaling.factors}
+    assert found == pytest.approx({f"blocks.{i}.down": factor for i in range(depth)} if factor != 1 else {})
+    assert all(f.on_input == 1 for f in scaling.factors)
+
+
+def test_a_residual_pattern_that_matches_nothing() -> None:
+    with pytest.raises(RuleError, match=r"a residual pattern must match a module, but 'x\.\*' matches none"):
+        hpt.parametrize(build(WIDTH, depth=4), base=build(BASE), rule="depth-mup", residual=["x.*"])
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "bert"])
+def test_the_ends_of_the_residual_branches_are_known(name: str) -> None:
+    """One after attention (T5's decoder: two) and one after the MLP, Mamba's mixer alone, in every block."""
+    with torch.device("meta"):
+        model, base = build_hf(name, 32, depth=4), build_hf(name, 16)
+    rule = hpt.without_multipliers(hpt.get_rule("depth-mup"))
+    scaling = hpt.parametrize(model, base=base, rule=rule, attention=False)
+    factors = [f.on_output for f in scaling.factors if f.why == "residual branch"]
+    assert factors == [pytest.approx(2**-0.5)] * (4 * {"mamba": 1, "t5": 5}.get(name, 2))

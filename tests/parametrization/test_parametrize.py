@@ -6,6 +6,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.tensor_settings import Growth
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,33 @@ def test_a_bias_of_fixed_length_goes_by_the_models_width(coordinates: str, eta: 
     scaling = hpt.parametrize(model, base=classifier(16), rule="mup", coordinates=coordinates)
     lrs = {n: g["lr"] for g in scaling.param_groups(model, lr=1.0) for n in g["names"]}
     assert lrs["2.bias"] == lrs["1.bias"] == eta
+
+
+def test_coordinates_are_the_rule_s_own_or_those_asked_for() -> None:
+    model, base = build(64), build(16)
+    assert hpt.parametrize(model, base=base, rule="mup").rule.coordinates == "sp"
+    found = hpt.parametrize(model, base=base, rule="mup", coordinates="mup")
+    assert (found.rule.coordinates, found.rule.lr_exponent) == ("mup", -1)
+
+
+def test_roles_from_a_third_width_come_with_the_shapes_of_the_two() -> None:
+    model, base = build(16, depth=4), build(16, seed=1)
+    scaling = hpt.parametrize(
+        model, base=base, other=build(32), rule="completep", residual=["*.down", "*.out"]
+    )
+    tensors = {plan.name: plan.tensor for plan in scaling.tensors}
+    assert list(tensors) == [name for name, _ in model.named_parameters()]
+    up = tensors["blocks.3.up.weight"]
+    assert (up.role, up.shape, up.base_shape, up.ratio, up.block) == ("hidden", (32, 16), (32, 16), 1, True)
+    assert (scaling.ratio, scaling.depth_ratio) == (1, 2)
+
+
+def test_growth_of_a_tensor() -> None:
+    scaling = hpt.parametrize(
+        build(64, depth=4), base=build(16), rule="depth-mup", residual=["*.down", "*.out"]
+    )
+    growth = {plan.name: plan.growth for plan in scaling.tensors}
+    assert growth["blocks.0.down.weight"] == Growth("hidden", 4.0, 4.0, 2.0, longest_ratio=4.0, decays=True)
+    assert growth["norm.bias"] == Growth("vector", 4.0, 4.0, 1.0, longest_ratio=4.0, decays=False)
+    tokens = growth["tokens.weight"]  # [11, 64], in the base [11, 16]
+    assert (tokens.ratio, tokens.depth_ratio, tokens.longest_ratio, tokens.decays) == (4, 1, 4, True)

@@ -328,3 +328,24 @@ def test_all_lrs_zero_without_a_scheduler() -> None:
     for group in optimizer.param_groups:
         group["lr"] = 0.0
     assert faults(scaling, model, optimizer) == {("(every tensor)", "lr")}
+
+
+@pytest.mark.parametrize(("off", "fails"), [(7e-6, False), (1.5e-5, True), (-7e-6, False), (-1.5e-5, True)])
+def test_an_lr_may_be_off_by_the_rounding_of_float32_and_no_more(off: float, fails: bool) -> None:
+    model, scaling, optimizer = setup()
+    largest = max(optimizer.param_groups, key=lambda group: len(group["params"]))
+    other = next(group for group in optimizer.param_groups if group is not largest)
+    other["lr"] *= 1 + off
+    if fails:
+        assert faults(scaling, model, optimizer) == {(name, "lr") for name in other["names"]}
+    else:
+        scaling.verify(model, optimizer)
+
+
+def test_what_is_wanted_and_found_is_told_to_six_digits() -> None:
+    model, scaling, optimizer = setup("mup")
+    (group,) = (group for group in optimizer.param_groups if "tokens.weight" in group["names"])
+    group["lr"] = 1 / 3
+    with pytest.raises(VerifyError) as caught:
+        scaling.verify(model, optimizer)
+    assert {(f.wanted, f.found) for f in caught.value.faults} == {("0.04", "0.333333")}

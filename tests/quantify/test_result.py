@@ -1,93 +1,28 @@
-import json
+"""Plain data of a fit: what is unknown is None, and nothing can be changed."""
 
-import numpy as np
+from dataclasses import FrozenInstanceError
+
 import pytest
 
-import hptransfer as hpt
+from hptransfer.quantify.result import Estimate, Prediction, Regret, finite
 
 
-@pytest.fixture(scope="module")
-def fit():
-    rows = [(v, n, 2.0**-x) for v in ("sp", "mup") for n in (64.0, 128.0, 256.0, 512.0) for x in range(3, 12)]
-    variant, scale, hp = map(np.array, zip(*rows, strict=True))
-    best = -7 - np.where(variant == "sp", np.log2(scale / 64), 0)
-    loss = 3 + (scale / 64) ** -0.5 + 0.05 * (np.log2(hp) - best) ** 2
-    sweep = hpt.SweepTable(variant, scale, hp, np.full(len(hp), "0"), loss)
-    return hpt.quantify(sweep, targets=[2048], draws=100)
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_none(value):
+    assert finite(value) is None
 
 
-def test_predict_gives_every_variant_and_agrees_with_the_targets(fit):
-    assert fit.predict(2048)["sp"] is fit.variants["sp"].predictions[0]
-    new = fit.predict(1024)
-    assert set(new) == {"sp", "mup"}
-    assert new["sp"].hp.value == pytest.approx(2.0**-11, rel=0.02)
-    assert new["mup"].hp.value == pytest.approx(2.0**-7, rel=0.02)
-    with pytest.raises(hpt.HPTransferError, match="positive"):
-        fit.predict(-3)
+def test_numbers_stay_as_they_are():
+    assert [finite(v) for v in (0.0, -1.5, 1e308, 3)] == [0.0, -1.5, 1e308, 3.0]
+    assert type(finite(3)) is float
 
 
-def test_regret_of_a_pair_of_scales(fit):
-    regrets = fit.regret(64, 512)
-    assert regrets["mup"].value == pytest.approx(0, abs=1e-3)
-    assert regrets["sp"].value == pytest.approx(0.05 * 9, rel=0.05)
-    with pytest.raises(hpt.HPTransferError, match="the smaller first, but got 512 and 64; measured: 64, 128"):
-        fit.regret(512, 64)
+def test_nothing_is_known_of_an_empty_estimate():
+    assert Estimate() == Estimate(None, None, None, ())
+    assert Regret(64.0, 128.0, Estimate(0.1)).factor == Estimate()
+    assert Prediction(64.0, Estimate(), None, Estimate(), None).flags == ()
 
 
-@pytest.mark.parametrize(
-    ("table", "rows"),
-    [("optima", 8), ("regret", 12), ("predictions", 2), ("holdouts", 2), ("verdicts", 2), ("laws", 6)],
-)
-def test_frames_have_one_row_a_number(fit, table, rows):
-    frame = fit.to_frame(table)
-    assert len(frame) == rows
-    assert frame.columns[0] == "variant"
-
-
-def test_the_metrics_frame_holds_what_the_fit_holds(fit):
-    frame = fit.to_frame().set_index(["variant", "metric"])
-    assert frame.loc[("sp", "drift"), "value"] == fit.variants["sp"].metrics["drift"].value
-    with pytest.raises(hpt.HPTransferError, match="must be one of metrics, optima"):
-        fit.to_frame("everything")
-
-
-def test_json_to_a_file_and_back(fit, tmp_path):
-    text = fit.to_json(tmp_path / "fit.json")
-    assert json.loads((tmp_path / "fit.json").read_text()) == json.loads(text)
-    assert json.loads(text)["variants"]["sp"]["verdict"]["value"] == fit.variants["sp"].verdict.value
-
-
-def test_the_page_is_the_report(fit, tmp_path):
-    text = fit.to_html(tmp_path / "report.html")
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
-    assert text.lower().startswith("<!doctype html>")
-    assert "mup" in text
-
-
-def test_a_fit_prints_in_a_few_lines(fit):
-    assert repr(fit).splitlines() == [
-        f"TransferFit of 72 runs, hptransfer {hpt.__version__}",
-        f"  sp: {fit.variants['sp'].verdict.value}",
-        f"  mup: {fit.variants['mup'].verdict.value}",
-    ]
-    assert "Drift" in fit.summary()
-    assert max(map(len, fit.summary(100).splitlines())) <= 100
-
-
-@pytest.mark.parametrize("kind", ["basins", "optimum", "loss"])
-def test_plot_gives_axes_back(fit, kind):
-    assert len(fit.plot(kind)) == 2
-    (axes,) = fit.plot(kind, ["mup"])
-    assert axes.get_title(loc="left") == "mup"
-
-
-def test_plot_of_the_metrics_and_of_nothing_known(fit):
-    assert all(axes.figure is not None for axes in fit.plot("metrics"))
-    with pytest.raises(hpt.HPTransferError, match="kind must be one of basins, optimum, loss, metrics"):
-        fit.plot("everything")
-
-
-def test_a_notebook_shows_the_summary(fit):
-    shown = fit._repr_html_()
-    assert shown.startswith("<pre>")
-    assert "Drift" in shown
+def test_data_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Estimate(1.0).value = 2.0

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from known_sweeps import from_rows, join, make
 
-from hptransfer import compare, quantify
-from hptransfer.errors import QuantifyError, SweepError
+from hptransfer import quantify
+from hptransfer.errors import SweepError
 from hptransfer.sweep.table import SweepTable
 
 GRID = np.arange(-13.0, -3.0)
@@ -201,19 +201,6 @@ def test_suggested_runs_have_flops_where_they_are_known():
     assert only(sweep).verdict.suggested[0].flops is None
 
 
-def test_holdout_of_several_scales():
-    fit = only(make(widths=(32.0, 64.0, 128.0, 256.0, 512.0), noise=0.002), holdout=2)
-    assert [h.scale for h in fit.holdouts] == [256.0, 512.0]
-    assert fit.holdouts[0].error_octaves == pytest.approx(0.0, abs=0.2)
-    assert only(make(noise=0.002), holdout=0).holdouts == ()
-
-
-def test_compare_names_what_is_wrong():
-    fit = quantify(make(noise=0.002))
-    with pytest.raises(QuantifyError, match="valid: v"):
-        compare(fit, "v", "nobody")
-
-
 def test_many_variants():
     rows = []
     rng = np.random.default_rng(0)
@@ -225,19 +212,3 @@ def test_many_variants():
     fit = quantify(from_rows(rows), draws=200, holdout=0)
     drifts = np.array([v.metrics["drift"].value for v in fit.variants.values()])
     assert np.median(drifts) == pytest.approx(-0.5, abs=0.02)
-
-
-def test_bad_settings_say_what_must_hold():
-    for option, match in (
-        ({"level": 2}, "0 < level < 1"),
-        ({"tolerance": 0}, "tolerance must be positive"),
-        ({"draws": 5}, "draws must be at least 100"),
-        ({"family": "cubic"}, "family must be one of power, offset, const"),
-        ({"coordinates": "ntk"}, "coordinates must be one of sp, mup"),
-        ({"holdout": -1}, "holdout must be 0 or more"),
-        ({"filter": 1.0}, "filter must be above 1"),
-        ({"targets": (-1,)}, "targets must be positive"),
-        ({"reference": "nobody"}, "reference must be a variant"),
-    ):
-        with pytest.raises(QuantifyError, match=match):
-            quantify(make(), **option)

@@ -5,7 +5,6 @@ import pytest
 
 from hptransfer.quantify.basin import noise_model
 from hptransfer.quantify.basin.noise_model import CellErrors, NoiseParameters
-from hptransfer.quantify.basin.shared_noise import shared_noise
 
 SIGMA, MISFIT, GROWTH = 0.01, 0.3, 0.5
 NOISE = NoiseParameters(*(np.array([[value]]) for value in (SIGMA, MISFIT, GROWTH, 0.0)))
@@ -47,19 +46,3 @@ def test_settings_are_a_priori_likeliest_at_their_medians():
         for s, m in zip(sigma, (0.008, 0.45), strict=True)
     ]
     assert grid.log_prior[0][[0, -1]] == pytest.approx(-0.5 * np.array(away))
-
-
-def residuals(values):
-    return {(64.0, float(i)): float(v) for i, v in enumerate(values)}
-
-
-def test_noise_that_variants_share_is_shrunk_where_cells_are_few():
-    z = np.random.default_rng(0).standard_normal(48).clip(-2.9, 2.9)
-    assert shared_noise([residuals(z), residuals(z)]) == pytest.approx(48 / 60)
-    assert shared_noise([residuals(z[:12]), residuals(z[:12])]) == pytest.approx(12 / 24)
-    assert shared_noise([residuals(z), residuals(-z)]) == 0.0
-    assert shared_noise([residuals(z)]) == 0.0
-    assert shared_noise([{(1.0, 1.0): 1.0}, {(2.0, 1.0): 1.0}]) == 0.0
-    assert shared_noise([residuals([100.0, 1.0]), residuals([3.0, 1.0])]) == pytest.approx(2 / 14)
-    many = np.tile(z, 100)
-    assert shared_noise([residuals(many), residuals(many)]) == 0.95

@@ -6,7 +6,7 @@ from known_sweeps import from_rows
 
 from hptransfer.quantify.basin import window
 from hptransfer.quantify.basin.cells import Cells, cells_of
-from hptransfer.quantify.basin.window import noise_guess, select_window
+from hptransfer.quantify.basin.window import noise_guess, select_window, select_windows
 
 
 def cells(loss, spacing: float = 1.0, seeds: int = 1, spread: float = 0.0) -> Cells:
@@ -101,3 +101,68 @@ def test_without_seeds_noise_is_that_of_third_differences_within_four_cells() ->
     third = np.abs(np.convolve(loss[4:13], [1.0, -3.0, 3.0, -1.0], "valid")) / np.sqrt(20)
     assert noise_guess(cells(loss)) == pytest.approx(np.percentile(third, 25) / 0.3186)
     assert noise_guess(cells(loss)) > 0
+
+
+def two_minima(second: float, *, scales: int = 4, slope: int = -1, apart: int = 3, off: float = 0.0) -> Cells:
+    """Clear basins whose lowest cells move `slope` cells a doubling, and a last scale with two minima.
+
+    The second lies `off` octaves left of the line of the others, the lowest `apart` cells further right.
+    """
+    rows = []
+    for k in range(scales):
+        best, shift = 8 + slope * k, off
+        loss = 3.0 + 0.05 * (np.arange(16) - best) ** 2
+        if k == scales - 1:
+            loss, shift = np.full(16, 3.4), 0.0
+            loss[best - 1 : best + 2] = np.array([3.1, 3.0, 3.1]) + second
+            loss[best + apart : best + apart + 2] = 3.0, 3.1
+        rows += [("v", 64.0 * 2**k, 2.0 ** (i - 12 + shift), "0", y) for i, y in enumerate(loss)]
+    return next(iter(cells_of(from_rows(rows))))
+
+
+@pytest.mark.parametrize("slope", [-1, 1])
+def test_of_two_minima_that_on_the_line_of_the_other_scales_is_taken(slope: int) -> None:
+    for second, best in ((0.01, 8 + 3 * slope), (0.016, 8 + 3 * slope + 3)):
+        found = select_windows(two_minima(second, slope=slope))
+        assert [w.best for w in found[:3]] == [8, 8 + slope, 8 + 2 * slope]
+        assert found[3].best == best
+    few = two_minima(0.01, scales=3)  # two clear scales tell no line
+    assert select_windows(few)[2].best == int(np.argmin(few.loss[2]))
+
+
+@pytest.mark.parametrize(("noise", "height"), [(0.0, 0.006), (0.001, 0.0072)])
+def test_a_minimums_height_counts_against_its_place(
+    noise: float, height: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.8 octaves from the line against 1.2: worth 0.4 of the height at which minima are rivals."""
+    monkeypatch.setattr(window, "noise_guess", lambda cells: noise)
+    for second, best in ((height - 0.0005, 5), (height + 0.0005, 7)):
+        assert select_windows(two_minima(second, apart=2, off=0.8))[3].best == best
+
+
+def test_what_diverged_walls_the_range_off() -> None:
+    loss = [3.5, float("nan"), 3.1, 3.0, 3.2, float("nan"), 3.3]
+    found = select_window(cells(loss), 0)
+    assert list(found.slots) == [2, 3, 4]
+    assert (found.low, found.high) == (-7.0, -5.0)
+    lone = select_window(cells([3.5, float("nan"), 3.0, float("nan"), 3.6]), 0)
+    assert (lone.flags, lone.low, lone.high, len(lone.slots)) == (("thin",), -8.0, -6.0, 0)
+    gone = select_window(cells([float("nan")] * 3), 0)
+    assert (gone.flags, gone.low, gone.high) == (("all_diverged",), -np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("loss", "edge", "low", "high"),
+    [
+        ([3.0, 3.1, 3.2], -1, -np.inf, -8.0),
+        ([float("nan"), 3.0, 3.1, 3.2], -1, -9.0, -7.0),
+        ([3.2, 3.1, 3.0], 1, -8.0, np.inf),
+        ([3.2, 3.1, 3.0, float("nan")], 1, -8.0, -6.0),
+    ],
+)
+def test_an_edge_bounds_the_optimum_by_its_neighbours(
+    loss: list[float], edge: int, low: float, high: float
+) -> None:
+    found = select_window(cells(loss), 0)
+    assert (found.edge, found.low, found.high, found.flags) == (edge, low, high, ("at_edge",))
+    assert len(found.slots) == 0
