@@ -26,6 +26,12 @@ CORPUS = "c0" * 32
 ORIGIN = {"commit": "abc", "cpu": "another", "gpu": "a large one"}
 
 
+@pytest.fixture(autouse=True)
+def _the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study's text, as if it had been tokenised."""
+    monkeypatch.setattr(record_import, "corpus_of", lambda spec: CORPUS)
+
+
 def grid(**changes: Any) -> StudySpec:
     return study(**{"lr": {"low": "2^-8", "high": "2^-5", "extend": 0}, "base_width": 32, **changes})
 

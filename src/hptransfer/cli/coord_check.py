@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +12,6 @@ from hptransfer.cli.model_sizes import ModelSizes, comma_separated
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import DynamicsError, MissingExtraError, one_of
-
-if TYPE_CHECKING:
-    from hptransfer.dynamics.result import CoordCheck
 
 FAILED = 1  # exit code where a layer grows or shrinks
 
@@ -56,7 +52,8 @@ def coord_check(
     Example: hptransfer coord-check mup --widths 64,128,256,512 --plot check.png
     """
     check_outputs([json, plot])
-    _check_suffix(plot)
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise DynamicsError(f"--plot must end in .png, .svg or .pdf, but got {str(plot)!r}")
     every_width = comma_separated(widths, "--widths", int, DynamicsError)
     flat = comma_separated(threshold, "--threshold", float, DynamicsError)
     if len(flat) != 2:
@@ -89,19 +86,14 @@ def coord_check(
             coordinates=coordinates,
             **chosen.scaling,
         )
-    written = write_outputs((json, result.to_json), (plot, partial(_save_figure, result)))
+
+    def save_figure(path: Path) -> None:
+        figure: Any = result.plot()[0].figure
+        figure.savefig(path, dpi=150)
+
+    written = write_outputs((json, result.to_json), (plot, save_figure))
     typer.echo(result.summary())
     for path in written:
         typer.echo(f"wrote {path}")
     if not result.passed:
         raise typer.Exit(FAILED)
-
-
-def _save_figure(result: CoordCheck, path: Path) -> None:
-    figure: Any = result.plot()[0].figure
-    figure.savefig(path, dpi=150)
-
-
-def _check_suffix(plot: Path | None) -> None:
-    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise DynamicsError(f"--plot must end in .png, .svg or .pdf, but got {str(plot)!r}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from hptransfer.cli import options as opt
+from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import quantify
@@ -12,27 +15,57 @@ from hptransfer.sweep import read
 
 
 def fit(
-    files: opt.Files,
-    scale: opt.Scale = "width",
-    hp: opt.Hp = "lr",
-    loss: opt.Loss = "loss",
-    by: opt.By = "variant",
-    seed: opt.Seed = "seed",
-    where: opt.Where = None,
-    profile: opt.Profile = None,
-    target: opt.Target = None,
-    level: opt.Level = 0.95,
-    tolerance: opt.Tolerance = 0.01,
-    family: opt.Family = None,
-    reference: opt.Reference = None,
-    holdout: opt.Holdout = 1,
-    filter: opt.Filter = 1.35,
-    coordinates: opt.Coordinates = None,
-    optimizer: opt.Optimizer = None,
-    draws: opt.Draws = 1000,
-    limit: opt.Limit = 20,
-    json: opt.JsonOut = None,
-    html: opt.HtmlOut = None,
+    files: Annotated[
+        list[Path], argument("FILE", "CSV, TSV, JSON, JSONL or Parquet; several are read as one table.")
+    ],
+    scale: Annotated[str, option("COLUMN", "Column of the scale: width, params, tokens, ...")] = "width",
+    hp: Annotated[str, option("COLUMN", "Column of the hyperparameter: lr, weight_decay, ...")] = "lr",
+    loss: Annotated[
+        str, option("COLUMN", "Column of the loss; blank, nan, inf or diverged means that the run diverged.")
+    ] = "loss",
+    by: Annotated[
+        str,
+        option("COLUMN", "Column of the variant, or several, comma-separated; `file` takes the file name."),
+    ] = "variant",
+    seed: Annotated[str, option("COLUMN", "Column of the seed.")] = "seed",
+    where: Annotated[
+        str | None, option("EXPRESSION", 'Keep only these rows: "epoch == 5 and variant in [sp, mup]".')
+    ] = None,
+    profile: Annotated[
+        str | None,
+        option("COLUMN", "Column of a second hyperparameter; its value with the lowest loss is kept."),
+    ] = None,
+    target: Annotated[
+        list[float] | None, option("N", "Scale to predict the optimum at; may be repeated.")
+    ] = None,
+    level: Annotated[float, option("X", "Level of the credible intervals.")] = 0.95,
+    tolerance: Annotated[float, option("X", "Regret that the verdict allows, in nats.")] = 0.01,
+    family: Annotated[
+        str | None, option("LAW", "Law of the optimum: power, offset or const.  [default: by AICc]")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        option("VARIANT", "Variant that R(inf) is measured from.  [default: the best of all at each scale]"),
+    ] = None,
+    holdout: Annotated[
+        int, option("K", "Number of largest scales to leave out and predict, as a check.")
+    ] = 1,
+    filter: Annotated[
+        float, option("X", "Losses above this many times the lowest of their scale do not enter E.")
+    ] = 1.35,
+    coordinates: Annotated[
+        str | None, option("sp|mup", "Coordinates of the learning rates; the drift is then shown in both.")
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        option(
+            "NAME", "Optimizer that trained the runs; for sgd both coordinates are one.  [default: adamw]"
+        ),
+    ] = None,
+    draws: Annotated[int, option("B", "Number of posterior draws.")] = 1000,
+    limit: Annotated[int, option("N", "Number of variants to print; files hold all of them.", min=1)] = 20,
+    json: Annotated[Path | None, option("OUT", "Write the fit as JSON (schema version 1).")] = None,
+    html: Annotated[Path | None, option("OUT", "Write the report as one self-contained page.")] = None,
 ) -> None:
     """Measure how a hyperparameter transfers, from a table of runs.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hptransfer.design.forecast import BudgetForecast
     from hptransfer.study.cost import Rate, WidthCost
     from hptransfer.study.spec import StudySpec
+    from hptransfer.study.store import Store
 
 UNITS = {"optimum": "octaves", "law": "of the exponent", "prediction": "octaves", "verdict": "octaves, nats"}
 
@@ -57,11 +58,15 @@ def plan(
     from hptransfer.study.cost import width_costs
     from hptransfer.study.planner import plan as planned
     from hptransfer.study.run import default_folder
+    from hptransfer.study.store import STORE_FILE, Store
 
     study = read_spec(spec, size, ablation, overrides or ())
     folder = default_folder(study) if out is None else out
-    losses = _finished(folder)
-    rate = _rate(study, folder, flops_per_second)
+    with ExitStack() as opened:
+        begun = (folder / STORE_FILE).is_file()
+        store = opened.enter_context(Store(folder, read_only=True)) if begun else None
+        losses = {} if store is None else store.losses()
+        rate = _rate(study, store, flops_per_second)
     price = study.cost.price if price is None else price
     pricing = Pricing(rate, devices or study.workers or 1, price, study.cost.currency)
     costs = width_costs(planned(study, losses), losses, rate)
@@ -79,36 +84,21 @@ def plan(
         _print_budgets(offers, UNITS[study.goal], _mean_rate(costs, rate), pricing)
 
 
-def _finished(folder: Path) -> Mapping[str, float]:
-    from hptransfer.study.store import STORE_FILE, Store
-
-    if not (folder / STORE_FILE).is_file():
-        return {}
-    with Store(folder, read_only=True) as store:
-        return store.losses()
-
-
-def _rate(study: StudySpec, folder: Path, stated: float | None) -> Rate | None:
+def _rate(study: StudySpec, store: Store | None, stated: float | None) -> Rate | None:
     """Stated, else measured on finished runs, else calibrated here; None where none of it can be."""
     from hptransfer.study import cost
-    from hptransfer.study.store import STORE_FILE, Store
 
     stated = study.cost.flops_per_second if stated is None else stated
     if stated is not None:
         if not (stated > 0 and math.isfinite(stated)):
             raise typer.BadParameter("must be positive", param_hint="--flops-per-second")
         return cost.stated_rate(stated)
-    if (folder / STORE_FILE).is_file():
-        try:
-            with Store(folder, read_only=True) as store:
-                measured = cost.measured_rate(store.runs(), str(folder))
-        except StoreError:
-            measured = None
-        if measured is not None:
-            return measured
-    if study.trial.kind != "builtin" or importlib.util.find_spec("torch") is None:
-        return None
-    if not cost.can_calibrate(study):
+    if store is not None:
+        with suppress(StoreError):
+            if (measured := cost.measured_rate(store.runs(), str(store.path.parent))) is not None:
+                return measured
+    builtin = study.trial.kind == "builtin" and importlib.util.find_spec("torch") is not None
+    if not builtin or not cost.can_calibrate(study):
         return None
     from hptransfer.lm.pace import seconds_per_step
 

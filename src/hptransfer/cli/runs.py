@@ -36,17 +36,15 @@ def list_(
     if not found:
         typer.echo(f"There is no study in {root}.")
         return
-    head = ("folder", "study", "done", "diverged", "failed", "FLOPs", "last session (UTC)")
-    rows = [
-        (
-            str(s.folder), s.name, f"{s.done}", f"{s.diverged}", f"{s.failed}",
-            f"{s.flops:.3g}", (s.last or "").replace("T", " ").removesuffix("+00:00"),
-        )
-        for s in found
-        if s.trouble is None
-    ]  # fmt: skip
+    rows = []
+    for s in found:
+        if s.trouble is not None:
+            continue
+        last = (s.last or "").replace("T", " ").removesuffix("+00:00")
+        counts = (f"{s.done}", f"{s.diverged}", f"{s.failed}")
+        rows.append((str(s.folder), s.name, *counts, f"{s.flops:.3g}", last))
     if rows:
-        print_table(head, rows)
+        print_table(("folder", "study", "done", "diverged", "failed", "FLOPs", "last session (UTC)"), rows)
     for s in found:
         if s.trouble is not None:
             typer.echo(f"{s.folder}: {s.trouble}", err=True)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
@@ -49,17 +49,13 @@ class Block:
 def print_blocks(blocks: Sequence[Block], output: str) -> None:
     """Prints what one rule says at every width."""
     if output == "csv":
-        typer.echo(
-            _csv(CSV_COLUMNS, (_csv_row(block, row) for block in blocks for row in block.rows)), nl=False
-        )
+        _print_rows(CSV_COLUMNS, [_csv_row(block, row) for block in blocks for row in block.rows], output)
         return
     for block in blocks:
-        rows = [_cells(row) for row in block.rows]
+        typer.echo(f"**{block.head}**\n" if output == "markdown" else block.head)
+        _print_rows(COLUMNS, [_cells(row) for row in block.rows], output)
         if output == "markdown":
-            typer.echo(f"**{block.head}**\n\n{_markdown(COLUMNS, rows, text_columns=3)}\n")
-        else:
-            typer.echo(block.head)
-            _rich(COLUMNS, rows, text_columns=3)
+            typer.echo()
     typer.echo(UNITS)
 
 
@@ -68,17 +64,12 @@ def print_differences(rules: Sequence[Rule], blocks: Sequence[Sequence[Block]], 
     one, other = (rule.name for rule in rules)
     columns = ("width", "tensor", "setting", one, other)
     rows = [row for a, b in zip(*blocks, strict=True) for row in _differences(a, b)]
-    if output == "csv":
-        typer.echo(_csv(columns, rows), nl=False)
-        return
-    if not rows:
+    if not rows and output != "csv":
         typer.echo(f"{one} and {other} ask the same of every tensor at these widths")
         return
-    if output == "markdown":
-        typer.echo(_markdown(columns, rows, text_columns=3))
-    else:
-        _rich(columns, rows, text_columns=3)
-    typer.echo(f"{rules[0].coordinates} coordinates; {UNITS}\n{_verdict(*rules)}")
+    _print_rows(columns, rows, output)
+    if output != "csv":
+        typer.echo(f"{rules[0].coordinates} coordinates; {UNITS}\n{_verdict(*rules)}")
 
 
 def _differences(a: Block, b: Block) -> list[tuple[str, ...]]:
@@ -126,25 +117,24 @@ def _csv_row(block: Block, row: TensorSettings) -> tuple[str, ...]:
     return (*head, row.tensor, row.role, "x".join(map(str, row.shape)), *numbers)
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([columns, *rows])
-    return out.getvalue()
-
-
-def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> str:
-    rule = ["---"] * text_columns + ["---:"] * (len(columns) - text_columns)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
-
-
-def _rich(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> None:
+def _print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], output: str) -> None:
+    """A table; the first three columns are text, the others numbers."""
+    if output == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+        typer.echo(text.getvalue(), nl=False)
+        return
+    if output == "markdown":
+        rule = ["---"] * 3 + ["---:"] * (len(columns) - 3)
+        typer.echo("\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows)))
+        return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    out = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(columns):
-        out.add_column(column, justify="left" if index < text_columns else "right", no_wrap=True)
+        table.add_column(column, justify="left" if index < 3 else "right", no_wrap=True)
     for row in rows:
-        out.add_row(*row)
-    Console(width=max(Console().width, _NARROWEST)).print(out)
+        table.add_row(*row)
+    Console(width=max(Console().width, _NARROWEST)).print(table)

@@ -61,7 +61,7 @@ def _live(watcher: Watcher, console: Console, every: float) -> Snapshot:
 
 
 def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snapshot:
-    from hptransfer.study.progress_display import cell_text, running_stacks, summary
+    from hptransfer.study.progress_display import cell_text, print_line, running_stacks, summary
 
     told: dict[tuple[str, int], str] = {}
     while True:
@@ -69,10 +69,10 @@ def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snap
         changed = {key: cell_text(cell) for key, cell in seen.cells.items()}
         for (variant, width), text in changed.items():
             if told.get((variant, width)) != text:
-                _print(console, f"width {width} {variant}: {text}")
+                print_line(console, f"width {width} {variant}: {text}")
         if changed != told or once:
             rest = running_stacks(seen)
-            _print(console, f"{seen.spec.name}: {summary(seen)}" + (f"; {rest}" if rest else ""))
+            print_line(console, f"{seen.spec.name}: {summary(seen)}" + (f"; {rest}" if rest else ""))
         told = changed
         if once or seen.state != "running":
             return seen
@@ -83,7 +83,3 @@ def _drawn(seen: Snapshot) -> RenderableType:
     from hptransfer.study.progress_display import running_stacks, table
 
     return Group(table(seen), Text(running_stacks(seen)))
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -30,11 +30,8 @@ def with_defaults(data: Any, alternatives: Mapping[str, tuple[Any, str]]) -> Any
     """Config data with the default of every field whose alternative is not given either.
 
     Two fields may say the same thing in two ways (steps, or tokens per parameter): then None means "the
-    other one", and the default counts only where both are None.
-
-    Args:
-        data: what pydantic is to validate; anything but a mapping is left to it.
-        alternatives: field -> (its default, the field that replaces it).
+    other one", and the default counts only where both are None. `alternatives` gives a field's default and
+    the field that replaces it. Data that are no mapping are left to pydantic.
 
     Raises:
         ValueError: both of a pair are given.

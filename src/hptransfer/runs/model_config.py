@@ -89,16 +89,13 @@ class ModelConfig(ModelShape):
         return self
 
     def _check_heads(self) -> None:
-        if self.head_dim is not None and self.width % self.head_dim:
-            raise ValueError(
-                f"head_dim must divide width, but got width={self.width}, head_dim={self.head_dim}; "
-                f"valid: {_divisors(self.width)}"
-            )
-        if self.heads is not None and self.width % self.heads:
-            raise ValueError(
-                f"heads must divide width, but got width={self.width}, heads={self.heads}; "
-                f"valid: {_divisors(self.width)}"
-            )
+        for name in ("head_dim", "heads"):
+            value = getattr(self, name)
+            if value is not None and self.width % value:
+                raise ValueError(
+                    f"{name} must divide width, but got width={self.width}, {name}={value}; "
+                    f"valid: {_divisors(self.width)}"
+                )
         if self.query_heads % self.key_heads:
             raise ValueError(
                 f"kv_heads must divide the number of heads, but got kv_heads={self.key_heads}, "

@@ -142,15 +142,12 @@ class Driver:
         for future, clean_up in cleanups.items():  # only now are their results safe in the store
             stack = self._pending.pop(future)
             clean_up(spool_of(self._folder), stack.stack_id)
-            if not self._busy(widths := coupled_widths(self._spec, stack.width)):
+            widths = coupled_widths(self._spec, stack.width)
+            if not any(self._load[width] for width in widths):  # their plan stays while results are to come
                 self._begin(engine, self.missing(widths))
         for stack in self._due():
             self._submit(engine, stack)
         view.tick()
-
-    def _busy(self, widths: Iterable[int]) -> bool:
-        """Whether results of these widths are still to come; until then their plan stays as it is."""
-        return any(self._load[width] for width in widths)
 
     def _due(self) -> list[Stack]:
         now = time.monotonic()
@@ -175,7 +172,10 @@ class Driver:
             self._notify_once(view, f"A run failed and will be tried again: {failed[0][1].error}")
             return discard_result
         self._keep(stack, [(run, _counted(record, tries)) for run, record in pairs])
-        self._note_eager(stack, records, view)
+        if stack.compiled and records[0].engine.get("compiled") is False:
+            self._notify_once(
+                view, "The training step was not compiled, so training is about half as fast; see the logs."
+            )
         view.stack_closed(stack)
         return clear
 
@@ -197,13 +197,6 @@ class Driver:
         self._losses.update(finished)
         kept = dataclasses.replace(stack, runs=tuple(run for run, _ in pairs))
         self.progress.close(kept, [record for _, record in pairs])
-
-    def _note_eager(self, stack: Stack, records: Results, view: ProgressView) -> None:
-        """Repeats the trainer's warning, which goes into a worker's log."""
-        if stack.compiled and records[0].engine.get("compiled") is False:
-            self._notify_once(
-                view, "The training step was not compiled, so training is about half as fast; see the logs."
-            )
 
     def _notify_once(self, view: ProgressView, text: str) -> None:
         if text not in self.notified:
@@ -237,9 +230,7 @@ def _records(stack: Stack, future: Future[Results]) -> Results:
         raise
     except Exception as error:
         return [
-            RunRecord(
-                run_id=run.run_id, status="failed", loss=math.nan, tokens=run.spec.tokens, error=str(error)
-            )
+            RunRecord(run.run_id, "failed", math.nan, tokens=run.spec.tokens, error=str(error))
             for run in stack.runs
         ]
 

@@ -49,14 +49,15 @@ def preset(
 
 def _merged(family: str, change: Ablation, data: Mapping[str, Any]) -> dict[str, Any]:
     """The paper's settings, the ablation's changes to them, then the size's."""
-    model = {**MODELS[family], **change.model, **data.get("model", {})}
+    model = {**MODELS[family], **change.model}
+    if not {"head_dim", "heads"}.isdisjoint(data.get("model", {})):
+        model = {k: v for k, v in model.items() if k not in ("heads", "head_dim")}
     train = {**TRAINS[family], **change.train, **data.get("train", {})}
-    if "head_dim" in data.get("model", {}) or "heads" in data.get("model", {}):
-        model = {k: v for k, v in model.items() if k not in ("heads", "head_dim")} | data["model"]
-    out: dict[str, Any] = {**data, "model": model, "train": {k: v for k, v in train.items() if v is not None}}
-    if (decay := train.pop("weight_decay", None)) is not None:
+    decay = train.pop("weight_decay", None)
+    train = {k: v for k, v in train.items() if v is not None}
+    out: dict[str, Any] = {**data, "model": model | data.get("model", {}), "train": train}
+    if decay is not None:
         out["weight_decays"] = [decay]
-        out["train"].pop("weight_decay", None)
     if change.rule != "mup":
         out["variants"] = [change.rule]
     return out

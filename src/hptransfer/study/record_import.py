@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hptransfer.errors import SpecError
 from hptransfer.study.corpus import check_corpus, corpus_of
@@ -47,9 +46,12 @@ def import_records(folder: Path, tables: Sequence[Path], spec: StudySpec | None 
         new = {run_id: row for run_id, row in rows.items() if run_id not in finished}
         wanted = _asked_for(spec, new, finished)
         taken = [row for run_id, row in new.items() if run_id in wanted]
-        for origin, part in _by_origin(taken):
-            store.begin(spec, origin)
-            store.add("imported", [(row.run, row.record) for row in part])
+        sessions: dict[str, list[TableRow]] = {}  # of the machines that trained the runs
+        for row in taken:
+            sessions.setdefault(json.dumps(row.origin, sort_keys=True), []).append(row)
+        for rows_of_one in sessions.values():
+            store.begin(spec, rows_of_one[0].origin)
+            store.add("imported", [(row.run, row.record) for row in rows_of_one])
         known = len(rows) - len(new)
         return Added(spec, len(taken), known, len(new) - len(taken), assign_places(store, spec))
 
@@ -80,11 +82,3 @@ def _asked_for(
     """Ids of every run that the study plans, as far as the rows' and the finished runs' losses decide it."""
     losses = {**{run_id: planner_loss(row.record) for run_id, row in rows.items()}, **(finished or {})}
     return {run.run_id for stack in plan(spec, losses) for run in stack.runs}
-
-
-def _by_origin(rows: Sequence[TableRow]) -> list[tuple[Mapping[str, Any], list[TableRow]]]:
-    """The rows by the session that trained them, in the order in which sessions first appear."""
-    found: dict[str, list[TableRow]] = {}
-    for row in rows:
-        found.setdefault(json.dumps(row.origin, sort_keys=True), []).append(row)
-    return [(part[0].origin, part) for part in found.values()]

@@ -44,9 +44,7 @@ def rounds(spec: StudySpec, losses: Mapping[str, float]) -> Iterator[Round]:
         yield Round(number, proposals, runs)
         if not all(run.run_id in losses for run in runs):
             return
-        history += tuple(
-            (proposal, losses[run.run_id]) for proposal, run in zip(proposals, runs, strict=True)
-        )
+        history += tuple(zip(proposals, (losses[run.run_id] for run in runs), strict=True))
 
 
 def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:

@@ -72,17 +72,15 @@ class Pages:
         """Progress as text, and what the report would be made of."""
         with self._lock:
             seen = self._watcher.read()
+        variants, widths = list(seen.spec.variants_with_decay()), list(seen.spec.widths)
         return {
             "name": seen.spec.name,
             "state": seen.state,
             "summary": summary(seen),
             "running": running_stacks(seen),
-            "variants": list(seen.spec.variants_with_decay()),
-            "widths": list(seen.spec.widths),
-            "cells": [
-                [cell_text(seen.cells[variant, width]) for width in seen.spec.widths]
-                for variant in seen.spec.variants_with_decay()
-            ],
+            "variants": variants,
+            "widths": widths,
+            "cells": [[cell_text(seen.cells[variant, width]) for width in widths] for variant in variants],
             "version": _version(seen),
         }
 
@@ -90,7 +88,8 @@ class Pages:
         """The page with progress and the report's frame."""
         state = self.state()
         data = json.dumps(state).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-        return Template(_asset("serve.html")).substitute(name=escape(state["name"]), state=data)
+        text = files("hptransfer.study").joinpath("assets", "serve.html").read_text(encoding="utf-8")
+        return Template(text).substitute(name=escape(state["name"]), state=data)
 
     def report(self) -> str:
         """The study's report, or a line that says why there is none yet."""
@@ -128,16 +127,14 @@ class Handler(BaseHTTPRequestHandler):
             "/report": ("text/html", pages.report),
             "/state": ("application/json", lambda: json.dumps(pages.state())),
         }
-        kind, make = makers.get(self.path, ("", None))
-        if make is None:
+        if self.path not in makers:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", "no such page\n")
             return
+        kind, make = makers[self.path]
         try:
-            text = make()
+            self._answer(HTTPStatus.OK, kind, make())
         except HPTransferError as error:
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{error}\n")
-            return
-        self._answer(HTTPStatus.OK, kind, text)
 
     def send_error(self, code: int, *_: object, **__: object) -> None:
         """Refuse a request without repeating anything of it."""
@@ -181,7 +178,3 @@ def policy(html: str) -> str:
 
 def _version(seen: Snapshot) -> str:
     return f"{seen.total('done')}"
-
-
-def _asset(name: str) -> str:
-    return files("hptransfer.study").joinpath("assets", name).read_text(encoding="utf-8")

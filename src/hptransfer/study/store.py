@@ -47,7 +47,7 @@ class Store:
             self._lock = take_lock(Path(folder))
         try:
             with self._translate_errors():
-                self._db = _connect(self.path, read_only)
+                self._db = store_schema.connect(self.path, read_only)
                 self._check(read_only)
         except StoreError:
             self.close()
@@ -234,26 +234,6 @@ class Store:
             raise StoreError(
                 f"{self.path} is damaged ({cause}): move it away to start again, or restore a copy"
             ) from error
-
-
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rwc"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    if read_only and not os.access(path.parent, os.W_OK) and not _pending(path):
-        uri += "&immutable=1"  # on a read-only disk SQLite cannot make the file that readers share
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
-    if not read_only:
-        db.execute("PRAGMA journal_mode = WAL")
-        # A commit comes at most once a stack, after seconds or hours of training, so waiting for the disk
-        # costs nothing, and a finished run survives even a power cut.
-        db.execute("PRAGMA synchronous = FULL")
-    return db
-
-
-def _pending(path: Path) -> bool:
-    """Whether there are commits that are not yet in the main file."""
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
 
 
 def _now() -> str:

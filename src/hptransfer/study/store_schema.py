@@ -1,14 +1,16 @@
-"""The tables of a store, and how a run becomes rows of them."""
+"""The SQLite file of a store: its connection, its tables, and how a run becomes rows of them."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import os
 import sqlite3
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hptransfer.quantify.result import finite
@@ -68,6 +70,27 @@ DETAIL = (
     "ON CONFLICT (run_id) DO UPDATE SET content = excluded.content"
 )
 PLACE = f"INSERT OR REPLACE INTO members ({', '.join(PLACES)}) VALUES ({', '.join('?' * len(PLACES))})"
+
+
+def connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    """The file opened, where it is missing also made unless `read_only`."""
+    mode = "ro" if read_only else "rwc"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    if read_only and not os.access(path.parent, os.W_OK) and not _pending(path):
+        uri += "&immutable=1"  # on a read-only disk SQLite cannot make the file that readers share
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+    if not read_only:
+        db.execute("PRAGMA journal_mode = WAL")
+        # A commit comes at most once a stack, after seconds or hours of training, so waiting for the disk
+        # costs nothing, and a finished run survives even a power cut.
+        db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _pending(path: Path) -> bool:
+    """Whether there are commits that are not yet in the main file."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def create(db: sqlite3.Connection, meta: Mapping[str, str]) -> None:

@@ -58,11 +58,15 @@ def log_curves(folder: Path, to: str, into: Path | None = None) -> int:
     note = folder / f"logged-{to}.txt"
     logged = set(note.read_text().split()) if note.exists() else set()
     runs = [run for run in _runs(folder) if run[2].run_id not in logged]
-    log = CLIENTS[to](folder, into)
-    for name, run, record in runs:
+    name, client = CLIENTS[to]
+    try:
+        log = client(folder, into)
+    except ImportError:
+        raise MissingExtraError("log", f"logging to {name}") from None
+    for title, run, record in runs:
         results = {"loss": record.loss, "initial_loss": record.initial_loss or math.nan}
         finite = {k: v for k, v in results.items() if math.isfinite(v)}
-        log(LoggedRun(name, settings(run), record.curve, finite))
+        log(LoggedRun(title, settings(run), record.curve, finite))
         try:
             with note.open("a") as file:
                 file.write(f"{record.run_id}\n")
@@ -94,13 +98,10 @@ def _runs(folder: Path) -> Iterator[tuple[str, RunSpec, RunRecord]]:
 
 
 def _tensorboard(folder: Path, into: Path | None) -> Log:
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-        from tensorboard.compat.proto.tensor_pb2 import TensorProto
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ImportError:
-        raise MissingExtraError("log", "logging to TensorBoard") from None
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     root = into or folder / "tensorboard"
 
@@ -122,10 +123,7 @@ def _tensorboard(folder: Path, into: Path | None) -> Log:
 
 
 def _wandb(folder: Path, into: Path | None) -> Log:
-    try:
-        import wandb
-    except ImportError:
-        raise MissingExtraError("log", "logging to W&B") from None
+    import wandb
 
     def log(run: LoggedRun) -> None:
         try:
@@ -149,12 +147,10 @@ def _wandb(folder: Path, into: Path | None) -> Log:
 def _mlflow(folder: Path, into: Path | None) -> Log:
     import os
 
-    try:
-        from mlflow.entities import Metric, Param
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-    except ImportError:
-        raise MissingExtraError("log", "logging to MLflow") from None
+    from mlflow.entities import Metric, Param
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if into is not None or uri is None:
         uri = f"sqlite:///{(into or folder / 'mlflow.db').absolute()}"
@@ -179,8 +175,8 @@ def _mlflow(folder: Path, into: Path | None) -> Log:
     return log
 
 
-CLIENTS: Mapping[str, Callable[[Path, Path | None], Log]] = {
-    "tensorboard": _tensorboard,
-    "wandb": _wandb,
-    "mlflow": _mlflow,
-}
+CLIENTS: Mapping[str, tuple[str, Callable[[Path, Path | None], Log]]] = {
+    "tensorboard": ("TensorBoard", _tensorboard),
+    "wandb": ("W&B", _wandb),
+    "mlflow": ("MLflow", _mlflow),
+}  # by the name on the command line: the name that it calls itself, and what makes its log
