@@ -53,6 +53,14 @@ def test_sizes_are_those_asked_for_and_the_usual_ones(name: str) -> None:
         assert config.d_kv == 16 if name == "t5" else config.head_dim == 16
 
 
+def test_vit_sees_sixteen_patches_and_mixtral_has_four_experts() -> None:
+    with torch.device("meta"):
+        vit, mixtral = build_hf("vit", 32), build_hf("mixtral", 32)
+    assert vit.vit.embeddings.position_embeddings.shape == (1, 1 + 16, 32)  # a class token before the patches
+    assert vit.vit.embeddings.patch_embeddings.projection.weight.shape == (32, 3, 8, 8)
+    assert mixtral.model.layers[0].mlp.experts.down_proj.shape[0] == 4
+
+
 def test_a_family_that_is_not_known_or_does_not_fit() -> None:
     with pytest.raises(RuleError, match="must be a known family, but got 'gpt5'; valid: gpt2, gpt_neox"):
         build_hf("gpt5", 32)
