@@ -204,14 +204,11 @@ def _train(data: bytes, mail: Any) -> Outcome:
 def _connect(ray: Any, config: RayConfig, workers: int | None) -> None:
     """Join the cluster at the config's address, or start one here."""
     os.environ.setdefault("RAY_raylet_start_wait_time_s", _START_S)
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if config.address is not None:
-        settings["address"] = config.address
-    else:
-        most = config.slots() if workers is None else workers
-        settings |= {"num_cpus": most * config.cpus, "include_dashboard": False}
+    most = config.slots() if workers is None else workers
+    ours: dict[str, Any] = {"num_cpus": most * config.cpus, "include_dashboard": False}
+    chosen = ours if config.address is None else {"address": config.address}
     try:
-        ray.init(**settings)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **chosen)
     except Exception as error:
         with suppress(Exception):
             ray.shutdown()
