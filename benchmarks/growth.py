@@ -1,7 +1,7 @@
 """Processor time and memory of a stack of runs against its size, its width and its tokens.
 
 Each cell is a process of its own, one thread: milliseconds of processor time per run and step (median), and
-the peak resident memory above what the process held before the stack was made, against `device.member_bytes`.
+the peak resident memory above what the process held before the stack was made, against `device.run_bytes`.
 
     python benchmarks/growth.py            # --compiled for compiled steps
 """
@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from hptransfer.lm.device import member_bytes
+from hptransfer.lm.device import run_bytes
 from hptransfer.lm.run_tensors import stack_settings, stack_step_settings
 from hptransfer.lm.stack import initial_state, step_of
 from hptransfer.runs.config import ModelConfig, RunSpec, TrainConfig
@@ -51,7 +51,7 @@ def cell(pipe: Connection, numbers: tuple[int, int, int, int], compiled: bool, s
         start = time.process_time()
         state, _ = step(state, settings, stack_step_settings(runs, number), tokens)
         times.append(1e3 * (time.process_time() - start) / stack)
-    pipe.send((statistics.median(times[2:]), peak_mib() - before, stack * member_bytes(model, train) / 2**20))
+    pipe.send((statistics.median(times[2:]), peak_mib() - before, stack * run_bytes(model, train) / 2**20))
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from hptransfer.study.run import run_study
 from hptransfer.study.spec import parse_study
 from hptransfer.study.store import Store
 from hptransfer.workers.executor import Job
-from hptransfer.workers.job_codec import pack, run_packed_job, unwrap_outcome
+from hptransfer.workers.run_job import pack, run_packed_job, unwrap_outcome
 from hptransfer.workers.spool import pending_results, spool_of
 
 SPEC = parse_study(

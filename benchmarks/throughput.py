@@ -51,7 +51,7 @@ from typing import Any
 
 import torch
 
-from hptransfer.lm.device import cache_sized, free_bytes, member_bytes
+from hptransfer.lm.device import cache_sized, free_bytes, run_bytes
 from hptransfer.runs.config import DataConfig, RunSpec, TrainConfig
 from hptransfer.runs.flops import run_flops
 from loops import Name, grid, model_of, one_by_one, stacked
@@ -174,7 +174,7 @@ def device_stack(width: int, options: argparse.Namespace) -> int:
         model_of(width, options.vocab, options.device),
         TrainConfig(steps=1, batch_size=options.batch),
     )
-    return max(1, min(options.most, int(0.3 * free_bytes(options.device) / member_bytes(model, train))))
+    return max(1, min(options.most, int(0.3 * free_bytes(options.device) / run_bytes(model, train))))
 
 
 def in_stacks(runs: Sequence[RunSpec], name: Name, options: argparse.Namespace) -> list[Sequence[RunSpec]]:

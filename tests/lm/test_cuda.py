@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from hptransfer.lm import train as train_module
 from hptransfer.lm.data import batch, load_corpus
-from hptransfer.lm.device import free_bytes, member_bytes
+from hptransfer.lm.device import free_bytes, run_bytes
 from hptransfer.lm.model import Decoder, causal_attention
 from hptransfer.lm.stack import compiler_found, initial_weights, step_of
 from hptransfer.lm.train import train_stack
@@ -246,7 +246,7 @@ def test_memory_that_runs_out_halves_the_stack(
     step_of.cache_clear()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    need = 3 * member_bytes(run.model, run.train)  # of eight, about three fit
+    need = 3 * run_bytes(run.model, run.train)  # of eight, about three fit
     monkeypatch.setattr(train_module, "free_bytes", lambda device: math.inf)  # so that nobody foresees it
     torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + need) / total))
     try:

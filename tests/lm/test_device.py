@@ -18,9 +18,9 @@ from hptransfer.lm.device import (
     activation_bytes,
     cache_sized,
     chosen_device,
-    member_bytes,
     reproducible,
     reproducibly,
+    run_bytes,
     split_by_memory,
     train_with_oom_split,
 )
@@ -79,7 +79,7 @@ def test_a_stack_that_runs_out_of_memory_is_trained_in_halves(
 
 def test_stacks_are_sized_to_the_free_memory(tiny: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = stack_of(tiny, 5)
-    one = member_bytes(tiny.model, tiny.train)
+    one = run_bytes(tiny.model, tiny.train)
     assert [len(part) for part in split_by_memory(runs, math.inf)] == [5]
     assert [len(part) for part in split_by_memory(runs, 2.01 * one / SHARE)] == [1, 2, 2]
     assert [len(part) for part in split_by_memory(runs, 0.0)] == [1] * 5
@@ -88,19 +88,19 @@ def test_stacks_are_sized_to_the_free_memory(tiny: RunSpec, monkeypatch: pytest.
 
 
 def test_memory_of_a_member_grows_with_what_it_holds(tiny: RunSpec) -> None:
-    base = member_bytes(tiny.model, tiny.train)
+    base = run_bytes(tiny.model, tiny.train)
     for model, train in (
         ({"width": 32}, {}),
         ({"depth": 3}, {}),
         ({"vocab": 600}, {}),
         ({}, {"batch_size": 6}),
     ):
-        bigger = member_bytes(tiny.model.model_copy(update=model), tiny.train.model_copy(update=train))
+        bigger = run_bytes(tiny.model.model_copy(update=model), tiny.train.model_copy(update=train))
         assert bigger > base
     halved = tiny.train.model_copy(update={"dtype": "float32"})
-    assert member_bytes(tiny.model, halved) == base / 2
+    assert run_bytes(tiny.model, halved) == base / 2
     parts = tiny.train.model_copy(update={"accumulation": 3})
-    assert member_bytes(tiny.model, parts) < base
+    assert run_bytes(tiny.model, parts) < base
 
 
 def test_a_device_that_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_stacks_are_what_was_measured_to_be_quickest(autocast: bool, sizes: list
 
 def test_a_stack_in_parts_tells_of_its_steps_as_one(tiny: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, told = stack_of(tiny, 4), []
-    one = member_bytes(tiny.model, tiny.train)
+    one = run_bytes(tiny.model, tiny.train)
     monkeypatch.setattr(train_module, "free_bytes", lambda device: 2.01 * one / SHARE)
     train_stack(runs, compiled=False, on_step=lambda step, losses: told.append((step, len(losses))))
     assert told == [(0, 2), (0, 2), (1, 2), (1, 2), (2, 2), (2, 2)]
@@ -218,7 +218,7 @@ def test_a_part_that_is_finished_is_not_trained_again_after_a_kill(
     tiny: RunSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     runs, file = stack_of(tiny, 4), tmp_path / "stack.safetensors"
-    one = member_bytes(tiny.model, tiny.train)
+    one = run_bytes(tiny.model, tiny.train)
     monkeypatch.setattr(train_module, "free_bytes", lambda device: 2.01 * one / SHARE)
     whole = train_stack(runs, compiled=False)
     steps: list[int] = []

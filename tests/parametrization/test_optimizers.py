@@ -25,6 +25,12 @@ def test_default_momentum() -> None:
     assert found == {"sgd": 0.9, "muon": 0.95}
 
 
+def test_tensors_that_each_keeps_beside_a_weight() -> None:
+    """Two moments under Adam; one of momentum under SGD, Lion (arXiv:2302.06675) and Muon."""
+    found = {name: entry.moments for name, entry in OPTIMIZERS.items()}
+    assert found == {"adamw": 2, "adam": 2, "sgd": 1, "lion": 1, "muon": 1}
+
+
 def test_sgd_alone_is_of_its_family() -> None:
     assert [name for name in OPTIMIZERS if family(name) == "sgd"] == ["sgd"]
     with pytest.raises(RuleError, match="one of adamw, adam, sgd, lion, muon, but got 'lbfgs'"):

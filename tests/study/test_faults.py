@@ -21,7 +21,7 @@ from hptransfer.study import store as store_module
 from hptransfer.study.planner import plan
 from hptransfer.study.run import StudyResult, load_result, run_study
 from hptransfer.study.store import STORE_FILE
-from hptransfer.workers import job_codec
+from hptransfer.workers import run_job as run_job_module
 from hptransfer.workers.executor import Job
 from hptransfer.workers.spool import spool_of, write_result
 
@@ -132,7 +132,7 @@ def test_a_worker_on_another_version(
     tmp_path: Path, undisturbed: StudyResult, faults: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(job_codec, "__version__", "99.0")  # of this driver; a worker imports the real one
+        patch.setattr(run_job_module, "__version__", "99.0")  # of this driver; a worker imports the real one
         with pytest.raises(
             HPTransferError, match=r"driver's hptransfer 99\.0, but the one on .* runs"
         ) as caught:

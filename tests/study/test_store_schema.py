@@ -8,7 +8,7 @@ from contextlib import closing
 
 import fake_trainer
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from small_study import study
 
@@ -40,6 +40,7 @@ losses = st.floats(allow_nan=True, allow_infinity=False)
 @given(
     losses, st.lists(st.tuples(st.integers(0, 99), losses), max_size=4), st.sampled_from(["done", "diverged"])
 )
+@example(math.nan, [(0, 7.0), (3, math.nan)], "diverged")
 def test_a_record_comes_back_from_its_row_and_its_details(
     loss: float, curve: list[tuple[int, float]], status: str
 ) -> None:

@@ -17,7 +17,7 @@ from tests.workers.test_local import job, until
 
 from hptransfer.errors import ExecutorError, HPTransferError
 from hptransfer.study.run import StudyResult, run_study
-from hptransfer.workers import job_codec
+from hptransfer.workers import run_job as run_job_module
 from hptransfer.workers.executor import JobFailedError, StepReport, WorkerDiedError
 from hptransfer.workers.ray import RayConfig, RayExecutor
 
@@ -101,7 +101,7 @@ def test_a_worker_on_another_version_is_refused_before_it_trains(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = make()
-    monkeypatch.setattr(job_codec, "__version__", "99.0")  # of this driver; Ray's workers import the real one
+    monkeypatch.setattr(run_job_module, "__version__", "99.0")  # of this driver alone
     with pytest.raises(HPTransferError, match=r"driver's hptransfer 99\.0, but the one on .* runs "):
         executor.submit(job(train="slow_trainer:forever")).result(60)
 

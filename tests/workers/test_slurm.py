@@ -22,7 +22,7 @@ from tests.workers.test_local import job, until
 from hptransfer.errors import ExecutorError, HPTransferError, SpecError
 from hptransfer.study.run import StudyResult, run_study
 from hptransfer.study.spec import StudySpec
-from hptransfer.workers import job_codec
+from hptransfer.workers import run_job as run_job_module
 from hptransfer.workers.slurm import SlurmExecutor
 from hptransfer.workers.slurm_queue import Queue, SlurmConfig
 
@@ -167,7 +167,7 @@ def test_faults_and_mistakes_come_back_and_a_worker_on_another_version_is_refuse
         small(widths=[32], variants=["sp"], lr=GRID), tmp_path / "out", train=fake_trainer.NAME
     )
     assert result.failures == ()
-    monkeypatch.setattr(job_codec, "__version__", "99.0")  # of this driver; the task imports the real one
+    monkeypatch.setattr(run_job_module, "__version__", "99.0")  # of this driver alone
     with pytest.raises(HPTransferError, match=r"driver's hptransfer 99\.0, but the one on "):
         run_study(small(widths=[64], variants=["sp"], lr=GRID), tmp_path / "out", train=fake_trainer.NAME)
     monkeypatch.undo()

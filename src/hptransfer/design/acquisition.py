@@ -128,11 +128,7 @@ def student(scales: int) -> float:
 
 
 def contrasts(grid: CandidateGrid, info: Information, goal: Goal) -> FloatArray:
-    """What is asked of one variant, as combinations of its unknowns.
-
-    Returns:
-        Shape [contrasts, unknowns].
-    """
+    """What is asked of one variant, as combinations of its unknowns, shape [contrasts, unknowns]."""
     last = len(grid.scales) - 1
     if goal == "optimum":
         return info.optima(list(range(last + 1)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,25 +41,15 @@ def forecast(grid: CandidateGrid, observed: Observations, goal: Goal) -> tuple[l
     alike = 1
     if not known:  # one variant stands for all: only their runs distinguish them
         alike = len(grid.variants)
-        grid = _first_variant(grid)
-    path = [_times(step, alike) for step in _path(grid, observed, goal)]
-    full = _times(_full_grid(grid, observed, goal), alike)
-    out: list[BudgetForecast] = []
-    for fraction in FRACTIONS:
-        within = [step for step in path if step.flops <= fraction * full.flops]
-        if within and (not out or within[-1].flops > out[-1].flops):
-            out.append(within[-1])
-    return [*out, full], known
-
-
-def _first_variant(grid: CandidateGrid) -> CandidateGrid:
-    first = grid.variants[0]
-    x = {basin: places for basin, places in grid.x.items() if basin[0] == first}
-    return dataclasses.replace(grid, x=x, start={basin: grid.start[basin] for basin in x})
-
-
-def _times(step: BudgetForecast, count: int) -> BudgetForecast:
-    return BudgetForecast(step.flops * count, step.runs * count, step.width, step.plan)
+        x = {basin: places for basin, places in grid.x.items() if basin[0] == grid.variants[0]}
+        grid = replace(grid, x=x, start={basin: grid.start[basin] for basin in x})
+    *path, full = (
+        replace(step, flops=alike * step.flops, runs=alike * step.runs)
+        for step in (*_path(grid, observed, goal), _full_grid(grid, observed, goal))
+    )
+    within = ([step for step in path if step.flops <= fraction * full.flops] for fraction in FRACTIONS)
+    largest = dict.fromkeys(steps[-1] for steps in within if steps)
+    return [*largest, full], known
 
 
 def _informations(grid: CandidateGrid, observed: Observations, goal: Goal) -> dict[str, Information]:
@@ -113,10 +102,9 @@ def _move(
     if state.next_scale is not None and (needs_all or len(state.optima) < MIN_LAW_SCALES):
         keys = [(state.next_scale[1], place) for place in state.first_runs]
         return info.variant, keys, _with_next_scale(grid, info, state)
-    found = best_move(grid, info, state, goal, opened=False)
-    if found is None:
+    if (found := best_move(grid, info, state, goal, opened=False)) is None:
         return None
-    keys = found[2]
+    *_, keys = found
     return info.variant, keys, _with_next_scale(grid, info, state) if len(keys) > 1 else state
 
 
@@ -125,12 +113,11 @@ def _with_next_scale(grid: CandidateGrid, info: Information, state: Brackets) ->
     assert state.next_scale is not None
     k = state.next_scale[1]
     optima = {**state.optima, k: float(info.point.x[k])}
-    later = [i for i in range(k + 1, len(grid.scales)) if (info.variant, i) in grid.x]
-    if not later:
+    later = next((i for i in range(k + 1, len(grid.scales)) if (info.variant, i) in grid.x), None)
+    if later is None:
         return Brackets(None, (), optima)
-    basin = (info.variant, later[0])
-    first = first_places(grid, basin, float(info.point.x[later[0]]))
-    return Brackets(None, (), optima, basin, tuple(first))
+    basin = (info.variant, later)
+    return Brackets(None, (), optima, basin, tuple(first_places(grid, basin, float(info.point.x[later]))))
 
 
 def _full_grid(grid: CandidateGrid, observed: Observations, goal: Goal) -> BudgetForecast:
@@ -149,15 +136,13 @@ def _full_grid(grid: CandidateGrid, observed: Observations, goal: Goal) -> Budge
 
 def _spent(grid: CandidateGrid, observed: Observations) -> float:
     """FLOPs of the finished runs."""
-    cells = [(basin[1], len(cell)) for basin, places in observed.losses.items() for cell in places.values()]
-    return math.fsum(float(grid.cost[k]) * count for k, count in cells)
+    cells = ((k, cell) for (_, k), places in observed.losses.items() for cell in places.values())
+    return math.fsum(float(grid.cost[k]) * len(cell) for k, cell in cells)
 
 
 def _width(grid: CandidateGrid, info: Information, scales: int, goal: Goal) -> float:
     """Of the 95% interval; infinite below three scales, where there is no law."""
-    if goal in ("law", "prediction") and scales < MIN_LAW_SCALES:
-        return math.inf
-    if not any(info.count.values()):
+    if not any(info.count.values()) or (goal in ("law", "prediction") and scales < MIN_LAW_SCALES):
         return math.inf
     variance = info.variances(contrasts(grid, info, goal)).max()
     if goal == "prediction":

@@ -11,6 +11,7 @@ another seed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -56,17 +57,9 @@ class Information:
         self._t = np.log2(grid.scales) - np.log2(grid.scales).mean()
         size = len(self._t)
         self.size = 3 * size + 5
-        loose = np.full(size, 1e-6)
-        self._prior = np.concatenate(
-            [
-                (1e-4, 1e-2),
-                np.full(size, point.scatter**-2.0),
-                loose,
-                (0.25, DRIFT_SD**-2.0),
-                np.full(size, CURVATURE_SD**-2.0),
-                (SKEW[1] ** -2.0,),
-            ]
-        )
+        line, curvature = [1e-4, 1e-2], [0.25, DRIFT_SD**-2.0]
+        departures, losses = [point.scatter**-2.0] * size, [1e-6] * size
+        curvatures, skew = [CURVATURE_SD**-2.0] * size, [SKEW[1] ** -2.0]
         self.count = {
             (k, place): observed.count((variant, k), place)
             for k in range(size)
@@ -75,18 +68,16 @@ class Information:
             if np.isfinite(observed.mean_losses((variant, k)).get(place, 0.0))
         }
         self._rows = {key: self._row(*key) for key in self.count}
-        self.matrix = np.diag(self._prior)
+        self.matrix = np.diag([*line, *departures, *losses, *curvature, *curvatures, *skew])
         for key, runs in self.count.items():
             if runs:
                 self._add(key, 0, runs)
 
     def gain(self, contrasts: FloatArray, covariance: FloatArray, key: tuple[int, int]) -> float:
-        """By how much one more run at a place shrinks the summed variance of some contrasts.
+        """By how much one more run at a place shrinks the summed variance of contrasts [C, size].
 
-        Args:
-            contrasts: combinations of the unknowns, shape [C, size].
-            covariance: of the unknowns, shape [size, size].
-            key: place of the scale, and of the run on its grid.
+        The covariance of the unknowns has the shape [size, size]; the key is the place of the scale, and the
+        place on its grid.
         """
         row, _ = self._rows[key]
         more = self._weight(key, self.count[key] + 1) - self._weight(key, self.count[key])
@@ -118,28 +109,23 @@ class Information:
 
     def prediction(self, target: float) -> FloatArray:
         """Contrast of the optimum at a scale on the line, shape [1, size]."""
-        out = np.zeros((1, self.size))
-        out[0, :2] = 1.0, np.log2(target) - np.log2(self._grid.scales).mean()
-        return out
+        return self._contrast({0: 1.0, 1: float(np.log2(target) - np.log2(self._grid.scales).mean())})
 
     def slope(self) -> FloatArray:
         """Contrast of the line's slope, shape [1, size]."""
-        out = np.zeros((1, self.size))
-        out[0, 1] = 1.0
-        return out
+        return self._contrast({1: 1.0})
 
     def optima(self, scales: list[int]) -> FloatArray:
         """Contrasts of the optima of some scales, shape [scales, size]."""
-        out = np.zeros((len(scales), self.size))
-        for i, k in enumerate(scales):
-            out[i, :2] = 1.0, self._t[k]
-            out[i, 2 + k] = 1.0
-        return out
+        return np.concatenate([self._contrast({0: 1.0, 1: float(self._t[k]), 2 + k: 1.0}) for k in scales])
 
     def loss(self, k: int) -> FloatArray:
         """Contrast of the loss at scale k's optimum, shape [1, size]."""
+        return self._contrast({2 + len(self._t) + k: 1.0})
+
+    def _contrast(self, weights: Mapping[int, float]) -> FloatArray:
         out = np.zeros((1, self.size))
-        out[0, 2 + len(self._t) + k] = 1.0
+        out[0, list(weights)] = list(weights.values())
         return out
 
     def informative(self, key: tuple[int, int]) -> bool:

@@ -42,23 +42,11 @@ def linearization_point(
                 log_curvature[k] = np.clip(np.log(optimum.log_curvature.value), *LOG_CURVATURE_RANGE)
         elif low is not None:
             known[k] = low
-    x = np.array(
-        [known[k] if k in known else expected_optimum(grid, known, k) for k in range(len(grid.scales))]
-    )
-    return LinearizationPoint(
-        x,
-        _filled(log_curvature, LOG_CURVATURE),
-        _noise(grid, observed, fitted, variant),
-        _scatter(grid, known),
-    )
-
-
-def _filled(values: FloatArray, default: float) -> FloatArray:
-    """Unknown entries from their neighbours; all from the default where none is known."""
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
-        return np.full(len(values), default)
-    return np.interp(np.arange(len(values)), known, values[known])
+    places = range(len(grid.scales))
+    x = np.array([known[k] if k in known else expected_optimum(grid, known, k) for k in places])
+    there = np.flatnonzero(np.isfinite(log_curvature))  # the others are between their neighbours
+    filled = np.interp(places, there, log_curvature[there]) if len(there) else np.full(len(x), LOG_CURVATURE)
+    return LinearizationPoint(x, filled, _noise(grid, observed, fitted, variant), _scatter(grid, known))
 
 
 def _scatter(grid: CandidateGrid, found: Mapping[int, float]) -> float:

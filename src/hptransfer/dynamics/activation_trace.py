@@ -44,15 +44,10 @@ def trace(
     loss: Loss,
     tables: Mapping[str, Tensor],
 ) -> Trace:
-    """Trains for a few steps, batches in turn; after each, sizes on the first batch, in evaluation mode.
+    """Trains a model in place for a few steps, batches in turn, and measures sizes after each.
 
-    Args:
-        model: at its initialisation; it is trained in place.
-        optimizer: of its tensors.
-        batches: the first is also the probe, so that what it learns of it is seen.
-        steps: optimizer steps.
-        loss: of model and batch.
-        tables: see `layer_outputs`.
+    They are those on the first batch, in evaluation mode, so that what the model learns of it is seen; tables
+    are those of `layer_outputs`.
     """
 
     def probe() -> dict[str, Tensor]:

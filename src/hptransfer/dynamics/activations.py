@@ -67,8 +67,7 @@ class ForwardRecord:
     # of every layer with a weight, by module name; token ids for embeddings
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)  # of the same
-    # of every attention, by the innermost module that computes it, [..., queries, keys]; -inf where
-    # masked
+    # of every attention, by the innermost module that computes it, [..., queries, keys]; masked: -inf
     logits: dict[str, Tensor] = field(default_factory=dict)
 
     def clear(self) -> None:
@@ -154,13 +153,12 @@ def layer_kind(module: nn.Module) -> str | None:
     """`linear`, `transposed` (GPT-2's Conv1D), `embedding` or `other`; None for a module without a weight."""
     if not isinstance(getattr(module, "weight", None), Tensor):
         return None
-    if isinstance(module, nn.Linear):
-        return "linear"
-    if isinstance(module, nn.Embedding):
-        return "embedding"
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        return "linear" if isinstance(module, nn.Linear) else "embedding"
     return "transposed" if is_transposed_linear(module) else "other"
 
 
+# More than six parameters: they are those of torch's function, in its order.
 def attention_logits(
     query: Tensor,
     key: Tensor,
@@ -182,11 +180,9 @@ def attention_logits(
     if is_causal:
         ones = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device)
         logits = logits.masked_fill(~ones.tril(), -math.inf)
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        logits = logits.masked_fill(~attn_mask, -math.inf)
-    elif attn_mask is not None:
-        logits = logits + attn_mask
-    return logits
+    if attn_mask is None:
+        return logits
+    return logits.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else logits + attn_mask
 
 
 def _hooks(model: nn.Module, inside: list[str], on_call: OnCall) -> Iterator[Any]:

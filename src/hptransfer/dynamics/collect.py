@@ -30,7 +30,10 @@ class Sites:
 
 
 def sites(model: nn.Module, roles: Mapping[str, Role]) -> Sites:
-    """Where a model is probed."""
+    """Where a model, plain or wrapped, is probed.
+
+    A module whose weight has no role (a tied readout's) shares the tensor of the module that has it.
+    """
     owned = parameters(model)
     tensors = {alias: name for name, item in owned.items() for alias in (name, *item.aliases)}
     layers: dict[str, tuple[str, str]] = {}
@@ -46,10 +49,9 @@ def sites(model: nn.Module, roles: Mapping[str, Role]) -> Sites:
 def _readout(
     layers: Mapping[str, tuple[str, str]], roles: Mapping[str, Role], tokens: str | None
 ) -> str | None:
-    linear = [name for name, (kind, _) in layers.items() if kind in ("linear", "transposed")]
-    for name in reversed(linear):
-        tensor = layers[name][1]
-        if roles[tensor] == "readout" or (tokens is not None and tensor == layers[tokens][1]):
+    tied = None if tokens is None else layers[tokens][1]
+    for name, (kind, tensor) in reversed(list(layers.items())):
+        if kind in ("linear", "transposed") and (roles[tensor] == "readout" or tensor == tied):
             return name
     return None
 
@@ -75,7 +77,11 @@ def collect(
     tokens: Tensor | None = None,
     quarter: Tensor | None = None,
 ) -> Values:
-    """Every wanted probe of one run, zero-dimensional, by layer, role and name."""
+    """Every wanted probe of one run, zero-dimensional, by layer, role and name.
+
+    The forward pass is one with the weights before the update. Tokens are those of the whole batch, by
+    default what the token embedding was seen to read; `quarter` is that of each token, by frequency.
+    """
     found: Values = {}
 
     def keep(layer: str, role: str, values: Mapping[str, Tensor]) -> None:
@@ -107,9 +113,8 @@ def _layer(kind: str, before: Tensor, after: Tensor, forward: ForwardRecord, nam
     inputs = forward.inputs[name]
     values = {"activation_rms": probes.rms(forward.outputs[name])}
     if kind == "embedding":
-        return values | probes.embedding_probes(before, after - before, inputs)
-    if kind in ("linear", "transposed"):
-        turned = kind == "transposed"
-        weight, delta = (w.T if turned else w for w in (before, after - before))
-        return values | probes.linear_probes(weight, delta, inputs)
+        values |= probes.embedding_probes(before, after - before, inputs)
+    elif kind in ("linear", "transposed"):
+        weight, delta = (w.T if kind == "transposed" else w for w in (before, after - before))
+        values |= probes.linear_probes(weight, delta, inputs)
     return values

@@ -26,12 +26,7 @@ def tensor_probes(
 ) -> Values:
     """Sizes of one tensor, its gradient and its update.
 
-    Args:
-        before: the update.
-        after: it.
-        grad: of the loss; None where it has none.
-        second: Adam's second moment after the step, corrected for its start at zero; or its mean.
-        eps: Adam's.
+    `second` is Adam's second moment after the step, corrected for its start at zero, or its mean.
     """
     size, moved = rms(before), rms(after - before)
     found = {"weight_rms": size, "update_rms": moved, "relative_update": moved / size}
@@ -43,13 +38,9 @@ def tensor_probes(
 
 
 def linear_probes(weight: Tensor, delta: Tensor, inputs: Tensor, outputs: Tensor | None = None) -> Values:
-    """How the update of a linear layer changes its output on its own inputs.
+    """How the update delta of a linear layer changes its output on its own inputs [..., in].
 
-    Args:
-        weight: before the update, [out, in].
-        delta: the update.
-        inputs: [..., in].
-        outputs: inputs x weight, where that is at hand (a layer without bias), which spares the product.
+    The weight is that before the update, [out, in]. Outputs, if at hand (no bias), spare a product.
     """
     output = F.linear(inputs, weight) if outputs is None else outputs
     changed = F.linear(inputs, delta)
@@ -60,13 +51,7 @@ def linear_probes(weight: Tensor, delta: Tensor, inputs: Tensor, outputs: Tensor
 
 
 def embedding_probes(weight: Tensor, delta: Tensor, tokens: Tensor) -> Values:
-    """The same of an embedding, whose inputs are one-hot.
-
-    Args:
-        weight: before the update, [rows, width].
-        delta: the update.
-        tokens: ids, any shape.
-    """
+    """The same of an embedding [rows, width], whose inputs are one-hot; tokens are ids of any shape."""
     output, changed = F.embedding(tokens, weight), F.embedding(tokens, delta)
     size = torch.tensor(float(tokens.numel()), dtype=weight.dtype, device=weight.device).sqrt()
     return _change(norm(output), norm(changed), norm(weight), norm(delta), size)
@@ -114,8 +99,7 @@ def quarters(counts: Tensor) -> Tensor:
 def attention_probes(logits: Tensor) -> Values:
     """Largest logit and mean entropy of an attention layer.
 
-    Args:
-        logits: [..., queries, keys], -inf where masked; a query must see at least one key.
+    Logits are [..., queries, keys], -inf where masked; a query must see at least one key.
     """
     logged = torch.log_softmax(logits, dim=-1)
     weights = logged.exp()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hptransfer.dynamics.slopes import LayerCheck, Slope
+from hptransfer.dynamics.slopes import LayerCheck
 from hptransfer.errors import DynamicsError
 from hptransfer.version import __version__
 
@@ -107,11 +107,11 @@ class CoordCheck:
 
         if table not in TABLES:
             raise DynamicsError(f"the table must be one of {', '.join(TABLES)}, but got {table!r}")
-        if table == "layers":
-            return pd.DataFrame(
-                [{"layer": x.name, "verdict": x.verdict, "reason": x.reason} for x in self.layers]
-            )
-        return pd.DataFrame(_slope_rows(self.layers) if table == "slopes" else self._size_rows())
+        if table == "sizes":
+            return pd.DataFrame(self._size_rows())
+        return pd.DataFrame(
+            [row for x in self.layers for row in (_slopes(x) if table == "slopes" else [_verdict(x)])]
+        )
 
     def _size_rows(self) -> list[dict[str, Any]]:
         from hptransfer.dynamics.activation_trace import QUANTITIES
@@ -140,17 +140,12 @@ class CoordCheck:
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Verdicts and slopes as JSON (schema version 1), written to `path` where one is given."""
-        rows = _slope_rows(self.layers)
         data = {
             "schema": SCHEMA,
             "version": __version__,
             "passed": self.passed,
             "settings": dict(self.settings),
-            "layers": [
-                {"layer": x.name, "verdict": x.verdict, "reason": x.reason}
-                | {"slopes": [_jsonable(row) for row in rows if row["layer"] == x.name]}
-                for x in self.layers
-            ],
+            "layers": [_verdict(x) | {"slopes": [_jsonable(row) for row in _slopes(x)]} for x in self.layers],
             "notes": [*self.notes, UNSEEN, NO_PROOF],
         }
         text = json.dumps(data, indent=1, allow_nan=False)
@@ -162,20 +157,19 @@ class CoordCheck:
         return self.summary()
 
 
-def _slope_rows(layers: tuple[LayerCheck, ...]) -> list[dict[str, Any]]:
-    def row(layer: LayerCheck, quantity: str, slope: Slope) -> dict[str, Any]:
-        place = {"layer": layer.name, "quantity": quantity, "step": slope.step}
-        return place | {"slope": slope.value, "low": slope.low, "high": slope.high}
+def _verdict(layer: LayerCheck) -> dict[str, Any]:
+    return {"layer": layer.name, "verdict": layer.verdict, "reason": layer.reason}
 
+
+def _slopes(layer: LayerCheck) -> list[dict[str, Any]]:
+    names = ("layer", "quantity", "step", "slope", "low", "high")
     return [
-        row(layer, quantity, slope)
-        for layer in layers
+        dict(zip(names, (layer.name, quantity, s.step, s.value, s.low, s.high), strict=True))
         for quantity, slopes in (("activation", layer.activation), ("change", layer.change))
-        for slope in slopes
+        for s in slopes
     ]
 
 
 def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items() if k != "layer"
-    }
+    kept = {k: v for k, v in row.items() if k != "layer"}
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in kept.items()}

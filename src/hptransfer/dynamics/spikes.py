@@ -88,9 +88,8 @@ def find_spikes(
         end = at + 1
         while end < len(series) and _above(series[end], baseline + excess / 2):
             end += 1
-        found.append(
-            _spike(series[at:end], places[at:end], baseline, places[end] if end < len(series) else None)
-        )
+        back = places[end] if end < len(series) else None
+        found.append(_spike(series[at:end], places[at:end], baseline, back))
         at = end
     return tuple(found)
 

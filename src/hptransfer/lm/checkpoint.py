@@ -28,7 +28,7 @@ class Progress:
     """What of a stack's training is not in its tensors.
 
     Attributes:
-        run_ids: of the members, in order: whose training this is.
+        run_ids: of the runs, in order: whose training this is.
         corpus: sha256 of what they train on.
         step: steps done.
         wall_s: time spent so far, seconds.
@@ -88,7 +88,7 @@ def read_checkpoint(path: Path, state: Any, run_ids: Sequence[str], corpus: str)
     Args:
         path: of the file.
         state: of the same stack; says which tensors there must be, and where they belong.
-        run_ids: of the stack's members.
+        run_ids: of the stack's runs.
         corpus: sha256 of what they train on.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Devices: which one trains, how many members fit, what happens where they do not."""
+"""Devices: which one trains, how many runs fit, what happens where they do not."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from hptransfer.runs.train_config import TrainConfig
 T = TypeVar("T")
 R = TypeVar("R")
 SHARE = 0.8  # of the free memory that a stack is sized to; the rest is the compiler's and the allocator's
-# Activations of the members that a compiled step trains at once on a CPU, bytes. Measured with a process on
-# each of two cores, widths 64 to 512, in processor time a run: in float32 one member at a time is quickest
+# Activations of the runs that a compiled step trains at once on a CPU, bytes. Measured with a process on
+# each of two cores, widths 64 to 512, in processor time a run: in float32 one run at a time is quickest
 # (stacks of 4 take 1.3 times as long at width 64); with bfloat16 products, which are quick where they are
 # large, two at widths 128 and 256 (one takes 1.3 and 1.1 times as long, four 1.05 at 128).
 CACHE_BYTES = 10e6
 CACHE_BYTES_BFLOAT16 = 40e6
-_COPIES = 6  # of a member's weights: themselves, two moments, gradient, and the next weights and moment
+_COPIES = 6  # of a run's weights: themselves, two moments, gradient, and the next weights and moment
 KINDS = ("cpu", "cuda", "mps")
 
 
@@ -68,8 +68,8 @@ def move(tree: T, device: str) -> T:
     return moved
 
 
-def member_bytes(model: ModelConfig, train: TrainConfig) -> int:
-    """Memory of one member in training, roughly, bytes: weights, moments, and what backward is to read.
+def run_bytes(model: ModelConfig, train: TrainConfig) -> int:
+    """Memory of one run in training, roughly, bytes: weights, moments, and what backward is to read.
 
     Activations counted a token: in each block the inputs of norms, matrices and attention (8 widths and
     the MLP's hidden dimension three times) and attention's weights (heads x context, twice); logits and their
@@ -79,7 +79,7 @@ def member_bytes(model: ModelConfig, train: TrainConfig) -> int:
 
 
 def activation_bytes(model: ModelConfig, train: TrainConfig) -> int:
-    """Of `member_bytes`, what grows with the tokens of a step, bytes."""
+    """Of `run_bytes`, what grows with the tokens of a step, bytes."""
     tokens = train.batch_size // train.accumulation * model.context
     block = 8 * model.width + 3 * model.hidden + 2 * model.query_heads * model.context
     return _number_bytes(train) * tokens * (model.depth * block + 3 * model.vocab)
@@ -104,7 +104,7 @@ def cache_sized(runs: Sequence[RunSpec]) -> list[Sequence[RunSpec]]:
     """The runs in equal stacks of about as many as a CPU's caches hold while they train compiled.
 
     All stacks are of one size, so that one compiled step serves them: the divisor of the number of runs that
-    is closest, by ratio, to the cache's bytes over those of a member's activations.
+    is closest, by ratio, to the cache's bytes over those of a run's activations.
     """
     model, train = runs[0].model, runs[0].train
     fits = (CACHE_BYTES_BFLOAT16 if train.autocast else CACHE_BYTES) / activation_bytes(model, train)
@@ -140,9 +140,6 @@ def reproducible(device: str) -> Iterator[None]:
     """On CUDA, kernels whose sums do not depend on the order in which threads arrive; elsewhere all are so.
 
     Without it a stack that resumes from a checkpoint would not give the same bits as one that ran through.
-
-    Args:
-        device: that trains.
     """
     if not device.startswith("cuda"):
         yield
@@ -160,30 +157,26 @@ def reproducible(device: str) -> Iterator[None]:
 
 def split_by_memory(runs: Sequence[RunSpec], free: float) -> list[Sequence[RunSpec]]:
     """The runs in as few equal stacks as the free memory allows; at least one run each."""
-    most = max(1, int(min(SHARE * free / member_bytes(runs[0].model, runs[0].train), len(runs))))
+    most = max(1, int(min(SHARE * free / run_bytes(runs[0].model, runs[0].train), len(runs))))
     count = math.ceil(len(runs) / most)
     cuts = [len(runs) * i // count for i in range(count + 1)]
     return [runs[a:b] for a, b in pairwise(cuts)]
 
 
-def train_with_oom_split(train: Callable[[Sequence[T]], list[R]], members: Sequence[T]) -> list[R]:
+def train_with_oom_split(train: Callable[[Sequence[T]], list[R]], runs: Sequence[T]) -> list[R]:
     """The results of training the runs of a stack, in order; where memory runs out, the stack is halved.
 
-    Args:
-        train: of a stack.
-        members: of the stack.
-
     Raises:
-        torch.OutOfMemoryError: one member alone does not fit.
+        torch.OutOfMemoryError: one run alone does not fit.
     """
     try:
-        return train(members)
+        return train(runs)
     except torch.OutOfMemoryError:
-        if len(members) == 1:
+        if len(runs) == 1:
             raise
     release_memory()  # outside the except clause, whose traceback would hold on to what is to be freed
-    middle = len(members) // 2
-    return train_with_oom_split(train, members[:middle]) + train_with_oom_split(train, members[middle:])
+    middle = len(runs) // 2
+    return train_with_oom_split(train, runs[:middle]) + train_with_oom_split(train, runs[middle:])
 
 
 def mark_static(state: Any, device: str) -> None:

@@ -49,7 +49,7 @@ class Losses:
 def evaluate(
     model: Decoder, key: CompileKey, state: RunState, settings: RunSettings, sequences: Tensor
 ) -> FloatArray:
-    """Held-out loss of every sequence under every member, nats per token, [runs, sequences].
+    """Held-out loss of every sequence under every run, nats per token, [runs, sequences].
 
     Args:
         model: template; its own weights are not used.

@@ -1,6 +1,6 @@
 """Fused causal attention as an operator that vmap can lift: the stack is folded into the batch.
 
-vmap has no rule for the backward pass of `scaled_dot_product_attention` and would loop over the members. Here
+vmap has no rule for the backward pass of `scaled_dot_product_attention` and would loop over the runs. Here
 both passes are operators of their own with such a rule, so that a whole stack is one kernel call, and
 attention's weights [context, context] are never in memory.
 """

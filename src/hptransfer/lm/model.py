@@ -91,7 +91,7 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decoder language model; its initial weights come from `init.initial_weights`, not from here.
+    """Decoder language model; its initial weights come from `stack.initial_weights`, not from here.
 
     Args:
         config: its shape and options.

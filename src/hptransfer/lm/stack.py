@@ -48,8 +48,8 @@ def stack_key(run: RunSpec) -> Hashable:
 def initial_state(runs: Sequence[RunSpec]) -> tuple[CompileKey, RunState]:
     """The compile key that the runs of a stack share, and their state before the first step."""
     key = CompileKey(runs[0].model.structure(), runs[0].train.structure(), multiplied(runs))
-    members = [initial_weights(run) for run in runs]
-    weights = {t.name: torch.stack([m[t.name] for m in members]) for t in tensor_layout(key.model)}
+    drawn = [initial_weights(run) for run in runs]
+    weights = {t.name: torch.stack([own[t.name] for own in drawn]) for t in tensor_layout(key.model)}
     alive = torch.ones(len(runs), dtype=torch.bool)
     return key, RunState(weights, initial_moments(key, weights), alive)
 

@@ -34,7 +34,7 @@ def train_stack(
 ) -> list[RunRecord]:
     """Train runs together and say what became of each.
 
-    A member's numbers do not depend on the others' LR, rule, decay or seeds; a member that diverges stands
+    A run's numbers do not depend on the others' LR, rule, decay or seeds; a run that diverges stands
     still and is recorded as diverged. Floating-point rounding may depend on the size of the stack and on
     `compiled`, so a study fixes both in its plan. On a CPU a compiled stack is trained in parts that its
     caches hold. On CUDA a stack that the free memory does not hold is trained in several, and one that runs
@@ -43,7 +43,7 @@ def train_stack(
     Args:
         runs: with one `stack_key`.
         compiled: compile the step with `torch.compile`; eager, with a warning, where no compiler is found.
-        on_step: called after every step with the step's number and the members' training losses; where the
+        on_step: called after every step with the step's number and the runs' training losses; where the
             stack is trained in parts, with the share of all their steps, as a step's number.
         checkpoint: file to resume from and to write; a stack of the same runs that was killed resumes from it
             as if nothing had been, bit for bit on the same machine. Whoever has kept the records deletes it.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import AttentionSite
 from hptransfer.parametrization.pairing import Pairing
+from hptransfer.parametrization.parameters import matching
 from hptransfer.parametrization.rule import Rule
 
 SCALES = ("scaling", "softmax_scale", "scale", "norm_factor")
@@ -51,23 +51,16 @@ def attention_sites(
 def _given(here: Mapping[str, nn.Module], given: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for pattern, attribute in given.items():
-        matched = [name for name in here if fnmatchcase(name, pattern)]
-        if not matched:
-            raise RuleError(f"an attention pattern must match a module, but {pattern!r} matches none")
-        for name in matched:
-            if not _is_number(getattr(here[name], attribute, None)):
+        for name in matching(pattern, here, "an attention pattern must match a module"):
+            if _first_number(here[name], (attribute,)) is None:
                 raise RuleError(f"{name}.{attribute} must be a number to scale attention logits by")
             found[name] = attribute
     return found
 
 
 def _found(here: Mapping[str, nn.Module]) -> dict[str, str]:
-    found = {}
-    for name, module in here.items():
-        attribute = next((a for a in SCALES if _is_number(getattr(module, a, None))), None)
-        if attribute and _is_attention(module) and _head_dim(module) is not None:
-            found[name] = attribute
-    return found
+    scales = {name: _first_number(module, SCALES) for name, module in here.items() if _is_attention(module)}
+    return {name: scale for name, scale in scales.items() if scale and _head_dim(here[name]) is not None}
 
 
 def _nothing_missed(pairing: Pairing, found: Mapping[str, str], rule: Rule) -> None:
@@ -103,8 +96,8 @@ def _is_attention(module: nn.Module) -> bool:
 
 
 def _head_dim(module: nn.Module) -> float | None:
-    values = (getattr(module, attribute, None) for attribute in HEAD_DIMS)
-    return next((float(value) for value in values if _is_number(value)), None)  # type: ignore[arg-type]
+    attribute = _first_number(module, HEAD_DIMS)
+    return None if attribute is None else float(getattr(module, attribute))
 
 
 def _head_ratio(module: nn.Module, twin: nn.Module, name: str) -> float:
@@ -116,5 +109,10 @@ def _head_ratio(module: nn.Module, twin: nn.Module, name: str) -> float:
     return here / there
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _first_number(module: nn.Module, attributes: Sequence[str]) -> str | None:
+    """The first of the attributes that is a number."""
+    for attribute in attributes:
+        value = getattr(module, attribute, None)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return attribute
+    return None

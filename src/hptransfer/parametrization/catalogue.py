@@ -26,13 +26,11 @@ COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
 SWITCHES = ("embd", "ln", "attn", "last")
 
 
-def switched(name: str, switches: Collection[str]) -> Rule:
+def _switched(name: str, switches: Collection[str]) -> Rule:
     """SP with some of the four switches of arXiv:2605.21486 thrown, in SP coordinates.
 
-    Args:
-        name: of the rule.
-        switches: of `embd` (embedding LR x m), `ln` (LR of norm gains and biases x m), `attn` (attention
-            logits scaled by 1/head_dim, equal at the base) and `last` (readout init variance 1/n^2).
+    They are `embd` (embedding LR x m), `ln` (LR of norm gains and biases x m), `attn` (attention logits
+    scaled by 1/head_dim, equal at the base) and `last` (readout init variance 1/n^2).
     """
     last = "last" in switches
     gains = E(lr=1.0 if "ln" in switches else 0.0)
@@ -55,7 +53,7 @@ def _variants() -> dict[str, Rule]:
         for chosen in combinations(SWITCHES, count):
             missing = [f"-{s}" for s in SWITCHES if s not in chosen]
             name = "mup" + "".join(missing) if len(missing) <= 1 else "+".join(("sp", *chosen))
-            rules[name] = switched(name, chosen)
+            rules[name] = _switched(name, chosen)
     return rules
 
 

@@ -8,12 +8,12 @@ Under SGD the hidden matrices' learning rate in muP is eta itself, so its two co
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from hptransfer.parametrization.optimizers import Family
 
 Coordinates = Literal["sp", "mup"]
-COORDINATES: tuple[Coordinates, ...] = ("sp", "mup")
+COORDINATES: tuple[Coordinates, ...] = get_args(Coordinates)
 
 Number = TypeVar("Number", float, Fraction)
 
@@ -28,15 +28,7 @@ def coordinate_exponent(source: Coordinates, target: Coordinates, family: Family
 def convert_lr(
     lr: Number, width_ratio: Number, source: Coordinates, target: Coordinates, family: Family
 ) -> Number:
-    """A learning rate in the other coordinates; exact where numbers are fractions.
-
-    Args:
-        lr: eta, in the coordinates `source`.
-        width_ratio: m, width / base width.
-        source: coordinates of `lr`.
-        target: coordinates of the result.
-        family: of the optimizer.
-    """
+    """Eta in the coordinates `target`, at m = `width_ratio`; exact where numbers are fractions."""
     exponent = coordinate_exponent(source, target, family)
     if exponent == 0:
         return lr

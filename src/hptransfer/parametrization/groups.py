@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any, get_args
 
 from torch import nn
 
 from hptransfer.errors import RuleError, one_of
 from hptransfer.parametrization.optimizers import DECAY_KINDS, OPTIMIZERS, MuonAdjust, get_optimizer
-from hptransfer.parametrization.plan import ModelPlan, TensorPlan
+from hptransfer.parametrization.parameters import matching
+from hptransfer.parametrization.plan import ModelPlan
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
 from hptransfer.parametrization.tensor_settings import (
     EpsRule,
     GroupSettings,
-    Growth,
     TrainingSettings,
     group_settings,
 )
@@ -32,14 +31,13 @@ def optimizer_settings(
     """What every trainable tensor's group must hold before any schedule; see `Scaling.param_groups`."""
     _check_training(plan.rule, training)
     live = plan.live_parameters(model)
-    for pattern in no_decay:
-        if not any(fnmatchcase(name, pattern) for name in live):
-            raise RuleError(f"a no_decay pattern must match a tensor, but {pattern!r} matches none")
-    return {
-        tensor.name: group_settings(plan.rule, _growing(tensor, no_decay), training)
-        for tensor in plan.tensors
-        if live[tensor.name].parameter.requires_grad and (matrices or not tensor.is_matrix)
-    }
+    kept = {n for p in no_decay for n in matching(p, live, "a no_decay pattern must match a tensor")}
+    wanted = {}
+    for tensor in plan.tensors:
+        if live[tensor.name].parameter.requires_grad and (matrices or not tensor.is_matrix):
+            growth = replace(tensor.growth, decays=tensor.growth.decays and tensor.name not in kept)
+            wanted[tensor.name] = group_settings(plan.rule, growth, training)
+    return wanted
 
 
 def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings) -> Wanted:
@@ -74,11 +72,6 @@ def merged(plan: ModelPlan, model: nn.Module, wanted: Wanted) -> Groups:
         group = {"params": tensors, "lr": lr, "weight_decay": weight_decay, "names": names}
         groups.append(group if eps is None else group | {"eps": eps})
     return groups
-
-
-def _growing(tensor: TensorPlan, no_decay: Sequence[str]) -> Growth:
-    kept = any(fnmatchcase(tensor.name, pattern) for pattern in no_decay)
-    return replace(tensor.growth, decays=tensor.growth.decays and not kept)
 
 
 def _check_training(rule: Rule, training: TrainingSettings) -> None:

@@ -85,7 +85,10 @@ def set_factors(model: nn.Module, factors: tuple[Factor, ...]) -> None:
     """
     by_name = modules(model)
     for module in by_name.values():
-        _clear(module)
+        # Hooks are found by type, not by handle: a handle does not survive deepcopy or pickling.
+        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            for key in [key for key, hook in hooks.items() if isinstance(hook, ForwardFactor)]:
+                del hooks[key]
     for factor in factors:
         module = by_name[factor.module]
         if factor.on_input != 1.0:
@@ -96,12 +99,9 @@ def set_factors(model: nn.Module, factors: tuple[Factor, ...]) -> None:
 
 def live_factors(module: nn.Module) -> tuple[float, float]:
     """The factors (on input, on output) that stand on a module; several multiply."""
-    found = _standing(module)
-    on_input, on_output = (
-        math.prod(hook.factor for hook in found if isinstance(hook, kind))
-        for kind in (InputFactor, OutputFactor)
-    )
-    return on_input, on_output
+    hooks = _standing(module)
+    on_input = math.prod(hook.factor for hook in hooks if isinstance(hook, InputFactor))
+    return on_input, math.prod(hook.factor for hook in hooks if isinstance(hook, OutputFactor))
 
 
 def was_called(module: nn.Module) -> bool:
@@ -112,13 +112,6 @@ def was_called(module: nn.Module) -> bool:
 def _standing(module: nn.Module) -> list[ForwardFactor]:
     hooks: list[object] = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
     return [hook for hook in hooks if isinstance(hook, ForwardFactor)]
-
-
-def _clear(module: nn.Module) -> None:
-    # Hooks are found by type, not by handle: a handle does not survive deepcopy or pickling.
-    for hooks in (module._forward_pre_hooks, module._forward_hooks):
-        for key in [key for key, hook in hooks.items() if isinstance(hook, ForwardFactor)]:
-            del hooks[key]
 
 
 def set_attention(model: nn.Module, sites: tuple[AttentionSite, ...]) -> None:

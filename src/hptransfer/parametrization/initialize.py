@@ -85,18 +85,17 @@ def _redraw(named: NamedParameter, wanted: float, seed: int) -> None:
     if padding is not None:
         draws[padding] = 0
     draws = draws.to(weight.dtype)
-    if is_sharded(weight):
+    if _is_sharded(weight):
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         assert isinstance(weight, DTensor)
         # Every process draws all of the tensor and keeps its part: nothing need be sent.
-        local = draws.to(weight.device)
-        weight.copy_(distribute_tensor(local, weight.device_mesh, weight.placements, src_data_rank=None))
-    else:
-        weight.copy_(draws)
+        mesh, placements = weight.device_mesh, weight.placements
+        draws = distribute_tensor(draws.to(weight.device), mesh, placements, src_data_rank=None)
+    weight.copy_(draws)
 
 
-def is_sharded(weight: torch.Tensor) -> bool:
+def _is_sharded(weight: torch.Tensor) -> bool:
     """Whether it is a DTensor, as under FSDP2."""
     return type(weight.data).__name__ == "DTensor"
 
@@ -104,7 +103,7 @@ def is_sharded(weight: torch.Tensor) -> bool:
 def _check_place(name: str, weight: torch.Tensor, seed: int | None) -> None:
     if weight.is_meta:
         raise RuleError(f"the model must have weights to be initialised, but {name} is on the meta device")
-    if seed is None and is_sharded(weight):
+    if seed is None and _is_sharded(weight):
         raise RuleError(
             f"init_ must come before fully_shard or be given a seed, but {name} is sharded already: its own "
             "draws cannot be rescaled part by part"

@@ -11,7 +11,7 @@ from torch import nn
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import Factor, takes_factor
 from hptransfer.parametrization.pairing import Pairing
-from hptransfer.parametrization.parameters import unwrapped
+from hptransfer.parametrization.parameters import matching, unwrapped
 from hptransfer.parametrization.plan import TensorPlan
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Rule
@@ -36,14 +36,8 @@ def module_factors(
 
     A tensor's multiplier sits on the module that applies it; what the architecture multiplies by itself
     (Gemma's embedding by sqrt(width), T5's tied logits by 1/sqrt(width)) is taken off it. Tied logits get the
-    embedding's multiplier times m**tied. A residual branch gets (depth ratio)**residual on its last module.
-
-    Args:
-        model: at the width in question.
-        pairing: of its tensors and modules with the base's.
-        plans: of the model's tensors.
-        rule: whose multipliers count.
-        residual: patterns of the last modules of residual branches; none: by the model's type.
+    embedding's multiplier times m**tied. A residual branch gets (depth ratio)**residual on its last module,
+    found by the patterns `residual`, or by the model's type where none is given.
 
     Raises:
         RuleError: a multiplier is needed where no module can carry it.
@@ -115,9 +109,8 @@ def _residual_ends(
     """The last module of every residual branch, by pattern."""
     kind = getattr(getattr(unwrapped(model), "config", None), "model_type", None)
     patterns = tuple(given) or RESIDUAL_ENDS.get(str(kind), ())
-    for pattern in patterns:
-        if given and not any(fnmatchcase(name, pattern) for name in here):
-            raise RuleError(f"a residual pattern must match a module, but {pattern!r} matches none")
+    for pattern in given:
+        matching(pattern, here, "a residual pattern must match a module")
     if not patterns:
         raise RuleError(
             f"{rule.name} scales residual branches by depth, but the last modules of this model's branches "

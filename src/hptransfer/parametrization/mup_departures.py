@@ -25,18 +25,15 @@ def departures(rule: Rule, roles: Collection[Role]) -> tuple[str, ...]:
     found = []
     for role in (role for role in ROLES if role in roles):
         exponents = plain.roles[role]
-        if role in _INIT and not _fits(role, exponents.init):
-            found.append(f"{role} init m^{exponents.init:g}, not m^{_INIT[role]:g}")
+        init = exponents.init
+        if role in _INIT and init != _INIT[role] and not (role == "readout" and init < _INIT[role]):
+            found.append(f"{role} init m^{init:g}, not m^{_INIT[role]:g}")
         lr, wanted = exponents.lr + plain.lr_exponent, _LR[rule.optimizer][role]
         if lr != wanted:
             found.append(f"{role} LR m^{lr:g}, not m^{wanted:g}")
     if rule.attention != _ATTENTION:
         found.append(f"attention logits x head_dim^{rule.attention:g}, not head_dim^{_ATTENTION:g}")
     return tuple(found)
-
-
-def _fits(role: str, init: float) -> bool:
-    return init == _INIT[role] or (role == "readout" and init < _INIT[role])
 
 
 def initial_slope(rule: Rule, role: Role) -> float | None:

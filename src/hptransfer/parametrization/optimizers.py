@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from hptransfer.errors import RuleError, one_of
 
@@ -18,8 +18,8 @@ DecayKind = Literal["coupled", "independent", "mup"]
 Hyperparameter = Literal["betas", "eps", "momentum"]
 MuonAdjust = Literal["original", "match_rms_adamw"]
 
-FAMILIES: tuple[Family, ...] = ("adam", "sgd")
-DECAY_KINDS: tuple[DecayKind, ...] = ("coupled", "independent", "mup")
+FAMILIES: tuple[Family, ...] = get_args(Family)
+DECAY_KINDS: tuple[DecayKind, ...] = get_args(DecayKind)
 
 
 @dataclass(frozen=True)

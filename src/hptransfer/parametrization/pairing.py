@@ -28,10 +28,7 @@ class Pairing:
 def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pairing:
     """Matches the tensors of two builds by name, block by block where the depths differ.
 
-    Args:
-        model: at the width in question.
-        base: at the base width.
-        same_width: whether two builds of one width are fine, because roles come from elsewhere.
+    Two builds of the same width are fine with `same_width` alone: then roles come from elsewhere.
 
     Raises:
         RuleError: the two are not the same architecture, or nothing changes between them.

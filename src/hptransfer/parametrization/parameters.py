@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
@@ -73,6 +75,14 @@ def parameters(model: nn.Module) -> dict[str, NamedParameter]:
         aliases = tuple(alias for alias, *_ in places[1:])
         named[name] = NamedParameter(name, parameter, module, attribute, aliases)
     return named
+
+
+def matching(pattern: str, names: Iterable[str], what: str) -> list[str]:
+    """Names that fit a shell-style pattern; an error where none does, which says that `what` must."""
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise RuleError(f"{what}, but {pattern!r} matches none")
+    return found
 
 
 def shape_of(parameter: torch.Tensor) -> tuple[int, ...]:

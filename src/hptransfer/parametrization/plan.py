@@ -76,14 +76,15 @@ class ModelPlan:
         live = parameters(model)
         known = {plan.name: plan.tensor.shape for plan in self.tensors}
         for name in [*known, *live]:
-            if name not in live or name not in known:
-                side = "is not in the model given" if name in known else "was not in the one that was scaled"
-                raise RuleError(f"the model must be the one that was scaled, but {name} {side}")
-            if shape_of(live[name].parameter) != known[name]:
-                raise RuleError(
-                    f"the model must be the one that was scaled, but {name} is "
-                    f"{shape_of(live[name].parameter)}, not {known[name]}"
-                )
+            if name not in live:
+                fault = "is not in the model given"
+            elif name not in known:
+                fault = "was not in the one that was scaled"
+            elif (shape := shape_of(live[name].parameter)) != known[name]:
+                fault = f"is {shape}, not {known[name]}"
+            else:
+                continue
+            raise RuleError(f"the model must be the one that was scaled, but {name} {fault}")
         return live
 
     def ramp(self, name: str, share: float) -> float:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import Family
 
 Role = Literal["embedding", "hidden", "readout", "vector", "scalar"]
-ROLES: tuple[Role, ...] = ("embedding", "hidden", "readout", "vector", "scalar")
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)

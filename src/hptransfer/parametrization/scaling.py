@@ -24,10 +24,9 @@ from hptransfer.parametrization.verify import Verification, verify
 class Scaling(ModelPlan):
     """A rule applied to one model; plain data by tensor name, so it outlives wrappers and checkpoints.
 
-    Its attributes are those of `ModelPlan`, and one more.
-
     Attributes:
-        expected: by tensor name, what its optimizer group must hold; filled by `param_groups`.
+        expected: by tensor name, what its optimizer group must hold; filled by `param_groups`. The others are
+            those of `ModelPlan`.
     """
 
     expected: dict[str, GroupSettings] = field(default_factory=dict)

@@ -150,12 +150,7 @@ def tensor_factors(rule: Rule, growth: Growth) -> RoleSettings:
 
 
 def group_settings(rule: Rule, growth: Growth, training: TrainingSettings) -> GroupSettings:
-    """What one tensor gets.
-
-    Args:
-        rule: in the coordinates that `training.lr` is read in.
-        growth: of the tensor.
-        training: chosen for all tensors.
+    """What one tensor gets under a rule, which is in the coordinates that `training.lr` is read in.
 
     Raises:
         RuleError: a ratio is not positive and finite, or the optimizer is not known.

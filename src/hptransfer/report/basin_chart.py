@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,10 +141,8 @@ def _points(fit: SweepFit, group: Runs, colour: str, top: float, row: int) -> li
     )
     for symbol, x, words, width in strip:
         if x.size:
-            y = np.full(len(x), float(row))
-            found.append(
-                charts.Points(x, y, colour, symbol, 5, edge_width=width, texts=tuple(words), in_strip=True)
-            )
+            y, told = np.full(len(x), float(row)), tuple(words)
+            found.append(charts.Points(x, y, colour, symbol, 5, edge_width=width, texts=told, in_strip=True))
     return found
 
 
@@ -154,36 +152,21 @@ def _hp_text(fit: SweepFit, x: float) -> str:
 
 def _optima(fit: SweepFit, variant: VariantFit) -> list[charts.Mark]:
     """The optima with their intervals, joined: a vertical path transfers, a slanted one drifts."""
-    found = [
-        o for o in variant.optima if number_format.known(o.hp.value) and number_format.known(o.loss.value)
-    ]
+    known = number_format.known
+    found = [o for o in variant.optima if known(o.hp.value) and known(o.loss.value)]
     if not found:
         return []
     hps = [number_format.octaves(o.hp) for o in found]
-    x, y = (
-        np.array([hp.value for hp in hps], dtype=float),
-        np.array([o.loss.value for o in found], dtype=float),
-    )
+    x = np.array([hp.value for hp in hps], dtype=float)
+    y = np.array([o.loss.value for o in found], dtype=float)
     texts = tuple(
         f"optimum at {fit.sweep.columns.scale} {number_format.scale(o.scale)}\n{number_format.hp(o.hp)}\n"
         f"{number_format.hp_interval(o.hp)}\n{fit.sweep.columns.loss} {number_format.estimate(o.loss)}"
         for o in found
     )
-    return [
-        charts.Line(x, y, palette.ACCENT, 1.0),
-        charts.Points(
-            x,
-            y,
-            palette.ACCENT,
-            "circle",
-            7,
-            edge=palette.PAPER,
-            edge_width=1.0,
-            x_error=charts.error_bars(hps),
-            error_width=2.2,
-            texts=texts,
-        ),
-    ]
+    dots = charts.Points(x, y, palette.ACCENT, "circle", 7, edge=palette.PAPER, edge_width=1.0, texts=texts)
+    bars = replace(dots, x_error=charts.error_bars(hps), error_width=2.2)
+    return [charts.Line(x, y, palette.ACCENT, 1.0), bars]
 
 
 def _key(fit: SweepFit, colours: dict[float, str], diverged: bool, above: bool) -> tuple[charts.KeyItem, ...]:

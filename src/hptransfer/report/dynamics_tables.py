@@ -20,6 +20,10 @@ _VARIANT = Column("variant", "text", VARIANT_MEANING)
 
 def stability_columns(study: StudyDynamics) -> tuple[Column, ...]:
     """Columns of the stability table."""
+    bumps = (
+        f"How much the loss-{study.hp} curve goes up and down beyond one basin, nats: mean over scales "
+        "and seeds, with the interval of that mean. It is 0 for any curve with one minimum."
+    )
     return (
         _VARIANT,
         Column("runs", "number", "Finished runs, diverged ones included."),
@@ -29,12 +33,7 @@ def stability_columns(study: StudyDynamics) -> tuple[Column, ...]:
         Column("gradient spikes", "number", "Spikes of the gradient's norm, at the probed steps."),
         Column("height", "number", "Median height of a spike above its baseline, nats."),
         Column("recovery", "number", "Median steps from a spike's start until it is over."),
-        Column(
-            "raggedness",
-            "estimate",
-            f"How much the loss-{study.hp} curve goes up and down beyond one basin, nats: mean over scales "
-            "and seeds, with the interval of that mean. It is 0 for any curve with one minimum.",
-        ),
+        Column("raggedness", "estimate", bumps),
     )
 
 
@@ -53,9 +52,8 @@ def edge_columns(study: StudyDynamics) -> tuple[Column, ...]:
 
 def spike_table(study: StudyDynamics) -> Table:
     """Stability of every variant: spikes, divergence, raggedness."""
-    return Table(
-        "Stability", stability_columns(study), tuple(_stability(study, variant) for variant in study.variants)
-    )
+    rows = tuple(_stability(study, variant) for variant in study.variants)
+    return Table("Stability", stability_columns(study), rows)
 
 
 def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
@@ -63,13 +61,12 @@ def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
     spikes = [spike for run in runs for spike in run.spikes]
     heights = [s.height for s in spikes if math.isfinite(s.height)]
     recoveries = [float(s.recovery) for s in spikes if s.recovery is not None]
+    diverged, spiked = (sum(run.status == "diverged" for run in runs), sum(bool(run.spikes) for run in runs))
+    gradient_spikes = sum(len(run.gradient_spikes) for run in runs)
     return (
         variant,
         float(len(runs)),
-        number_format.count(sum(run.status == "diverged" for run in runs)),
-        number_format.count(sum(bool(run.spikes) for run in runs)),
-        number_format.count(len(spikes)),
-        number_format.count(sum(len(run.gradient_spikes) for run in runs)),
+        *map(number_format.count, (diverged, spiked, len(spikes), gradient_spikes)),
         f"{np.median(heights):.2f}" if heights else number_format.MISSING,
         number_format.count(float(np.median(recoveries))) if recoveries else number_format.MISSING,
         mean_interval([v for v in study.raggedness(variant).values() if math.isfinite(v)]),

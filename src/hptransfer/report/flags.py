@@ -75,19 +75,13 @@ def flags_of(
     """Every flag of a variant with the place where it was raised."""
     name, at = variant.name, f"{variant.name} at {scale_name}"
     found = [(name, variant.flags)]
-    found += [
-        (f"{at} {number_format.scale(o.scale)}", (*o.flags, *o.hp.flags, *o.loss.flags))
-        for o in variant.optima
-    ]
+    raised = [(o.scale, (*o.flags, *o.hp.flags, *o.loss.flags)) for o in variant.optima]
+    found += [(f"{at} {number_format.scale(scale)}", flags) for scale, flags in raised]
     found += [(f"{quantity} law of {name}", law.flags) for quantity, law in variant.laws.items()]
-    found += [
-        (f"{METRICS[key].label} of {name}", variant.metrics.get(key, Estimate()).flags)
-        for key in (variant.metrics if metrics is None else metrics)
-    ]
-    found += [
-        (f"{at} {number_format.scale(p.scale)}, predicted", (*p.flags, *p.hp.flags))
-        for p in variant.predictions
-    ]
+    shown = variant.metrics if metrics is None else metrics
+    found += [(f"{METRICS[m].label} of {name}", variant.metrics.get(m, Estimate()).flags) for m in shown]
+    raised = [(p.scale, (*p.flags, *p.hp.flags)) for p in variant.predictions]
+    found += [(f"{at} {number_format.scale(scale)}, predicted", flags) for scale, flags in raised]
     found += [(f"hold-out of {name}", (*h.flags, *h.regret.flags)) for h in variant.holdouts]
     return [(flag, where) for where, flags in found for flag in dict.fromkeys(flags)]
 

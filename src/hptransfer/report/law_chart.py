@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate, Law, Prediction, SweepFit, VariantFit
+from hptransfer.quantify.result import Estimate, Law, SweepFit, VariantFit
 from hptransfer.report import charts, number_format, palette, sentences
 from hptransfer.sweep.table import BoolArray, FloatArray
 
@@ -37,21 +37,23 @@ def loss_laws(fit: SweepFit, variants: Sequence[VariantFit]) -> charts.Figure:
 def law_axes(
     variants: Iterable[VariantFit], quantity: Quantity, labels: tuple[str, str]
 ) -> tuple[charts.Axis, charts.Axis]:
-    """Axes of log2 n and of the quantity that hold points, laws and predictions of every variant.
+    """Axes of log2 n and of the quantity that hold points, laws and predictions of every variant, x first.
 
     Bands widen fast far out, so they do not set the limits: they get at most as much room again as the points
     and laws need.
     """
     chosen = list(variants)
     places = [place for v in chosen for place in (*measured(v, quantity), *predicted(v, quantity))]
-    ends = {place: number_format.known_numbers(place.item) for place in places}
-    scales = [place.scale for place, found in ends.items() if found]
-    centre = _shown(np.array([end for found in ends.values() for end in found[:1]]), quantity)
-    edges = _shown(np.array([end for found in ends.values() for end in found]), quantity)
+    known = [(p.scale, ends) for p in places if (ends := number_format.known_numbers(p.item))]
+    scales = [scale for scale, _ in known]
+    middle, outer = [ends[:1] for _, ends in known], [ends for _, ends in known]
     for law in (v.laws[quantity] for v in chosen if quantity in v.laws):
         if law.value is not None and law.low is not None and law.high is not None:
-            centre = np.concatenate([centre, _shown(law.value, quantity)])
-            edges = np.concatenate([edges, _shown(law.low, quantity), _shown(law.high, quantity)])
+            middle.append(law.value.tolist())
+            outer += [law.low.tolist(), law.high.tolist()]
+    centre, edges = (
+        _shown(np.array([end for ends in each for end in ends]), quantity) for each in (middle, outer)
+    )
     centre, edges = centre[np.isfinite(centre)], edges[np.isfinite(edges)]
     if not scales or not centre.size:
         x, y = (charts.Axis(0.0, 1.0, label, ticks=()) for label in labels)
@@ -146,17 +148,12 @@ def _law(
         low, high = _shown(law.low, quantity), _shown(law.high, quantity)
         ok = np.isfinite(low) & np.isfinite(high)
         marks.append(charts.Band(x[ok], low[ok], high[ok], palette.ACCENT))
-    texts = np.array(
-        [
-            f"{head} {number_format.scale(float(f'{n:.3g}'))}\n{write(_at(law, i))}"
-            for i, n in enumerate(law.scale)
-        ]
-    )
+    scales = [number_format.scale(float(f"{n:.3g}")) for n in law.scale]
+    texts = np.array([f"{head} {n}\n{write(_at(law, i))}" for i, n in enumerate(scales)])
     for part, dashed in zip(split_at(law.scale, largest), (False, True), strict=True):
         if part.sum() > 1:
-            marks.append(
-                charts.Line(x[part], y[part], palette.ACCENT, 1.6, dashed, texts=tuple(texts[part].tolist()))
-            )
+            words = tuple(texts[part].tolist())
+            marks.append(charts.Line(x[part], y[part], palette.ACCENT, 1.6, dashed, texts=words))
     return marks
 
 
@@ -201,16 +198,12 @@ def _values_to_use(variant: VariantFit) -> tuple[charts.Note, ...]:
     """The value to use at each target, on the side of the interval where the law does not run."""
     law = variant.laws.get("hp")
     slope = law.exponent.value if law is not None else None
-    decreases = slope is not None and slope < _DECREASING
-    return tuple(
-        _value_to_use(p, above=not decreases) for p in variant.predictions if number_format.known(p.hp.value)
-    )
-
-
-def _value_to_use(prediction: Prediction, *, above: bool) -> charts.Note:
-    x = number_format.octaves(prediction.hp)
-    end = x.high if above else x.low
-    y = x.value if end is None else end
-    assert y is not None
-    text = number_format.decimal(sentences.value_to_use(prediction))
-    return charts.Note(float(np.log2(prediction.scale)), y, text, above)
+    above = slope is None or slope >= _DECREASING
+    notes = []
+    for prediction in variant.predictions:
+        x = number_format.octaves(prediction.hp)
+        end = x.high if above else x.low
+        if (y := x.value if end is None else end) is not None and number_format.known(prediction.hp.value):
+            text = number_format.decimal(sentences.value_to_use(prediction))
+            notes.append(charts.Note(float(np.log2(prediction.scale)), y, text, above))
+    return tuple(notes)

@@ -6,7 +6,7 @@ The panels come from `basin_chart`, `law_chart`, `metric_chart`, `phase_chart` a
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -121,10 +121,8 @@ def _draw_points(mark: charts.Points, axes: Axes, panel: charts.Panel) -> None:
 
 
 def _draw_band(mark: charts.Band, axes: Axes, panel: charts.Panel) -> None:
-    low, high = _values(mark.low, panel.y), _values(mark.high, panel.y)
-    axes.fill_between(
-        _values(mark.x, panel.x), low, high, color=mark.colour, alpha=palette.BAND_OPACITY, lw=0
-    )
+    x, low, high = _values(mark.x, panel.x), _values(mark.low, panel.y), _values(mark.high, panel.y)
+    axes.fill_between(x, low, high, color=mark.colour, alpha=palette.BAND_OPACITY, lw=0)
 
 
 def _draw_heat(mark: charts.Heat, axes: Axes) -> None:
@@ -142,15 +140,8 @@ def _draw_bars(axes: Axes, panel: charts.Panel, mark: charts.Points, lengths: Fl
     ends = np.stack([centre - lengths[0], centre + lengths[1], gap], axis=1).ravel()
     fixed = np.repeat(across, 3)
     x, y = (ends, fixed) if along == "x" else (fixed, ends)
-    axes.plot(
-        _values(x, panel.x),
-        _values(y, panel.y),
-        "-",
-        lw=_LINE_WIDTH * mark.error_width,
-        color=mark.colour,
-        solid_capstyle="butt",
-        zorder=3,
-    )
+    look: dict[str, Any] = {"lw": _LINE_WIDTH * mark.error_width, "color": mark.colour, "zorder": 3}
+    axes.plot(_values(x, panel.x), _values(y, panel.y), "-", solid_capstyle="butt", **look)
 
 
 def _values(coordinates: FloatArray, axis: charts.Axis) -> FloatArray:
@@ -179,31 +170,15 @@ def _set_axis(axes: Axes, which: Literal["x", "y"], axis: charts.Axis) -> None:
 
 def _annotate(axes: Axes, panel: charts.Panel, note: charts.Note) -> None:
     offset, side = ((3, 3), "bottom") if note.above else ((3, -3), "top")
-    axes.annotate(
-        note.text,
-        (float(_values(np.array(note.x), panel.x)), float(_values(np.array(note.y), panel.y))),
-        xytext=offset,
-        textcoords="offset points",
-        ha="right",
-        va=side,
-        fontsize=SMALL,
-        color=palette.ACCENT,
-        parse_math=False,
-    )
+    at = (float(_values(np.array(note.x), panel.x)), float(_values(np.array(note.y), panel.y)))
+    place: dict[str, Any] = {"xytext": offset, "textcoords": "offset points", "ha": "right", "va": side}
+    axes.annotate(note.text, at, fontsize=SMALL, color=palette.ACCENT, parse_math=False, **place)
 
 
 def _write_message(axes: Axes, text: str) -> None:
-    axes.text(
-        0.5,
-        0.97,
-        textwrap.fill(text, 34),
-        ha="center",
-        va="top",
-        transform=axes.transAxes,
-        fontsize=SMALL,
-        color=palette.GREY,
-        parse_math=False,
-    )
+    words = textwrap.fill(text, 34)
+    place: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.transAxes}
+    axes.text(0.5, 0.97, words, fontsize=SMALL, color=palette.GREY, parse_math=False, **place)
 
 
 def _quiet(axes: Axes) -> None:

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import SweepFit, VariantFit
-from hptransfer.report import (
-    basin_chart,
-    charts,
-    law_chart,
-    metric_chart,
-    palette,
-    table_data,
-)
+from hptransfer.report import basin_chart, charts, law_chart, metric_chart, palette, table_data
 from hptransfer.report.matplotlib_backend import SMALL, draw, key_handle
 
 if TYPE_CHECKING:
@@ -119,9 +112,8 @@ def _multiples(item: charts.Figure) -> Figure:
 def _draw_key(figure: Figure, key: Sequence[charts.KeyItem]) -> None:
     """What colours and symbols mean, above the panels, in as many lines as it takes."""
     columns = _key_columns([len(item.label) for item in key], 72 * figure.get_figwidth())
-    across = [
-        item for column in range(columns) for item in key[column::columns]
-    ]  # a legend fills its columns
+    # A legend fills its columns one after the other.
+    across = [item for column in range(columns) for item in key[column::columns]]
     legend = figure.legend(
         [key_handle(item) for item in across],
         [item.label for item in across],

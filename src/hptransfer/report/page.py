@@ -38,7 +38,7 @@ def write_html(
     title: str | None = None,
     study: StudyDynamics | None = None,
 ) -> None:
-    """Write the report of a fit as one page that needs no network.
+    """Write the report of a fit as one page that needs no network; `title` and `study` are those of `page`.
 
     Raises:
         HPTransferError: the file cannot be written.
@@ -52,7 +52,10 @@ def write_html(
 
 
 def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None = None) -> str:
-    """The report as a string of HTML."""
+    """The report as a string of HTML.
+
+    The default title is the question that it answers; a study's curves and probes add a section on them.
+    """
     columns = fit.sweep.columns
     heading = title or f"Does {columns.hp} carry over {columns.scale}?"
     drawn = list(islice(fit.variants.values(), _MOST_PANELS))

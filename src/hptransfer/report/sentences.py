@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from hptransfer.quantify.result import (
-    Estimate,
-    Prediction,
-    SuggestedRun,
-    SweepFit,
-    VariantFit,
-    VerdictValue,
-)
+from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit, VerdictValue
 from hptransfer.report import number_format
 from hptransfer.report.flags import FLAG_MEANINGS, flag_name, flag_sentence
 
@@ -35,10 +28,9 @@ def headline(fit: SweepFit, most: int = 6) -> str:
     if len(fit.variants) == 1:
         (only,) = fit.variants.values()
         return f"{only.verdict.value.capitalize()}: {VERDICT_MEANINGS[only.verdict.value]}."
-    groups: dict[str, list[str]] = {verdict: [] for verdict in VERDICT_MEANINGS}
-    for variant in fit.variants.values():
-        groups[variant.verdict.value].append(variant.name)
-    groups = {verdict: names for verdict, names in groups.items() if names}
+    every = fit.variants.values()
+    named = {verdict: [v.name for v in every if v.verdict.value == verdict] for verdict in VERDICT_MEANINGS}
+    groups = {verdict: names for verdict, names in named.items() if names}
     if len(fit.variants) > most:
         counts = [_are(number_format.count(len(names)), names, verdict) for verdict, names in groups.items()]
         return f"Of {number_format.count(len(fit.variants))} variants, {_listed(counts)}."
@@ -135,9 +127,9 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
     if check is None or check.error_octaves is None:
         return ""
     side = "high" if check.error_octaves > 0 else "low"
-    ends = {True: "; its interval holds it", False: "; its interval does not hold it", None: ""}[
-        check.covered
-    ]
+    ends = (
+        "" if check.covered is None else f"; its interval {'holds' if check.covered else 'does not hold'} it"
+    )
     where = f"{fit.sweep.columns.scale} {number_format.scale(check.scale)}"
     miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."

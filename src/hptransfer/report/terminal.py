@@ -80,7 +80,10 @@ def summary_tables(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[table
 def print_table(
     table: table_data.Table, console: Console, footnotes: Mapping[str, int] | None = None
 ) -> None:
-    """Print one table: title, head, rule, rows; or its title and why there is nothing to show."""
+    """Print one table: title, head, rule, rows; or its title and why there is nothing to show.
+
+    Flags with a footnote are written as its number, others by name.
+    """
     console.print(_text(table.title, console, "bold"))
     for i, part in enumerate(split_to_width(table, console.width) if table.rows else ()):
         if i:

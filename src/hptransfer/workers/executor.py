@@ -27,10 +27,10 @@ class Job:
 
     Attributes:
         stack_id: identity, in reports.
-        runs: members, in order.
+        runs: in order.
         train: `module:function` that trains them, with the signature of `hptransfer.lm.train.train_stack`.
         compiled: whether the training step is compiled.
-        flops: of all members; larger jobs start first.
+        flops: of all runs; larger jobs start first.
         folder: of the study, where logs and finished stacks are left; None: nowhere.
         trial: how code of the user's own is called; None: `train` is.
     """
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """Width and members: compiled jobs of one shape share a compiled step. None where not compiled."""
+        """Width and number of runs, which jobs that share a compiled step have in common; else None."""
         return (self.runs[0].model.width, len(self.runs)) if self.compiled else None
 
 
@@ -55,8 +55,8 @@ class StepReport:
 
     Attributes:
         stack_id: of the job.
-        step: optimizer steps done by every member.
-        losses: training loss of each member at that step, nats per token.
+        step: optimizer steps done by every run.
+        losses: training loss of each run at that step, nats per token.
     """
 
     stack_id: str

@@ -11,15 +11,15 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from hptransfer.errors import StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.workers.environment import environment
+from hptransfer.workers.environment import environment, gpus
 from hptransfer.workers.executor import ExecutorConfig, Job, OnReport, WorkerDiedError
-from hptransfer.workers.gpus import gpus
-from hptransfer.workers.job_codec import pack, unwrap_outcome
+from hptransfer.workers.run_job import pack, settle, unwrap_outcome
 
 
 class LocalConfig(ExecutorConfig):
@@ -112,14 +112,8 @@ class LocalExecutor:
     def _serve(self, worker: _Worker) -> None:
         while (item := self._take(worker)) is not None:
             job, future = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                records = worker.run(job, self._on_report)
-            except BaseException as error:  # whatever it is belongs to whoever waits for the job
-                future.set_exception(error)
-            else:
-                future.set_result(records)
+            if future.set_running_or_notify_cancel():
+                settle(future, partial(worker.run, job, self._on_report))
         worker.end()
 
     def _take(self, worker: _Worker) -> tuple[Job, Future[list[RunRecord]]] | None:

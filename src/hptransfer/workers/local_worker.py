@@ -14,7 +14,7 @@ import traceback
 from queue import SimpleQueue
 from typing import IO, Any
 
-from hptransfer.workers.job_codec import run_packed_job
+from hptransfer.workers.run_job import run_packed_job
 
 
 def main() -> None:

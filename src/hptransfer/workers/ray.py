@@ -26,7 +26,7 @@ from hptransfer.workers.executor import (
     StepReport,
     WorkerDiedError,
 )
-from hptransfer.workers.job_codec import Outcome, pack, run_packed_job, unwrap_outcome
+from hptransfer.workers.run_job import Outcome, pack, run_packed_job, settle, unwrap_outcome
 
 _POLL = 1.0  # seconds between two looks at progress
 _START_S = "120"  # seconds that a cluster started here may take on a busy machine
@@ -52,8 +52,7 @@ class RayExecutor:
     with the driver. Progress goes through a small actor; where that dies, training continues unseen.
 
     Args:
-        config: `address` of a running cluster, `auto` for one on this machine, None to start one here for as
-            long as this executor lives.
+        config: where `address` is None, a cluster is started here for as long as this executor lives.
         workers: jobs trained at a time; None: as many as the cluster has room for.
         folder: of the study; nothing is written there.
         on_report: called with progress, from another thread; must not block.
@@ -157,12 +156,7 @@ class RayExecutor:
         """Pass on what a task gave, and begin the next."""
         with self._lock:
             future = self._refs.pop(ref)
-        try:
-            records = unwrap_outcome(_outcome(self._ray, done))
-        except BaseException as error:  # whatever it is belongs to whoever waits for the job
-            future.set_exception(error)
-        else:
-            future.set_result(records)
+        settle(future, lambda: unwrap_outcome(_outcome(self._ray, done)))
         with self._lock:
             self._start()
             self._lock.notify_all()
@@ -204,24 +198,17 @@ class _Mailbox:
 
 def _train(data: bytes, mail: Any) -> Outcome:
     """The task: trains a packed job, and sends its progress to the mailbox."""
-
-    def tell(report: StepReport) -> None:
-        mail.put.remote(report)
-
-    return run_packed_job(data, tell)
+    return run_packed_job(data, lambda report: mail.put.remote(report))
 
 
 def _connect(ray: Any, config: RayConfig, workers: int | None) -> None:
     """Join the cluster at the config's address, or start one here."""
     os.environ.setdefault("RAY_raylet_start_wait_time_s", _START_S)
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if config.address is not None:
-        settings["address"] = config.address
-    else:
-        most = config.slots() if workers is None else workers
-        settings |= {"num_cpus": most * config.cpus, "include_dashboard": False}
+    most = config.slots() if workers is None else workers
+    ours: dict[str, Any] = {"num_cpus": most * config.cpus, "include_dashboard": False}
+    chosen = ours if config.address is None else {"address": config.address}
     try:
-        ray.init(**settings)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **chosen)
     except Exception as error:
         with suppress(Exception):
             ray.shutdown()

@@ -1,34 +1,93 @@
-"""One call of the training code for one job, in a worker's process."""
+"""A job on its way to a worker of any executor, its training there, and what comes back."""
 
 from __future__ import annotations
 
-import importlib
+import pickle
+import pkgutil
+import platform
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from hptransfer.errors import HPTransferError
 from hptransfer.runs.config import RunRecord
-from hptransfer.workers.executor import Job, OnReport, StepReport
-from hptransfer.workers.spool import checkpoint_of
+from hptransfer.version import __version__
+from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport
+from hptransfer.workers.spool import checkpoint_of, write_result
 
 TRAIN = "hptransfer.lm.train:train_stack"
 REPORT_EVERY = 0.5  # seconds between two reports of a job
+Kind = Literal["records", "failed", "refused"]
+Outcome = tuple[Kind, Any]  # records, or one line; plain, so that workers of another version are understood
+
+
+def pack(job: Job) -> bytes:
+    """A job on its way, with the version that packed it outside, where any version can read it."""
+    return pickle.dumps((__version__, pickle.dumps(job)))
+
+
+def unpack(data: bytes) -> Job:
+    """The job.
+
+    Raises:
+        HPTransferError: another version of hptransfer packed it: the two might train differently.
+    """
+    version, content = pickle.loads(data)
+    if version != __version__:
+        raise HPTransferError(
+            f"every worker must run the driver's hptransfer {version}, but the one on "
+            f"{platform.node() or 'another machine'} runs {__version__}: install the same there"
+        )
+    job: Job = pickle.loads(content)
+    return job
+
+
+def run_packed_job(data: bytes, on_report: OnReport) -> Outcome:
+    """Trains a packed job in this process; faults are returned, not raised."""
+    try:
+        job = unpack(data)
+        records = run_job(job, on_report)
+        write_result(job, records)
+    except HPTransferError as error:
+        return "refused", str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return "failed", " ".join(f"{type(error).__name__}: {error}".split())
+    return "records", records
+
+
+def unwrap_outcome(outcome: Outcome) -> list[RunRecord]:
+    """A job's records.
+
+    Raises:
+        HPTransferError: the study must end; JobFailedError: training raised.
+    """
+    kind, content = outcome
+    if kind == "refused":
+        raise HPTransferError(content)
+    if kind == "failed":
+        raise JobFailedError(content)
+    return list(content)
+
+
+def settle(future: Future[list[RunRecord]], outcome: Callable[[], list[RunRecord]]) -> None:
+    """Give a future what a call gives; whatever it raises belongs to whoever waits for the job."""
+    try:
+        records = outcome()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(records)
 
 
 def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
-    """Train a job's runs.
-
-    Args:
-        job: the runs, and what trains them.
-        on_report: called with progress, at most every `REPORT_EVERY` seconds.
-
-    Returns:
-        One record a run, in order.
-    """
+    """Train a job's runs: one record a run, in order; progress at most every `REPORT_EVERY` seconds."""
     if job.trial is not None and job.trial.kind != "builtin":
         return _own(job)
-    train = resolve(job.train)
+    train = pkgutil.resolve_name(job.train)
     resumes = job.train == TRAIN and job.folder is not None
     more = {"checkpoint": checkpoint_of(str(job.folder), job.stack_id)} if resumes else {}
     tell = _throttled(job.stack_id, on_report)
@@ -36,13 +95,6 @@ def run_job(job: Job, on_report: OnReport) -> list[RunRecord]:
     if [record.run_id for record in records] != [run.run_id for run in job.runs]:
         raise ValueError(f"{job.train} must return one record a run, in order, but gave {len(records)}")
     return records
-
-
-def resolve(name: str) -> Callable[..., Any]:
-    """The function named `module:function`."""
-    module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
 
 
 def _own(job: Job) -> list[RunRecord]:

@@ -22,13 +22,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hptransfer.errors import ExecutorError, HPTransferError, StoreError
+from hptransfer.errors import ExecutorError, StoreError
 from hptransfer.runs.config import RunRecord
-from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport, WorkerDiedError
-from hptransfer.workers.job_codec import pack, unwrap_outcome
+from hptransfer.workers.executor import Job, OnReport, StepReport, WorkerDiedError
+from hptransfer.workers.run_job import pack, settle, unwrap_outcome
 from hptransfer.workers.slurm_queue import Queue, Queued, SlurmConfig, submitter
 from hptransfer.workers.slurm_task import Task
 from hptransfer.workers.spool import DONE, read_json, read_result, spool_of, write_whole
@@ -176,11 +176,12 @@ class SlurmExecutor:
         for stack, one in list(self._open.items()):
             found = read_result(self._spool / f"{stack}{DONE}")
             if found is not None:
-                self._close(stack).set_result(_in_order(one.job, [record for _, record in found]))
+                records = {record.run_id: record for _, record in found}
+                self._close(stack).set_result([records[run.run_id] for run in one.job.runs])
                 continue
             fault = read_json(self._spool / f"{stack}.fault")
             if fault is not None and fault.get("array") == (one.place or ("", 0))[0]:
-                self._raise(stack, (fault["kind"], fault["content"]))
+                settle(self._close(stack), partial(unwrap_outcome, (fault["kind"], fault["content"])))
                 continue
             report = read_json(self._spool / f"{stack}.progress")
             if report is not None and report["step"] != one.step:
@@ -209,19 +210,6 @@ class SlurmExecutor:
         with self._lock:
             return self._open.pop(stack).future
 
-    def _raise(self, stack: str, outcome: Any) -> None:
-        future = self._close(stack)
-        try:
-            unwrap_outcome(outcome)
-        except (HPTransferError, JobFailedError) as error:
-            future.set_exception(error)
-
     def _fail_all(self, error: Exception) -> None:
         for stack in list(self._open):
             self._close(stack).set_exception(error)
-
-
-def _in_order(job: Job, records: Sequence[RunRecord]) -> list[RunRecord]:
-    """One record a run; those that a task could not finish are failed."""
-    by_id = {record.run_id: record for record in records}
-    return [by_id[run.run_id] for run in job.runs]

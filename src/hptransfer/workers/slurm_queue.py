@@ -21,19 +21,9 @@ from hptransfer.workers.executor import MANY, ExecutorConfig
 # What may stand in a line of an sbatch script: no blanks, no quotes, nothing that ends the line.
 _SCRIPT_WORD = re.compile(r"[A-Za-z0-9@%+=:,./_\[\]()&|*!-]+")
 _ASK_S = 60.0  # seconds that Slurm may take to answer
-_OVER = {
-    "BOOT_FAIL",
-    "CANCELLED",
-    "COMPLETED",
-    "DEADLINE",
-    "FAILED",
-    "GONE",
-    "NODE_FAIL",
-    "OUT_OF_MEMORY",
-    "PREEMPTED",
-    "REVOKED",
-    "TIMEOUT",
-}
+_OVER = re.compile(
+    "BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|GONE|NODE_FAIL|OUT_OF_MEMORY|PREEMPTED|REVOKED|TIMEOUT"
+)
 
 
 class SlurmConfig(ExecutorConfig):
@@ -94,7 +84,7 @@ class Queued:
     @property
     def alive(self) -> bool:
         """Whether it is queued or running, or may be again."""
-        return self.name not in _OVER
+        return _OVER.fullmatch(self.name) is None
 
 
 class Queue:

@@ -5,29 +5,30 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hptransfer.workers.executor import StepReport
-from hptransfer.workers.job_codec import run_packed_job
+from hptransfer.workers.run_job import run_packed_job
 from hptransfer.workers.spool import DONE, write_whole
 
 _REPORT_S = 2.0  # seconds between two reports, which cost a file each
 
 
+@dataclass
 class Task:
     """One stack's training; submitit carries it to the node and calls it there.
 
-    Args:
+    Attributes:
         spool: of the study.
         stack: id.
         array: that this task belongs to.
     """
 
-    def __init__(self, spool: str, stack: str, array: str) -> None:
-        self.spool = spool
-        self.stack = stack
-        self.array = array
+    spool: str
+    stack: str
+    array: str
 
     def __call__(self) -> str:
         """Trains, and writes the records into the spool; returns one word on the outcome, for the log."""

@@ -79,10 +79,7 @@ def discard_result(folder: Path, stack_id: str) -> None:
 def clear(folder: Path, stack_id: str) -> None:
     """Removes all files of a stack, which is in the store."""
     named = [folder / f"{stack_id}{kind}" for kind in _KINDS]
-    for path in (
-        *named,
-        *(folder / CHECKPOINTS).glob(f"{stack_id}*"),
-    ):  # a folder that is nearly always empty
+    for path in (*named, *(folder / CHECKPOINTS).glob(f"{stack_id}*")):  # the glob finds nearly always none
         with suppress(OSError):
             path.unlink()
 

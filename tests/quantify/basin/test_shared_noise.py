@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hptransfer.quantify.basin import shared_noise as module
 from hptransfer.quantify.basin.shared_noise import shared_noise
 
 
@@ -23,11 +22,12 @@ def test_noise_that_variants_share_is_shrunk_where_cells_are_few():
     assert shared_noise([residuals(many), residuals(many)]) == 0.95
 
 
-def test_of_many_pairs_only_some_are_looked_at(monkeypatch):
+@pytest.mark.parametrize(("variants", "step"), [(20, 1), (29, 2), (36, 3)])  # 190, 406 and 630 pairs
+def test_of_many_pairs_some_two_hundred_are_looked_at(variants: int, step: int):
     rng = np.random.default_rng(1)
-    z = rng.standard_normal(40).clip(-2.9, 2.9)
-    tables = [residuals(z), residuals(z), residuals(-z), residuals(z)]
-    every = shared_noise(tables)
-    assert every == 0.0  # three pairs agree and three are opposed
-    monkeypatch.setattr(module, "MOST_PAIRS", 3)  # every second pair: (0, 1), (1, 2), (1, 3)
-    assert shared_noise(tables) == pytest.approx((1 - 1 + 1) / 3 * 40 / 52)
+    common = rng.standard_normal(40)
+    z = (0.7 * common + 0.7 * rng.standard_normal((variants, 40))).clip(-2.9, 2.9)
+    some = [(i, j) for j in range(variants) for i in range(j)][::step]
+    product = sum(float(z[i] @ z[j]) for i, j in some)
+    weight = sum(float(np.sqrt((z[i] @ z[i]) * (z[j] @ z[j]))) for i, j in some)
+    assert shared_noise([residuals(row) for row in z]) == pytest.approx(product / weight * 40 / 52)

@@ -1,13 +1,42 @@
-"""Batches: what a step trains on and what a loss is measured on."""
+"""The tokens of a source, whichever it is, and the batches that are drawn from them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import DataError
+from hptransfer.lm.data.bins import bin_corpus
 from hptransfer.lm.data.cache import Corpus
+from hptransfer.lm.data.hub import hub_corpus
+from hptransfer.lm.data.synthetic import synthetic_corpus
+from hptransfer.lm.data.text import text_corpus
 from hptransfer.runs.config import DataConfig, ModelConfig
+
+_SOURCES: dict[str, Callable[[DataConfig, ModelConfig], Corpus]] = {
+    "python-stdlib": text_corpus,
+    "text": text_corpus,
+    "bin": bin_corpus,
+    "hub": hub_corpus,
+    "synthetic": synthetic_corpus,
+}
+
+
+def load_corpus(data: DataConfig, model: ModelConfig) -> Corpus:
+    """The tokens of a source, from the cache, or newly made and then cached.
+
+    What decides the tokens (the files' bytes, the split, the tokenizer) is hashed, and the hash names the
+    cache entry, so a changed file is a new entry. A damaged entry is made again.
+
+    Raises:
+        DataError: no files, too few tokens, tokens beyond the vocabulary, or a cache that cannot be written.
+        MissingExtraError: the source needs a package that is not installed.
+    """
+    corpus = _SOURCES[data.source](data, model)
+    _check_length(corpus, data, model)
+    return corpus
 
 
 def batch(
@@ -35,27 +64,15 @@ def batch(
 def validation_sequences(corpus: Corpus, data: DataConfig, model: ModelConfig) -> NDArray[np.int64]:
     """The held-out sequences that every loss is measured on, [sequences, context + 1], without overlap.
 
-    Args:
-        corpus: whose validation part they are.
-        data: says how many tokens.
-        model: whose context they fill.
+    As many as fill `validation_tokens` of contexts, from the start of the corpus's validation part.
     """
     length = model.context + 1
     count = _validation_count(data, model)
     return np.asarray(corpus.validation[: count * length].reshape(count, length), dtype=np.int64)
 
 
-def check_length(corpus: Corpus, data: DataConfig, model: ModelConfig) -> None:
-    """Refuse tokens that cannot fill what the spec asks of them.
-
-    Args:
-        corpus: that was made or read.
-        data: of the spec.
-        model: of the spec.
-
-    Raises:
-        DataError: too few tokens to validate on, or to train on.
-    """
+def _check_length(corpus: Corpus, data: DataConfig, model: ModelConfig) -> None:
+    """Refuse tokens that cannot fill what the spec asks of them."""
     needed = _validation_count(data, model) * (model.context + 1)
     if len(corpus.validation) < needed:
         raise DataError(

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,33 +51,65 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hptransfer"
 
 
-def entry_of(digest: str) -> Path:
-    """The folder of the corpus that a digest names."""
-    return cache_directory() / digest[:24]
-
-
-def cached(digest: str, make: Callable[[Path], Mapping[str, Any]]) -> Corpus:
+def cached(digest: str, make: Callable[[Path], Mapping[str, Any]], resumes: bool = False) -> Corpus:
     """The corpus that a digest names, from the cache or newly made; a damaged entry is made again.
+
+    An entry is made in a folder of its own that is moved into place whole, so that a reader never sees half
+    of it. Another process that wants the same entry waits.
 
     Args:
         digest: of everything that decides the tokens.
-        make: writes `train.bin` and `validation.bin` into an empty folder and returns what else belongs to
-            the corpus: fields of `Corpus` by name.
+        make: writes `train.bin` and `validation.bin` into a folder and returns what else belongs to the
+            corpus: fields of `Corpus` by name.
+        resumes: whether `make` continues with what it has left in the folder when it was killed; else the
+            folder is empty.
 
     Raises:
         DataError: the cache cannot be written, or not be read after that.
     """
-    entry = entry_of(digest)
-    corpus = open_entry(entry, digest)
+    entry = cache_directory() / digest[:24]
+    corpus = _open_entry(entry, digest)
     if corpus is None:
-        _make_entry(entry, digest, make)
-        corpus = open_entry(entry, digest)
+        try:
+            with _claimed(cache_directory() / f".partial-{digest[:24]}", resumes) as folder:
+                if _open_entry(entry, digest) is None:  # else another process has made it
+                    _seal(folder, digest, make(folder))
+                    shutil.rmtree(entry, ignore_errors=True)
+                    folder.rename(entry)
+        except OSError as error:
+            raise DataError(
+                f"the token cache at {entry.parent} must be writable, but: {error.strerror or error}; "
+                "HPTRANSFER_CACHE names another folder"
+            ) from error
+        corpus = _open_entry(entry, digest)
     if corpus is None:
         raise DataError(f"the token cache at {entry} must be readable after it was written, but it is not")
     return corpus
 
 
-def open_entry(entry: Path, digest: str) -> Corpus | None:
+@contextmanager
+def _claimed(folder: Path, resumes: bool) -> Iterator[Path]:
+    """A folder that no other process works in; it goes at the end, but for what another may resume."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f"{folder.name}.lock")
+    with path.open("w") as lock:
+        with suppress(ImportError, OSError):  # without such locks two processes may do the work twice
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when the process ends
+        if not resumes:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        try:
+            yield folder
+        finally:
+            if folder.is_dir() and not (resumes and any(folder.iterdir())):
+                shutil.rmtree(folder, ignore_errors=True)
+            if not resumes:  # where work is resumed, one that still waits must not meet a second lock
+                path.unlink(missing_ok=True)
+
+
+def _open_entry(entry: Path, digest: str) -> Corpus | None:
     """The cached corpus, or None where there is none or it is damaged."""
     try:
         meta = json.loads((entry / "meta.json").read_text())
@@ -98,36 +130,10 @@ def append(tokens: TokenArray, path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def seal(folder: Path, digest: str, known: Mapping[str, Any]) -> None:
-    """Write beside an entry's token files what `open_entry` checks them by.
-
-    Args:
-        folder: of the entry.
-        digest: of everything that decides the tokens.
-        known: further fields of `Corpus`, by name.
-    """
+def _seal(folder: Path, digest: str, known: Mapping[str, Any]) -> None:
+    """Write beside an entry's token files what `_open_entry` checks them by."""
     meta = {"sha256": digest, "text_bytes": 0, **known, "files": _fingerprints(folder)}
     (folder / "meta.json").write_text(json.dumps(meta))
-
-
-def put_in_place(folder: Path, entry: Path) -> None:
-    """Move a whole entry to where readers look, over a damaged one."""
-    if open_entry(entry, json.loads((folder / "meta.json").read_text())["sha256"]) is not None:
-        return  # another process made the same entry first
-    shutil.rmtree(entry, ignore_errors=True)
-    try:
-        folder.rename(entry)
-    except OSError:
-        if not entry.is_dir():
-            raise
-
-
-def unwritable(folder: Path, error: OSError) -> DataError:
-    """What to tell a user whose cache cannot be written."""
-    return DataError(
-        f"the token cache at {folder} must be writable, but: {error.strerror or error}; "
-        "HPTRANSFER_CACHE names another folder"
-    )
 
 
 def fingerprint(path: Path) -> str:
@@ -141,19 +147,6 @@ def fingerprint(path: Path) -> str:
             file.seek((size - _BLOCK) * index // (_BLOCKS - 1))
             found.update(file.read(_BLOCK))
     return found.hexdigest()
-
-
-def _make_entry(entry: Path, digest: str, make: Callable[[Path], Mapping[str, Any]]) -> None:
-    """In a fresh folder that is moved into place whole, so that a reader never sees half of it."""
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=entry.parent, prefix=".making-") as made:
-            folder = Path(made) / "entry"
-            folder.mkdir()
-            seal(folder, digest, make(folder))
-            put_in_place(folder, entry)
-    except OSError as error:
-        raise unwritable(entry.parent, error) from error
 
 
 def _fingerprints(folder: Path) -> dict[str, str]:

@@ -9,25 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hptransfer.errors import DataError, HPTransferError, MissingExtraError
-from hptransfer.lm.data.cache import (
-    NAMES,
-    Corpus,
-    TokenArray,
-    append,
-    cache_directory,
-    entry_of,
-    fingerprint,
-    open_entry,
-    put_in_place,
-    seal,
-    unwritable,
-)
+from hptransfer.lm.data.cache import NAMES, Corpus, TokenArray, append, cached, fingerprint
 from hptransfer.lm.data.text import matching
 from hptransfer.lm.data.tokenizer import Tokenizer, encoded, named, saved, trained
 from hptransfer.runs.config import DataConfig, ModelConfig
@@ -61,43 +50,7 @@ def hub_corpus(data: DataConfig, model: ModelConfig) -> Corpus:
     """
     tokenizer = None if data.tokenizer is None else named(data.tokenizer, model.vocab)
     digest = _digest(data, model.vocab, tokenizer)
-    entry = entry_of(digest)
-    if (corpus := open_entry(entry, digest)) is not None:
-        return corpus
-    part = cache_directory() / f".partial-{digest[:24]}"
-    try:
-        with _claimed(part):
-            _tokenise(data, model.vocab, tokenizer, part, digest)
-            put_in_place(part, entry)
-    except OSError as error:
-        raise unwritable(cache_directory(), error) from error
-    corpus = open_entry(entry, digest)
-    if corpus is None:
-        raise DataError(f"the token cache at {entry} must be readable after it was written, but it is not")
-    return corpus
-
-
-class _claimed:
-    """Holds a folder against other processes that would make the same entry; waits for them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = (self.folder.parent / f"{self.folder.name}.lock").open("w")
-        try:
-            import fcntl
-
-            fcntl.flock(self.lock, fcntl.LOCK_EX)  # the system lets go of it when the process ends
-        except ImportError:  # no such locks on this system: two processes may do the work twice
-            pass
-        self.folder.mkdir(parents=True, exist_ok=True)  # the one waited for has moved it
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.close()
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+    return cached(digest, partial(_tokenise, data, model.vocab, tokenizer), resumes=True)
 
 
 def _digest(data: DataConfig, vocab: int, tokenizer: Tokenizer | None) -> str:
@@ -110,8 +63,8 @@ def _digest(data: DataConfig, vocab: int, tokenizer: Tokenizer | None) -> str:
     return hashlib.sha256(json.dumps(["hub", *spec]).encode()).hexdigest()
 
 
-def _tokenise(data: DataConfig, vocab: int, tokenizer: Tokenizer | None, folder: Path, digest: str) -> None:
-    """Fill the folder from where it stands, and seal it."""
+def _tokenise(data: DataConfig, vocab: int, tokenizer: Tokenizer | None, folder: Path) -> dict[str, Any]:
+    """Fill the folder from where it stands."""
     progress = _progress(folder)
     if not progress.done:
         tokenizer = _tokenizer(data, vocab, tokenizer, folder)
@@ -129,7 +82,7 @@ def _tokenise(data: DataConfig, vocab: int, tokenizer: Tokenizer | None, folder:
         progress.done = True
         _keep(folder, progress)
     (folder / "progress.json").unlink()
-    seal(folder, digest, {"text_bytes": progress.text_bytes})
+    return {"text_bytes": progress.text_bytes}
 
 
 def _add(
@@ -181,7 +134,7 @@ def _progress(folder: Path) -> _Progress:
         return progress
     except (OSError, ValueError, TypeError):
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir()
         return _Progress()
 
 
@@ -218,10 +171,7 @@ def _documents(data: DataConfig, skip: int) -> Iterator[str]:
                     f"`column` must be a column of the dataset, but got {data.column!r}; "
                     f"valid: {', '.join(row)}"
                 )
-            if isinstance(row[data.column], str):  # a missing text is no document
-                yield row[data.column]
-            else:
-                yield ""
+            yield text if isinstance(text := row[data.column], str) else ""  # a missing text is no document
     except (HPTransferError, GeneratorExit):
         raise
     except Exception as error:  # whatever the library, a parser or the network raises

@@ -101,14 +101,8 @@ def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> CompletedCall:
     if trial.command is not None:
         words = fill(trial.command, known)
     else:
-        words = [
-            sys.executable,
-            "-P",
-            str(function_runner.__file__),
-            str(trial.function),
-            str(result),
-            json.dumps(known),
-        ]
+        runner = [sys.executable, "-P", str(function_runner.__file__)]
+        words = [*runner, str(trial.function), str(result), json.dumps(known)]
     environment = {**os.environ, **dict(trial.environment)}
     ended = _run(words, environment, trial, folder)
     if ended.code == 127 and not ended.out:
@@ -235,8 +229,8 @@ def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
     if result.status == "failed":
         raise OwnCodeError(result.error or "the call says that it failed")
     loss = math.nan if result.loss is None else result.loss
-    steps = [step for step, _ in sorted(result.curve, key=lambda point: point[0])]
-    curve = [math.nan if at is None else at for _, at in sorted(result.curve, key=lambda point: point[0])]
+    points = sorted(result.curve, key=lambda point: point[0])
+    steps, curve = [step for step, _ in points], [math.nan if at is None else at for _, at in points]
     diverged, step = divergence(loss, result.initial_loss, curve, steps)
     done = not diverged and result.status != "diverged" and result.diverged_step is None
     more = {k: v for k, v in (result.model_extra or {}).items() if isinstance(v, str | int | float)}

@@ -5,10 +5,10 @@ function is given those values that it names (all of them where it takes `**kwar
 a mapping with `loss` among its keys.
 """
 
-import importlib
 import inspect
 import json
 import os
+import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,8 +18,7 @@ def main() -> None:
     """Call it; exit with one line on stderr where its parameters cannot be met."""
     name, result, text = sys.argv[1:]
     sys.path.insert(0, os.getcwd())
-    module, _, function = name.partition(":")
-    called = getattr(importlib.import_module(module), function)
+    called = pkgutil.resolve_name(name)
     found = called(**arguments(called, json.loads(text), name))
     with open(result, "w") as file:
         json.dump(plain(found), file)

@@ -12,7 +12,7 @@ from small_study import study
 from hptransfer.errors import HPTransferError
 from hptransfer.version import __version__
 from hptransfer.workers.executor import Job, JobFailedError, StepReport
-from hptransfer.workers.job_codec import pack, run_packed_job, unpack, unwrap_outcome
+from hptransfer.workers.run_job import pack, run_packed_job, unpack, unwrap_outcome
 
 RUNS = tuple(study().run("sp", 32, index, 0) for index in range(2))
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hptransfer.workers import gpus as gpus_module
+from hptransfer.workers import environment as environment_module
 from hptransfer.workers import local
-from hptransfer.workers.environment import cores, environment
-from hptransfer.workers.gpus import gpus
+from hptransfer.workers.environment import cores, environment, gpus
 from hptransfer.workers.local import LocalConfig, LocalExecutor
 
 
@@ -19,8 +18,8 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine whose driver has two devices, and a torch for them."""
     for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
-    monkeypatch.setattr(gpus_module, "_DEVICES", tmp_path)
-    monkeypatch.setattr(gpus_module, "version", lambda package: "2.11.0+cu130")
+    monkeypatch.setattr(environment_module, "_DEVICES", tmp_path)
+    monkeypatch.setattr(environment_module, "version", lambda package: "2.11.0+cu130")
     monkeypatch.delenv("HPTRANSFER_DEVICE", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -58,14 +57,14 @@ def test_a_torch_that_has_no_cuda_uses_none(monkeypatch: pytest.MonkeyPatch, bui
             raise PackageNotFoundError
         return build
 
-    monkeypatch.setattr(gpus_module, "version", version)
+    monkeypatch.setattr(environment_module, "version", version)
     assert gpus() == ()
 
 
 def test_a_machine_without_a_driver_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HPTRANSFER_DEVICE", raising=False)
-    monkeypatch.setattr(gpus_module, "version", lambda package: "2.11.0")
-    monkeypatch.setattr(gpus_module, "_DEVICES", tmp_path)
+    monkeypatch.setattr(environment_module, "version", lambda package: "2.11.0")
+    monkeypatch.setattr(environment_module, "_DEVICES", tmp_path)
     assert gpus() == ()
 
 
