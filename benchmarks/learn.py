@@ -37,9 +37,11 @@ SCALARS = {
     "logit_scatter_none": (-1.5, 1.0),
     "logit_wander_none": (-1.5, 1.0),
     "logit_steady": (-2.0, 1.0),
-    "slope": (-0.3, 0.25),
-    "log_slope_sd": (math.log(0.4), 0.5),
+    "slope": (-0.4, 0.2),
+    "log_slope_sd": (math.log(0.6), 0.25),
     "logit_constant": (-2.0, 0.7),
+    "log_odds_slow": (-0.5, 0.7),
+    "log_odds_fast": (-1.0, 0.7),
 }
 TRAITS = 4
 TRAIT_SD = 0.3  # of a trait's effect on the log of a size
@@ -134,13 +136,14 @@ def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
         )
         for i, name in enumerate(("scatter", "wander"))
     )
-    factors, weights = torch.tensor(DEPARTURE.slope_sd_factors), torch.tensor(DEPARTURE.slope_sd_weights)
+    factors = torch.tensor(DEPARTURE.slope_sd_factors)
+    odds = torch.stack([scalar["log_odds_slow"], torch.zeros(()), scalar["log_odds_fast"]])
     constant = scalar["logit_constant"]
     sds = torch.cat([torch.zeros(1), torch.exp(scalar["log_slope_sd"]) * factors])
     log_slope = torch.cat(
         [
             torch.nn.functional.logsigmoid(constant)[None],
-            torch.nn.functional.logsigmoid(-constant) + torch.log(weights / weights.sum()),
+            torch.nn.functional.logsigmoid(-constant) + torch.log_softmax(odds, 0),
         ]
     )
     means = torch.cat([torch.zeros(1), scalar["slope"].expand(len(factors))])
@@ -205,8 +208,10 @@ def as_priors(numbers: Tensor) -> DeparturePriors:
     scalar = {name: float(value) for name, value in zip(SCALARS, numbers, strict=False)}
     by_trait = numbers[len(SCALARS) :].reshape(3, TRAITS).tolist()
     share = {name: 1 / (1 + math.exp(-scalar[f"logit_{name}"])) for name in ("scatter_none", "wander_none", "constant", "steady")}
+    odds = (math.exp(scalar["log_odds_slow"]), 1.0, math.exp(scalar["log_odds_fast"]))
     return replace(
         DEPARTURE,
+        slope_sd_weights=tuple(one / sum(odds) for one in odds),
         scatter=math.exp(scalar["log_scatter"]),
         wander=math.exp(scalar["log_wander"]),
         scatter_log_sd=math.exp(scalar["log_scatter_log_sd"]),

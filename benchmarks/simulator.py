@@ -32,7 +32,7 @@ REAL_LIKE = ("scatters", "walks", "turns", "unstable", "shallow", "seeds_differ"
 HELD_OUT = ("morse", "two_slopes", "plateau", "ragged")
 TIED = ("tied_wells",)
 SCATTER = 0.02  # octaves by which optima of the family `scattered` lie off their law
-SCATTERS, WALKS, TURNS = (0.05, 0.4), (0.1, 0.4), (0.05, 0.3)  # octaves; a step; of slope per octave, either way
+SCATTERS, WALKS, TURNS = (0.05, 0.4), (0.1, 0.4), (0.03, 0.12)  # octaves; a step; of slope per octave, either way
 SEED_OPTIMA = (0.05, 0.3)  # octaves by which the optimum of one seed differs from another's
 GAP = 0.05  # L_inf of variant b above that of variant a, nats
 
@@ -247,7 +247,7 @@ def _off_law(family: str, t: Array, rng: np.random.Generator) -> Array:
         steps = rng.uniform(*WALKS) * rng.standard_normal(len(t)) * np.sqrt(np.diff(t, prepend=t[0]))
         return np.cumsum(steps)
     turn = rng.uniform(*TURNS) * rng.choice([-1.0, 1.0])
-    return 0.5 * turn * np.maximum(t - rng.uniform(0.0, t[-2]), 0.0) ** 2
+    return 0.5 * turn * np.maximum(t - rng.uniform(0.3, 1.0) * t[-2], 0.0) ** 2
 
 
 def _instability(u: Array, rng: np.random.Generator) -> Array:

@@ -31,7 +31,7 @@ def without_largest(
 
 
 def _cut(cells: Cells, k: int) -> Cells:
-    names = ("scale", "x", "loss", "count", "spread", "censored", "runs", "diverged")
+    names = ("scale", "x", "loss", "count", "spread", "censored", "runs", "diverged", "tilt", "tilt_freedom")
     return replace(cells, **{name: getattr(cells, name)[:-k] for name in names})
 
 

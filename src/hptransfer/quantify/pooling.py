@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.basin.seeds import optimum_sd
 from hptransfer.quantify.law.laws import HpLaws
 from hptransfer.quantify.law.optimum_law import LineFit
 from hptransfer.quantify.law.scatter import departure_covariance, departures
@@ -24,14 +25,19 @@ from hptransfer.sweep.table import FloatArray
 def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Basins:
     """The basins with optima pooled, and all that goes with a shift of an optimum shifted along.
 
-    Without laws they stay as they are.
+    Without laws optima stay where they are; what the seeds at hand may have moved them by is added always.
     """
     inside = basins.fitted
-    if laws is None:
+    if not inside.any():
         return basins
     t = np.log2(basins.cells.scale[inside])
     cov, before = basins.cov_given_shape[inside], basins.x_draws[:, inside].astype(np.float64)
-    point, draws = _towards(laws.families["power"], t, basins.x[inside], before, cov[:, 1, 1], rng)
+    by_seeds = _seed_sd(basins)
+    noisy = before + by_seeds * rng.standard_normal(before.shape)
+    point, draws = basins.x[inside], noisy
+    if laws is not None:
+        variance = cov[:, 1, 1] + by_seeds**2
+        point, draws = _towards(laws.families["power"], t, point, noisy, variance, rng)
     low, high = basins.low[inside], basins.high[inside]
     point, draws = np.clip(point, low, high), np.clip(draws, low, high)
     shift, shifts = point - basins.x[inside], draws - before
@@ -51,8 +57,15 @@ def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Bas
         loss_draws=moved(basins.loss_draws, loss_slope * shifts),
         log_curvature=moved(basins.log_curvature, curvature_slope * shift),
         log_curvature_draws=moved(basins.log_curvature_draws, curvature_slope * shifts),
-        by_law=_edges(basins, laws, rng),
+        by_law=_edges(basins, laws, rng) if laws else basins.by_law,
     )
+
+
+def _seed_sd(basins: Basins) -> FloatArray:
+    """Sd by which the seeds at hand may have moved the optimum of each fitted scale, octaves."""
+    inside, cells = basins.fitted, basins.cells
+    curvature = np.exp(basins.log_curvature[inside])
+    return optimum_sd(cells.tilt[inside], cells.tilt_freedom[inside], curvature, cells.count[inside].max(axis=1))
 
 
 def _edges(basins: Basins, laws: HpLaws, rng: np.random.Generator) -> FloatArray:

@@ -182,6 +182,17 @@ class OwnRunsPriors:
 
 
 @dataclass(frozen=True)
+class SeedPriors:
+    """How far one seed's optimum lies from that of all (`basin.seeds`)."""
+
+    optimum_sd: float = _learned(0.15, "Usual sd of it.", "octaves")
+    curvature: float = _judged(0.1, "Curvature of the basin at which it is that.", "nats per octave^2")
+    by_curvature: float = _learned(0.25, "Power of the curvature with which it falls.")
+    freedom: float = _learned(4.0, "Seeds less one that the usual sd counts for.")
+    most: float = _judged(4.0, "Seeds of one scale count for no more than so many of it.")
+
+
+@dataclass(frozen=True)
 class LawPriors:
     """How far single scales lie off a law, and which law is chosen (`law`)."""
 
@@ -244,7 +255,7 @@ class DeparturePriors:
     wander_none: float = _learned(0.16, "Prior probability that the law does not turn.")
     slope: float = _learned(-0.5, "Mean of the drift beforehand.", "octaves per octave")
     slope_sd: float = _learned(0.6, "Sd of the drift beforehand.", "octaves per octave")
-    slope_sd_factors: tuple[float, ...] = _judged((0.5, 1.0, 2.5), "Sds thought of, in units of that one.")
+    slope_sd_factors: tuple[float, ...] = _judged((0.4, 1.0, 3.0), "Sds thought of, in units of that one.")
     slope_sd_weights: tuple[float, ...] = _learned((0.3, 0.55, 0.15), "Prior probability of each.")
     constant: float = _learned(0.14, "Prior probability that the optimum stays where it is.")
     steady: float = _learned(0.1, "Prior probability that there is neither scatter nor turning.")
@@ -273,11 +284,12 @@ SHAPE = ShapePriors()
 SEARCH = SearchPriors()
 CHECKS = CheckPriors()
 OWN_RUNS = OwnRunsPriors()
+SEEDS = SeedPriors()
 LAW = LawPriors()
 DEPARTURE = DeparturePriors()
 ADVICE = AdvicePriors()
 GROUPS: dict[str, Any] = {"WINDOW": WINDOW, "NOISE": NOISE, "SHAPE": SHAPE, "SEARCH": SEARCH}
-GROUPS |= {"CHECKS": CHECKS, "OWN_RUNS": OWN_RUNS, "LAW": LAW, "DEPARTURE": DEPARTURE, "ADVICE": ADVICE}
+GROUPS |= {"CHECKS": CHECKS, "OWN_RUNS": OWN_RUNS, "SEEDS": SEEDS, "LAW": LAW, "DEPARTURE": DEPARTURE, "ADVICE": ADVICE}
 
 
 def all_priors() -> list[Prior]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.quantify.basin.seeds import SeedRuns, no_tilts, seed_effects, seed_tilts
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
 
 # Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
 SAME_CELL = 1e-6
-LEAST_SEED_CELLS = 3  # of a seed at a scale, from which its effect is told from noise
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Cells:
     censored: BoolArray  # True where a run of the cell diverged, [K, N]
     runs: IntArray  # rows of the sweep table at each scale, diverged and identical ones included, [K]
     diverged: IntArray  # those of them that diverged, [K]
+    # What a seed tilts the curve by near its lowest cell, variance beyond noise, nats^2 per octave^2, [K]; and
+    # the seeds behind it less one, [K].
+    tilt: FloatArray
+    tilt_freedom: IntArray
     # Rows dropped because another row is identical in scale, hp, seed and finite loss; a run without a loss
     # cannot be told from another, and is none's duplicate.
     duplicates: int = 0
@@ -72,6 +76,11 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
     mean = np.bincount(cell, weights=value * finite) / np.maximum(alive, 1)
     spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
 
+    usable = np.where(censored, np.inf, mean)
+    lowest = np.array([rows[new, 1][k_of == i][np.argmin(usable[k_of == i])] for i in range(len(scales))])
+    of_seeds = SeedRuns(rows[:, 1], np.where(finite, value - mean[cell], np.nan), k, rows[:, 2])
+    tilt, tilt_freedom = seed_tilts(of_seeds, lowest) if total.max() > 1 else no_tilts(len(scales))
+
     def grid(values: Any, fill: Any) -> Any:
         out = np.full(shape, fill)
         out[k_of, slot] = values
@@ -87,6 +96,8 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
         censored=grid(censored, False),
         runs=runs,
         diverged=diverged.astype(np.int64),
+        tilt=tilt,
+        tilt_freedom=tilt_freedom,
         duplicates=len(scale) - len(rows),
     )
 
@@ -95,44 +106,3 @@ def _distinct(rows: FloatArray) -> FloatArray:
     """Rows (scale, x, seed, loss) sorted, [distinct, 4]; those without a loss are all distinct."""
     rows = rows[np.lexsort(rows.T[[3, 2, 1, 0]])]
     return np.asarray(rows[np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])])
-
-
-def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: FloatArray) -> FloatArray:
-    """What each run's loss owes to its seed: the same at every hyperparameter of a scale, shape [runs].
-
-    A seed's weights and batches raise or lower a whole loss-LR curve. That is no noise of the optimum's place: what
-    counts for it is how runs of one seed differ. The effect is the median over the seed's cells, since single
-    runs far right of the optimum go their own way; with fewer than three cells it is not told from noise.
-
-    Args:
-        value: loss of each run.
-        cell: of each run; -1 where it is not to count.
-        scale: index of each run's scale.
-        seed: label of each run's seed.
-    """
-    effect = np.zeros(len(value))
-    several = np.bincount(cell[cell >= 0], minlength=1)
-    counts = (cell >= 0) & (several[cell] > 1)
-    if not counts.any():
-        return effect
-    rows = np.flatnonzero(counts)
-    _, group = np.unique(np.stack([scale[rows], seed[rows]]), axis=1, return_inverse=True)
-    group = group.ravel()
-    for _ in range(2):  # the second for cells that lack a seed
-        left = value[rows] - effect[rows]
-        mean = np.bincount(cell[rows], weights=left, minlength=len(several)) / np.maximum(several, 1)
-        effect[rows] += _group_medians(left - mean[cell[rows]], group)
-    at = scale[rows]
-    centre = np.bincount(at, weights=effect[rows]) / np.maximum(np.bincount(at), 1)
-    effect[rows] -= centre[at]
-    return effect
-
-
-def _group_medians(values: FloatArray, group: IntArray) -> FloatArray:
-    """The median of each value's group, [rows]; 0 in groups of fewer than three."""
-    order = np.lexsort((values, group))
-    size = np.bincount(group)
-    first = np.cumsum(size) - size
-    low, high = order[first + (size - 1) // 2], order[first + size // 2]
-    median = np.where(size >= LEAST_SEED_CELLS, 0.5 * (values[low] + values[high]), 0.0)
-    return np.asarray(median[group])
