@@ -104,7 +104,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--held-out", action="store_true", help="only the families held out of development")
-    parser.add_argument("--real-like", action="store_true", help="only the families that do what real sweeps do")
+    parser.add_argument(
+        "--real-like", action="store_true", help="only the families that do what real sweeps do"
+    )
     parser.add_argument("--families", default="", help="comma-separated; overrides the default list")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--ours-only", action="store_true")

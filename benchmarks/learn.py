@@ -24,7 +24,7 @@ from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.departure import traits
 from hptransfer.quantify.law.scatter import LOG_NODE_WEIGHT, NODES
-from hptransfer.quantify.priors import DEPARTURE, DeparturePriors
+from hptransfer.quantify.priors import DEPARTURE, LAW, DeparturePriors
 from hptransfer.sweep.table import SweepTable
 from real_series import Case, cases, corpus_series, public_series
 
@@ -37,15 +37,12 @@ SCALARS = {
     "logit_scatter_none": (-1.5, 1.0),
     "logit_wander_none": (-1.5, 1.0),
     "logit_steady": (-2.0, 1.0),
-    "slope": (-0.4, 0.2),
-    "log_slope_sd": (math.log(0.6), 0.25),
     "logit_constant": (-2.0, 0.7),
-    "log_odds_slow": (-0.5, 0.7),
-    "log_odds_fast": (-1.0, 0.7),
 }
 TRAITS = 4
 TRAIT_SD = 0.3  # of a trait's effect on the log of a size
-LEVEL_VARIANCE = 25.0  # octaves squared; nothing is known of where an optimum lies
+FLAT_SLOPE_SD = 20.0  # octaves per octave; so wide that nothing is known of a slope
+LEVEL_VARIANCE = 400.0  # octaves squared; nothing is known of where an optimum lies
 ESTIMATE_VARIANCE = 1e-6  # octaves squared; keeps covariances invertible
 ITERATIONS = 60  # of L-BFGS
 
@@ -136,23 +133,20 @@ def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
         )
         for i, name in enumerate(("scatter", "wander"))
     )
-    factors = torch.tensor(DEPARTURE.slope_sd_factors)
-    odds = torch.stack([scalar["log_odds_slow"], torch.zeros(()), scalar["log_odds_fast"]])
     constant = scalar["logit_constant"]
-    sds = torch.cat([torch.zeros(1), torch.exp(scalar["log_slope_sd"]) * factors])
-    log_slope = torch.cat(
-        [
-            torch.nn.functional.logsigmoid(constant)[None],
-            torch.nn.functional.logsigmoid(-constant) + torch.log_softmax(odds, 0),
-        ]
+    sds = torch.tensor([0.0, FLAT_SLOPE_SD])
+    even = math.log(FLAT_SLOPE_SD / LAW.slope_sd)  # a slope counts as one of `slope_sd`
+    log_slope = torch.stack(
+        [torch.nn.functional.logsigmoid(constant), torch.nn.functional.logsigmoid(-constant) + even]
     )
-    means = torch.cat([torch.zeros(1), scalar["slope"].expand(len(factors))])
     grid = torch.cartesian_prod(torch.arange(s.shape[1]), torch.arange(w.shape[1]), torch.arange(len(sds)))
-    size, turn, sd, mean = s[:, grid[:, 0]], w[:, grid[:, 1]], sds[grid[:, 2]], means[grid[:, 2]]  # [E, G]; [G]
+    size, turn, sd = s[:, grid[:, 0]], w[:, grid[:, 1]], sds[grid[:, 2]]  # [E, G]; [G]
     steady = scalar["logit_steady"] + batch.traits @ by_trait[2]
     log_prior = log_s[:, grid[:, 0]] + log_w[:, grid[:, 1]] + torch.nn.functional.logsigmoid(-steady)[:, None]
     neither = torch.nn.functional.logsigmoid(steady)[:, None]
-    log_prior = torch.where((grid[:, 0] + grid[:, 1] == 0)[None], torch.logaddexp(log_prior, neither), log_prior)
+    log_prior = torch.where(
+        (grid[:, 0] + grid[:, 1] == 0)[None], torch.logaddexp(log_prior, neither), log_prior
+    )
     log_prior = log_prior + log_slope[grid[:, 2]]
     t, scales = batch.t, batch.x.shape[1]
     back, ahead = (-t).clamp(min=0), t.clamp(min=0)
@@ -164,16 +158,14 @@ def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
         + size[..., None, None] ** 2 * torch.eye(scales + 1)
     )  # [E, G, K + 1, K + 1]
     seen = covariance[:, :, :scales, :scales] + batch.errors[:, None] + ESTIMATE_VARIANCE * torch.eye(scales)
-    count = batch.real.sum(1)
-    middle, origin = (batch.x * batch.real).sum(1) / count, (t[:, :scales] * batch.real).sum(1) / count
-    centre = middle[:, None, None] + mean[None, :, None] * (t - origin[:, None])[:, None]  # [E, G, K + 1]
-    residual = ((batch.x[:, None] - centre[..., :scales]) * batch.real[:, None])[..., None]
+    middle = (batch.x * batch.real).sum(1) / batch.real.sum(1)
+    residual = ((batch.x - middle[:, None]) * batch.real)[:, None, :, None].expand(-1, seen.shape[1], -1, -1)
     root = torch.linalg.cholesky(seen)
     cross = covariance[:, :, scales, :scales, None]
     solved = torch.linalg.solve_triangular(root, torch.cat([residual, cross], -1), upper=False)
     own, onto = solved[..., 0], solved[..., 1]
     log = log_prior - 0.5 * (own**2).sum(-1) - torch.log(torch.diagonal(root, dim1=-2, dim2=-1)).sum(-1)
-    predicted = centre[..., scales] + (own * onto).sum(-1)
+    predicted = middle[:, None] + (own * onto).sum(-1)
     variance = covariance[:, :, scales, scales] - (onto**2).sum(-1) + batch.found_sd[:, None] ** 2
     density = -0.5 * ((batch.found[:, None] - predicted) ** 2 / variance + torch.log(2 * math.pi * variance))
     return torch.logsumexp(torch.log_softmax(log, 1) + density, 1)
@@ -184,12 +176,12 @@ def start() -> Tensor:
     return torch.tensor([centre for centre, _ in SCALARS.values()] + [0.0] * (3 * TRAITS))
 
 
-def learned(chosen: Sequence[Example], begin: Tensor | None = None) -> Tensor:
+def learned(chosen: Sequence[Example], begin: Tensor | None = None, steps: int = ITERATIONS) -> Tensor:
     """The numbers of highest posterior density given these examples."""
     batch = batched(chosen)
     centres, sds = torch.tensor(list(SCALARS.values())).T
     numbers = (start() if begin is None else begin.clone()).requires_grad_(True)
-    search = torch.optim.LBFGS([numbers], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS([numbers], max_iter=steps, line_search_fn="strong_wolfe")
 
     def cost() -> Any:
         search.zero_grad()
@@ -207,17 +199,16 @@ def as_priors(numbers: Tensor) -> DeparturePriors:
     """The learned numbers in the place where the estimator reads them."""
     scalar = {name: float(value) for name, value in zip(SCALARS, numbers, strict=False)}
     by_trait = numbers[len(SCALARS) :].reshape(3, TRAITS).tolist()
-    share = {name: 1 / (1 + math.exp(-scalar[f"logit_{name}"])) for name in ("scatter_none", "wander_none", "constant", "steady")}
-    odds = (math.exp(scalar["log_odds_slow"]), 1.0, math.exp(scalar["log_odds_fast"]))
+    share = {
+        name: 1 / (1 + math.exp(-scalar[f"logit_{name}"]))
+        for name in ("scatter_none", "wander_none", "constant", "steady")
+    }
     return replace(
         DEPARTURE,
-        slope_sd_weights=tuple(one / sum(odds) for one in odds),
         scatter=math.exp(scalar["log_scatter"]),
         wander=math.exp(scalar["log_wander"]),
         scatter_log_sd=math.exp(scalar["log_scatter_log_sd"]),
         wander_log_sd=math.exp(scalar["log_wander_log_sd"]),
-        slope=scalar["slope"],
-        slope_sd=math.exp(scalar["log_slope_sd"]),
         scatter_by_trait=tuple(by_trait[0]),
         wander_by_trait=tuple(by_trait[1]),
         steady_by_trait=tuple(by_trait[2]),

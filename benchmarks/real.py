@@ -3,11 +3,11 @@
     python benchmarks/real.py [--out real.csv]
 
 Every cut of every series that leaves three scales is predicted at the scales above it. A prediction holds
-when what was found lies within its interval (`strict`), or within the error of both (`holds`): what was found has
-an error of its own. `cost` is the mean loss above the best at the value recommended, 1e-3 nats, read off the
-runs of that scale. The simple methods: a line through the parabola vertices of every scale, the vertex of the
-largest scale kept, the mean of both, and a line through the lowest runs. Shown one step of scale ahead (the next
-scale that was run, at most 1.6 octaves), and all.
+when what was found lies within its interval (`strict`), or within the error of both (`holds`): what was
+found has an error of its own. `cost` is the mean loss above the best at the value recommended, 1e-3 nats,
+read off the runs of that scale. The simple methods: a line through the parabola vertices of every scale, the
+vertex of the largest scale kept, the mean of both, and a line through the lowest runs. Shown one step of
+scale ahead (the next scale that was run, at most 1.6 octaves), and all.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hptransfer.quantify.law import departure as departure_module
 from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import Cells
+from hptransfer.quantify.law import departure as departure_module
 from hptransfer.quantify.priors import DeparturePriors
 from hptransfer.quantify.result import Estimate
 from learn import Example, as_priors, examples, learned, sweep_of
-from real_series import CORPUS, PUBLIC, Case, truth_at
+from real_series import CORPUS, Case, truth_at
 
 NEXT = 1.6  # octaves ahead that count as the next scale
 SIMPLE = ("line", "keep", "mean", "argmin")
 NORMAL = 1.96
+WARM = 20  # steps of learning from where all projects lead
 
 
 def log2(value: float | None) -> float:
@@ -154,7 +155,8 @@ def summary(rows: pd.DataFrame) -> pd.Series:
     }
     for name in SIMPLE:
         line[f"rms {name}"] = rms(rows[f"error {name}"])
-    # A value outside the runs of a scale has no known cost: only cases where every method has one are compared.
+    # A value outside the runs of a scale has no known cost: only cases where every method has one are
+    # compared.
     costs = rows[["cost", *(f"cost {name}" for name in SIMPLE)]].dropna()
     return pd.Series(line | {name: 1e3 * costs[name].mean() for name in costs})
 
@@ -173,15 +175,19 @@ def left_out(every: Sequence[Example]) -> list[dict[str, float | str]]:
     rows = []
     for project in sorted({e.case.series.project for e in every}):
         others = [e for e in every if e.case.series.project != project]
-        with using(as_priors(learned(others, whole))):
+        with using(as_priors(learned(others, whole, WARM))):
             rows += [judged(e) for e in every if e.case.series.project == project]
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, help="every prediction as CSV")
-    parser.add_argument("--as-shipped", action="store_true", help="with the numbers in priors.py, learned from all")
+    parser.add_argument(
+        "--as-shipped", action="store_true", help="with the numbers in priors.py, learned from all"
+    )
     options = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     every = examples()
@@ -192,8 +198,14 @@ def main() -> None:
     print(f"\nevery scale ahead\n{table(rows)}")
     near = rows.assign(octaves=rows["ahead"].round().clip(1, 4)).groupby(["kind", "octaves"])
     print("\nby distance\n" + near.apply(summary, include_groups=False).round(3).to_string())
-    whole = {(e.case.series.project, e.case.series.name): e.case for e in every if e.case.series.every is not e.case.series.runs}
-    found = pd.DataFrame([row for case in whole.values() for row in optima(replace(case, runs=case.series.runs))])
+    whole = {
+        (e.case.series.project, e.case.series.name): e.case
+        for e in every
+        if e.case.series.every is not e.case.series.runs
+    }
+    found = pd.DataFrame(
+        [row for case in whole.values() for row in optima(replace(case, runs=case.series.runs))]
+    )
     if len(found):
         print("\noptima of measured scales, corpus")
         print(found.groupby("project")[["holds", "strict", "width"]].mean().round(3).to_string())

@@ -27,12 +27,17 @@ FAMILIES = (
     "varying",
     "scattered",
 )
-# What real sweeps do that the families above do not: optima that leave any law, ragged right sides, flat basins.
+# What real sweeps do that the families above do not: optima that leave any law, ragged right sides, flat
+# basins.
 REAL_LIKE = ("scatters", "walks", "turns", "unstable", "shallow", "seeds_differ")
 HELD_OUT = ("morse", "two_slopes", "plateau", "ragged")
 TIED = ("tied_wells",)
 SCATTER = 0.02  # octaves by which optima of the family `scattered` lie off their law
-SCATTERS, WALKS, TURNS = (0.05, 0.4), (0.1, 0.4), (0.03, 0.12)  # octaves; a step; of slope per octave, either way
+SCATTERS, WALKS, TURNS = (
+    (0.05, 0.4),
+    (0.1, 0.4),
+    (0.03, 0.12),
+)  # octaves; a step; of slope per octave, either way
 SEED_OPTIMA = (0.05, 0.3)  # octaves by which the optimum of one seed differs from another's
 GAP = 0.05  # L_inf of variant b above that of variant a, nats
 

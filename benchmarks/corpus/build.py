@@ -2,11 +2,11 @@
 
     python benchmarks/corpus/build.py --minutes 110 --processes 2
 
-A unit is one width of a set-up (`setups.yaml`), all its variants together. Its pilot is one seed on learning rates
-half an octave apart over seven octaves, carried further where its lowest loss is near an end. The other seeds train
-`LEFT` octaves below and `RIGHT` above the pilot's lowest loss. A unit that is finished is a file in `--work`, so a
-build that was stopped goes on where it was; a set-up with all its units becomes `tables/SETUP.csv.gz`, with what
-trained it in `tables/provenance.json`.
+A unit is one width of a set-up (`setups.yaml`), all its variants together. Its pilot is one seed on learning
+rates half an octave apart over seven octaves, carried further where its lowest loss is near an end. The
+other seeds train `LEFT` octaves below and `RIGHT` above the pilot's lowest loss. A unit that is finished is
+a file in `--work`, so a build that was stopped goes on where it was; a set-up with all its units becomes
+`tables/SETUP.csv.gz`, with what trained it in `tables/provenance.json`.
 """
 
 from __future__ import annotations
@@ -249,11 +249,15 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     setups = [s for s in read_setups() if not options.only or s.name in options.only.split(",")]
     queue = mp.get_context("spawn").Queue()
-    missing = [(s.name, w) for s in setups for w in s.widths if not (options.work / f"{s.name}-{w}.csv").exists()]
+    missing = [
+        (s.name, w) for s in setups for w in s.widths if not (options.work / f"{s.name}-{w}.csv").exists()
+    ]
     for item in [*missing, *[(None, 0)] * options.processes]:
         queue.put(item)
     arguments = (queue, options.work, time.time() + 60 * options.minutes)
-    processes = [mp.get_context("spawn").Process(target=work, args=arguments) for _ in range(options.processes)]
+    processes = [
+        mp.get_context("spawn").Process(target=work, args=arguments) for _ in range(options.processes)
+    ]
     for process in processes:
         process.start()
     for process in processes:

@@ -65,7 +65,9 @@ def _seed_sd(basins: Basins) -> FloatArray:
     """Sd by which the seeds at hand may have moved the optimum of each fitted scale, octaves."""
     inside, cells = basins.fitted, basins.cells
     curvature = np.exp(basins.log_curvature[inside])
-    return optimum_sd(cells.tilt[inside], cells.tilt_freedom[inside], curvature, cells.count[inside].max(axis=1))
+    return optimum_sd(
+        cells.tilt[inside], cells.tilt_freedom[inside], curvature, cells.count[inside].max(axis=1)
+    )
 
 
 def _edges(basins: Basins, laws: HpLaws, rng: np.random.Generator) -> FloatArray:
@@ -107,7 +109,7 @@ def _towards(
 
 
 def _off_line(basis: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Precision [S, K, K] of optima that lie off a line by `covariance` [S, K, K], nothing else known of it."""
+    """Precision [S, K, K] of optima that lie off a line, unknown itself, by `covariance` [S, K, K]."""
     weight = np.linalg.inv(covariance)
     weighted = weight @ basis
     onto = weighted @ np.linalg.inv(basis.T @ weighted) @ np.swapaxes(weighted, -1, -2)

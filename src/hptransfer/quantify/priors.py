@@ -217,6 +217,9 @@ class LawPriors:
     offset_aicc_margin: float = _simulated(
         10.0, "By which the offset family must win before predictions follow it.", "AICc"
     )
+    slope_sd: float = _judged(
+        1.0, "Range of drifts against which no drift at all is weighed.", "octaves per octave"
+    )
     edge_sd: float = _judged(0.1, "Sd with which an edge optimum's bounds hold.", "octaves")
     edge_least_inside: float = _judged(
         0.2, "Draws within an edge's bounds for the law to be believed there.", "of the draws"
@@ -243,23 +246,19 @@ class DeparturePriors:
     """
 
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
-    scatter: float = _learned(0.053, "Median scatter of single scales about the law.", "octaves")
-    scatter_log_sd: float = _learned(1.0, "Sd of its log.")
-    scatter_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its log by trait.")
+    scatter: float = _learned(0.049, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(0.86, "Sd of its log.")
+    scatter_by_trait: tuple[float, ...] = _learned((-0.002, 0.022, -0.028, -0.018), "Change of its log by trait.")
     scatter_none: float = _learned(0.17, "Prior probability that there is no scatter.")
     wander: float = _learned(
-        0.16, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+        0.147, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
-    wander_log_sd: float = _learned(1.0, "Sd of its log.")
-    wander_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its log by trait.")
-    wander_none: float = _learned(0.16, "Prior probability that the law does not turn.")
-    slope: float = _learned(-0.5, "Mean of the drift beforehand.", "octaves per octave")
-    slope_sd: float = _learned(0.6, "Sd of the drift beforehand.", "octaves per octave")
-    slope_sd_factors: tuple[float, ...] = _judged((0.4, 1.0, 3.0), "Sds thought of, in units of that one.")
-    slope_sd_weights: tuple[float, ...] = _learned((0.3, 0.55, 0.15), "Prior probability of each.")
-    constant: float = _learned(0.14, "Prior probability that the optimum stays where it is.")
-    steady: float = _learned(0.1, "Prior probability that there is neither scatter nor turning.")
-    steady_by_trait: tuple[float, ...] = _learned((0.0, 0.0, 0.0, 0.0), "Change of its logit by trait.")
+    wander_log_sd: float = _learned(0.749, "Sd of its log.")
+    wander_by_trait: tuple[float, ...] = _learned((0.064, 0.052, -0.035, 0.014), "Change of its log by trait.")
+    wander_none: float = _learned(0.148, "Prior probability that the law does not turn.")
+    constant: float = _learned(0.155, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.091, "Prior probability that there is neither scatter nor turning.")
+    steady_by_trait: tuple[float, ...] = _learned((-0.015, -0.005, 0.009, -0.008), "Change of its logit by trait.")
 
 
 @dataclass(frozen=True)
@@ -289,7 +288,14 @@ LAW = LawPriors()
 DEPARTURE = DeparturePriors()
 ADVICE = AdvicePriors()
 GROUPS: dict[str, Any] = {"WINDOW": WINDOW, "NOISE": NOISE, "SHAPE": SHAPE, "SEARCH": SEARCH}
-GROUPS |= {"CHECKS": CHECKS, "OWN_RUNS": OWN_RUNS, "SEEDS": SEEDS, "LAW": LAW, "DEPARTURE": DEPARTURE, "ADVICE": ADVICE}
+GROUPS |= {
+    "CHECKS": CHECKS,
+    "OWN_RUNS": OWN_RUNS,
+    "SEEDS": SEEDS,
+    "LAW": LAW,
+    "DEPARTURE": DEPARTURE,
+    "ADVICE": ADVICE,
+}
 
 
 def all_priors() -> list[Prior]:

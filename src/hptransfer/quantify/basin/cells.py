@@ -28,7 +28,8 @@ class Cells:
     censored: BoolArray  # True where a run of the cell diverged, [K, N]
     runs: IntArray  # rows of the sweep table at each scale, diverged and identical ones included, [K]
     diverged: IntArray  # those of them that diverged, [K]
-    # What a seed tilts the curve by near its lowest cell, variance beyond noise, nats^2 per octave^2, [K]; and
+    # What a seed tilts the curve by near its lowest cell, variance beyond noise, nats^2 per octave^2, [K];
+    # and
     # the seeds behind it less one, [K].
     tilt: FloatArray
     tilt_freedom: IntArray

@@ -1,7 +1,7 @@
 """What a scale's own runs say of its optimum, beside the shape that all scales share.
 
-Real basins do not all have one shape. A scale whose runs make a clear V in one place is believed in part, in so
-far as the noise lets its own parabola tell, and the distance between the two is an error of either.
+Real basins do not all have one shape. A scale whose runs make a clear V in one place is believed in part, in
+so far as the noise lets its own parabola tell, and the distance between the two is an error of either.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def with_own_runs(basins: Basins, rng: np.random.Generator) -> Basins:
     error = np.where(known, OWN_RUNS.error * np.sqrt(trust) * np.abs(away), 0.0)
     noise = error * rng.standard_normal(basins.x_draws.shape)
     spread = np.nanstd(np.where(basins.fitted, basins.x_draws, 0.0), axis=0)
-    differs = known & (np.abs(away) > CHECKS.own_differs_sd * np.hypot(spread, own.sd) + CHECKS.own_differs_octaves)
+    differs = known & (
+        np.abs(away) > CHECKS.own_differs_sd * np.hypot(spread, own.sd) + CHECKS.own_differs_octaves
+    )
     flags = [(*f, "own_runs_differ") if d else f for f, d in zip(basins.flags, differs, strict=True)]
     return replace(
         basins,

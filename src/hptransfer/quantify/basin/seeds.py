@@ -1,7 +1,8 @@
 """What the seeds of one scale have in common: a whole loss-LR curve raised or lowered, or tilted.
 
-Runs of one seed see the same initial weights and batches at every learning rate. What that does to all of them is
-no noise from cell to cell: it does not make a curve ragged, and with one seed it cannot be seen at all.
+Runs of one seed see the same initial weights and batches at every learning rate. What that does to all of
+them is no noise from cell to cell: it does not make a curve ragged, and with one seed it cannot be seen at
+all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class SeedRuns:
     """Runs of one variant, [runs] each."""
 
     x: FloatArray  # log2 eta
-    deviation: FloatArray  # of the loss from its cell's mean, the seed's own effect taken off, nats; NaN: diverged
+    deviation: (
+        FloatArray  # of the loss from its cell's mean, the seed's own effect taken off, nats; NaN: diverged
+    )
     scale: IntArray  # index of the run's scale
     seed: FloatArray  # label
 
@@ -33,7 +36,7 @@ def no_tilts(scales: int) -> tuple[FloatArray, IntArray]:
 
 
 def seed_tilts(runs: SeedRuns, lowest: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Variance of the slope that seeds give the curve near the lowest cells [K], beyond noise, and its freedom.
+    """Variance of the slope that seeds give the curve near its lowest cell, and its freedom, [K] each.
 
     Of each seed with enough cells the slope of its deviations in log2 eta; what residuals about these slopes
     say of noise is taken off. Zero with no freedom where a scale has one seed.
@@ -61,9 +64,10 @@ def seed_tilts(runs: SeedRuns, lowest: FloatArray) -> tuple[FloatArray, IntArray
 def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: FloatArray) -> FloatArray:
     """What each run's loss owes to its seed: the same at every hyperparameter of a scale, shape [runs].
 
-    A seed's weights and batches raise or lower a whole loss-LR curve. That is no noise of the optimum's place: what
-    counts for it is how runs of one seed differ. The effect is the median over the seed's cells, since single
-    runs far right of the optimum go their own way; with fewer than three cells it is not told from noise.
+    A seed's weights and batches raise or lower a whole loss-LR curve. That is no noise of the optimum's
+    place: what counts for it is how runs of one seed differ. The effect is the median over the seed's cells,
+    since single runs far right of the optimum go their own way; with fewer than three cells it is not told
+    from noise.
 
     Args:
         value: loss of each run.
@@ -99,9 +103,7 @@ def _group_medians(values: FloatArray, group: IntArray) -> FloatArray:
     return np.asarray(median[group])
 
 
-def optimum_sd(
-    tilt: FloatArray, freedom: IntArray, curvature: FloatArray, seeds: FloatArray
-) -> FloatArray:
+def optimum_sd(tilt: FloatArray, freedom: IntArray, curvature: FloatArray, seeds: FloatArray) -> FloatArray:
     """Sd by which the seeds at hand may have moved each scale's optimum, octaves, [K].
 
     What seeds of the variant did to its optima, tilt over curvature, beside what is usual: with one seed a

@@ -21,9 +21,6 @@ class Departure:
 
     scatter: SizePrior  # of single scales, octaves
     wander: SizePrior  # of the law, octaves per root of an octave
-    slope: float  # mean of the drift, octaves per octave
-    slope_sds: FloatArray  # sds of it that are thought of, [J]
-    slope_weights: FloatArray  # their probabilities, [J]
     constant: float  # probability of no drift
     steady: float  # probability that the optima lie on a law exactly
 
@@ -39,19 +36,15 @@ def traits(basins: Basins) -> FloatArray:
         np.log(basins.misfit),
         np.log((np.sqrt(np.mean(apart**2)) if len(apart) else UNKNOWN_APART) + LEAST_APART),
     )
-    return np.array(found) - np.array(DEPARTURE.trait_centres)
+    return np.asarray(np.array(found) - np.array(DEPARTURE.trait_centres))
 
 
 def departure(basins: Basins) -> Departure:
     """The priors of one series, by its traits."""
     seen, p = traits(basins), DEPARTURE
-    weights = np.array(p.slope_sd_weights)
     return Departure(
         scatter=_size(p.scatter, p.scatter_log_sd, p.scatter_none, _dot(p.scatter_by_trait, seen)),
         wander=_size(p.wander, p.wander_log_sd, p.wander_none, _dot(p.wander_by_trait, seen)),
-        slope=p.slope,
-        slope_sds=p.slope_sd * np.array(p.slope_sd_factors),
-        slope_weights=weights / weights.sum(),
         constant=p.constant,
         steady=1.0 / (1.0 + (1.0 / p.steady - 1.0) * float(np.exp(-_dot(p.steady_by_trait, seen)))),
     )

@@ -10,13 +10,11 @@ import numpy as np
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.departure import departure
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
-from hptransfer.quantify.law.optimum_law import LineFit, SlopePrior, fit_bend, fit_line, fit_offset
+from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
 from hptransfer.quantify.law.scatter import curvature_scatter, scatters
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
-# Nothing is known of the slope of the log curvature beforehand.
-CURVATURE_SLOPE = SlopePrior(0.0, np.array([30.0]), np.ones(1))
 MIN_SCALES = 3  # fewer usable scales than this: no laws; a line through 2 has no error of its own
 
 
@@ -66,11 +64,7 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = departure(basins)
     every = scatters(t, x_draws, prior.scatter, prior.wander, prior.steady)
-    slope = SlopePrior(prior.slope, prior.slope_sds, prior.slope_weights)
-    families = {
-        "const": fit_line(t, x, x_draws, every, None, rng),
-        "power": fit_line(t, x, x_draws, every, slope, rng),
-    }
+    families = {name: fit_line(t, x, x_draws, every, name, rng) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"], prior.scatter)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
@@ -93,7 +87,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     t = np.log2(scale)
     h_draws = basins.log_curvature_draws[:, inside]
     every = scatters(t, h_draws, curvature_scatter(basins.misfit))
-    log_curvature = fit_line(t, basins.log_curvature[inside], h_draws, every, CURVATURE_SLOPE, rng)
+    log_curvature = fit_line(t, basins.log_curvature[inside], h_draws, every, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)

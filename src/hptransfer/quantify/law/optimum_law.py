@@ -9,6 +9,7 @@ import numpy as np
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
 from hptransfer.quantify.law.scatter import LEAST_VARIANCE, Scatters, SizePrior, departures
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
 # The offset family's grid: beta, and B / eta_inf at the first scale (above -1: eta stays positive).
@@ -73,83 +74,47 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
     return np.asarray(log_eta_inf + np.log2(factor))
 
 
-@dataclass(frozen=True)
-class SlopePrior:
-    """Beforehand a slope is normal about `mean`, with one of several sds."""
-
-    mean: float  # octaves per octave, or log curvature per octave
-    sds: FloatArray  # [J]
-    weights: FloatArray  # probability of each, [J]
-
-
 def fit_line(
-    t: FloatArray,
-    y: FloatArray,
-    y_draws: FloatArray,
-    every: Scatters,
-    slope: SlopePrior | None,
-    rng: np.random.Generator,
+    t: FloatArray, y: FloatArray, y_draws: FloatArray, every: Scatters, family: str, rng: np.random.Generator
 ) -> LineFit:
-    """Fits a straight line, or a constant where no slope is thought of, to y [K], in log units.
+    """Fits `const` or `power` to a quantity y [K], in log units, at log2 scales t [K].
 
-    Generalised least squares under every departure and every sd of the slope, averaged by their evidence.
-
-    Args:
-        t: log2 scale, shape [K].
-        y: the quantity, shape [K].
-        y_draws: its posterior draws, shape [B, K].
-        every: the departures thought of.
-        slope: prior on the slope; None: it is zero.
-        rng: source of departures and of the slope's prior.
+    Generalised least squares under every departure thought of for the quantity's draws [B, K], averaged by
+    their evidence. Nothing is known of level and slope beforehand, so that another choice of coordinates
+    changes the slope by what it must; for the evidence a slope counts as one of `LAW.slope_sd`.
     """
     origin = float(t.mean())
-    columns = [np.ones_like(t)] if slope is None else [np.ones_like(t), t - origin]
-    basis = np.stack(columns, axis=1)  # [K, P]
-    mean, sds, log_weight = np.zeros(len(columns)), np.ones(1), np.zeros(1)
-    if slope is not None:
-        mean, sds, log_weight = np.array([0.0, slope.mean]), slope.sds, np.log(slope.weights)
-    precision = np.zeros((len(sds), len(mean), len(mean)))
-    if slope is not None:
-        precision[:, 1, 1] = 1.0 / sds**2
-    weighted = basis.T @ every.inverse  # [S, P, K]
-    inverse, log_det = batched_linalg.inverse((weighted @ basis)[:, None] + precision)  # [S, J, P, P]
-    project = inverse @ weighted[:, None]  # [S, J, P, K]
-    anchor = (inverse @ (precision @ mean)[..., None])[..., 0]  # [S, J, P]
-    found = project @ y + anchor
-    residual = y - found @ basis.T  # [S, J, K]
-    chi2 = np.einsum("sjk,skl,sjl->sj", residual, every.inverse, residual)
-    chi2 += np.einsum("sjp,jpq,sjq->sj", found - mean, precision, found - mean)
-    logs = -0.5 * (chi2 + every.log_det[:, None] + log_det) - (slope is not None) * np.log(sds)
-    log = every.log_prior[:, None] + log_weight + logs
+    basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
+    weighted = basis.T @ every.inverse
+    inverse, log_det = batched_linalg.inverse(weighted @ basis)
+    project = inverse @ weighted
+    residual = y - project @ y @ basis.T
+    chi2 = np.einsum("tk,tkl,tl->t", residual, every.inverse, residual)
+    log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
     weight = np.exp(log - log.max())
     evidence = float(np.log(weight.sum()) + log.max())
+    if family == "power":  # the density of a slope, as if it were spread evenly over its usual range
+        evidence -= np.log(LAW.slope_sd)
     weight /= weight.sum()
-    flat = sample_settings(weight.ravel(), rng.random(len(y_draws)))
-    setting, kind = np.divmod(flat, len(sds))
+    setting = sample_settings(weight, rng.random(len(y_draws)))
     sizes = (every.size[setting], every.wander[setting], every.off[setting])
     noisy = y_draws + departures(*sizes, np.diff(t), rng)
-    draws = np.einsum("bpk,bk->bp", project[setting, kind], noisy) + anchor[setting, kind]
-    if slope is not None:
-        perturbed = rng.standard_normal(len(draws)) / sds[kind]
-        draws += inverse[setting, kind][:, :, 1] * perturbed[:, None]
-    likelihood = -0.5 * (chi2 + every.log_det[:, None])
+    law = (every.off < 0) & (every.wander == 0)
     return LineFit(
-        family="const" if slope is None else "power",
-        parameters=np.asarray(np.einsum("sj,sjp->p", weight, found)),
-        draws=draws,
-        scatter=float(weight.sum(axis=1) @ every.size),
+        family=family,
+        parameters=np.asarray(weight @ (project @ y)),
+        draws=np.einsum("bpk,bk->bp", project[setting], noisy),
+        scatter=float(weight @ every.size),
         scatter_draws=sizes[0],
         wander_draws=sizes[1],
         off=sizes[2],
-        log_likelihood=float(likelihood[(every.off < 0) & (every.wander == 0)].max()),
+        log_likelihood=float((-0.5 * (chi2 + every.log_det))[law].max()),
         evidence=evidence,
         origin=origin,
     )
 
 
-def fit_offset(
-    t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior
-) -> LineFit:
+def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior) -> LineFit:
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B / eta_inf.
 
     The scatter is the likeliest about a first fit, and never more than about the line: with one parameter

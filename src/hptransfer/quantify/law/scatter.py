@@ -1,8 +1,8 @@
 """How measured quantities lie off their law: what is thought of it beforehand, and every size that is tried.
 
 Two departures from a straight line are thought of: every scale by itself lies off by a `scatter`, and the
-law itself turns, a random walk of `wander` octaves per root of an octave. The walk is taken from the largest scale:
-a prediction beyond it starts where the optimum is now.
+law itself turns, a random walk of `wander` octaves per root of an octave. The walk is taken from the largest
+scale: a prediction beyond it starts where the optimum is now.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def departures(
 
 def off_sd(off: IntArray, scales: int) -> FloatArray:
     """Sd by which each scale lies off the law where `off` [S] says that it does, else 0, [S, K]."""
-    return LAW.outlier_scale_sd * (off[:, None] == np.arange(scales))
+    return np.asarray(LAW.outlier_scale_sd * (off[:, None] == np.arange(scales)))
 
 
 def scatters(
