@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.parametrization.catalogue import RULES, own_coordinates
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.sweep.files import read_files
+from hptransfer.sweep.metric import as_metric
 from hptransfer.sweep.objects import from_object
 from hptransfer.sweep.profile import group_numbers, profile_out
 from hptransfer.sweep.raw_table import RawColumn, RawTable, base_name, candidates, find, floats, shown, texts
@@ -21,6 +24,7 @@ from hptransfer.sweep.where import where as keep_where
 BLANK_LABEL = "(blank)"  # of a variant without a name
 ALL = "all"  # the one variant of a table without a variant column
 DIVERGED = frozenset({"diverged", "divergence", "overflow"})  # a diverged run's loss as text, beside nan, inf
+PARAMETRIZATION = "parametrization"  # a column that names the rule of a run
 MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
 
 
@@ -35,6 +39,9 @@ def read(
     where: str | None = None,
     profile: str | None = None,
     optimizer: str | None = None,
+    parametrization: str | None = None,
+    metric: str = "nats",
+    maximize: bool = False,
 ) -> SweepTable:
     """Reads runs into a sweep table.
 
@@ -54,6 +61,11 @@ def read(
             the one with the lowest loss (see `profile_out` for the bias).
         optimizer: that trained the runs, `sgd` for instance; it decides what a learning rate is in muP
             coordinates. None counts as AdamW; so should one whose update does not grow with the gradient.
+        parametrization: of all runs, by its name in the catalogue; None reads it from a column of that
+            name, where there is one. It says in which coordinates its user sets the learning rate.
+        metric: what the loss column holds: `nats`, `bits`, `perplexity`, `mse`, `error`, `accuracy`, or a
+            unit of your own (see `hptransfer.sweep.metric`).
+        maximize: whether a higher value is better.
 
     Raises:
         SweepError: in one line, with the row, where the data cannot be read so.
@@ -75,11 +87,13 @@ def read(
         columns=Columns(scale, hp, loss, variant, seed),
         source=table.source,
         optimizers={} if optimizer is None else dict.fromkeys(labels, optimizer),
+        own_coordinates=_own_coordinates(table, labels, parametrization),
     )
+    sweep = as_metric(sweep, metric, maximize)
     if profile is not None:
         return _profiled(sweep, floats(table.columns[used["profile"]])[0], profile)
     unread = [column for column in table.columns if column not in read_columns]
-    return replace(sweep, notes=_unexplained(sweep, table, unread))
+    return replace(sweep, notes=(*sweep.notes, *_unexplained(sweep, table, unread)))
 
 
 def _load(data: Any) -> RawTable:
@@ -118,6 +132,17 @@ def _part(name: str, cells: RawColumn) -> list[str]:
     """A column's share in a joined label: `mup` as it stands, a number with its name, `epoch=5`."""
     prefix = f"{name}=" if not floats(cells)[1].all() else ""
     return [prefix + (label or BLANK_LABEL) for label in texts(cells)]
+
+
+def _own_coordinates(table: RawTable, labels: list[str], name: str | None) -> dict[str, Coordinates]:
+    """By variant, the coordinates that its user sets the learning rate in, where the table or `name` says."""
+    if name is not None:
+        return dict.fromkeys(labels, own_coordinates(name))
+    if not candidates(table, PARAMETRIZATION):
+        return {}
+    rules = texts(table.columns[find(table, PARAMETRIZATION, PARAMETRIZATION)])
+    by_label = dict(zip(labels, (rule.strip().lower() for rule in rules), strict=True))
+    return {label: own_coordinates(rule) for label, rule in by_label.items() if rule in RULES}
 
 
 def _seeds(table: RawTable, name: str) -> tuple[list[str], list[str]]:
@@ -172,7 +197,7 @@ def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
         f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
         "which biases losses low by about the noise"
     )
-    return replace(sweep.take(kept), notes=(note,))
+    return replace(sweep.take(kept), notes=(*sweep.notes, note))
 
 
 def _unexplained(sweep: SweepTable, table: RawTable, unread: list[str]) -> tuple[str, ...]:
