@@ -18,7 +18,7 @@ from hptransfer.sweep.table import SweepTable
 
 def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
     text = summary_text(fit)
-    assert text.startswith("mup is invariant; sp+embd is predictable; sp is unpredictable.")
+    assert text.startswith("Keep the small models' value: mup. Do not keep the value; follow its law: sp+embd.")
     for part in (
         "270 runs of 3 variants over width 32 to 128",
         "95% credible intervals",
@@ -33,7 +33,7 @@ def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
         "2^-12.19 = 0.00021",  # recommended at the target
         "[0.00019, 0.00027]",  # its interval
         "-0.31",  # hold-out error
-        "costs 0.112",  # the verdict's reason
+        "costs 0.112 nats [0.094, 0.131]",  # why not
     ):
         assert part in text
 
@@ -68,7 +68,7 @@ def test_thin_data_says_why_the_rest_is_missing(thin_fit: TransferFit) -> None:
     text = " ".join(summary_text(thin_fit).split())
     assert "Not done: it needs a law that stands without the largest scale." in text
     assert "no_laws: too few scales with a usable optimum for a law" in text
-    assert "a verdict needs two scales, got 1" in text
+    assert "one width only" in text
     assert "nan" not in text.lower()
 
 

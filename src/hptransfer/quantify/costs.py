@@ -51,22 +51,22 @@ def kept_costs(
 ) -> list[Cost]:
     """Of keeping the smallest scale's optimum at every larger measured scale and at the targets.
 
-    `exponent` is e of eta_own = eta x m**e, where eta_own is what is kept.
+    What is kept is the number that was found, not the optimum that it estimates. `exponent` is e of
+    eta_own = eta x m**e, where eta_own is what is kept.
     """
     scale = basins.cells.scale
-    x, x_draws = float(basins.x[0]), basins.x_draws[:, 0]
+    x = float(basins.x[0])
     if not basins.fitted[0]:
         return [Cost(float(n), MetricDraws(missing("no_optimum")), None) for n in scale[1:]]
     out = []
     for k in range(1, len(scale)):
         shift = -exponent * float(np.log2(scale[k] / scale[0]))
-        paid = _paid(basins, k, x + shift, x_draws + shift, level)
+        paid = _paid(basins, k, x + shift, np.full(len(basins.x_draws), x + shift), level)
         out.append(Cost(float(scale[k]), paid, _best(basins, k)))
     for target in targets:
         shift = -exponent * float(np.log2(target.scale / scale[0]))
         assert laws is not None  # there are no targets without
-        kept = x_draws[laws.index] + shift
-        out.append(_at_target(basins, laws, target, (x + shift, kept), level))
+        out.append(_at_target(basins, laws, target, x + shift, level))
     return out
 
 
@@ -74,24 +74,13 @@ def law_costs(basins: Basins, laws: Laws | None, level: float) -> list[Cost]:
     """Of the value that the law itself gives at the scales it was fitted to."""
     if laws is None:
         return []
-    inside = np.flatnonzero(basins.fitted)
-    scale = basins.cells.scale
-    return [
-        Cost(
-            float(scale[k]),
-            MetricDraws(
-                regret_between(
-                    basins,
-                    int(k),
-                    float(laws.hp.at(scale[k])),
-                    np.full(len(basins.x_draws), laws.hp.at(scale[k])),
-                    level,
-                )
-            ),
-            _best(basins, int(k)),
-        )
-        for k in inside
-    ]
+    out = []
+    for k in map(int, np.flatnonzero(basins.fitted)):
+        scale = float(basins.cells.scale[k])
+        x = float(laws.hp.at(scale))
+        paid = _paid(basins, k, x, np.full(len(basins.x_draws), x), level)
+        out.append(Cost(scale, paid, _best(basins, k)))
+    return out
 
 
 def predicted_costs(
@@ -104,9 +93,9 @@ def predicted_costs(
     """Of the recommended value at each target."""
     out = []
     for target, prediction in zip(targets, predictions, strict=True):
-        assert laws is not None and prediction.hp_recommended is not None  # there are no targets without
-        x = float(np.log2(prediction.hp_recommended))
-        out.append(_at_target(basins, laws, target, (x, np.full(len(target.x_draws), x)), level))
+        assert laws is not None  # there are no targets without
+        assert prediction.hp_recommended is not None
+        out.append(_at_target(basins, laws, target, float(np.log2(prediction.hp_recommended)), level))
     return out
 
 
@@ -146,12 +135,12 @@ def _paid(basins: Basins, k: int, x: float, x_draws: FloatArray, level: float) -
     return measured(max(value, least) if flags else value, draws, level, *flags)
 
 
-def _at_target(basins: Basins, laws: Laws, target: Target, x: tuple[float, FloatArray], level: float) -> Cost:
-    """Of log2 eta = x (a value and its draws [B]) at a target."""
+def _at_target(basins: Basins, laws: Laws, target: Target, x: float, level: float) -> Cost:
+    """Of log2 eta = x at a target."""
     log_curvature = laws.log_curvature.draws_at(target.scale)
     shape = basins.shape_draws[laws.index]
-    draws = np.minimum(excess(x[1] - target.x_draws, log_curvature, shape), ADVICE.most_cost)
-    at = float(laws.log_curvature.at(target.scale))
-    value = float(excess(np.array(x[0] - target.x), np.array(at), basins.shape))
+    draws = np.minimum(excess(x - target.x_draws, log_curvature, shape), ADVICE.most_cost)
+    at = laws.log_curvature.at(target.scale)
+    value = float(excess(np.array(x - target.x), np.asarray(at), basins.shape))
     paid = measured(min(value, ADVICE.most_cost), draws, level)
     return Cost(target.scale, paid, target.best, measured=False)

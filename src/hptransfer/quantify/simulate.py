@@ -18,6 +18,7 @@ _UNUSABLE = ("at_edge", "thin", "all_diverged", "below_observed")
 
 
 def is_usable(o: Optimum) -> bool:
+    """Whether a scale has an optimum inside its grid."""
     return o.hp.value is not None and not set(o.flags) & set(_UNUSABLE)
 
 
@@ -42,20 +43,23 @@ def simulated(
         scale=np.concatenate([sweep.scale, scale]),
         hp=np.concatenate([sweep.hp, hp]),
         seed=np.concatenate([sweep.seed, labels]),
-        loss=np.concatenate([sweep.loss, loss + noise * rng.standard_normal(new)]),
+        loss=np.concatenate([np.where(lost, np.nan, sweep.loss), loss + noise * rng.standard_normal(new)]),
         extra={},
     )
 
 
-def _world(fit: VariantFit, scales: FloatArray, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _world(
+    fit: VariantFit, scales: FloatArray, rng: np.random.Generator
+) -> dict[float, Curve]:
     """By scale, loss against log2 eta, the optima drawn from their intervals or from a line through them."""
     usable = [o for o in fit.optima if is_usable(o)]
     sources = usable or [o for o in fit.optima if o.hp.value is not None]
     drawn = {o.scale: _draw(o, rng) for o in usable}
     t = np.log2(list(drawn))
     line = np.polyfit(t, list(drawn.values()), 1) if len(t) > 1 else np.array([rng.normal(-0.5, 0.5), 0.0])
-    if len(t) == 1:
-        line[1] = next(iter(drawn.values())) - line[0] * t[0]
+    if len(t) < 2 and sources:  # a line through what there is
+        first = sources[0]
+        line[1] = drawn.get(first.scale, np.log2(first.hp.value or 1.0)) - line[0] * np.log2(first.scale)
     out = {}
     for n in scales:
         ahead = max(np.abs(np.log2(n) - t).min(initial=np.inf), 0.0) if len(t) else 1.0
@@ -83,8 +87,8 @@ def _level(fit: VariantFit, n: float, near: Optimum | None) -> float:
     return (near.loss.value or 0.0) if near else 0.0
 
 
-def _curve(near: Optimum | None, x: float, level: float):  # type: ignore[no-untyped-def]
-    """Loss against log2 eta: the fitted curve of a scale moved to an optimum at x; straight beyond its ends."""
+def _curve(near: Optimum | None, x: float, level: float) -> Curve:
+    """The fitted curve of a scale moved to an optimum at x; straight beyond its ends."""
     if near is None or near.curve_hp is None or near.curve_loss is None or near.hp.value is None:
         return lambda at: level + 0.05 * (at - x) ** 2
     u = np.log2(near.curve_hp) - np.log2(near.hp.value)
@@ -109,15 +113,11 @@ def run_noise(sweep: SweepTable, fit: VariantFit) -> float:
     spare = sum(count for count, _ in spread)
     if spare >= ADVICE.spare_runs:
         return max(float(np.sqrt(sum(s for _, s in spread) / spare)), ADVICE.least_noise)
-    off = []
-    for o in fit.optima:
-        if o.curve_hp is not None and len(o.curve_hp):
-            inside = [
-                (eta, float(np.mean(y)))
-                for (n, eta), y in cells.items()
-                if n == o.scale and o.curve_hp[0] <= eta <= o.curve_hp[-1]
-            ]
-            off += [
-                y - float(np.interp(np.log2(eta), np.log2(o.curve_hp), o.curve_loss)) for eta, y in inside
-            ]
+    off = [
+        float(np.mean(y)) - float(np.interp(np.log2(eta), np.log2(o.curve_hp), o.curve_loss))
+        for o in fit.optima
+        if o.curve_hp is not None and o.curve_loss is not None and len(o.curve_hp)
+        for (n, eta), y in cells.items()
+        if n == o.scale and o.curve_hp[0] <= eta <= o.curve_hp[-1]
+    ]
     return max(float(np.sqrt(np.mean(np.square(off)))) if off else 0.0, ADVICE.least_noise)
