@@ -1,6 +1,6 @@
-"""How often the two answers are right: yes where nothing may be carried, settled where it clearly may or may not.
+"""How often the two answers are right: never yes where nothing carries, settled where it clearly does or not.
 
-python benchmarks/decisions.py --studies 1000            # null studies, clear ones, and suggested runs followed
+python benchmarks/decisions.py --studies 1000    # null studies, clear ones, and suggested runs followed
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _basin(family: str, h: float, skew: float, rng: np.random.Generator) -> Call
 
 
 def run(w: World, rng: np.random.Generator, made: list[SuggestedRun] | None = None) -> SweepTable:
-    """The runs of a grid that brackets the optimum of every scale by 2 to 3 octaves, or those that are named."""
+    """The runs of a grid that reaches 2 to 3 octaves past every optimum, or those that are named."""
     step, cells = float(rng.choice([0.5, 1.0])), []
     if made is None:
         low, high = (f(w.x(float(n)) for n in w.scale) for f in (min, max))
@@ -142,7 +142,9 @@ def run(w: World, rng: np.random.Generator, made: list[SuggestedRun] | None = No
 
 
 def joined(one: SweepTable, other: SweepTable) -> SweepTable:
-    parts = {n: np.concatenate([getattr(t, n) for t in (one, other)]) for n in ("variant", "scale", "hp", "seed")}
+    parts = {
+        n: np.concatenate([getattr(t, n) for t in (one, other)]) for n in ("variant", "scale", "hp", "seed")
+    }
     return SweepTable(**parts, loss=np.concatenate([one.loss, other.loss]), metric=one.metric)
 
 
@@ -164,7 +166,11 @@ def judged(task: tuple[str, int, bool]) -> dict[str, object]:
     sweep = run(w, rng)
     fit = quantify(sweep, targets=(w.target,), suggest=follow).variants["v"]
     keep, law = wrong(w, fit)
-    out: dict[str, object] = {"family": family, "keep": fit.verdict.keep.value, "law": fit.verdict.extrapolate.value}
+    out: dict[str, object] = {
+        "family": family,
+        "keep": fit.verdict.keep.value,
+        "law": fit.verdict.extrapolate.value,
+    }
     out |= {"wrong keep": keep, "wrong law": law, "word": fit.verdict.value}
     found = fit.verdict.suggested
     if follow and found is not None:
@@ -183,9 +189,13 @@ def _share(rows: list[dict[str, object]], key: str, value: object = True) -> str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--studies", type=int, default=1000, help="null studies; as many clear ones")
-    parser.add_argument("--followed", type=int, default=100, help="clear studies whose suggested runs are made")
+    parser.add_argument(
+        "--followed", type=int, default=100, help="clear studies whose suggested runs are made"
+    )
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     args = parser.parse_args()
@@ -209,10 +219,14 @@ def main() -> None:
         print(f"             wrong yes: keep {_share(some, 'wrong keep')}, law {_share(some, 'wrong law')}")
     asked = [r for r in rows if "offered" in r]
     offered = [r for r in asked if r["offered"]]
-    print(f"suggested runs: offered {_share(asked, 'offered')}; followed once they settle {_share(offered, 'settled')}")
+    print(
+        f"suggested runs: offered {_share(asked, 'offered')}; "
+        f"followed once they settle {_share(offered, 'settled')}"
+    )
     if offered:
         print(f"  promised {np.mean([float(str(r['promised'])) for r in offered]):.2f} on average")
-        print(f"  price, of what was spent: {np.round(np.quantile([float(str(r['price'])) for r in offered], [0.1, 0.5, 0.9]), 2)}")
+        prices = np.quantile([float(str(r["price"])) for r in offered], [0.1, 0.5, 0.9])
+        print(f"  price, of what was spent: {np.round(prices, 2)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Suggested runs: another scale where scales are missing, a wider grid at an edge, each tried before it is offered."""
+"""Suggested runs: other scales where scales are few, a wider grid at an edge; tried before offered."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def test_what_is_not_likely_to_settle_it_is_not_offered(monkeypatch: pytest.Monk
     assert "live with the uncertainty" in found.text
 
 
-def test_the_cheapest_that_is_likely_to_settle_it_comes_first_with_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cheapest_that_is_likely_to_settle_it_comes_first_with_its_price(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sweep = make(widths=(64.0, 128.0, 256.0), noise=0.004, grid=GRID)
     flops = replace(sweep, extra={"flops": sweep.scale**2 * 1e6})
     found = tried(monkeypatch, flops, 0.9)

@@ -56,7 +56,7 @@ def test_one_word_follows_from_both_answers(keep: str, law: str, value: str) -> 
 
 
 def test_a_settled_no_stands_though_the_law_is_not_known() -> None:
-    """Three widths whose optimum falls like 1/width: no hold-out can be made, and keeping is out all the same."""
+    """Three widths whose optimum falls like 1/width: no hold-out is possible, keeping is out."""
     found = fitted(widths_at({64.0: -6.0, 128.0: -7.0, 256.0: -8.0})).verdict
     assert (found.keep.value, found.extrapolate.value, found.value) == ("no", "not known", "undecided")
     assert found.keep.cost.low > found.tolerance
@@ -100,7 +100,9 @@ def test_the_same_study_in_tiny_units_is_never_a_silent_yes(shift: float) -> Non
     assert "tolerance_large" in fit.flags
     called = fitted(as_metric(replace(small, loss=small.loss - shift), "mse"))
     assert called.verdict.keep.value == "no"
-    assert called.verdict.tolerance == pytest.approx(0.05 * small.loss[small.scale == 512].min() - 0.05 * shift)
+    assert called.verdict.tolerance == pytest.approx(
+        0.05 * small.loss[small.scale == 512].min() - 0.05 * shift
+    )
 
 
 def test_the_answer_is_in_the_coordinates_of_the_user() -> None:

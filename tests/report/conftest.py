@@ -150,11 +150,13 @@ def answer(value: str, why: tuple[str, ...] = ()) -> Answer:
     return Answer(value, cost, cost.times(1 / 4.0), cost.times(20.0), 128.0, reason, why)  # type: ignore[arg-type]
 
 
-def verdict(value: str, hp: Estimate = Estimate(), suggested: Suggestion | None = None) -> Verdict:
+def verdict(value: str, hp: Estimate | None = None, suggested: Suggestion | None = None) -> Verdict:
     keep, law = (answer(word, ("the law bends",) if word == "not known" else ()) for word in ANSWERS[value])
     reason = f"{keep.reason}; {law.reason}"
     error = Estimate(0.05, 0.04, 0.06)
-    return Verdict(value, reason, 0.01, keep, law, "sp", kept_hp=hp, error_cost=error, suggested=suggested)  # type: ignore[arg-type]
+    return Verdict(
+        value, reason, 0.01, keep, law, "sp", kept_hp=hp or Estimate(), error_cost=error, suggested=suggested
+    )  # type: ignore[arg-type]
 
 
 def _verdict(truth: Truth) -> Verdict:

@@ -24,18 +24,21 @@ def test_few_variants_are_named_and_many_counted(make_fit: Callable[..., Transfe
 
 def test_both_answers_are_explained_with_their_costs(fit: TransferFit) -> None:
     assert sentences.explanation(fit, fit.variants["sp+embd"]) == (
-        "Keep? No: the optimum of width 32 costs 0.112 nats [0.094, 0.131] at width 128, 2.8% of the loss, like "
-        "2.2 times less width. Extrapolate? Yes: what the law predicts costs 0.002 nats [0.000, 0.006] at width 128."
+        "Keep? No: the optimum of width 32 costs 0.112 nats [0.094, 0.131] at width 128, 2.8% of the loss, "
+        "like 2.2 times less width. Extrapolate? Yes: what the law predicts costs 0.002 nats [0.000, 0.006] at "
+        "width 128."
     )
 
 
 def test_a_cost_that_may_be_nothing_is_told_by_its_upper_limit(fit: TransferFit) -> None:
     variant = fit.variants["mup"]
     cost = Estimate(1e-5, 0.0, 0.0062)
-    verdict = replace(variant.verdict, keep=replace(variant.verdict.keep, cost=cost), other_cost=Estimate(0.5, 0.4, 0.6))
+    verdict = replace(
+        variant.verdict, keep=replace(variant.verdict.keep, cost=cost), other_cost=Estimate(0.5, 0.4, 0.6)
+    )
     text = sentences.explanation(fit, replace(variant, verdict=verdict))
     assert "Keep? Yes: the optimum of width 32 costs at most 0.0062 nats at width 128" in text
-    assert "(in muP coordinates 0.5 nats [0.4, 0.6])" in text
+    assert "(in muP coordinates 0.50 nats [0.40, 0.60])" in text
 
 
 def test_what_costs_more_than_was_spent_says_so(make_fit: Callable[..., TransferFit]) -> None:
@@ -54,7 +57,7 @@ def test_a_value_is_written_in_the_coordinates_of_its_user(fit: TransferFit) -> 
     sp = fit.variants["sp"]
     own = replace(sp, verdict=replace(sp.verdict, coordinates="mup", exponent=1, base=32.0))
     assert sentences.use_text(sp) == "0.00021?"
-    assert sentences.use_text(own) == "0.0069? (muP)"  # 1,024 is 32 times the base
+    assert sentences.use_text(own) == "0.0068? (muP)"  # 1,024 is 32 times the base
     assert "but for the answer" in sentences.extent(replace(fit, variants={"sp": own}))
 
 
@@ -113,4 +116,3 @@ def test_why_there_is_no_law(thin_fit: TransferFit) -> None:
     why = "too few scales with a usable optimum for a law"
     assert sentences.no_law(variant) == f"{why} (1 usable scale, a law needs 3)"
     assert sentences.no_law(replace(variant, flags=())) == why
-

@@ -53,8 +53,8 @@ def fit(
         float | None,
         option(
             "X",
-            "Cost that counts as none, in the loss column's unit.  [default: 0.01 nats or bits / ln 2; 5% of the "
-            "lowest mse, 2% of the lowest error]",
+            "Cost that counts as none, in the loss column's unit.  [default: 0.01 nats; 5% of the lowest mse at "
+            "the largest scale, 2% of the lowest error]",
         ),
     ] = None,
     family: Annotated[
@@ -94,8 +94,9 @@ def fit(
 ) -> None:
     """Measure how a hyperparameter transfers, from a table of runs.
 
-    Prints, for every variant, whether the small models' value can be kept and whether its law can be followed,
-    the value to use at the targets, what to run where that is not known, how well the law predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
+    Prints, for every variant, whether the small models' value can be kept and whether its law can be
+    followed, the value to use at the targets, what to run where that is not known, how well the law
+    predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
     law, the rest is printed. A table of one scale only ends with exit code 2.
 
     Example: hptransfer fit runs.csv --scale width --hp lr --loss val_loss --target 4096 --html report.html

@@ -48,9 +48,7 @@ def simulated(
     )
 
 
-def _world(
-    fit: VariantFit, scales: FloatArray, rng: np.random.Generator
-) -> dict[float, Curve]:
+def _world(fit: VariantFit, scales: FloatArray, rng: np.random.Generator) -> dict[float, Curve]:
     """By scale, loss against log2 eta, the optima drawn from their intervals or from a line through them."""
     usable = [o for o in fit.optima if is_usable(o)]
     sources = usable or [o for o in fit.optima if o.hp.value is not None]

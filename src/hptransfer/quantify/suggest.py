@@ -1,7 +1,7 @@
 """Which runs would settle what is not known: candidates are tried in simulation before one is offered.
 
-A simulation draws the optima from their intervals, makes the candidate's runs from them (the fitted curve of the
-nearest scale, and the noise of the runs at hand), and fits the old runs and the new ones together. The share of
+A simulation draws the optima from their intervals, makes the candidate's runs from them (the fitted curve of
+the nearest scale, and the noise of the runs at hand), and fits old and new runs together. The share of
 simulations that end with a settled question is what the candidate promises.
 """
 
@@ -69,7 +69,7 @@ def suggest(sweep: SweepTable, fit: VariantFit, settings: Settings, rng: np.rand
 
 
 def _candidates(sweep: SweepTable, fit: VariantFit) -> Iterator[_Candidate]:
-    """What may be tried: wider grids where an optimum is at an edge, another scale, more seeds, or two of them."""
+    """What may be tried: wider grids where an optimum is at an edge, other scales, more seeds, or both."""
     name, usable = sweep.columns.scale, [o for o in fit.optima if is_usable(o)]
     wider = [run for o in fit.optima if not is_usable(o) for run in _beyond(sweep, o)]
     if wider:
@@ -179,7 +179,7 @@ def _price(each: Mapping[float, float], scale: float) -> float:
 
 
 def _flops(sweep: SweepTable) -> dict[float, float] | None:
-    """Of one run, by scale: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
+    """Of one run, by scale: measured where there are `flops`, else 6 x params x tokens; None if unknown."""
     extra = sweep.extra
     if "flops" in extra:
         one = extra["flops"]

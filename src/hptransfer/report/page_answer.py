@@ -13,7 +13,7 @@ def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
     """The heading, then the answer: one table of what to do, and why, variant by variant."""
     notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.sweep.notes)
     table = table_data.answers(fit, variants)
-    rows = "\n".join(_answer(fit, v) for v in variants)
+    rows = "\n".join(map(_answer, variants))
     heads = "".join(html_elements.column_head(column) for column in table.columns)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     reasons = "".join(_reason(fit, v) for v in variants)
@@ -28,11 +28,11 @@ def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
     )
 
 
-def _answer(fit: SweepFit, variant: VariantFit) -> str:
+def _answer(variant: VariantFit) -> str:
     """One row: the answers, the value to use (grey where it is a guess), and what an error costs."""
     verdict, use = variant.verdict, sentences.to_use(variant)
     value, _, own = sentences.use_text(variant).partition(" ")
-    span = number_format.hp_interval(use.hp) or number_format.MISSING
+    span = number_format.hp_interval(use.optimum) or number_format.MISSING
     error = table_data.cell_text(table_data.Column("", "cost"), verdict.error_cost)
     remark = f'<span class="i">{escape(own)}</span>' if own else ""
     cells = [

@@ -70,7 +70,7 @@ def explanation(fit: SweepFit, variant: VariantFit) -> str:
 
 
 def _costs(fit: SweepFit, answer: Answer, what: str) -> str:
-    """`the optimum of width 32 costs 0.33 nats [0.20, 0.49] at width 128, 8% of the loss`, and why not yes."""
+    """`the optimum of width 32 costs 0.33 nats [0.20, 0.49] at width 128, 8% of the loss`, and why so."""
     text = f"what {what.removeprefix('what ')} costs is not known"
     if answer.cost.value is not None and answer.scale is not None:
         scale = fit.sweep.columns.scale
@@ -115,8 +115,8 @@ def suggestion(fit: SweepFit, variant: VariantFit) -> str:
         "" if found.worth else " That is more than was spent: it may be better to live with the uncertainty."
     )
     return (
-        f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} of what "
-        f"was spent: {suggestions(found.runs, fit)}.{worth}"
+        f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} "
+        f"of what was spent: {suggestions(found.runs, fit)}.{worth}"
     )
 
 
@@ -191,7 +191,8 @@ def value_to_use(prediction: Prediction) -> Estimate:
 class Use:
     """The value to set, as its user sets it."""
 
-    hp: Estimate  # the value; its interval is that of the optimum
+    hp: Estimate  # the value
+    optimum: Estimate  # the optimum there, with its interval
     scale: float | None  # where; None where no target was asked for
     safe: bool  # whether an answer is yes; else it is a guess
 
@@ -202,12 +203,12 @@ def to_use(variant: VariantFit) -> Use:
     target = max(variant.predictions, key=lambda p: p.scale, default=None)
     scale = None if target is None else target.scale
     if verdict.keep.value == "yes":
-        return Use(verdict.kept_hp, scale, True)
+        return Use(verdict.kept_hp, verdict.kept_hp, scale, True)
     safe = verdict.extrapolate.value == "yes"
     if target is None:
-        return Use(Estimate(), None, safe)
+        return Use(Estimate(), Estimate(), None, safe)
     use, optimum = (verdict.own(hp, target.scale) for hp in (value_to_use(target), target.hp))
-    return Use(Estimate(use.value, optimum.low, optimum.high), scale, safe)
+    return Use(use, optimum, scale, safe)
 
 
 def use_text(variant: VariantFit) -> str:

@@ -78,7 +78,7 @@ def answers(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         use, verdict = sentences.to_use(v), v.verdict
         target = use.scale or target
         both = (verdict.keep.value, verdict.extrapolate.value)
-        rows.append((v.name, *both, sentences.use_text(v), use.hp, Estimate(verdict.error_cost.value)))
+        rows.append((v.name, *both, sentences.use_text(v), use.optimum, Estimate(verdict.error_cost.value)))
     columns = (
         _variant(fit),
         Column("keep?", "text", "May the optimum of the smallest models be kept, unchanged?"),
@@ -86,8 +86,8 @@ def answers(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         Column(
             f"use {names.hp}",
             "number",
-            "The value to set: the small models' where it may be kept, else the one recommended at the largest "
-            "target. With a question mark it is a guess: neither answer is yes.",
+            "The value to set: the small models' where it may be kept, else the one recommended at the "
+            "largest target. With a question mark it is a guess: neither answer is yes.",
         ),
         Column("optimum in", "hp_interval", f"{sentences.level(fit)} interval of the optimum."),
         Column(

@@ -88,7 +88,8 @@ def _top(values: FloatArray, column: str) -> float:
     top = 100.0 if values.max() > PERCENT else 1.0
     if not 0.0 <= values.min() <= values.max() <= top:
         raise SweepError(
-            f"an accuracy must lie between 0 and {top:g}, but {column} has {values.min():g} to {values.max():g}"
+            f"an accuracy must lie between 0 and {top:g}, "
+            f"but {column} has {values.min():g} to {values.max():g}"
         )
     return top
 
