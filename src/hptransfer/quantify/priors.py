@@ -248,17 +248,23 @@ class DeparturePriors:
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
     scatter: float = _learned(0.049, "Median scatter of single scales about the law.", "octaves")
     scatter_log_sd: float = _learned(0.86, "Sd of its log.")
-    scatter_by_trait: tuple[float, ...] = _learned((-0.002, 0.022, -0.028, -0.018), "Change of its log by trait.")
+    scatter_by_trait: tuple[float, ...] = _learned(
+        (-0.002, 0.022, -0.028, -0.018), "Change of its log by trait."
+    )
     scatter_none: float = _learned(0.17, "Prior probability that there is no scatter.")
     wander: float = _learned(
         0.147, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
     wander_log_sd: float = _learned(0.749, "Sd of its log.")
-    wander_by_trait: tuple[float, ...] = _learned((0.064, 0.052, -0.035, 0.014), "Change of its log by trait.")
+    wander_by_trait: tuple[float, ...] = _learned(
+        (0.064, 0.052, -0.035, 0.014), "Change of its log by trait."
+    )
     wander_none: float = _learned(0.148, "Prior probability that the law does not turn.")
     constant: float = _learned(0.155, "Prior probability that the optimum stays where it is.")
     steady: float = _learned(0.091, "Prior probability that there is neither scatter nor turning.")
-    steady_by_trait: tuple[float, ...] = _learned((-0.015, -0.005, 0.009, -0.008), "Change of its logit by trait.")
+    steady_by_trait: tuple[float, ...] = _learned(
+        (-0.015, -0.005, 0.009, -0.008), "Change of its logit by trait."
+    )
 
 
 @dataclass(frozen=True)
