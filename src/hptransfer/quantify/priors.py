@@ -177,18 +177,21 @@ class OwnRunsPriors:
 
     reach: float = _judged(0.75, "Cells this near the lowest make a scale's own parabola.", "octaves")
     share: float = _learned(0.55, "Of the way to its own runs' vertex that an optimum is moved.")
-    noise: float = _learned(0.2, "Sd of that vertex by noise at which the share is halved.", "octaves")
-    error: float = _learned(0.5, "Sd added to the optimum, per distance between the two.")
+    noise: float = _learned(0.24, "Sd of that vertex by noise at which the share is halved.", "octaves")
+    error: float = _learned(0.47, "Sd added to the optimum, per distance between the two.")
 
 
 @dataclass(frozen=True)
 class SeedPriors:
     """How far one seed's optimum lies from that of all (`basin.seeds`)."""
 
-    optimum_sd: float = _learned(0.15, "Usual sd of it.", "octaves")
+    optimum_sd: float = _learned(0.12, "Usual sd of it.", "octaves")
     curvature: float = _judged(0.1, "Curvature of the basin at which it is that.", "nats per octave^2")
-    by_curvature: float = _learned(0.25, "Power of the curvature with which it falls.")
-    freedom: float = _learned(4.0, "Seeds less one that the usual sd counts for.")
+    by_curvature: float = _learned(0.24, "Power of the curvature with which it falls.")
+    freedom: float = _learned(4.5, "Seeds less one that the usual sd counts for.")
+    most_scatter: float = _judged(
+        3.0, "That sd is at most so many times what scales scatter by about their law."
+    )
     most: float = _judged(4.0, "Seeds of one scale count for no more than so many of it.")
 
 
