@@ -41,24 +41,22 @@ def seed_tilts(runs: SeedRuns, lowest: FloatArray) -> tuple[FloatArray, IntArray
     Of each seed with enough cells the slope of its deviations in log2 eta; what residuals about these slopes
     say of noise is taken off. Zero with no freedom where a scale has one seed.
     """
-    tilt, freedom = no_tilts(len(lowest))
-    for k, centre in enumerate(lowest):
-        near = (runs.scale == k) & (np.abs(runs.x - centre) <= TILT_REACH) & np.isfinite(runs.deviation)
-        squares, noises = [], []
-        for seed in np.unique(runs.seed[near]):
-            own = near & (runs.seed == seed)
-            u, d = runs.x[own] - runs.x[own].mean(), runs.deviation[own]
-            sxx = float(u @ u)
-            if own.sum() < LEAST_SEED_CELLS or sxx == 0.0:
-                continue
-            slope = float(u @ d) / sxx
-            rest = d - d.mean() - slope * u
-            squares.append(slope**2)
-            noises.append(float(rest @ rest) / (len(d) - 2) / sxx)
-        if len(squares) > 1:
-            freedom[k] = len(squares) - 1
-            tilt[k] = max(sum(squares) / freedom[k] - float(np.mean(noises)), 0.0)
-    return tilt, freedom
+    near = (np.abs(runs.x - lowest[runs.scale]) <= TILT_REACH) & np.isfinite(runs.deviation)
+    scale, x, d = runs.scale[near], runs.x[near], runs.deviation[near]
+    pair, group = np.unique(np.stack([scale, runs.seed[near]]), axis=1, return_inverse=True)
+    group = group.ravel()  # of each run: its seed at its scale
+    count = np.maximum(np.bincount(group), 1)
+    u = x - (np.bincount(group, weights=x) / count)[group]
+    e = d - (np.bincount(group, weights=d) / count)[group]
+    sxx, sxy, syy = (np.bincount(group, weights=w) for w in (u * u, u * e, e * e))
+    enough = (count >= LEAST_SEED_CELLS) & (sxx > 0)
+    slope = np.where(enough, sxy, 0.0) / np.where(enough, sxx, 1.0)
+    noise = np.where(enough, (syy - slope * sxy) / np.maximum(count - 2, 1) / np.where(enough, sxx, 1.0), 0.0)
+    at, size = pair[0].astype(np.int64), len(lowest)
+    seeds, squares, noises = (np.bincount(at, weights=w, minlength=size) for w in (enough, slope**2, noise))
+    freedom = np.maximum(seeds.astype(np.int64) - 1, 0)
+    tilt = squares / np.maximum(freedom, 1) - noises / np.maximum(seeds, 1)
+    return np.where(freedom > 0, np.maximum(tilt, 0.0), 0.0), freedom
 
 
 def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: FloatArray) -> FloatArray:
