@@ -25,7 +25,8 @@ def basins_of(**options) -> Basins:
 def line(y: np.ndarray, own: float, prior: float = 0.01):
     rng = np.random.default_rng(0)
     draws = y + own * rng.standard_normal((2000, len(y)))
-    return fit_line(T[: len(y)], y, draws, scatters(T[: len(y)], draws, SizePrior(prior, 0.8, 0.2)), "power", rng)
+    every = scatters(T[: len(y)], draws, SizePrior(prior, 0.8, 0.2))
+    return fit_line(T[: len(y)], y, draws, every, "power", rng)
 
 
 def test_pooling_brings_noisy_optima_nearer_to_a_law_that_holds() -> None:

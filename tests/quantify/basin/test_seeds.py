@@ -1,5 +1,7 @@
 """What a seed does to a whole curve: raise it, or tilt it, and how far that moves an optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,16 +81,20 @@ def test_runs_that_do_not_count_tell_nothing() -> None:
 
 def test_a_cell_that_one_seed_alone_has_loses_that_seeds_effect_as_all_others_do() -> None:
     """Seeds are often added near the optimum only: the curve must not step where they end."""
-    rows = [("v", 64.0, 2.0**x, s, 3.0 + 0.05 * (x + 8) ** 2 + effect)
-            for s, effect, reach in (("0", 0.1, 9.0), ("1", -0.1, 1.1)) for x in X if abs(x + 8) < reach]  # fmt: skip
+    seeds = (("0", 0.1, 9.0), ("1", -0.1, 1.1))
+    rows = [
+        ("v", 64.0, 2.0**x, seed, 3.0 + 0.05 * (x + 8) ** 2 + effect)
+        for seed, effect, reach in seeds
+        for x in X
+        if abs(x + 8) < reach
+    ]
     (cells,) = cells_of(from_rows(rows))
     assert cells.loss[0] == pytest.approx(3.0 + 0.05 * (X + 8) ** 2)
 
 
 def test_seeds_that_raise_curves_are_no_noise() -> None:
     quiet = make(noise=0.001, seeds=3, seed=4)
-    raised = from_rows([(v, n, h, s, y + 0.2 * int(s)) for v, n, h, s, y in
-                        zip(quiet.variant, quiet.scale, quiet.hp, quiet.seed, quiet.loss, strict=True)])  # fmt: skip
+    raised = replace(quiet, loss=quiet.loss + 0.2 * quiet.seed.astype(float))
     (before,), (after,) = cells_of(quiet), cells_of(raised)
     assert after.spread == pytest.approx(before.spread, abs=1e-12)
     assert after.loss - before.loss == pytest.approx(np.full(before.loss.shape, 0.2))
@@ -110,7 +116,8 @@ def test_tilts_do_not_depend_on_effects_place_or_names_of_seeds(effects: list[fl
 
 
 def test_noise_is_no_tilt() -> None:
-    found = [seed_tilts(table([0.0] * 6, [0.0] * 6, 0.01, seed), np.array([-8.0]))[0][0] for seed in range(40)]
+    tables = [table([0.0] * 6, [0.0] * 6, 0.01, seed) for seed in range(40)]
+    found = [seed_tilts(runs, np.array([-8.0]))[0][0] for runs in tables]
     one_slope = 0.01**2 / 2.5  # variance of a slope through 5 cells half an octave apart
     assert np.mean(found) < 0.4 * one_slope
     assert min(found) == 0.0
@@ -131,7 +138,8 @@ def test_one_seed_or_two_cells_show_no_tilt() -> None:
     assert nothing == [[0.0], [0]]
     assert [a.tolist() for a in seed_tilts(table([0.0], [0.1]), np.array([-8.0]))] == nothing
     runs = table([0.0] * 2, [0.1, -0.1])
-    lost = SeedRuns(runs.x, np.where(np.abs(runs.x + 8.25) < 0.3, runs.deviation, np.nan), runs.scale, runs.seed)
+    two = np.where(np.abs(runs.x + 8.25) < 0.3, runs.deviation, np.nan)
+    lost = SeedRuns(runs.x, two, runs.scale, runs.seed)
     assert [a.tolist() for a in seed_tilts(lost, np.array([-8.0]))] == nothing
 
 

@@ -1,13 +1,15 @@
 """What is thought beforehand of how scales lie off their law: each by itself, or the law turning."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.quantify.law.scatter import (
-    NODES,
     NO_WANDER,
+    NODES,
     SizePrior,
     curvature_scatter,
     departure_covariance,
@@ -43,7 +45,7 @@ def test_a_size_that_is_not_thought_of_is_zero() -> None:
 
 def test_scatter_of_curvatures_grows_with_the_misfit() -> None:
     priors = [curvature_scatter(misfit) for misfit in (0.0, 0.02, 0.1, 0.4)]
-    for one, other in zip(priors[:-1], priors[1:], strict=True):
+    for one, other in pairwise(priors):
         assert other.median > one.median
         assert other.none < one.none
     for misfit, prior in zip((0.0, 0.02, 0.1, 0.4), priors, strict=True):
@@ -84,12 +86,13 @@ def test_every_size_is_tried_alone_with_every_turning_and_with_each_scale_off_th
     assert len(found.size) == count**2 + 3 * count
     tried = set(zip(found.size.tolist(), found.wander.tolist(), found.off.tolist(), strict=True))
     (sizes, log_size), (turns, log_turn) = prior.grid(), wander.grid()
-    assert tried == {(s, w, -1) for s in sizes for w in turns} | {(s, 0.0, k) for s in sizes for k in range(3)}
+    one_off = {(s, 0.0, k) for s in sizes for k in range(3)}
+    assert tried == one_off | {(s, w, -1) for s in sizes for w in turns}
     assert np.exp(found.log_prior).sum() == pytest.approx(1.0)
     for i in (0, 17, count**2 - 1, count**2 + 7):
-        place = [np.flatnonzero(grid == at[i])[0] for grid, at in ((sizes, found.size), (turns, found.wander))]
-        alone = log_turn[place[1]] + np.log(0.97) if found.off[i] < 0 else np.log(0.01)
-        assert found.log_prior[i] == pytest.approx(log_size[place[0]] + alone)
+        size, turn = np.flatnonzero(sizes == found.size[i])[0], np.flatnonzero(turns == found.wander[i])[0]
+        rest = log_turn[turn] + np.log(0.97) if found.off[i] < 0 else np.log(0.01)
+        assert found.log_prior[i] == pytest.approx(log_size[size] + rest)
     total = np.cov(draws.T) + departure_covariance(t, found.size, found.wander, found.off)
     assert found.inverse == pytest.approx(np.linalg.inv(total), rel=1e-5, abs=1e-6)
     assert found.log_det == pytest.approx(np.linalg.slogdet(total)[1])
