@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+import torch
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law import departure as departure_module
@@ -43,9 +45,10 @@ def example(learn: ModuleType, seed: int = 0) -> Any:
         loss = 3 - 0.2 * k + 0.05 * (x - star) ** 2 + 0.012 * rng.standard_normal(len(x))
         parts.append(pd.DataFrame({"scale": width, "x": x, "seed": "0", "loss": loss}))
     runs = pd.concat(parts, ignore_index=True)
-    real = __import__("real_series")
-    series = real.Series("made", f"series {seed}", runs, runs)
-    case = real.Case(series, runs, real.Truth(TARGET, FOUND, FOUND_SD, cost=None))
+    from real_series import Series, Truth
+
+    series = Series("made", f"series {seed}", runs, runs)
+    case = learn.Case(series, runs, Truth(TARGET, FOUND, FOUND_SD, cost=None))
     basins = learn.fit_basins(list(learn.cells_of(learn.sweep_of(case))), 20_000, 0)[0]
     assert basins.fitted.all()
     return learn.Example(case, basins)

@@ -20,9 +20,14 @@ def real_series(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
 
 
 def runs(
-    *, x: float = -8.1, seeds: int = 8, noise: float = 0.0, grid: np.ndarray = GRID, seed: int = 0,
-    scale: float = 64.0,
-) -> pd.DataFrame:  # fmt: skip
+    *,
+    x: float = -8.1,
+    seeds: int = 8,
+    noise: float = 0.0,
+    grid: np.ndarray = GRID,
+    seed: int = 0,
+    height: float = 0.05,  # nats an octave off
+) -> pd.DataFrame:
     """Parabolas of one scale; every seed raises its whole curve, and each run has noise of its own."""
     rng = np.random.default_rng(seed)
     parts = []
@@ -30,7 +35,7 @@ def runs(
         loss = (
             3 + 0.05 * (grid - x) ** 2 + 0.1 * rng.standard_normal() + noise * rng.standard_normal(len(grid))
         )
-        parts.append(pd.DataFrame({"scale": scale, "x": grid, "seed": str(name), "loss": loss}))
+        parts.append(pd.DataFrame({"scale": 64.0, "x": grid, "seed": str(name), "loss": loss}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -53,7 +58,7 @@ def test_its_sd_is_that_of_what_is_found_again(real_series: ModuleType, seeds: i
     assert 0.6 < error / np.sqrt(np.mean([t.sd**2 for t in found])) < 1.6
 
 
-def test_a_tie_of_the_seeds_own_height_does_not_count(real_series: ModuleType) -> None:
+def test_a_seeds_own_height_does_not_count(real_series: ModuleType) -> None:
     """Runs of one seed go up together: what that does to no optimum is not in its sd."""
     truth = real_series.truth_at(runs(seeds=8, noise=0.0), 64.0)
     assert truth.sd == pytest.approx(0.01)  # the least that is claimed
@@ -63,7 +68,7 @@ def test_an_optimum_at_an_edge_or_hardly_known_is_no_truth(real_series: ModuleTy
     assert real_series.truth_at(runs(x=-4.0), 64.0) is None
     assert real_series.truth_at(runs(x=-13.0), 64.0) is None
     assert real_series.truth_at(runs(grid=GRID[:2]), 64.0) is None
-    assert real_series.truth_at(runs(seeds=4, noise=0.5), 64.0) is None
+    assert real_series.truth_at(runs(seeds=1, height=1e-4), 64.0) is None  # for the least noise of a run
     assert real_series.truth_at(runs(), 128.0) is None
 
 
