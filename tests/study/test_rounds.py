@@ -42,7 +42,7 @@ def test_it_reaches_its_precision_with_a_fraction_of_the_grid(
     spec = adaptive_study()
     grid = plan(study(**{**spec.model_dump(exclude={"adaptive"}), "adaptive": None}), {})
     assert sum(s.flops for s in stacks) < 0.4 * sum(s.flops for s in grid)
-    assert max(interval_widths(spec, losses).values()) <= 0.25
+    assert max(interval_widths(spec, losses).values()) <= spec.adaptive.wanted
 
 
 def test_cheap_widths_come_first_and_the_rest_is_put_near_their_optimum(
