@@ -152,5 +152,5 @@ def test_rounds_are_numbered_and_no_runs_are_proposed_at_the_goal(
     for each in found:
         for proposal, run in zip(each.proposals, each.runs, strict=True):
             observed.add(proposal, done[1][run.run_id])
-    assert propose_runs(grid, observed, "prediction", 0.25, 4) == []
+    assert propose_runs(grid, observed, "prediction", 0.6, 4) == []
     assert observed.runs == len(done[1])
