@@ -92,7 +92,7 @@ def numbers(parameters: Array) -> dict[str, float]:
 
 
 def standardised(rows: pd.DataFrame, parameters: Array) -> tuple[Array, Array]:
-    """Distance from the truth in its sd, and that sd, [rows]; as `own_runs` and `seeds.optimum_sd` have them."""
+    """Distance from the truth in its sd, and that sd, [rows]: as `own_runs` and `seeds` have them."""
     p = numbers(parameters)
     trust, away = 1 / (1 + (rows["own_sd"] / p["noise"]) ** 2), rows["own"] - rows["x"]
     centre = rows["x"] + p["share"] * trust * away
@@ -132,9 +132,8 @@ def main() -> None:
     for project in rows["project"].unique():
         z, _ = standardised(rows[rows["project"] == project], learned(rows[rows["project"] != project]))
         held.append(np.abs(z) < 1.96)
-    print(
-        f"{len(rows)} scales of {rows['project'].nunique()} projects, left out: {np.concatenate(held).mean():.3f} hold"
-    )
+    share, projects = np.concatenate(held).mean(), rows["project"].nunique()
+    print(f"{len(rows)} scales of {projects} projects, left out: {share:.3f} hold")
 
 
 if __name__ == "__main__":
