@@ -17,7 +17,7 @@ from hptransfer.sweep.table import FloatArray
 
 WIDTH_PER_SD = 2 * 1.96  # of a 95% interval
 OVERHEAD = 0.005  # of the dearest run's FLOPs, that any run counts as beside its own: rounds cost time, too
-LEAST_GAIN = 0.003  # of the variance of what is asked, below which a run at a known scale is not worth making
+LEAST_GAIN = 0.003  # of the variance of what is asked; a run at a known scale that gains less is not made
 MIN_LAW_SCALES = 3  # scales that a law needs
 MAX_EXTRAPOLATION = 8.0  # times the largest scale: no further while larger scales can be run
 
