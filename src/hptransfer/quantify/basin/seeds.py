@@ -65,11 +65,11 @@ def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: Float
     A seed's weights and batches raise or lower a whole loss-LR curve. That is no noise of the optimum's
     place: what counts for it is how runs of one seed differ. The effect is the median over the seed's cells,
     since single runs far right of the optimum go their own way; with fewer than three cells it is not told
-    from noise.
+    from noise. It is learned from cells with several runs, and is that of all runs of the seed.
 
     Args:
         value: loss of each run.
-        cell: of each run; -1 where it is not to count.
+        cell: of each run; -1 where it is not to tell anything.
         scale: index of each run's scale.
         seed: label of each run's seed.
     """
@@ -79,16 +79,18 @@ def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: Float
     if not counts.any():
         return effect
     rows = np.flatnonzero(counts)
-    _, group = np.unique(np.stack([scale[rows], seed[rows]]), axis=1, return_inverse=True)
-    group = group.ravel()
+    names, name = np.unique(seed, return_inverse=True)
+    of_seed = scale * len(names) + name
+    _, group = np.unique(of_seed[rows], return_inverse=True)
     for _ in range(2):  # the second for cells that lack a seed
         left = value[rows] - effect[rows]
         mean = np.bincount(cell[rows], weights=left, minlength=len(several)) / np.maximum(several, 1)
         effect[rows] += _group_medians(left - mean[cell[rows]], group)
     at = scale[rows]
     centre = np.bincount(at, weights=effect[rows]) / np.maximum(np.bincount(at), 1)
-    effect[rows] -= centre[at]
-    return effect
+    known = np.zeros(of_seed.max() + 1)
+    known[of_seed[rows]] = effect[rows] - centre[at]
+    return np.asarray(known[of_seed])  # a seed's runs that are alone in their cells too
 
 
 def _group_medians(values: FloatArray, group: IntArray) -> FloatArray:
