@@ -123,7 +123,7 @@ def best_move(
 def _variance_left(info: Information, total: float, goal: Goal) -> float:
     """Variance of what is asked: by the linear model, or by the fit, which also knows how real laws turn.
 
-    What the fit's interval holds beyond the model's is not narrowed by more runs at the scales that there are.
+    What the fit's interval holds beyond the model's, more runs at the scales that there are do not narrow.
     """
     width = info.point.width
     if goal == "verdict" or not np.isfinite(width):
