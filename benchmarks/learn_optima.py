@@ -2,10 +2,10 @@
 
     python benchmarks/learn_optima.py
 
-Each scale of each corpus series, as an estimator sees it (one to three seeds), against the optimum by all seeds.
-The numbers maximise the probability of what all seeds say under a t distribution, a project counting with the
-root of its number of scales, under weak priors about a first guess. Printed beside them: how often the optimum
-lies within 1.96 sd when its project is left out.
+Each scale of each corpus series, as an estimator sees it (one to three seeds), against the optimum by all
+seeds. The numbers maximise the probability of what all seeds say under a t distribution, a project counting
+with the root of its number of scales, under weak priors about a first guess. Printed beside them: how often
+the optimum lies within 1.96 sd when its project is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.basin.own_runs import own_optima
 from hptransfer.quantify.priors import SEEDS
 from learn import sweep_of
-from real_series import Case, Series, corpus_series, truth_at
+from real_series import Series, corpus_series, truth_at
 
 FREEDOM = 5.0  # of the t distribution: real optima are further off than a normal one allows
 NAMES = ("share", "noise", "error", "optimum_sd", "by_curvature", "freedom")
@@ -47,10 +47,9 @@ class Fitted:
 
 def shared_shape_only(series: Series) -> Basins:
     """The basins of a series before its own runs are looked at."""
-    case = Case(series, series.runs, truth_at(series.every, float(series.every["scale"].max())))  # type: ignore[arg-type]
     own, assemble.with_own_runs = assemble.with_own_runs, lambda basins, _: basins
     try:
-        return fit_basins(list(cells_of(sweep_of(case))), 1000, 0)[0]
+        return fit_basins(list(cells_of(sweep_of(series.runs))), 1000, 0)[0]
     finally:
         assemble.with_own_runs = own
 
@@ -93,7 +92,7 @@ def numbers(parameters: Array) -> dict[str, float]:
 
 
 def standardised(rows: pd.DataFrame, parameters: Array) -> tuple[Array, Array]:
-    """Distance from the truth in its sd, and that sd, [rows]; as `own_runs` and `seeds.optimum_sd` have them."""
+    """Distance from the truth in its sd, and that sd, [rows]: as `own_runs` and `seeds` have them."""
     p = numbers(parameters)
     trust, away = 1 / (1 + (rows["own_sd"] / p["noise"]) ** 2), rows["own"] - rows["x"]
     centre = rows["x"] + p["share"] * trust * away
@@ -133,9 +132,8 @@ def main() -> None:
     for project in rows["project"].unique():
         z, _ = standardised(rows[rows["project"] == project], learned(rows[rows["project"] != project]))
         held.append(np.abs(z) < 1.96)
-    print(
-        f"{len(rows)} scales of {rows['project'].nunique()} projects, left out: {np.concatenate(held).mean():.3f} hold"
-    )
+    share, projects = np.concatenate(held).mean(), rows["project"].nunique()
+    print(f"{len(rows)} scales of {projects} projects, left out: {share:.3f} hold")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,8 @@ def runs(
     rng = np.random.default_rng(seed)
     parts = []
     for name in range(seeds):
-        loss = (
-            3 + 0.05 * (grid - x) ** 2 + 0.1 * rng.standard_normal() + noise * rng.standard_normal(len(grid))
-        )
+        own = 0.1 * rng.standard_normal() + noise * rng.standard_normal(len(grid))
+        loss = 3 + height * (grid - x) ** 2 + own
         parts.append(pd.DataFrame({"scale": 64.0, "x": grid, "seed": str(name), "loss": loss}))
     return pd.concat(parts, ignore_index=True)
 

@@ -31,7 +31,7 @@ def _prior(source: str, value: float | tuple[float, ...], effect: str, unit: str
 
 
 # Where a value comes from: chosen by hand for coverage on the families of benchmarks/calibration.py, or on
-# these and on the measured sweeps of benchmarks/extrapolation.py together, or neither.
+# these and on a few public sweeps together, or neither.
 _simulated = partial(_prior, "by hand, on the simulator")
 _measured = partial(_prior, "by hand, on the simulator and on measured sweeps")
 _judged = partial(_prior, "judgement, fitted to nothing")
