@@ -49,7 +49,7 @@ def example(learn: ModuleType, seed: int = 0) -> Any:
 
     series = Series("made", f"series {seed}", runs, runs)
     case = learn.Case(series, runs, Truth(TARGET, FOUND, FOUND_SD, cost=None))
-    basins = learn.fit_basins(list(learn.cells_of(learn.sweep_of(case))), 20_000, 0)[0]
+    basins = learn.fit_basins(list(learn.cells_of(learn.sweep_of(case.runs))), 20_000, 0)[0]
     assert basins.fitted.all()
     return learn.Example(case, basins)
 

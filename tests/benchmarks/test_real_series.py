@@ -101,7 +101,7 @@ def test_series_of_the_corpus_are_in_the_coordinates_of_their_rule(
     real_series: ModuleType, folder: Path
 ) -> None:
     found = {s.name: s for s in real_series.corpus_series(folder)}
-    assert sorted(found) == sorted(f"{v} view {i}" for v in ("sp", "mup") for i in range(3))
+    assert sorted(found) == sorted(f"{v} view {i}" for v in ("sp", "mup") for i in range(real_series.VIEWS))
     assert {s.project for s in found.values()} == {"made"}
     assert found["mup view 0"].every["x"].min() == found["sp view 0"].every["x"].min() + 1.0
     assert found["sp view 0"].every.query("x > -5.4")["loss"].isna().all()
