@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -69,9 +70,8 @@ class Batch:
     weight: Tensor  # of each example, [E]
 
 
-def sweep_of(case: Case) -> SweepTable:
-    """The runs of a case as an estimator gets them."""
-    runs = case.runs
+def sweep_of(runs: pd.DataFrame) -> SweepTable:
+    """Runs (scale, x, seed, loss) as an estimator gets them."""
     columns = (runs["scale"], 2.0 ** runs["x"], runs["seed"], runs["loss"])
     return SweepTable(np.array(["v"] * len(runs)), *(column.to_numpy() for column in columns))
 
@@ -84,7 +84,7 @@ def examples() -> list[Example]:
         for case in cases(series):
             top = float(case.runs["scale"].max())
             if top not in fitted:
-                fitted[top] = fit_basins(list(cells_of(sweep_of(case))), 1000, 0)[0]
+                fitted[top] = fit_basins(list(cells_of(sweep_of(case.runs))), 1000, 0)[0]
             if fitted[top].fitted.sum() >= 3:
                 found.append(Example(case, fitted[top]))
     return found

@@ -95,7 +95,7 @@ class using:
 def judged(example: Example) -> dict[str, float | str]:
     """One prediction beside what was found."""
     case, truth = example.case, example.case.truth
-    fit = quantify(sweep_of(case), targets=(truth.scale,), holdout=0).variants["v"]
+    fit = quantify(sweep_of(case.runs), targets=(truth.scale,), holdout=0).variants["v"]
     value, low, high = three(fit.predictions[0].hp)
     recommended = log2(fit.predictions[0].hp_recommended)
     row: dict[str, float | str] = {
@@ -118,7 +118,7 @@ def judged(example: Example) -> dict[str, float | str]:
 
 def optima(case: Case) -> list[dict[str, float | str]]:
     """The optima of the measured scales of a corpus series beside what all seeds say."""
-    fit = quantify(sweep_of(case), holdout=0).variants["v"]
+    fit = quantify(sweep_of(case.runs), holdout=0).variants["v"]
     rows: list[dict[str, float | str]] = []
     for found in fit.optima:
         truth = truth_at(case.series.every, found.scale)
@@ -137,6 +137,23 @@ def optima(case: Case) -> list[dict[str, float | str]]:
             }
         )
     return rows
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """What docs/metrics.md shows: a line a project, and one for all of a kind."""
+    lines = [
+        "| sweeps | predictions | holds | strictly | median width | rms error | line | keep | mean | grid |",
+        "| --- " * 10 + "|",
+    ]
+    groups = [(f"**all {kind}**", part) for kind, part in rows.groupby("kind")]
+    groups += [(str(project), part) for (_, project), part in rows.groupby(["kind", "project"])]
+    for name, part in groups:
+        simple = " | ".join(f"{rms(part[f'error {other}']):.2f}" for other in SIMPLE)
+        lines.append(
+            f"| {name} | {len(part)} | {part['holds'].mean():.2f} | {part['strict'].mean():.2f} | "
+            f"{part['width'].median():.2f} | {rms(part['error']):.2f} | {simple} |"
+        )
+    return "\n".join(lines)
 
 
 def rms(error: pd.Series) -> float:
@@ -194,7 +211,8 @@ def main() -> None:
     rows = pd.DataFrame([judged(e) for e in every] if options.as_shipped else left_out(every))
     if options.out:
         rows.to_csv(options.out, index=False, float_format="%.5g")
-    print(f"next scale (at most {NEXT} octaves ahead)\n{table(rows[rows['ahead'] <= NEXT])}")
+    print(markdown(rows[rows["ahead"] <= NEXT]))
+    print(f"\nnext scale (at most {NEXT} octaves ahead)\n{table(rows[rows['ahead'] <= NEXT])}")
     print(f"\nevery scale ahead\n{table(rows)}")
     near = rows.assign(octaves=rows["ahead"].round().clip(1, 4)).groupby(["kind", "octaves"])
     print("\nby distance\n" + near.apply(summary, include_groups=False).round(3).to_string())

@@ -23,8 +23,9 @@ PUBLIC = HERE.parents[1] / "shared" / "data" / "sweeps"
 CORPUS = HERE / "corpus" / "tables"
 LEAST_SCALES = 3  # that a cut leaves
 LEAST_NOISE = 0.0005  # nats, of one run
-MOST_TRUTH_SD = 0.5  # octaves: an optimum known less well judges nothing
-VIEWS = 3  # of each corpus series: which seeds and learning rates the estimator sees
+# Octaves: an optimum known less well judges nothing. Of series with several seeds, and of single runs.
+MOST_TRUTH_SD, MOST_SINGLE_SD = 0.2, 0.5
+VIEWS = 2  # of each corpus series: which seeds and learning rates the estimator sees
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def truth_at(every: pd.DataFrame, scale: float) -> Truth | None:
     if len(x) < 3 or int(np.argmin(y)) in (0, len(x) - 1):
         return None
     cost = PchipInterpolator(x, y - y.min(), extrapolate=False)
-    seeds = part.groupby("x")["seed"].nunique().max()
-    at, sd = _by_seeds(part) if seeds >= 4 else _by_parabola(x, y)
-    if not sd < MOST_TRUTH_SD:
+    several = part.groupby("x")["seed"].nunique().max() >= 4
+    at, sd = _by_seeds(part) if several else _by_parabola(x, y)
+    if not sd < (MOST_TRUTH_SD if several else MOST_SINGLE_SD):
         return None
     return Truth(scale, at, max(sd, 0.01), cost)
 

@@ -3,9 +3,9 @@
     python benchmarks/corpus/build.py --minutes 110 --processes 2
 
 A unit is one width of a set-up (`setups.yaml`), all its variants together. Its pilot is one seed on learning
-rates half an octave apart over seven octaves, carried further where its lowest loss is near an end. The
-other seeds train `LEFT` octaves below and `RIGHT` above the pilot's lowest loss. A unit that is finished is
-a file in `--work`, so a build that was stopped goes on where it was; a set-up with all its units becomes
+rates half an octave apart over seven octaves, carried further where its lowest loss is near an end. The other
+seeds train `LEFT` half octaves below and `RIGHT` above the pilot's lowest loss. A unit that is finished is a
+file in `--work`, so a build that was stopped resumes; a set-up with all its units becomes
 `tables/SETUP.csv.gz`, with what trained it in `tables/provenance.json`.
 """
 
@@ -40,6 +40,10 @@ PILOT = 7  # half-octave learning rates on either side of a set-up's centre
 LEFT, RIGHT = 5, 3  # half-octave learning rates of the other seeds on either side of the pilot's lowest loss
 EXTEND = 4  # learning rates by which a pilot grows whose lowest loss is near an end
 BFLOAT16_FROM = 32  # width from which matrix products are in bfloat16, where that is faster
+FEWER_FROM, FEWER = (
+    32,
+    6,
+)  # seeds of widths from there on, where one seed's optimum differs less from another's
 STACK = 24  # runs trained together, always: another number would be compiled anew
 COLUMNS = ("variant", "width", "lr", "lr_mup", "seed", "loss", "initial_loss", "steps", "params")
 
@@ -172,7 +176,8 @@ def unit(setup: Setup, width: int) -> list[Row]:
     for v in range(len(setup.variants)):
         best = lowest((place, row) for (variant, place, _), row in found.items() if variant == v)
         places = range(best - LEFT, best + RIGHT + 1)
-        wanted += [(v, place, seed) for seed in range(1, setup.seeds) for place in places]
+        seeds = setup.seeds if width < FEWER_FROM else FEWER
+        wanted += [(v, place, seed) for seed in range(1, seeds) for place in places]
     found |= zip(wanted, train([setup.run(v, width, p, s) for v, p, s in wanted]), strict=True)
     return [{"variant": setup.variants[v][0], **row} for (v, _, _), row in sorted(found.items())]
 

@@ -18,7 +18,7 @@ from hptransfer.quantify.law.laws import HpLaws
 from hptransfer.quantify.law.optimum_law import LineFit
 from hptransfer.quantify.law.scatter import departure_covariance, departures
 from hptransfer.quantify.predict import optimum_draws
-from hptransfer.quantify.priors import LAW
+from hptransfer.quantify.priors import LAW, SEEDS
 from hptransfer.sweep.table import FloatArray
 
 
@@ -33,10 +33,12 @@ def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Bas
     t = np.log2(basins.cells.scale[inside])
     cov, before = basins.cov_given_shape[inside], basins.x_draws[:, inside].astype(np.float64)
     by_seeds = _seed_sd(basins)
+    if laws is not None:  # seeds cannot have moved optima by much more than these scatter
+        by_seeds = np.minimum(by_seeds, SEEDS.most_scatter * laws.families["power"].scatter_draws[:, None])
     noisy = before + by_seeds * rng.standard_normal(before.shape)
     point, draws = basins.x[inside], noisy
     if laws is not None:
-        variance = cov[:, 1, 1] + by_seeds**2
+        variance = cov[:, 1, 1] + np.mean(by_seeds**2, axis=0)
         point, draws = _towards(laws.families["power"], t, point, noisy, variance, rng)
     low, high = basins.low[inside], basins.high[inside]
     point, draws = np.clip(point, low, high), np.clip(draws, low, high)

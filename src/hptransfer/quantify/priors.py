@@ -31,7 +31,7 @@ def _prior(source: str, value: float | tuple[float, ...], effect: str, unit: str
 
 
 # Where a value comes from: chosen by hand for coverage on the families of benchmarks/calibration.py, or on
-# these and on the measured sweeps of benchmarks/extrapolation.py together, or neither.
+# these and on a few public sweeps together, or neither.
 _simulated = partial(_prior, "by hand, on the simulator")
 _measured = partial(_prior, "by hand, on the simulator and on measured sweeps")
 _judged = partial(_prior, "judgement, fitted to nothing")
@@ -176,19 +176,22 @@ class OwnRunsPriors:
     """How far a scale's own runs are believed beside the shared shape (`basin.own_runs`)."""
 
     reach: float = _judged(0.75, "Cells this near the lowest make a scale's own parabola.", "octaves")
-    share: float = _learned(0.55, "Of the way to its own runs' vertex that an optimum is moved.")
-    noise: float = _learned(0.2, "Sd of that vertex by noise at which the share is halved.", "octaves")
-    error: float = _learned(0.5, "Sd added to the optimum, per distance between the two.")
+    share: float = _learned(0.57, "Of the way to its own runs' vertex that an optimum is moved.")
+    noise: float = _learned(0.24, "Sd of that vertex by noise at which the share is halved.", "octaves")
+    error: float = _learned(0.38, "Sd added to the optimum, per distance between the two.")
 
 
 @dataclass(frozen=True)
 class SeedPriors:
     """How far one seed's optimum lies from that of all (`basin.seeds`)."""
 
-    optimum_sd: float = _learned(0.15, "Usual sd of it.", "octaves")
+    optimum_sd: float = _learned(0.12, "Usual sd of it.", "octaves")
     curvature: float = _judged(0.1, "Curvature of the basin at which it is that.", "nats per octave^2")
-    by_curvature: float = _learned(0.25, "Power of the curvature with which it falls.")
-    freedom: float = _learned(4.0, "Seeds less one that the usual sd counts for.")
+    by_curvature: float = _learned(0.26, "Power of the curvature with which it falls.")
+    freedom: float = _learned(7.0, "Seeds less one that the usual sd counts for.")
+    most_scatter: float = _judged(
+        3.0, "That sd is at most so many times what scales scatter by about their law."
+    )
     most: float = _judged(4.0, "Seeds of one scale count for no more than so many of it.")
 
 
@@ -246,24 +249,24 @@ class DeparturePriors:
     """
 
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
-    scatter: float = _learned(0.049, "Median scatter of single scales about the law.", "octaves")
-    scatter_log_sd: float = _learned(0.86, "Sd of its log.")
+    scatter: float = _learned(0.054, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(0.837, "Sd of its log.")
     scatter_by_trait: tuple[float, ...] = _learned(
-        (-0.002, 0.022, -0.028, -0.018), "Change of its log by trait."
+        (0.061, 0.015, 0.113, -0.032), "Change of its log by trait."
     )
-    scatter_none: float = _learned(0.17, "Prior probability that there is no scatter.")
+    scatter_none: float = _learned(0.162, "Prior probability that there is no scatter.")
     wander: float = _learned(
-        0.147, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+        0.176, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
-    wander_log_sd: float = _learned(0.749, "Sd of its log.")
+    wander_log_sd: float = _learned(0.662, "Sd of its log.")
     wander_by_trait: tuple[float, ...] = _learned(
-        (0.064, 0.052, -0.035, 0.014), "Change of its log by trait."
+        (0.215, 0.038, 0.144, -0.016), "Change of its log by trait."
     )
-    wander_none: float = _learned(0.148, "Prior probability that the law does not turn.")
-    constant: float = _learned(0.155, "Prior probability that the optimum stays where it is.")
-    steady: float = _learned(0.091, "Prior probability that there is neither scatter nor turning.")
+    wander_none: float = _learned(0.128, "Prior probability that the law does not turn.")
+    constant: float = _learned(0.148, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.075, "Prior probability that there is neither scatter nor turning.")
     steady_by_trait: tuple[float, ...] = _learned(
-        (-0.015, -0.005, 0.009, -0.008), "Change of its logit by trait."
+        (-0.036, 0.008, -0.025, -0.016), "Change of its logit by trait."
     )
 
 

@@ -41,24 +41,22 @@ def seed_tilts(runs: SeedRuns, lowest: FloatArray) -> tuple[FloatArray, IntArray
     Of each seed with enough cells the slope of its deviations in log2 eta; what residuals about these slopes
     say of noise is taken off. Zero with no freedom where a scale has one seed.
     """
-    tilt, freedom = no_tilts(len(lowest))
-    for k, centre in enumerate(lowest):
-        near = (runs.scale == k) & (np.abs(runs.x - centre) <= TILT_REACH) & np.isfinite(runs.deviation)
-        squares, noises = [], []
-        for seed in np.unique(runs.seed[near]):
-            own = near & (runs.seed == seed)
-            u, d = runs.x[own] - runs.x[own].mean(), runs.deviation[own]
-            sxx = float(u @ u)
-            if own.sum() < LEAST_SEED_CELLS or sxx == 0.0:
-                continue
-            slope = float(u @ d) / sxx
-            rest = d - d.mean() - slope * u
-            squares.append(slope**2)
-            noises.append(float(rest @ rest) / (len(d) - 2) / sxx)
-        if len(squares) > 1:
-            freedom[k] = len(squares) - 1
-            tilt[k] = max(sum(squares) / freedom[k] - float(np.mean(noises)), 0.0)
-    return tilt, freedom
+    near = (np.abs(runs.x - lowest[runs.scale]) <= TILT_REACH) & np.isfinite(runs.deviation)
+    scale, x, d = runs.scale[near], runs.x[near], runs.deviation[near]
+    pair, group = np.unique(np.stack([scale, runs.seed[near]]), axis=1, return_inverse=True)
+    group = group.ravel()  # of each run: its seed at its scale
+    count = np.maximum(np.bincount(group), 1)
+    u = x - (np.bincount(group, weights=x) / count)[group]
+    e = d - (np.bincount(group, weights=d) / count)[group]
+    sxx, sxy, syy = (np.bincount(group, weights=w) for w in (u * u, u * e, e * e))
+    enough = (count >= LEAST_SEED_CELLS) & (sxx > 0)
+    slope = np.where(enough, sxy, 0.0) / np.where(enough, sxx, 1.0)
+    noise = np.where(enough, (syy - slope * sxy) / np.maximum(count - 2, 1) / np.where(enough, sxx, 1.0), 0.0)
+    at, size = pair[0].astype(np.int64), len(lowest)
+    seeds, squares, noises = (np.bincount(at, weights=w, minlength=size) for w in (enough, slope**2, noise))
+    freedom = np.maximum(seeds.astype(np.int64) - 1, 0)
+    tilt = squares / np.maximum(freedom, 1) - noises / np.maximum(seeds, 1)
+    return np.where(freedom > 0, np.maximum(tilt, 0.0), 0.0), freedom
 
 
 def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: FloatArray) -> FloatArray:
@@ -67,11 +65,11 @@ def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: Float
     A seed's weights and batches raise or lower a whole loss-LR curve. That is no noise of the optimum's
     place: what counts for it is how runs of one seed differ. The effect is the median over the seed's cells,
     since single runs far right of the optimum go their own way; with fewer than three cells it is not told
-    from noise.
+    from noise. It is learned from cells with several runs, and is that of all runs of the seed.
 
     Args:
         value: loss of each run.
-        cell: of each run; -1 where it is not to count.
+        cell: of each run; -1 where it is not to tell anything.
         scale: index of each run's scale.
         seed: label of each run's seed.
     """
@@ -81,16 +79,18 @@ def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: Float
     if not counts.any():
         return effect
     rows = np.flatnonzero(counts)
-    _, group = np.unique(np.stack([scale[rows], seed[rows]]), axis=1, return_inverse=True)
-    group = group.ravel()
+    names, name = np.unique(seed, return_inverse=True)
+    of_seed = scale * len(names) + name
+    _, group = np.unique(of_seed[rows], return_inverse=True)
     for _ in range(2):  # the second for cells that lack a seed
         left = value[rows] - effect[rows]
         mean = np.bincount(cell[rows], weights=left, minlength=len(several)) / np.maximum(several, 1)
         effect[rows] += _group_medians(left - mean[cell[rows]], group)
     at = scale[rows]
     centre = np.bincount(at, weights=effect[rows]) / np.maximum(np.bincount(at), 1)
-    effect[rows] -= centre[at]
-    return effect
+    known = np.zeros(of_seed.max() + 1)
+    known[of_seed[rows]] = effect[rows] - centre[at]
+    return np.asarray(known[of_seed])  # a seed's runs that are alone in their cells too
 
 
 def _group_medians(values: FloatArray, group: IntArray) -> FloatArray:
