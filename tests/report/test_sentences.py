@@ -25,8 +25,8 @@ def test_few_variants_are_named_and_many_counted(make_fit: Callable[..., Transfe
 def test_both_answers_are_explained_with_their_costs(fit: TransferFit) -> None:
     assert sentences.explanation(fit, fit.variants["sp+embd"]) == (
         "Keep? No: the optimum of width 32 costs 0.112 nats [0.094, 0.131] at width 128, 2.8% of the loss, "
-        "like 2.2 times less width. Extrapolate? Yes: what the law predicts costs 0.002 nats [0.000, 0.006] at "
-        "width 128."
+        "like 2.2 times less width. Extrapolate? Yes: what the law predicts costs 0.002 nats [0.000, 0.006] "
+        "at width 128."
     )
 
 

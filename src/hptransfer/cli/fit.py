@@ -53,8 +53,8 @@ def fit(
         float | None,
         option(
             "X",
-            "Cost that counts as none, in the loss column's unit.  [default: 0.01 nats; 5% of the lowest mse at "
-            "the largest scale, 2% of the lowest error]",
+            "Cost that counts as none, in the loss column's unit.  [default: 0.01 nats; 5% of the lowest mse "
+            "at the largest scale, 2% of the lowest error]",
         ),
     ] = None,
     family: Annotated[

@@ -71,7 +71,7 @@ def explanation(fit: SweepFit, variant: VariantFit) -> str:
 
 def _costs(fit: SweepFit, answer: Answer, what: str) -> str:
     """`the optimum of width 32 costs 0.33 nats [0.20, 0.49] at width 128, 8% of the loss`, and why so."""
-    text = f"what {what.removeprefix('what ')} costs is not known"
+    text = f"the cost of {what} is not known"
     if answer.cost.value is not None and answer.scale is not None:
         scale = fit.sweep.columns.scale
         text = f"{what} costs {_amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
@@ -82,7 +82,7 @@ def _costs(fit: SweepFit, answer: Answer, what: str) -> str:
 def _in_proportion(answer: Answer, scale: str) -> str:
     """A cost as a share of the loss and as a factor of scale, where they are worth a word."""
     share, factor = answer.share.value, answer.factor.value
-    if answer.value == "yes" or share is None or share < _LEAST_SHARE:
+    if answer.value == "yes" or _nearly_nothing(answer.cost) or share is None or share < _LEAST_SHARE:
         return ""
     times = (
         f", like {factor:.2g} times less {scale}" if factor and _LEAST_FACTOR <= factor < _MOST_FACTOR else ""
@@ -96,10 +96,15 @@ _LEAST_SHARE, _LEAST_FACTOR, _MOST_FACTOR = 0.0005, 1.05, 100.0
 
 def _amount(fit: SweepFit, cost: Estimate) -> str:
     """`0.33 nats [0.20, 0.49]`, or `at most 0.02 nats` where it may be nothing."""
-    if cost.value is not None and cost.high is not None and cost.value <= _NEARLY_NOTHING * cost.high:
+    if _nearly_nothing(cost):
         return f"at most {cost.high:.2g} {fit.sweep.metric.unit}"
     value, _, span = number_format.estimate(cost).partition(" ")
     return f"{value} {fit.sweep.metric.unit} {span}".rstrip()
+
+
+def _nearly_nothing(cost: Estimate) -> bool:
+    """Whether a cost may be nothing, so that only its upper limit says something."""
+    return cost.value is not None and cost.high is not None and cost.value <= _NEARLY_NOTHING * cost.high
 
 
 def suggestion(fit: SweepFit, variant: VariantFit) -> str:
