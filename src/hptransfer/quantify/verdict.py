@@ -94,7 +94,8 @@ def _answer(e: Evidence, judged: Sequence[Cost], vetoes: list[str], small: Seque
         value = "no"
     elif judged and not unbounded and not vetoes:
         value = "yes"
-    worst = max(too_much or known, key=_weight, default=None)
+    seen = [cost for cost in too_much if cost.measured]  # a cost that was seen says more than one foretold
+    worst = max(seen or too_much or known, key=_weight, default=None)
     open_, why = [c for c in judged if c.paid.estimate.value is None], vetoes if value == "not known" else []
     if value == "not known" and open_:
         flags = {f"{c.scale:g}: {', '.join(c.paid.estimate.flags) or 'unknown'}" for c in open_}

@@ -64,7 +64,7 @@ def explanation(fit: SweepFit, variant: VariantFit) -> str:
     kept = _costs(fit, keep, f"the optimum of {smallest}")
     if verdict.other_cost is not None and verdict.other_cost.value is not None:
         other = "SP" if verdict.coordinates == "mup" else "muP"
-        kept += f" (in {other} coordinates {_amount(fit, verdict.other_cost)})"
+        kept += f" (in {other} coordinates {amount(fit, verdict.other_cost)})"
     followed = _costs(fit, law, "what the law predicts")
     return f"Keep? {keep.value.capitalize()}: {kept}. Extrapolate? {law.value.capitalize()}: {followed}."
 
@@ -74,7 +74,7 @@ def _costs(fit: SweepFit, answer: Answer, what: str) -> str:
     text = f"the cost of {what} is not known"
     if answer.cost.value is not None and answer.scale is not None:
         scale = fit.sweep.columns.scale
-        text = f"{what} costs {_amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
+        text = f"{what} costs {amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
         text += _in_proportion(answer, scale)
     return f"{text} ({'; '.join(answer.why)})" if answer.why else text
 
@@ -94,7 +94,7 @@ _NEARLY_NOTHING = 0.1  # of its upper limit
 _LEAST_SHARE, _LEAST_FACTOR, _MOST_FACTOR = 0.0005, 1.05, 100.0
 
 
-def _amount(fit: SweepFit, cost: Estimate) -> str:
+def amount(fit: SweepFit, cost: Estimate) -> str:
     """`0.33 nats [0.20, 0.49]`, or `at most 0.02 nats` where it may be nothing."""
     if _nearly_nothing(cost):
         return f"at most {cost.high:.2g} {fit.sweep.metric.unit}"
