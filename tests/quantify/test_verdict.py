@@ -81,13 +81,14 @@ def test_an_optimum_that_stays_may_be_kept_at_the_target_too() -> None:
 
 
 def test_a_value_where_runs_diverge_is_not_kept() -> None:
-    rows = [("v", 64.0, 2.0**x, "0", 3 + 0.08 * (x + 6) ** 2) for x in range(-10, -2)]
+    rows = [("v", 64.0, 2.0**x, "0", 3 + 0.08 * (x + 5.4) ** 2) for x in range(-10, -2)]
     rows += [
         ("v", 128.0, 2.0**x, "0", 2.8 + 0.08 * (x + 8) ** 2 if x < -6.5 else np.nan) for x in range(-12, -4)
     ]
     found = fitted(from_rows(rows)).verdict
     assert found.keep.value == "no"
-    assert found.keep.cost.high == 1.0  # what a diverged run counts for
+    assert "diverged" in found.keep.cost.flags
+    assert found.keep.cost.value >= 1.0  # what a diverged run counts for
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])

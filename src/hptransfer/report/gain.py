@@ -1,4 +1,4 @@
-"""What the papers behind the demonstration are about, in plain sentences: SP, muP, and the embedding's share."""
+"""What the papers behind the demonstration ask, in plain sentences: SP, muP, and the share of the embedding."""
 
 from __future__ import annotations
 
