@@ -120,8 +120,9 @@ With the priors as they are, 95% intervals hold {held:.3f} of the truths (standa
 their median width is {width:.3f} octaves and the rmse of the prediction is {rmse:.3f} octaves. The last
 two columns give coverage, median width and rmse. Behind the coverage stands the standard error of its
 change: it is small where few studies change sides, since the studies are the same. A dash: exactly as
-with the prior as it is. Six of the families do what real sweeps do (laws that turn, ragged right sides). A
-prior without an effect here may have one on real sweeps, and numbers of rejections, flags and suggested runs do not show in a prediction.
+with the prior as it is. Six of the families do what real sweeps do (laws that turn, ragged right
+sides). A prior without an effect here may have one on real sweeps, and numbers of rejections, flags and
+suggested runs do not show in a prediction.
 
 Published definitions (three decades for the sensitivity to the learning rate, 1.0025 for the
 near-optimal band) are no priors and are not here.

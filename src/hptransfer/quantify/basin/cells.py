@@ -76,9 +76,11 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
     effect = seed_effects(value, np.where(finite & ~censored[cell], cell, -1), k, rows[:, 2])
     value = value - effect
     mean = np.bincount(cell, weights=value * finite) / np.maximum(alive, 1)
-    spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
+    spread: FloatArray = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
     several = np.bincount(k_of, weights=(total > 1) & ~censored, minlength=len(scales)).astype(float)
-    spread *= freedom_lost(several, np.bincount(k, weights=effect != 0, minlength=len(scales)) > 0)[k_of]
+    spread = (
+        spread * freedom_lost(several, np.bincount(k, weights=effect != 0, minlength=len(scales)) > 0)[k_of]
+    )
 
     usable = np.where(censored, np.inf, mean)
     lowest = np.array([rows[new, 1][k_of == i][np.argmin(usable[k_of == i])] for i in range(len(scales))])
