@@ -76,11 +76,9 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
     effect = seed_effects(value, np.where(finite & ~censored[cell], cell, -1), k, rows[:, 2])
     value = value - effect
     mean = np.bincount(cell, weights=value * finite) / np.maximum(alive, 1)
-    spread: FloatArray = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
     several = np.bincount(k_of, weights=(total > 1) & ~censored, minlength=len(scales)).astype(float)
-    spread = (
-        spread * freedom_lost(several, np.bincount(k, weights=effect != 0, minlength=len(scales)) > 0)[k_of]
-    )
+    lost = freedom_lost(several, np.bincount(k, weights=effect != 0, minlength=len(scales)) > 0)
+    spread = lost[k_of] * np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
 
     usable = np.where(censored, np.inf, mean)
     lowest = np.array([rows[new, 1][k_of == i][np.argmin(usable[k_of == i])] for i in range(len(scales))])
