@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import MissingExtraError, SweepError
+from hptransfer.files import printable, strict_json
+from hptransfer.sweep.guards import check_cells, read_content
 from hptransfer.sweep.objects import from_frame, from_mapping, from_records
 from hptransfer.sweep.raw_table import RawColumn, RawTable, concat, make_table, shown
 from hptransfer.sweep.table import Source
@@ -42,22 +44,11 @@ def read_files(paths: Sequence[str | os.PathLike[str]]) -> RawTable:
     digest = hashlib.sha256()
     tables = []
     for path in paths:
-        content = _content(Path(path))
+        content = read_content(path)
         digest.update(content)
-        tables.append(_parse(content, str(path), Path(path).suffix.lower()))
+        tables.append(_parse(content, printable(str(path)), Path(path).suffix.lower()))
     source = Source(", ".join(str(path) for path in paths), digest.hexdigest())
     return replace(concat(tables), source=source)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SweepError(f"cannot read {path}: {reason}") from None
-    if not content.strip():
-        raise SweepError(f"a sweep table needs at least one run, but {path} is empty")
-    return content
 
 
 def _parse(content: bytes, name: str, suffix: str) -> RawTable:
@@ -133,14 +124,14 @@ def _unpacked(column: str, cells: RawColumn) -> RawColumn:
 
 def _literal(cell: str) -> Any:
     try:
-        return json.loads(cell)
+        return strict_json(cell)
     except ValueError:
         return ast.literal_eval(NOT_A_NUMBER.sub("None", cell))
 
 
 def _json(text: str, name: str) -> RawTable:
     try:
-        data = json.loads(text)
+        data = strict_json(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # one object a line, under the name .json
             return _jsonl(text, name)
@@ -160,7 +151,7 @@ def _jsonl(text: str, name: str) -> RawTable:
         if not line.strip():
             continue
         try:
-            records.append(json.loads(line))
+            records.append(strict_json(line))
         except (ValueError, RecursionError) as error:
             raise SweepError(f"{name} must hold one JSON object a line, but row {number}: {error}") from None
         numbers.append(number)
@@ -174,7 +165,12 @@ def _parquet(content: bytes, name: str) -> RawTable:
     except ImportError:
         raise MissingExtraError("parquet", f"reading {name}") from None
     try:
-        frame = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
-        raise SweepError(f"{name} is not a Parquet file: {error}") from None
+        file = pq.ParquetFile(io.BytesIO(content))
+        check_cells(file.metadata.num_rows, file.metadata.num_columns, name)
+        frame = file.read()
+        names = frame.column_names
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:  # also names that are no UTF-8
+        cause = " ".join(printable(str(error)).split())
+        raise SweepError(f"{name} is not a Parquet file: {cause}") from None
+    _check_unique(names, name)
     return from_frame(frame, name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
 from hptransfer.sweep.files import read_files
+from hptransfer.sweep.guards import check_labels, is_readable
 from hptransfer.sweep.objects import from_object
 from hptransfer.sweep.profile import group_numbers, profile_out
 from hptransfer.sweep.raw_table import RawColumn, RawTable, base_name, candidates, find, floats, shown, texts
@@ -64,6 +65,7 @@ def read(
     used = _find_all(table, {"scale": scale, "hp": hp, "loss": loss, "profile": profile})
     variants, labels = _variants(table, variant)
     seeds, seed_labels = _seeds(table, seed)
+    labels, seed_labels = check_labels(labels, variant), check_labels(seed_labels, seed)
     read_columns = {*used.values(), *variants, *seeds}
     sweep = SweepTable(
         variant=np.array(labels),
@@ -78,7 +80,7 @@ def read(
     )
     if profile is not None:
         return _profiled(sweep, floats(table.columns[used["profile"]])[0], profile)
-    unread = [column for column in table.columns if column not in read_columns]
+    unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
     return replace(sweep, notes=_unexplained(sweep, table, unread))
 
 
