@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from hptransfer.errors import QuantifyError
+from hptransfer.files import write_whole
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.quantify.frames import to_frame
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NAMED = 20  # variants that `repr` names
+_FARTHEST = 1e30  # factor between a target and a measured scale beyond which sums overflow
 
 
 class TransferFit(SweepFit):
@@ -113,7 +115,7 @@ class TransferFit(SweepFit):
         """The fit as JSON (schema version 1), written to `path` where one is given."""
         text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, f"{text}\n".encode())
         return text
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -122,7 +124,7 @@ class TransferFit(SweepFit):
 
         text = page(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            write_whole(path, text.encode())
         return text
 
     def _repr_html_(self) -> str:
@@ -187,6 +189,7 @@ def quantify(
         coordinates=coordinates,
     )
     settings.check_reference(sweep.variants)
+    _check_range(sweep, settings)
     for name in sweep.optimizers.values():
         get_optimizer(name)  # an unknown one is an error before anything is fitted
     # The matrices are small: threads of the linear algebra would only wait for each other.
@@ -208,3 +211,14 @@ def _scales(targets: float | str | Sequence[float | str]) -> tuple[float, ...]:
             f"a target must be a scale such as 4096 or 4k, but got {several[found.index(None)]!r}"
         )
     return tuple(scale for scale in found if scale is not None)
+
+
+def _check_range(sweep: SweepTable, settings: Settings) -> None:
+    """Refuse settings with which the arithmetic would overflow."""
+    if not math.isfinite(settings.tolerance):
+        raise QuantifyError(f"tolerance must be finite, but got {settings.tolerance:g}")
+    for target in settings.targets:
+        if not all(1 / _FARTHEST <= target / scale <= _FARTHEST for scale in sweep.scales.tolist()):
+            raise QuantifyError(
+                f"a target must be within a factor {_FARTHEST:g} of each measured scale, but got {target:g}"
+            )

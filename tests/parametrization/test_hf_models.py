@@ -61,6 +61,17 @@ def test_vit_sees_sixteen_patches_and_mixtral_has_four_experts() -> None:
     assert mixtral.model.layers[0].mlp.experts.down_proj.shape[0] == 4
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_special_tokens_are_none_or_the_first_of_the_small_vocabulary(name: str) -> None:
+    """The usual ones, such as GPT-2's 50256, would lie outside it."""
+    with torch.device("meta"):
+        config = build_hf(name, 32).config
+    found = {kind: getattr(config, f"{kind}_token_id", None) for kind in ("bos", "eos", "pad")}
+    pad = 0 if name in ("gemma", "t5", "bert") else None
+    assert found == {"bos": None, "eos": None, "pad": pad}
+    assert getattr(config, "decoder_start_token_id", None) == (0 if name == "t5" else None)
+
+
 def test_a_family_that_is_not_known_or_does_not_fit() -> None:
     with pytest.raises(RuleError, match="must be a known family, but got 'gpt5'; valid: gpt2, gpt_neox"):
         build_hf("gpt5", 32)

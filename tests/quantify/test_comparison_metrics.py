@@ -129,6 +129,8 @@ def test_a_larger_model_is_worse_where_its_loss_rises_by_two_standard_errors(ris
     ]
     basins = replace(fit_basins(list(cells_of(from_rows(rows))), 100, 0)[0], noise=noise)
     assert wider_is_worse(basins).estimate.value == worse
+    near = replace(basins.cells, x=basins.cells.x + np.array([[0.0], [4e-7]]))  # another spelling of a value
+    assert wider_is_worse(replace(basins, cells=near)).estimate.value == worse
     apart = make(widths=(64.0,)).hp[0]
     other = from_rows([("v", 64.0, apart, "0", 3.0), ("v", 128.0, 1.5 * apart, "0", 2.0)])
     assert wider_is_worse(fit_basins(list(cells_of(other)), 100, 0)[0]).estimate.flags == ("no_common_cells",)

@@ -128,3 +128,7 @@ def test_the_law_of_the_raw_curvature(basins):
     eta, h = 2.0 ** fitted.families["power"].at(found.scale), np.exp(fitted.log_curvature.at(found.scale))
     assert found.value == pytest.approx(h / (eta * np.log(2)) ** 2)
     assert found.value == pytest.approx(found.parameters["H0"].value * found.scale**found.exponent.value)
+    h0 = found.parameters["H0"]
+    assert h0.low < h0.value < h0.high
+    eta, h = 2.0 ** fitted.families["power"].draws_at(1.0), np.exp(fitted.log_curvature.draws_at(1.0))
+    assert (h0.low, h0.high) == pytest.approx(limits(h / (eta * np.log(2)) ** 2, 0.95))

@@ -146,7 +146,7 @@ def _model_ratio(tensors: Sequence[TensorRole]) -> float:
             f"the model's width ratio must be clear, but its dimensions grow by {sorted(ratios)}; give "
             "width_ratio="
         )
-    return ratios.pop() if ratios else 1.0
+    return ratios.pop()  # two builds that were paired differ somewhere
 
 
 def _plan(tensor: TensorRole, rule: Rule, ratio: float, pairing: Pairing) -> TensorPlan:

@@ -9,10 +9,12 @@ from contextlib import closing
 from dataclasses import replace
 
 from hptransfer.errors import MissingExtraError, SweepError
+from hptransfer.files import printable
+from hptransfer.sweep.guards import check_cells
 from hptransfer.sweep.objects import from_frame
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawTable, concat, make_table, shown
-from hptransfer.sweep.rows import from_rows
+from hptransfer.sweep.rows import check_unique, from_rows
 from hptransfer.sweep.wide import lengthen
 
 SHEET = "sheet"  # column of the sheet's name, where several sheets are read
@@ -26,9 +28,15 @@ def read_parquet(content: bytes, name: str, _: ReadOptions) -> RawTable:
     except ImportError:
         raise MissingExtraError("parquet", f"reading {name}") from None
     try:
-        return from_frame(pq.read_table(io.BytesIO(content)), name)
-    except (pa.ArrowException, OSError) as error:
-        raise SweepError(f"{name} is not a Parquet file: {error}") from None
+        file = pq.ParquetFile(io.BytesIO(content))
+        check_cells(file.metadata.num_rows, file.metadata.num_columns, name)
+        frame = file.read()
+        names = frame.column_names
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:  # also names that are no UTF-8
+        cause = " ".join(printable(str(error)).split())
+        raise SweepError(f"{name} is not a Parquet file: {cause}") from None
+    check_unique(names, name)
+    return from_frame(frame, name)
 
 
 def read_feather(content: bytes, name: str, _: ReadOptions) -> RawTable:
@@ -39,9 +47,13 @@ def read_feather(content: bytes, name: str, _: ReadOptions) -> RawTable:
     except ImportError:
         raise MissingExtraError("parquet", f"reading {name}") from None
     try:
-        return from_frame(feather.read_table(io.BytesIO(content)), name)
-    except (pa.ArrowException, OSError) as error:
-        raise SweepError(f"{name} is not a Feather file: {error}") from None
+        frame = feather.read_table(io.BytesIO(content))
+        names = frame.column_names
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        cause = " ".join(printable(str(error)).split())
+        raise SweepError(f"{name} is not a Feather file: {cause}") from None
+    check_unique(names, name)
+    return from_frame(frame, name)
 
 
 def read_workbook(content: bytes, name: str, options: ReadOptions) -> RawTable:

@@ -11,8 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hptransfer.errors import MissingExtraError, SweepError
+from hptransfer.files import MAX_MIB, size_limit
+from hptransfer.sweep.guards import MAX_BYTES, read_content
 
 STDIN = "-"
 SAMPLE = 100_000  # bytes from which the encoding is detected
@@ -35,14 +38,22 @@ def content_of(name: str) -> bytes:
     Raises:
         SweepError: where it cannot be opened or is empty.
     """
-    try:
-        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SweepError(f"cannot read {name}: {reason}") from None
+    if name != STDIN:
+        return read_content(name)
+    content = sys.stdin.buffer.read(size_limit(MAX_BYTES) + 1)
+    _check_size(len(content), "standard input")
     if not content.strip():
-        raise SweepError(f"a sweep table needs at least one run, but {shown_name(name)} is empty")
+        raise SweepError("a sweep table needs at least one run, but standard input is empty")
     return content
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > size_limit(MAX_BYTES):
+        raise SweepError(
+            f"{name} may have at most {size_limit(MAX_BYTES) / 2**20:.4g} MiB unpacked; the "
+            f"environment variable "
+            f"{MAX_MIB} raises that"
+        )
 
 
 def shown_name(name: str) -> str:
@@ -62,7 +73,10 @@ def unpacked(content: bytes, name: str) -> list[tuple[str, bytes]]:
             return _members(content, name)
         for magic, unpack in UNPACKERS.items():
             if content.startswith(magic):
-                return [(_without_suffix(name), unpack(content))]
+                with unpack(io.BytesIO(content)) as file:
+                    inner = bytes(file.read(size_limit(MAX_BYTES) + 1))
+                _check_size(len(inner), name)
+                return [(_without_suffix(name), inner)]
     except (
         OSError,
         EOFError,
@@ -76,19 +90,18 @@ def unpacked(content: bytes, name: str) -> list[tuple[str, bytes]]:
     return [(name, content)]
 
 
-def _zstd(content: bytes) -> bytes:
+def _zstd(file: io.BytesIO) -> Any:
     try:
         import pyarrow as pa
     except ImportError:
         raise MissingExtraError("parquet", "reading a .zst file") from None
-    with pa.input_stream(pa.py_buffer(content), compression="zstd") as stream:
-        return bytes(stream.read())
+    return pa.input_stream(file, compression="zstd")
 
 
-UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ": lzma.decompress,
+UNPACKERS: dict[bytes, Callable[[io.BytesIO], Any]] = {  # by a file's first bytes, what opens it
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
     b"\x28\xb5\x2f\xfd": _zstd,
 }
 
@@ -109,6 +122,7 @@ def _members(content: bytes, name: str) -> list[tuple[str, bytes]]:
             raise SweepError(
                 refusal(name, "a PyTorch checkpoint, which is a pickle and runs code when it is read")
             )
+        _check_size(sum(info.file_size for info in files), name)
         found = [(f"{name}:{info.filename}", archive.read(info)) for info in files]
     if not found:
         raise SweepError(f"{name} is a zip archive without files")

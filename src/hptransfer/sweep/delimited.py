@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hptransfer.errors import SweepError
+from hptransfer.files import strict_json
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawColumn, RawTable, expand, make_table
 from hptransfer.sweep.rows import from_rows
@@ -145,7 +145,7 @@ def _unpacked(column: str, cells: RawColumn) -> RawColumn:
 
 def _literal(cell: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(cell)
+        found = strict_json(cell)
     except ValueError:
         found = ast.literal_eval(NOT_A_NUMBER.sub("None", cell))
     if not isinstance(found, Mapping):

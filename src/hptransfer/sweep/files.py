@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hptransfer.errors import SweepError
+from hptransfer.files import printable, strict_json
 from hptransfer.sweep import binary
 from hptransfer.sweep.content import STDIN, content_of, decoded, shown_name, unpacked
 from hptransfer.sweep.delimited import read_delimited
@@ -63,7 +64,7 @@ def _stem(name: str) -> str:
 
 
 def _parse(content: bytes, path: str, options: ReadOptions) -> RawTable:
-    name = shown_name(path)
+    name = printable(shown_name(path))
     kind = KINDS.get(Path(path).suffix.lower())
     reader = next((reader for magic, reader in binary.READERS.items() if content.startswith(magic)), None)
     if reader is not None or kind in BINARY:
@@ -103,7 +104,7 @@ def _sniff(text: str) -> str:
 
 def _json(text: str, name: str) -> RawTable:
     try:
-        data = json.loads(text)
+        data = strict_json(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # one object a line, under the name .json
             return _jsonl(text, name)
@@ -119,7 +120,7 @@ def _jsonl(text: str, name: str) -> RawTable:
         if not line.strip():
             continue
         try:
-            records.append(json.loads(line))
+            records.append(strict_json(line))
         except (ValueError, RecursionError) as error:
             raise SweepError(f"{name} must hold one JSON object a line, but row {number}: {error}") from None
         numbers.append(number)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.sweep.guards import is_readable
 from hptransfer.sweep.names import base_name
 from hptransfer.sweep.table import FloatArray, Source
 from hptransfer.sweep.values import number
@@ -172,7 +173,7 @@ def closest(name: str, table: RawTable) -> str:
 
 def own_columns(table: RawTable) -> list[str]:
     """The columns that the source itself has: without `file`, which reading adds."""
-    return [column for column in table.columns if column and column != "file"]
+    return [c for c, cells in table.columns.items() if c and c != "file" and is_readable(cells)]
 
 
 def listed(table: RawTable, most: int = 12) -> str:

@@ -13,6 +13,7 @@ from hptransfer.errors import SweepError
 from hptransfer.sweep.curves import one_row_a_run
 from hptransfer.sweep.extract import extract_from as extract_columns
 from hptransfer.sweep.finding import USUAL, Found, find_columns
+from hptransfer.sweep.guards import check_labels, is_readable
 from hptransfer.sweep.losses import read_losses
 from hptransfer.sweep.names import LOGARITHM, base_name, hp_logarithm
 from hptransfer.sweep.objects import from_object
@@ -113,14 +114,15 @@ def _assembled(
     if not kept.all():
         table, hps = table.keep(kept), hps[kept]
     read_columns = {found.scale, found.hp, found.loss, *found.variant, found.seed or ""} - {second or ""}
-    labels = _labels(table, found.variant)
+    labels = check_labels(_labels(table, found.variant), names.variant)
+    seeds = [""] * len(table) if found.seed is None else texts(table.columns[found.seed])
     sweep = SweepTable(
         variant=np.array(labels),
         scale=_positive(
             table, found.scale, names.scale, floats(table.columns[found.scale], labelled=True)[0]
         ),
         hp=_positive(table, found.hp, names.hp, hps),
-        seed=np.array([""] * len(table) if found.seed is None else texts(table.columns[found.seed])),
+        seed=np.array(check_labels(seeds, names.seed)),
         loss=losses.values[kept],
         extra=_extra(table, read_columns),
         columns=names,
@@ -137,7 +139,7 @@ def _assembled(
     if second is not None:
         profiled = _profiled(sweep, floats(table.columns[second])[0], base_name(second))
         return replace(profiled, notes=(*notes, *profiled.notes))
-    unread = [column for column in table.columns if column not in read_columns]
+    unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
     return replace(sweep, notes=(*notes, *_unexplained(sweep, table, unread)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hptransfer.errors import SweepError
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawTable, make_table, shown
-from hptransfer.sweep.values import BLANK, has_decimal_commas, number, with_points
+from hptransfer.sweep.values import has_decimal_commas, number, with_points
 
 Row = list[Any]
 
@@ -41,9 +41,7 @@ def from_rows(rows: Sequence[Row], numbers: Sequence[int], name: str, options: R
     body = [_fitted(rows[i], len(header), numbers[i], name) for i in kept]
     if not body:
         raise SweepError(f"a sweep table needs at least one run, but {name} has a header and no rows")
-    twice = [column for column, count in Counter(header).items() if count > 1 and column]
-    if twice:
-        raise SweepError(f"column names must be unique, but {name} has {shown(twice[0])} more than once")
+    check_unique(header, name)
     notes: tuple[str, ...] = ()
     if options.decimal == "," or (options.decimal is None and has_decimal_commas(chain(header, *body))):
         header, body = (
@@ -57,6 +55,17 @@ def from_rows(rows: Sequence[Row], numbers: Sequence[int], name: str, options: R
         )
     columns = {column: list(cells) for column, cells in zip(header, zip(*body, strict=True), strict=True)}
     return replace(make_table(columns, name, [numbers[i] for i in kept]), notes=notes)
+
+
+def check_unique(header: Sequence[str], name: str) -> None:
+    """Refuse two columns of one name.
+
+    Raises:
+        SweepError: there are two.
+    """
+    twice = [column for column, count in Counter(header).items() if count > 1 and column]
+    if twice:
+        raise SweepError(f"column names must be unique, but {name} has {shown(twice[0])} more than once")
 
 
 def _blank(cell: Any) -> bool:
@@ -80,8 +89,3 @@ def _fitted(row: Row, width: int, number: int, name: str) -> Row:
             f"header {width}"
         )
     return row
-
-
-def is_blank_text(cell: Any) -> bool:
-    """Whether a cell stands for no value, as `-` does."""
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in BLANK)

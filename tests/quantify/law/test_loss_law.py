@@ -59,3 +59,12 @@ def test_a_floor_is_held() -> None:
     assert law.parameters[0] == 0.0
     assert (law.draws[:, 0] >= 0).all()
     assert law.point_at_bound == ("L_inf at 0",)
+
+
+def test_draws_are_laws_of_their_own() -> None:
+    y = 2.5 + 0.8 * (SCALES / 32) ** -0.4
+    law = fit_loss(SCALES, y, draws_of(y, 0.01))
+    l_inf, gain, alpha = law.draws.T
+    for scale in (16.0, 500.0):
+        assert law.draws_at(scale) == pytest.approx(l_inf + gain * (scale / 32) ** -alpha)
+    assert np.array_equal(law.draws_at(np.array([16.0, 500.0]))[1], law.draws_at(500.0))
