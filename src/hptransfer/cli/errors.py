@@ -11,6 +11,7 @@ from typing import NoReturn, ParamSpec
 import typer
 
 from hptransfer.errors import HPTransferError
+from hptransfer.files import printable
 
 P = ParamSpec("P")
 
@@ -42,5 +43,5 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _end(text: str, code: int) -> NoReturn:
-    typer.echo(" ".join(text.split()), err=True)
+    typer.echo(printable(" ".join(text.split())), err=True)
     raise typer.Exit(code) from None

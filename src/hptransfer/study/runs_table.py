@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.errors import StoreError
+from hptransfer.files import write_whole
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
@@ -96,10 +96,8 @@ class RunsTable:
             StoreError: the file cannot be written.
         """
         path = folder / RUNS_CSV
-        draft = path.with_suffix(".csv.part")
         try:
-            draft.write_bytes(self.content)
-            os.replace(draft, path)
+            write_whole(path, self.content)
         except OSError as error:
             raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hptransfer import files
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
 from hptransfer.workers.executor import Job
@@ -94,16 +94,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, safe on disk, under its name only when it is complete."""
+    """Write a file of the spool, whole or not at all; the spool is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()
-        raise
+    files.write_whole(path, content)
