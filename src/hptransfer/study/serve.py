@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable
 from html import escape
@@ -54,8 +55,11 @@ class StudyServer(ThreadingHTTPServer):
         self.pages = Pages(folder)
         super().__init__((HOST, port), Handler)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing: a client that leaves early is no news, and no request may end the server."""
+    def handle_error(self, *_: object) -> None:
+        """One line, and none for a client that leaves early; no request ends the server."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"error: {type(error).__name__}: {printable(str(error))}", file=sys.stderr)
 
     @property
     def url(self) -> str:
