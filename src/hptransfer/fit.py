@@ -22,6 +22,7 @@ from hptransfer.quantify.result import Estimate, Prediction, SweepFit
 from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.to_json import to_json_dict
 from hptransfer.sweep.table import SweepTable
+from hptransfer.sweep.values import number
 from hptransfer.version import __version__
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class TransferFit(SweepFit):
 def quantify(
     sweep: SweepTable,
     *,
-    targets: Sequence[float] = (),
+    targets: float | str | Sequence[float | str] = (),
     level: float = 0.95,
     tolerance: float = 0.01,
     draws: int = 1000,
@@ -156,7 +157,7 @@ def quantify(
 
     Args:
         sweep: the runs.
-        targets: scales to predict at, in the sweep table's own units of scale.
+        targets: scales to predict at, one or several, in the sweep table's own units of scale: 4096 or "4k".
         level: of the credible intervals, in (0, 1).
         tolerance: regret allowed by the verdict, nats.
         draws: B, the number of posterior draws, at least 100.
@@ -176,7 +177,7 @@ def quantify(
         RuleError: the sweep table names an optimizer that is not known.
     """
     settings = Settings(
-        targets=tuple(float(t) for t in targets),
+        targets=_scales(targets),
         level=float(level),
         tolerance=float(tolerance),
         draws=int(draws),
@@ -195,6 +196,21 @@ def quantify(
     with threadpool_limits(limits=1, user_api="blas"):
         variants = fit_variants(sweep, settings)
     return TransferFit(sweep, variants, asdict(settings), __version__)
+
+
+def _scales(targets: float | str | Sequence[float | str]) -> tuple[float, ...]:
+    """Scales as numbers.
+
+    Raises:
+        QuantifyError: one is none.
+    """
+    several = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else list(targets)
+    found = [number(target, labelled=True) for target in several]
+    if None in found:
+        raise QuantifyError(
+            f"a target must be a scale such as 4096 or 4k, but got {several[found.index(None)]!r}"
+        )
+    return tuple(scale for scale in found if scale is not None)
 
 
 def _check_range(sweep: SweepTable, settings: Settings) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hptransfer.errors import SweepError
 from hptransfer.files import printable, read_regular, size_limit
 
@@ -64,9 +67,9 @@ def convert(cells: Callable[[], list[Any]], rows: int, column: str) -> list[Any]
         return [Unreadable(f"{printable(column)!r:.60}: {type(error).__name__}: {reason:.100}")] * rows
 
 
-def is_readable(cells: Sequence[Any]) -> bool:
+def is_readable(cells: Sequence[Any] | NDArray[np.float64]) -> bool:
     """Whether a column could be converted."""
-    return Unreadable not in set(map(type, cells))
+    return isinstance(cells, np.ndarray) or Unreadable not in set(map(type, cells))
 
 
 def check_labels(labels: Sequence[str], what: str) -> list[str]:

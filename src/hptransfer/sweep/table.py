@@ -72,6 +72,8 @@ class SweepTable:
     # By variant, the name of the optimizer that trained its runs, where known; it decides how learning
     # rates change from one coordinates to the other. A variant without one counts as AdamW's.
     optimizers: Mapping[str, str] = field(default_factory=dict)
+    # Which columns were taken for what where nobody named them, in one line; empty where all were plain.
+    taken: str = ""
 
     def __post_init__(self) -> None:
         for name in ("variant", "seed"):
