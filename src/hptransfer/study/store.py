@@ -52,7 +52,8 @@ class Store:
             raise StoreError(f"a study's folder must hold {STORE_FILE}, but {folder} does not")
         if not read_only:
             self._lock = take_lock(Path(folder))
-        expected = store_integrity.read_count(Path(folder))  # before the store: a driver writes it after
+        # Read before the store, since a driver writes it after; a store that was moved away begins anew.
+        expected = store_integrity.read_count(Path(folder)) if self.path.exists() else 0
         try:
             with self._translate_errors():
                 self._db = store_schema.connect(self.path, read_only)

@@ -98,8 +98,9 @@ def check_count(path: Path, commits: int, expected: int) -> None:
         StoreError: it does: its write-ahead log is missing or was cut, or an older copy took its place.
     """
     if commits < expected:
+        rest = f"go on with what is there by `hptransfer runs repair {path.parent}`"
         raise StoreError(
             f"{path} must hold {expected} commits, but lacks the last {expected - commits}: its "
             f"write-ahead log ({path.name}-wal) was removed or cut, or this is an older copy; restore it, or "
-            f"go on with what is there by `hptransfer runs repair {path.parent}`"
+            f"{rest if commits else 'move it away to start anew'}"
         )
