@@ -59,7 +59,7 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/calibration.py
-	$(BIN)/python benchmarks/extrapolation.py
+	$(BIN)/python benchmarks/real.py
 
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.dev

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hptransfer.errors import StoreError
 from hptransfer.study import progress_file
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Progress
-from hptransfer.study.progress_display import summary
+from hptransfer.study.progress_display import running_stacks, summary
 from hptransfer.study.progress_file import PROGRESS_FILE, ProgressWriter, Watcher
 from hptransfer.study.run import StudyResult
 
