@@ -137,7 +137,7 @@ def test_a_commit_is_in_the_main_file_at_once(tmp_path: Path) -> None:
 def test_an_emptied_store_is_not_begun_anew_in_silence_and_one_moved_away_is(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / STORE_FILE).write_bytes(b"")
-    with pytest.raises(StoreError, match=r"lacks the last 2.*move it away"):
+    with pytest.raises(StoreError, match=r"lacks the last 3.*move it away"):
         Store(tmp_path)
     (tmp_path / STORE_FILE).unlink()
     with started(tmp_path) as store:
