@@ -13,9 +13,11 @@ scale ahead (the next scale that was run, at most 1.6 octaves), and all.
 from __future__ import annotations
 
 import argparse
+import multiprocessing as mp
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -186,15 +188,29 @@ def table(rows: pd.DataFrame) -> str:
     return str(pd.concat(parts).round(3).to_string())
 
 
-def left_out(every: Sequence[Example]) -> list[dict[str, float | str]]:
-    """Every case judged with its project left out of what is learned."""
+def left_out(every: Sequence[Example], jobs: int) -> list[dict[str, float | str]]:
+    """Every case judged with its project left out of what is learned, projects dealt out to processes."""
     whole = learned(every)
-    rows = []
-    for project in sorted({e.case.series.project for e in every}):
-        others = [e for e in every if e.case.series.project != project]
-        with using(as_priors(learned(others, whole, WARM))):
-            rows += [judged(e) for e in every if e.case.series.project == project]
-    return rows
+    projects = sorted({e.case.series.project for e in every})
+    with mp.get_context("fork").Pool(jobs, _keep, (every, whole)) as pool:
+        return [row for rows in pool.imap(judged_alone, projects) for row in rows]
+
+
+def judged_alone(project: str) -> list[dict[str, float | str]]:
+    """The cases of a project, by what the others taught."""
+    every, whole = KEPT
+    others = [e for e in every if e.case.series.project != project]
+    with using(as_priors(learned(others, whole, WARM))):
+        return [judged(e) for e in every if e.case.series.project == project]
+
+
+KEPT: tuple[Sequence[Example], Any] = ((), None)  # of a process: every example, and what they teach together
+
+
+def _keep(every: Sequence[Example], whole: Any) -> None:
+    global KEPT
+    KEPT = (every, whole)
+    torch.set_num_threads(1)
 
 
 def main() -> None:
@@ -205,10 +221,11 @@ def main() -> None:
     parser.add_argument(
         "--as-shipped", action="store_true", help="with the numbers in priors.py, learned from all"
     )
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     every = examples()
-    rows = pd.DataFrame([judged(e) for e in every] if options.as_shipped else left_out(every))
+    rows = pd.DataFrame([judged(e) for e in every] if options.as_shipped else left_out(every, options.jobs))
     if options.out:
         rows.to_csv(options.out, index=False, float_format="%.5g")
     print(markdown(rows[rows["ahead"] <= NEXT]))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
 from hptransfer.errors import QuantifyError
+from hptransfer.files import write_whole
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.quantify.frames import to_frame
@@ -24,6 +25,7 @@ from hptransfer.quantify.suggest import with_suggestions
 from hptransfer.quantify.to_json import to_json_dict
 from hptransfer.quantify.units import default_tolerance, in_unit_of_table, scaled, unit_of
 from hptransfer.sweep.table import SweepTable
+from hptransfer.sweep.values import number
 from hptransfer.version import __version__
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NAMED = 20  # variants that `repr` names
+_FARTHEST = 1e30  # factor between a target and a measured scale beyond which sums overflow
 
 
 class TransferFit(SweepFit):
@@ -115,7 +118,7 @@ class TransferFit(SweepFit):
         """The fit as JSON (schema version 2), written to `path` where one is given."""
         text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, f"{text}\n".encode())
         return text
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -124,7 +127,7 @@ class TransferFit(SweepFit):
 
         text = page(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            write_whole(path, text.encode())
         return text
 
     def _repr_html_(self) -> str:
@@ -142,7 +145,7 @@ class TransferFit(SweepFit):
 def quantify(
     sweep: SweepTable,
     *,
-    targets: Sequence[float] = (),
+    targets: float | str | Sequence[float | str] = (),
     level: float = 0.95,
     tolerance: float | None = None,
     draws: int = 1000,
@@ -158,7 +161,7 @@ def quantify(
 
     Args:
         sweep: the runs.
-        targets: scales to predict at, in the sweep table's own units of scale.
+        targets: scales to predict at, one or several, in the sweep table's own units of scale: 4096 or "4k".
         level: of the credible intervals, in (0, 1).
         tolerance: cost that counts as none, in the unit of the losses; None is the metric's own: 0.01 nats,
             or a share of the lowest loss at the largest scale (see `hptransfer.sweep.metric`).
@@ -183,7 +186,7 @@ def quantify(
     unit = unit_of(sweep)
     allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)
     settings = Settings(
-        targets=tuple(float(t) for t in targets),
+        targets=_scales(targets),
         level=float(level),
         tolerance=allowed,
         draws=int(draws),
@@ -195,6 +198,7 @@ def quantify(
         coordinates=coordinates,
     )
     settings.check_reference(sweep.variants)
+    _check_range(sweep, settings)
     for name in sweep.optimizers.values():
         get_optimizer(name)  # an unknown one is an error before anything is fitted
     # The matrices are small: threads of the linear algebra would only wait for each other.
@@ -206,3 +210,29 @@ def quantify(
     fitted = {name: in_unit_of_table(fit, unit) for name, fit in check_crossing(variants, reference).items()}
     kept = {name: value for name, value in asdict(settings).items() if name != "unit"}
     return TransferFit(sweep, fitted, kept, __version__)
+
+
+def _scales(targets: float | str | Sequence[float | str]) -> tuple[float, ...]:
+    """Scales as numbers.
+
+    Raises:
+        QuantifyError: one is none.
+    """
+    several = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else list(targets)
+    found = [number(target, labelled=True) for target in several]
+    if None in found:
+        raise QuantifyError(
+            f"a target must be a scale such as 4096 or 4k, but got {several[found.index(None)]!r}"
+        )
+    return tuple(scale for scale in found if scale is not None)
+
+
+def _check_range(sweep: SweepTable, settings: Settings) -> None:
+    """Refuse settings with which the arithmetic would overflow."""
+    if not math.isfinite(settings.tolerance):
+        raise QuantifyError(f"tolerance must be finite, but got {settings.tolerance:g}")
+    for target in settings.targets:
+        if not all(1 / _FARTHEST <= target / scale <= _FARTHEST for scale in sweep.scales.tolist()):
+            raise QuantifyError(
+                f"a target must be within a factor {_FARTHEST:g} of each measured scale, but got {target:g}"
+            )

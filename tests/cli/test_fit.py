@@ -119,7 +119,8 @@ def test_thin_data_prints_what_there_is_and_exits_with_0(run, csv, text, says):
     [
         ("", (), "is empty"),
         ("width,lr,loss\n", (), "no rows"),
-        ("width,rate,loss\n64,0.1,2\n", (), "no column 'lr' (hp)"),
+        ("width,rate,loss\n64,0.1,2\n", (), "is plainly the hyperparameter"),
+        ("width,rate,loss\n64,0.1,2\n", ("--hp", "lr"), "no column 'lr' (hp)"),
         (table(), ("--scale", "widht"), "did you mean 'width'?"),
         ("width,lr,loss\n64,fast,2\n", (), "row 2 of"),
         ("width,lr,loss\n64,0.1,2\n64,-0.1,2\n", (), "has lr=-0.1"),

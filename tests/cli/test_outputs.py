@@ -60,4 +60,4 @@ def test_unwritable_outputs_are_found_before_the_work(run, csv, tmp_path):
 def test_a_disk_that_fails_is_one_line_too(run, csv):
     code, _, errors = run("fit", csv(table(widths=[64])), "--json", "/dev/full")
     assert code == 2
-    assert errors == "error: No space left on device\n"
+    assert errors == "error: No space left on device: /dev/full\n"

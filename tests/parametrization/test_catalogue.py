@@ -109,6 +109,8 @@ def test_what_training_sees_is_the_same_without_multipliers(name: str, family: s
         assert bare.roles[role].multiplier == 0
         assert bare.roles[role].init == e.init + e.multiplier
         assert bare.roles[role].lr == e.lr + power * e.multiplier
+        assert bare.roles[role].weight_decay == e.weight_decay - power * e.multiplier  # keeps LR x lambda
+        assert bare.roles[role].eps == e.eps - e.multiplier  # as the gradient, which no multiplier multiplies
     assert without_multipliers(bare) == bare
 
 

@@ -69,9 +69,12 @@ def test_failed_runs_are_in_the_table_and_not_in_the_sweep(tmp_path: Path) -> No
 
 
 def test_a_table_that_cannot_be_written_is_one_line_and_leaves_the_old_one(
-    undisturbed: StudyResult, tmp_path: Path
+    undisturbed: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "runs.csv.part").mkdir()
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hptransfer.files.os.fsync", full)
     (tmp_path / "runs.csv").write_text("old")
     with pytest.raises(StoreError, match=r"writable.*runs\.csv"):
         undisturbed.table.write(tmp_path)

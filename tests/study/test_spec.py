@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_or_is_far_too_large(tmp_path: Path) -> None:
         load_study(tmp_path / "absent.yaml")
     with pytest.raises(SpecError, match="directory"):
         load_study(tmp_path)
-    with pytest.raises(SpecError, match="bytes"):
+    with pytest.raises(SpecError, match="at most 1 MiB"):
         load_study(write(tmp_path, "#" * (1 << 20) + "x"))
 
 

@@ -21,8 +21,8 @@ def test_tables_under_each_other_remember_where_each_row_is() -> None:
 def test_nested_records_become_dotted_columns() -> None:
     records = [{"config": {"lr": {"value": 1}}, "loss": 2}, {"loss": 3, "seed": 1}]
     assert columns_of(records) == {"config.lr.value": [1, None], "loss": [2, 3], "seed": [None, 1]}
-    deep = {"a": {"b": {"c": {"d": {"e": 1}}}}}
-    assert columns_of([deep]) == {"a.b.c.d": [{"e": 1}]}
+    deep = {"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}}
+    assert columns_of([deep]) == {"a.b.c.d.e.f": [{"g": 1}]}
     assert make_table({"config": [{"lr": 1}, {}]}, "t").columns == {"config.lr": [1, None]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from hptransfer.cli.model_sizes import ModelSizes, comma_separated
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import DynamicsError, MissingExtraError, one_of
+from hptransfer.files import write_whole
 
 FAILED = 1  # exit code where a layer grows or shrinks
 
@@ -89,7 +91,9 @@ def coord_check(
 
     def save_figure(path: Path) -> None:
         figure: Any = result.plot()[0].figure
-        figure.savefig(path, dpi=150)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=150, format=path.suffix.removeprefix(".") or None)
+        write_whole(path, drawn.getvalue())
 
     written = write_outputs((json, result.to_json), (plot, save_figure))
     typer.echo(result.summary())

@@ -11,10 +11,12 @@ from typing import NoReturn, ParamSpec
 import typer
 
 from hptransfer.errors import HPTransferError
+from hptransfer.files import printable
 
 P = ParamSpec("P")
 
 WRONG = 2  # exit code of a user's error, as for wrong usage
+SOME_FAILED = 3  # the command did its work, but runs failed, or a study of several cannot be read
 INTERRUPTED = 130  # 128 + SIGINT
 CLOSED = 141  # 128 + SIGPIPE: the reader of our output has left
 
@@ -42,5 +44,5 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _end(text: str, code: int) -> NoReturn:
-    typer.echo(" ".join(text.split()), err=True)
+    typer.echo(printable(" ".join(text.split())), err=True)
     raise typer.Exit(code) from None

@@ -19,14 +19,14 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -
     Raises:
         OutputError: where one cannot be.
     """
-    taken = {path.resolve(): "is also read" for path in inputs}
+    taken = {os.path.realpath(path): "is also read" for path in inputs}
     for path in outputs:
         if path is None:
             continue
-        problem = taken.get(path.resolve()) or _problem(path)
+        problem = taken.get(os.path.realpath(path)) or _problem(path)
         if problem:
             raise OutputError(f"cannot write {path}: it {problem}")
-        taken[path.resolve()] = "is named for two outputs"
+        taken[os.path.realpath(path)] = "is named for two outputs"
 
 
 def write_outputs(*outputs: tuple[Path | None, Callable[[Path], object]]) -> list[Path]:
@@ -44,8 +44,10 @@ def _problem(path: Path) -> str | None:
     """Why a file cannot be written, or None."""
     if path.is_dir():
         return "is a directory"
-    if path.exists():
-        return None if os.access(path, os.W_OK) else "is not writable"
+    if path.exists() and not os.access(path, os.W_OK):
+        return "is not writable"
+    if path.exists() and not path.is_file():
+        return None  # a terminal or a pipe; a file is replaced by a new one beside it
     if not path.parent.is_dir():
         return f"lies in {path.parent}, which is not a directory"
     return None if os.access(path.parent, os.W_OK) else f"lies in {path.parent}, which is not writable"

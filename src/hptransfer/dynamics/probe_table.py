@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import DynamicsError
+from hptransfer.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,7 @@ class ProbeTable:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the table as CSV with a header."""
-        self.to_frame().to_csv(path, index=False, lineterminator="\n")
+        write_whole(path, self.to_frame().to_csv(index=False, lineterminator="\n").encode())
 
     def __repr__(self) -> str:
         names = ", ".join(sorted(set(self.name.tolist())))

@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from hptransfer.dynamics.slopes import LayerCheck
 from hptransfer.errors import DynamicsError
+from hptransfer.files import write_whole
 from hptransfer.version import __version__
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class CoordCheck:
         }
         text = json.dumps(data, indent=1, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            write_whole(path, f"{text}\n".encode())
         return text
 
     def __repr__(self) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from hptransfer.errors import RuleError, one_of
+from hptransfer.files import read_regular
 from hptransfer.parametrization.coordinates import COORDINATES, Coordinates
 from hptransfer.parametrization.optimizers import FAMILIES, Family
 from hptransfer.parametrization.rule import ROLES, Exponents, Ramp, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import did_you_mean, get_rule, in_coordinates
+from hptransfer.plain_yaml import read_yaml
 
+MAX_BYTES = 1 << 20  # of a file with a rule
 SETTINGS = tuple(field.name for field in fields(Exponents))
 KEYS = (
     *("name", "like", "source", "optimizer", "coordinates", "roles"),
@@ -48,11 +51,9 @@ def load_rule(path: Path, optimizer: Family = "adam") -> Rule:
     Raises:
         RuleError: the file cannot be read, is not a mapping, or `rule_from` refuses it.
     """
-    import yaml
-
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = read_yaml(read_regular(path, MAX_BYTES))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise RuleError(f"cannot read a rule from {path}: {reason}") from None
     if not isinstance(data, Mapping):

@@ -185,12 +185,17 @@ class OwnRunsPriors:
 class SeedPriors:
     """How far one seed's optimum lies from that of all (`basin.seeds`)."""
 
-    optimum_sd: float = _learned(0.12, "Usual sd of it.", "octaves")
+    optimum_sd: float = _prior(
+        "learned as 0.12, made larger since real optima have heavier tails",
+        0.15,
+        "Usual sd of it.",
+        "octaves",
+    )
     curvature: float = _judged(0.1, "Curvature of the basin at which it is that.", "nats per octave^2")
     by_curvature: float = _learned(0.26, "Power of the curvature with which it falls.")
     freedom: float = _learned(7.0, "Seeds less one that the usual sd counts for.")
     most_scatter: float = _judged(
-        3.0, "That sd is at most so many times what scales scatter by about their law."
+        5.0, "That sd is at most so many times what scales scatter by about their law."
     )
     most: float = _judged(4.0, "Seeds of one scale count for no more than so many of it.")
 

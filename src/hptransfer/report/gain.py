@@ -1,4 +1,4 @@
-"""What the papers behind the demonstration ask, in plain sentences: SP, muP, and the share of the embedding."""
+"""What the papers behind the demonstration ask, in plain sentences: SP, muP, the share of the embedding."""
 
 from __future__ import annotations
 

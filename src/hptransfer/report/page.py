@@ -9,10 +9,10 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 
 from hptransfer.dynamics.study import StudyDynamics
 from hptransfer.errors import HPTransferError
+from hptransfer.files import write_whole
 from hptransfer.quantify.result import SweepFit
 from hptransfer.report import (
     basin_chart,
@@ -45,7 +45,7 @@ def write_html(
     """
     text = page(fit, title=title, study=study)
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         reason = error.strerror or error
         raise HPTransferError(f"the report must go to a writable file, but {path}: {reason}") from None

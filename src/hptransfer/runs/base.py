@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 def pairs(value: object) -> object:
@@ -23,7 +24,30 @@ Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(pairs)]
 class Config(BaseModel):
     """Base of every config: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, data: Any) -> Any:
+        """`true` is no 1: pydantic would take it for one."""
+        for name, value in data.items() if isinstance(data, Mapping) else ():
+            for part in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(part, bool) and name in cls.model_fields and name not in _truths(cls):
+                    raise ValueError(f"`{name}` must be no truth value, but got {part}")
+        return data
+
+
+@lru_cache(maxsize=256)
+def _truths(config: type[Config]) -> frozenset[str]:
+    """Fields that take a truth value, or are sections with a check of their own."""
+    return frozenset(
+        name for name, field in config.model_fields.items() if bool in _types_in(field.annotation)
+    )
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    parts = get_args(annotation)
+    return {annotation} if not parts else {inner for part in parts for inner in _types_in(part)}
 
 
 def with_defaults(data: Any, alternatives: Mapping[str, tuple[Any, str]]) -> Any:

@@ -39,6 +39,8 @@ class RunSpec(Config):
 
     @model_validator(mode="after")
     def _phases_fit(self) -> RunSpec:
+        if self.tokens >= 2**63:
+            raise ValueError(f"a run may train on at most 2^63 - 1 tokens, but got {self.tokens:.3g}")
         phases(self.train, self.steps)
         return self
 

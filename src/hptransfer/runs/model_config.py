@@ -35,13 +35,15 @@ def _named_or_positive(*names: str) -> BeforeValidator:
 class ModelShape(Config):
     """Shape of the decoder at every width of a study."""
 
-    depth: int = Field(2, gt=0)  # blocks
-    heads: int | None = Field(None, gt=0)  # attention heads at every width; 4 where head_dim is not given
-    head_dim: int | None = Field(None, gt=0)  # head dimension at every width, instead of heads
-    kv_heads: int | None = Field(None, gt=0)  # heads of keys and values; default: as many; 1: multi-query
-    context: int = Field(64, gt=0)  # tokens a sequence
+    depth: int = Field(2, gt=0, le=10_000)  # blocks
+    heads: int | None = Field(
+        None, gt=0, le=1 << 20
+    )  # attention heads at every width; 4 where head_dim is not given
+    head_dim: int | None = Field(None, gt=0, le=1 << 20)  # head dimension at every width, instead of heads
+    kv_heads: int | None = Field(None, gt=0, le=1 << 20)  # heads of keys and values; default: as many
+    context: int = Field(64, gt=0, le=1 << 24)  # tokens a sequence
     vocab: int = Field(512, ge=257, le=65536)  # BPE vocabulary: 256 bytes, at least one merge, 16 bits
-    mlp_ratio: float = Field(4, gt=0)  # hidden dimension of the MLP / width; the product is rounded down
+    mlp_ratio: float = Field(4, gt=0, le=10_000)  # hidden dimension of the MLP / width, rounded down
     norm: NormKind = "layernorm"  # before attention, MLP and readout
     norm_eps: float = Field(1e-5, gt=0)  # of every norm
     gains: Gains = "vector"  # trainable gains of the norms: none, one a norm, or one an element
@@ -65,7 +67,7 @@ class ModelShape(Config):
 class ModelConfig(ModelShape):
     """Shape of the decoder. A run's id leaves out what has its default: a default may never change."""
 
-    width: int = Field(128, gt=0)  # residual stream, the scale n
+    width: int = Field(128, gt=0, le=1 << 53)  # residual stream, the scale n
 
     @model_validator(mode="before")
     @classmethod

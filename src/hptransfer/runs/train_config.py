@@ -46,12 +46,12 @@ class RampsConfig(Config):
 class TrainSettings(Config):
     """How the runs of a study are trained, all but their learning rate and weight decay."""
 
-    steps: int | None = Field(None, gt=0)  # optimizer steps; 300 where tokens_per_param is not given
-    tokens_per_param: float | None = Field(None, gt=0)  # training tokens / parameters, instead of steps
+    steps: int | None = Field(None, gt=0, le=10**12)  # optimizer steps; default 300
+    tokens_per_param: float | None = Field(None, gt=0, le=1e9)  # tokens / parameters, instead of steps
     # What tokens_per_param counts: every trainable parameter, or all but token and position embeddings and
     # the readout.
     params_counted: Literal["all", "without_embeddings"] = "all"
-    batch_size: int = Field(8, gt=0)  # sequences a step
+    batch_size: int = Field(8, gt=0, le=1 << 30)  # sequences a step
     accumulation: int = Field(1, gt=0)  # equal parts that a batch is worked through in, to save memory
     lr_batch_rule: Literal["none", "sqrt", "linear"] = "none"  # LR x (batch / base batch)**0, 1/2, 1
     base_batch_size: int | None = Field(None, gt=0)  # sequences a step at which that factor is one

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
+from hptransfer.files import write_whole
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.study.runs_table import RUN_COLUMNS, Line, RunsTable, coordinates_of, sweep_table
 from hptransfer.study.spec import StudySpec
@@ -85,7 +86,7 @@ def export(folders: Sequence[Path], path: Path) -> int:
     several = len(folders) > 1
     try:
         if path.suffix == ".csv" and not several:
-            path.write_bytes(tables[0][1].content)
+            write_whole(path, tables[0][1].content)
         else:
             _write_frame(tables, several, path)
     except OSError as error:
@@ -100,12 +101,13 @@ def _write_frame(tables: Sequence[tuple[str, RunsTable]], several: bool, path: P
     frame = pd.DataFrame(lines, columns=["study", *RUN_COLUMNS])
     frame = frame if several else frame.drop(columns="study")
     if path.suffix == ".csv":
-        frame.to_csv(path, index=False)
+        write_whole(path, frame.to_csv(index=False).encode())
         return
     try:
-        frame.to_parquet(path, index=False)
+        content = frame.to_parquet(None, index=False)
     except ImportError:
         raise MissingExtraError("parquet", "writing Parquet") from None
+    write_whole(path, content)
 
 
 def combined_sweep(folders: Sequence[Path]) -> SweepTable:

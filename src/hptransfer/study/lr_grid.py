@@ -21,8 +21,8 @@ def _parse_power(value: object) -> object:
         base, exponent = (float(part) for part in match.groups())
         try:
             return base**exponent
-        except OverflowError:
-            return math.inf
+        except (OverflowError, ZeroDivisionError):
+            return math.inf  # which no field takes
     return value
 
 

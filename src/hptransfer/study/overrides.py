@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hptransfer.errors import SpecError
+from hptransfer.plain_yaml import read_yaml
+from hptransfer.study.validation_errors import shortened
 
 
 def apply_overrides(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
@@ -16,16 +18,14 @@ def apply_overrides(data: Mapping[str, Any], changes: Iterable[str]) -> dict[str
     Raises:
         SpecError: a change is no `KEY=VALUE`, leads into what is no section, or has a value that is no YAML.
     """
-    import yaml
-
     found = dict(data)
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip():
             raise SpecError(f"a change must be KEY=VALUE, such as train.steps=100, but got {change!r}")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            value = read_yaml(text)
+        except ValueError as error:
             raise SpecError(
                 f"{change!r}: its value must be YAML, but: {' '.join(str(error).split())}"
             ) from None
@@ -38,7 +38,7 @@ def _put(data: dict[str, Any], path: list[str], value: Any, change: str) -> None
     for name in path[:-1]:
         section = data.get(name)
         if section is not None and not isinstance(section, Mapping):
-            raise SpecError(f"{change!r} must lead into a section, but `{name}` is {section!r:.60}")
+            raise SpecError(f"{change!r} must lead into a section, but `{name}` is {shortened(section)}")
         data[name] = dict(section or {})
         data = data[name]
     data[path[-1]] = value

@@ -10,7 +10,6 @@ import gzip
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from hptransfer.errors import StoreError
+from hptransfer.files import write_whole
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import run_from
 from hptransfer.study.store_schema import NARROW, rest_of, whole_record
@@ -53,11 +53,9 @@ def write_records(rows: Iterable[TableRow], path: Path) -> int:
     cells = [_cells(row) for row in rows if row.record.status != "failed"]
     csv.writer(text, lineterminator="\n").writerows([RECORD_COLUMNS, *cells])
     content = text.getvalue().encode()
-    draft = path.with_name(f"{path.name}.part")
     try:
         # Without a time in its header the same runs are the same bytes.
-        draft.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
-        os.replace(draft, path)
+        write_whole(path, gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
     except OSError as error:
         raise StoreError(
             f"a record table must go to a writable file, but {path}: {error.strerror}"

@@ -13,9 +13,11 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
 from hptransfer.errors import RuleError, SpecError
+from hptransfer.files import read_regular
 from hptransfer.lm.rule import decoder_rule
 from hptransfer.parametrization.coordinates import Coordinates, convert_lr
 from hptransfer.parametrization.optimizers import OptimizerName, family
+from hptransfer.plain_yaml import check_plain, read_yaml
 from hptransfer.runs.base import Config, spec_hash
 from hptransfer.runs.config import DataConfig, ModelConfig, ProbeConfig, RunSpec, TrainConfig
 from hptransfer.runs.decode import UserCodeRun
@@ -29,6 +31,8 @@ from hptransfer.workers.registry import AnyExecutorConfig
 from hptransfer.workers.user_code.config import TrialConfig, check
 
 MAX_BYTES = 1 << 20  # a spec is a page of text
+MAX_SEEDS, MAX_LIST = 10_000, 1000  # seeds; values of every other list
+MAX_RUNS = 1_000_000  # of a grid
 SET_ELSEWHERE = {"model.width": "widths", "train.weight_decay": "weight_decays", "train.lr": "lr"}
 _VARIANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@:-]*")
 
@@ -37,16 +41,20 @@ class StudySpec(Config):
     """A study: variants x widths x LRs x seeds, and how each run is trained."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)  # also the name of its folder
-    variants: tuple[str, ...] = Field(min_length=1)  # rules, by catalogue name
-    widths: tuple[int, ...] = Field(min_length=1)  # the scales
+    variants: tuple[str, ...] = Field(min_length=1, max_length=MAX_LIST)  # rules, by catalogue name
+    widths: tuple[int, ...] = Field(min_length=1, max_length=MAX_LIST)  # the scales
     base_width: int | None = Field(None, gt=0)  # where every rule is the same; default: the smallest width
     lr: LRGrid  # the grid
-    seeds: tuple[int, ...] = Field((0,), min_length=1)  # each seeds a run's weights and its batches
-    weight_decays: tuple[Number, ...] | None = Field(None, min_length=1)  # each makes a variant of its own
+    seeds: tuple[int, ...] = Field(
+        (0,), min_length=1, max_length=MAX_SEEDS
+    )  # each seeds a run's weights and its batches
+    weight_decays: tuple[Number, ...] | None = Field(
+        None, min_length=1, max_length=MAX_LIST
+    )  # each makes a variant of its own
     model: ModelShape = ModelShape()  # shape, width apart
     data: DataConfig = DataConfig.model_validate({})  # text
     train: TrainSettings = TrainSettings()  # optimizer, schedule, budget, decay apart
-    targets: tuple[int, ...] = ()  # widths to predict
+    targets: tuple[int, ...] = Field((), max_length=MAX_LIST)  # widths to predict
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
     workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
@@ -60,9 +68,11 @@ class StudySpec(Config):
     @field_validator("variants", "widths", "seeds", "weight_decays", "targets")
     @classmethod
     def _check_values(cls, values: tuple[Any, ...] | None, info: ValidationInfo) -> tuple[Any, ...] | None:
-        for place, value in enumerate(values or ()):
-            if value in (values or ())[:place]:
+        seen: set[Any] = set()
+        for value in values or ():
+            if value in seen:
                 raise ValueError(f"every value must be given once, but {value!r} is given twice")
+            seen.add(value)
             if info.field_name in ("widths", "targets") and value <= 0:
                 raise ValueError(f"every width must be positive, but got {value}")
             if info.field_name in ("seeds", "weight_decays") and not (value >= 0 and math.isfinite(value)):
@@ -82,6 +92,14 @@ class StudySpec(Config):
                 model = data.get("model", {})
                 return {**data, "model": {"heads": 1, **model}} if isinstance(model, Mapping) else data
         return data
+
+    @model_validator(mode="after")
+    def _check_extent(self) -> StudySpec:
+        runs = len(self.variants) * len(self.weight_decays or (0,)) * len(self.widths)
+        runs *= len(self.seeds) * self.lr.count
+        if runs > MAX_RUNS:
+            raise ValueError(f"a grid may have at most {MAX_RUNS:,} runs, but this one has {runs:,}")
+        return self
 
     @model_validator(mode="after")
     def _check_rules(self) -> StudySpec:
@@ -184,12 +202,13 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
         SpecError: one line: the key's path, the value found, what is valid.
     """
     try:
+        check_plain(data)
         spec = StudySpec.model_validate(data)
         for width in spec.widths:
             check(spec.trial, spec.example_run(width))
     except ValidationError as error:
         raise SpecError(f"{where}: {describe_error(error, StudySpec, SET_ELSEWHERE)}") from None
-    except SpecError as error:
+    except (SpecError, ValueError) as error:
         raise SpecError(f"{where}: {error}") from None
     return spec
 
@@ -200,19 +219,15 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySpec:
     Raises:
         SpecError: the file cannot be read, is no YAML mapping, or is malformed (see `parse_study`).
     """
-    import yaml
-
     try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SpecError(f"the spec must be a readable file, but {path}: {error.strerror}") from None
-    if len(text) > MAX_BYTES:
-        raise SpecError(f"a spec may have at most {MAX_BYTES} bytes, but {path} has more")
+        text = read_regular(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SpecError(f"the spec must be a readable file, but {path}: {reason}") from None
     try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise SpecError(f"{path} must be YAML, but: {' '.join(str(error).split())}") from None
+        data = read_yaml(text)
+    except ValueError as error:
+        raise SpecError(f"{path} must be plain YAML, but: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold `key: value` lines, but got {' '.join(repr(data).split()):.60}")
     return parse_study(apply_overrides({str(k): v for k, v in data.items()}, overrides), where=str(path))

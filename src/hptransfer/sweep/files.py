@@ -1,157 +1,117 @@
-"""Files as tables: CSV, TSV, JSON, JSONL and Parquet."""
+"""Files as one table: each unpacked, decoded and read as what its content or its name says it is."""
 
 from __future__ import annotations
 
-import ast
-import csv
 import hashlib
-import io
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from hptransfer.errors import MissingExtraError, SweepError
-from hptransfer.sweep.objects import from_frame, from_mapping, from_records
-from hptransfer.sweep.raw_table import RawColumn, RawTable, concat, make_table, shown
+from hptransfer.errors import SweepError
+from hptransfer.files import printable, strict_json
+from hptransfer.sweep import binary
+from hptransfer.sweep.content import STDIN, content_of, decoded, shown_name, unpacked
+from hptransfer.sweep.delimited import read_delimited
+from hptransfer.sweep.extract import EXAMPLE, read_log
+from hptransfer.sweep.json_shapes import table_of_json
+from hptransfer.sweep.markdown import is_markdown, read_markdown
+from hptransfer.sweep.objects import from_records
+from hptransfer.sweep.options import ReadOptions
+from hptransfer.sweep.raw_table import RawTable, concat
 from hptransfer.sweep.table import Source
+from hptransfer.sweep.wide import lengthen
 
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-NESTED = ("config", "summary")  # columns of W&B's run table that hold a whole dict as text
-NOT_A_NUMBER = re.compile(r"(?<=: )-?(?:nan|inf)(?=[,}])")  # Python's repr of floats that it cannot read back
+KINDS = {
+    ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".md": "markdown", ".markdown": "markdown", ".parquet": "parquet", ".pq": "parquet",
+    ".feather": "feather", ".arrow": "feather", ".xlsx": "workbook", ".db": "sqlite", ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+}  # fmt: skip
+BINARY = {
+    "parquet": binary.read_parquet, "feather": binary.read_feather, "workbook": binary.read_workbook,
+    "sqlite": binary.read_sqlite,
+}  # fmt: skip
+PROSE = re.compile(r"[A-Za-z]{2,} [a-z]+ [a-z]+")
 
 
-def read_files(paths: Sequence[str | os.PathLike[str]]) -> RawTable:
-    """The rows of all files, one file after the other.
+def read_files(paths: Sequence[str | os.PathLike[str]], options: ReadOptions) -> RawTable:
+    """The rows of all files, one file after the other; rows have the file's name in the column `file`.
 
     Raises:
         SweepError: where a file cannot be opened, is not of a known format, or has no rows.
     """
     digest = hashlib.sha256()
     tables = []
-    for path in paths:
-        content = _content(Path(path))
+    for path in map(str, paths):
+        content = content_of(path)
         digest.update(content)
-        tables.append(_parse(content, str(path), Path(path).suffix.lower()))
-    source = Source(", ".join(str(path) for path in paths), digest.hexdigest())
-    return replace(concat(tables), source=source)
+        tables += [_parse(part, inner, options) for inner, part in unpacked(content, path)]
+    whole = concat(tables)
+    stems = [_stem(name) for name in whole.names]
+    source = Source(", ".join(map(str, paths)), digest.hexdigest())
+    if "file" in whole.columns:
+        return replace(whole, source=source)
+    return replace(
+        whole, source=source, columns={"file": [stems[i] for i in whole.origin.tolist()], **whole.columns}
+    )
 
 
-def _content(path: Path) -> bytes:
+def _stem(name: str) -> str:
+    return Path(name.rpartition(":")[2]).stem
+
+
+def _parse(content: bytes, path: str, options: ReadOptions) -> RawTable:
+    name = printable(shown_name(path))
+    kind = KINDS.get(Path(path).suffix.lower())
+    reader = next((reader for magic, reader in binary.READERS.items() if content.startswith(magic)), None)
+    if reader is not None or kind in BINARY:
+        return (reader or BINARY[kind])(content, name, options)  # type: ignore[index]
+    text, encoding = decoded(content, name)
+    table = _text_table(text, name, "" if path == STDIN else kind or "", options)
+    note = () if encoding is None else (f"{name} is read as {encoding} text",)
+    return replace(table, notes=(*note, *table.notes))
+
+
+def _text_table(text: str, name: str, kind: str, options: ReadOptions) -> RawTable:
+    if options.extract is not None:
+        return read_log(text, name, options.extract)
+    kind = kind or _sniff(text)
+    if kind == "json":
+        return lengthen(_json(text, name), options)
+    if kind == "jsonl":
+        return lengthen(_jsonl(text, name), options)
+    if kind == "markdown" or (kind != "csv" and is_markdown(text)):
+        return read_markdown(text, name, options)
     try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SweepError(f"cannot read {path}: {reason}") from None
-    if not content.strip():
-        raise SweepError(f"a sweep table needs at least one run, but {path} is empty")
-    return content
+        return lengthen(read_delimited(text, name, options), options)
+    except SweepError as error:
+        if "fields" in str(error) and PROSE.search(text[:2000]) and kind != "csv":
+            raise SweepError(
+                f"{name} is no table; the values in a printed log are found by --extract, for "
+                f"instance --extract "
+                f"{EXAMPLE}"
+            ) from None
+        raise
 
 
-def _parse(content: bytes, name: str, suffix: str) -> RawTable:
-    kind = FORMATS.get(suffix) or _sniff(content)
-    if kind == "parquet":
-        return _parquet(content, name)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SweepError(f"{name} must be UTF-8 text, but byte {error.start} is not") from None
-    if "\0" in text:
-        raise SweepError(f"{name} must be UTF-8 text, but byte {text.index(chr(0))} is 0")
-    if kind == "csv":
-        return _csv(text, name)
-    return _json(text, name) if kind == "json" else _jsonl(text, name)
-
-
-def _sniff(content: bytes) -> str:
-    """The format of a file whose name does not tell."""
-    if content.startswith(b"PAR1"):
-        return "parquet"
-    return "json" if content.lstrip()[:1] in (b"{", b"[") else "csv"
-
-
-def _csv(text: str, name: str) -> RawTable:
-    delimiter = _delimiter(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, numbers, header = [], [], None
-    try:
-        for fields in reader:
-            if not fields or (len(fields) == 1 and not fields[0].strip()):
-                continue
-            if header is None:
-                header = [field.strip() for field in fields]
-                continue
-            if len(fields) != len(header):
-                raise SweepError(
-                    f"every row must have as many fields as the header, but row {reader.line_num} of {name} "
-                    f"has {len(fields)} and the header {len(header)}"
-                )
-            rows.append(fields)
-            numbers.append(reader.line_num)
-    except csv.Error as error:
-        raise SweepError(f"{name} is not a CSV file: row {reader.line_num}: {error}") from None
-    if header is None or not rows:
-        raise SweepError(f"a sweep table needs at least one run, but {name} has a header and no rows")
-    _check_unique(header, name)
-    columns = {column: list(cells) for column, cells in zip(header, zip(*rows, strict=True), strict=True)}
-    return make_table({key: _unpacked(key, cells) for key, cells in columns.items()}, name, numbers)
-
-
-def _delimiter(text: str) -> str:
-    """Comma, tab or semicolon: what the first line has most of."""
-    header = text.lstrip().partition("\n")[0]
-    return max(",\t;", key=header.count)
-
-
-def _check_unique(header: list[str], name: str) -> None:
-    twice = [column for column, count in Counter(header).items() if count > 1 and column]
-    if twice:
-        raise SweepError(f"column names must be unique, but {name} has {shown(twice[0])} more than once")
-
-
-def _unpacked(column: str, cells: RawColumn) -> RawColumn:
-    """W&B's run table writes each run's config as the text of a dict; give the dicts back."""
-    if column not in NESTED or not all(cell.startswith("{") for cell in cells if cell):
-        return cells
-    try:
-        return [_literal(cell) if cell else {} for cell in cells]
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return cells
-
-
-def _literal(cell: str) -> Any:
-    try:
-        return json.loads(cell)
-    except ValueError:
-        return ast.literal_eval(NOT_A_NUMBER.sub("None", cell))
+def _sniff(text: str) -> str:
+    """The format of a text whose file's name does not tell; empty where it is some table of lines."""
+    return "json" if re.match(r"\s*(?:\{|\[\s*[\[{\]])", text) else ""
 
 
 def _json(text: str, name: str) -> RawTable:
     try:
-        data = json.loads(text)
+        data = strict_json(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # one object a line, under the name .json
             return _jsonl(text, name)
         raise SweepError(f"{name} is not valid JSON: {error}") from None
     except (ValueError, RecursionError) as error:
         raise SweepError(f"{name} is not valid JSON: {error}") from None
-    if isinstance(data, dict):
-        return from_mapping(data, name)
-    if isinstance(data, list):
-        return from_records(data, name)
-    raise SweepError(f"{name} must hold a list of runs or an object of columns, but holds {shown(data)}")
+    return table_of_json(data, name)
 
 
 def _jsonl(text: str, name: str) -> RawTable:
@@ -160,21 +120,8 @@ def _jsonl(text: str, name: str) -> RawTable:
         if not line.strip():
             continue
         try:
-            records.append(json.loads(line))
+            records.append(strict_json(line))
         except (ValueError, RecursionError) as error:
             raise SweepError(f"{name} must hold one JSON object a line, but row {number}: {error}") from None
         numbers.append(number)
     return from_records(records, name, numbers)
-
-
-def _parquet(content: bytes, name: str) -> RawTable:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingExtraError("parquet", f"reading {name}") from None
-    try:
-        frame = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
-        raise SweepError(f"{name} is not a Parquet file: {error}") from None
-    return from_frame(frame, name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hptransfer.errors import SweepError
+from hptransfer.sweep.guards import convert
 from hptransfer.sweep.raw_table import RawTable, columns_of, make_table, shown
 
 
@@ -39,10 +41,13 @@ def from_frame(frame: Any, name: str) -> RawTable:
         native = native.collect()
     columns = {}
     for column in native.columns:
-        series = native[column]
-        cells = zip(series.to_list(), series.is_null().to_list(), strict=True)
-        columns[str(column)] = [None if null else cell for cell, null in cells]
+        columns[str(column)] = convert(partial(_cells, native[column]), len(native), str(column))
     return make_table(columns, name)
+
+
+def _cells(series: Any) -> list[Any]:
+    cells = zip(series.to_list(), series.is_null().to_list(), strict=True)
+    return [None if null else cell for cell, null in cells]
 
 
 def from_mapping(data: Mapping[Any, Any], name: str) -> RawTable:

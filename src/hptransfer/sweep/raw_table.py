@@ -5,32 +5,35 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
-from typing import Any
+from itertools import chain, compress
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.sweep.guards import is_readable
+from hptransfer.sweep.names import base_name
 from hptransfer.sweep.table import FloatArray, Source
+from hptransfer.sweep.values import number
 
-RawColumn = list[Any]  # cells of one column, top to bottom
+# Cells of one column, top to bottom; an array of numbers where a large file is read.
+RawColumn: TypeAlias = list[Any] | FloatArray
 
-BLANK = frozenset({"", "-", "na", "n/a", "<na>", "nan", "none", "null"})  # texts that stand for no value
-PREFIXES = ("config", "params", "user_attrs", "summary", "hparams")  # of W&B's and Optuna's run tables
-NESTING = 4  # levels of nested objects that become dotted column names
+NESTING = 6  # levels of nested objects that become dotted column names
 
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
     """Raw columns as they stand in the source."""
 
-    columns: Mapping[str, RawColumn]  # cells by column name, each list of length [rows]
+    columns: Mapping[str, RawColumn]  # cells by column name, each of length [rows]
     row: NDArray[np.int64]  # number of each row in its source, as the user counts there, shape [rows]
     # Name of the source of each row (a file's path), as an index into `names`, shape [rows].
     origin: NDArray[np.int64]
     names: tuple[str, ...]  # the sources
     source: Source = field(default_factory=Source)  # path and hash, for the result's provenance
+    notes: tuple[str, ...] = ()  # how it was read, where that is not plain
 
     def __len__(self) -> int:
         return int(self.row.size)
@@ -41,15 +44,19 @@ class RawTable:
 
     def keep(self, mask: NDArray[np.bool_]) -> RawTable:
         """The rows of a mask of shape [rows]."""
-        columns = {name: list(compress(cells, mask)) for name, cells in self.columns.items()}
-        return RawTable(columns, self.row[mask], self.origin[mask], self.names, self.source)
+        columns = {name: _compress(cells, mask) for name, cells in self.columns.items()}
+        return RawTable(columns, self.row[mask], self.origin[mask], self.names, self.source, self.notes)
+
+
+def _compress(cells: RawColumn, mask: NDArray[np.bool_]) -> RawColumn:
+    return cells[mask] if isinstance(cells, np.ndarray) else list(compress(cells, mask))
 
 
 def make_table(columns: Mapping[str, RawColumn], name: str, rows: Sequence[int] | None = None) -> RawTable:
     """A table of one source.
 
     Args:
-        columns: cells by column name, lists of length [rows]; nested objects are spread over dotted columns.
+        columns: cells by column name, of length [rows]; nested objects are spread over dotted columns.
         name: of the source, for errors.
         rows: number of each row in its source, shape [rows]; default 0, 1, ...
 
@@ -68,21 +75,26 @@ def make_table(columns: Mapping[str, RawColumn], name: str, rows: Sequence[int] 
 
 def concat(tables: Sequence[RawTable]) -> RawTable:
     """Tables one after the other; a column that one of them lacks is blank there."""
+    if len(tables) == 1:
+        return tables[0]
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    columns: dict[str, RawColumn] = {name: [] for name in names}
-    for table in tables:
-        for name, cells in columns.items():
-            cells.extend(table.columns.get(name, [None] * len(table)))
+    columns: dict[str, RawColumn] = {
+        name: list(chain.from_iterable(table.columns.get(name, [None] * len(table)) for table in tables))
+        for name in names
+    }
     row = np.concatenate([table.row for table in tables])
-    origin = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    return RawTable(columns, row, origin, tuple(table.names[0] for table in tables))
+    firsts = np.cumsum([0, *(len(table.names) for table in tables)])
+    origin = np.concatenate([t.origin + first for t, first in zip(tables, firsts, strict=False)])
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    return RawTable(columns, row, origin, tuple(n for t in tables for n in t.names), tables[0].source, notes)
 
 
 def expand(columns: Mapping[str, RawColumn]) -> dict[str, RawColumn]:
     """Columns with nested objects (W&B's config and summary) spread over dotted columns: config.lr."""
     spread: dict[str, RawColumn] = {}
     for name, cells in columns.items():
-        if any(issubclass(kind, Mapping) for kind in set(map(type, cells))):
+        kinds = set() if isinstance(cells, np.ndarray) else set(map(type, cells))
+        if any(issubclass(kind, Mapping) for kind in kinds):
             spread.update(columns_of([{name: cell} for cell in cells]))
         else:
             spread[name] = cells
@@ -91,16 +103,17 @@ def expand(columns: Mapping[str, RawColumn]) -> dict[str, RawColumn]:
 
 def columns_of(records: Sequence[Mapping[str, Any]]) -> dict[str, RawColumn]:
     """Records, which may nest and need not agree in their keys, as columns; None where a key is missing."""
-    flat = [dict(_flatten(record)) for record in records]
+    flat = [dict(flatten(record)) for record in records]
     names = dict.fromkeys(name for record in flat for name in record)
     return {name: [record.get(name) for record in flat] for name in names}
 
 
-def _flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:
+def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> Iterable[tuple[str, Any]]:
+    """The values of a record that may nest, under dotted names."""
     for key, value in record.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and depth < NESTING:
-            yield from _flatten(value, f"{name}.", depth + 1)
+            yield from flatten(value, f"{name}.", depth + 1)
         else:
             yield name, value
 
@@ -109,12 +122,21 @@ def candidates(table: RawTable, name: str) -> list[str]:
     """The table's columns that may be what the user calls `name`, from the best kind of match.
 
     A column of that very name wins; then one nested under a prefix of a run table (`config.lr`,
-    `summary.loss`, `params_lr`, `config.lr.value`); then one that differs in upper and lower case only.
+    `summary.loss`, `params_lr`, `config.lr.value`); then one that differs in upper and lower case only; then
+    the last part of a dotted name (`model.width`).
     """
     if name in table.columns:
         return [name]
-    nested = [column for column in table.columns if base_name(column) == name]
-    return nested or [column for column in table.columns if base_name(column).lower() == name.lower()]
+    low = name.lower()
+    for key in (
+        base_name,
+        lambda column: base_name(column).lower(),
+        lambda column: column.lower().split(".")[-1],
+    ):
+        wanted = name if key is base_name else low
+        if found := [column for column in table.columns if key(column) == wanted]:
+            return found
+    return []
 
 
 def find(table: RawTable, name: str, what: str) -> str:
@@ -133,8 +155,8 @@ def find(table: RawTable, name: str, what: str) -> str:
             return column
         case []:
             raise SweepError(
-                f"no column {name!r} ({what}) in {table.names[0]}{_closest(name, table)}; "
-                f"columns: {_listed(table)}"
+                f"no column {name!r} ({what}) in {table.names[0]}{closest(name, table)}; columns: "
+                f"{listed(table)}"
             )
         case several:
             raise SweepError(
@@ -142,22 +164,21 @@ def find(table: RawTable, name: str, what: str) -> str:
             )
 
 
-def base_name(column: str) -> str:
-    """A column's name without the prefix of a run table: config.lr, params_lr and lr.value are all lr."""
-    for prefix in PREFIXES:
-        for separator in "./_":
-            column = column.removeprefix(prefix + separator)
-    return column.removesuffix(".value")
-
-
-def _closest(name: str, table: RawTable) -> str:
-    short = {column[:80].lower(): column for column in reversed(list(table.columns)[:500])}
+def closest(name: str, table: RawTable) -> str:
+    """A question that names the column most like a name, for an error; empty where none is."""
+    short = {column[:80].lower(): column for column in reversed(own_columns(table)[:500])}
     match = difflib.get_close_matches(name[:80].lower(), short, n=1)
     return f"; did you mean {short[match[0]]!r}?" if match else ""
 
 
-def _listed(table: RawTable, most: int = 12) -> str:
-    names = [shown(column) for column in table.columns]
+def own_columns(table: RawTable) -> list[str]:
+    """The columns that the source itself has: without `file`, which reading adds."""
+    return [c for c, cells in table.columns.items() if c and c != "file" and is_readable(cells)]
+
+
+def listed(table: RawTable, most: int = 12) -> str:
+    """The table's columns, for an error."""
+    names = [shown(column) for column in own_columns(table)]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -168,42 +189,41 @@ def shown(value: object, most: int = 40) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def floats(cells: RawColumn) -> tuple[FloatArray, NDArray[np.bool_]]:
+def floats(cells: RawColumn, labelled: bool = False) -> tuple[FloatArray, NDArray[np.bool_]]:
     """RawColumn as numbers, and which of them are none.
+
+    Args:
+        cells: of one column.
+        labelled: whether letters may stand before a number, as in d128.
 
     Returns:
         Values of shape [rows], NaN where blank, and a mask of shape [rows] of the cells that are neither
         a number nor blank.
     """
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
+        return cells, np.zeros(len(cells), dtype=np.bool_)
     kinds = set(map(type, cells))
     if kinds <= {float, int} or kinds == {str}:
         try:
             return np.array(cells, dtype=np.float64), np.zeros(len(cells), dtype=np.bool_)
         except (ValueError, OverflowError):
             pass
+    values: list[float | None]
     if kinds == {str}:  # a text is looked at once, however often it stands there
-        numbers = {cell: _number(cell) for cell in set(cells)}
+        numbers = {cell: number(cell, labelled) for cell in set(cells)}
         values = [numbers[cell] for cell in cells]
     else:
-        values = [_number(cell) for cell in cells]
+        values = [number(cell, labelled) for cell in cells]
     bad = np.array([value is None for value in values], dtype=np.bool_)
     return np.array(values, dtype=np.float64), bad
 
 
-def _number(cell: Any) -> float | None:
-    """A cell's number, NaN where blank, None where it is something else."""
-    if cell is None or (isinstance(cell, str) and cell.strip().lower() in BLANK):
-        return float("nan")
-    if isinstance(cell, bool | np.bool_):
-        return None
-    try:
-        return float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def texts(cells: RawColumn) -> list[str]:
     """RawColumn as labels: whole numbers without a point, nothing for a blank."""
+    if isinstance(cells, np.ndarray):
+        levels, index = np.unique(cells, return_inverse=True)
+        labels = [_text(level) for level in levels]
+        return [labels[i] for i in index.tolist()]
     if set(map(type, cells)) == {str}:
         return [cell.strip() for cell in cells]
     return [_text(cell) for cell in cells]

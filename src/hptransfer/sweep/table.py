@@ -88,6 +88,8 @@ class SweepTable:
     own_coordinates: Mapping[str, Coordinates] = field(default_factory=dict)
     base_scale: float | None = None  # where all coordinates agree; None counts as the smallest scale
     metric: LossMetric = field(default_factory=LossMetric)  # what the losses are
+    # Which columns were taken for what where nobody named them, in one line; empty where all were plain.
+    taken: str = ""
 
     def __post_init__(self) -> None:
         for name in ("variant", "seed"):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
-from hptransfer.sweep.raw_table import RawTable, find, floats, shown, texts
+from hptransfer.sweep.raw_table import RawColumn, RawTable, find, floats, shown, texts
 
 Mask = NDArray[np.bool_]
 
@@ -166,7 +166,7 @@ def _as_number(token: _Token) -> float | None:
         return None
 
 
-def _holds(cells: list[Any], sign: str, token: _Token) -> Mask:
+def _holds(cells: RawColumn, sign: str, token: _Token) -> Mask:
     number = _as_number(token)
     if number is None:
         matches = COMPARISONS[sign](np.array(texts(cells), dtype=object), _unquoted(token))

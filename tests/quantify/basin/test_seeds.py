@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 from known_sweeps import from_rows, make
 
 from hptransfer.quantify.basin.cells import cells_of
-from hptransfer.quantify.basin.seeds import SeedRuns, no_tilts, optimum_sd, seed_effects, seed_tilts
+from hptransfer.quantify.basin.seeds import (
+    SeedRuns,
+    freedom_lost,
+    no_tilts,
+    optimum_sd,
+    seed_effects,
+    seed_tilts,
+)
 from hptransfer.quantify.priors import SEEDS
+from hptransfer.sweep.table import SweepTable
 
 X = np.arange(-10.0, -5.9, 0.5)  # 9 cells
 
@@ -182,3 +190,27 @@ def test_all_scales_with_seeds_speak_for_those_with_one() -> None:
     with_seeds, alone = optimum_sd(*arrays)
     assert alone > 1.3 * sd()
     assert with_seeds == pytest.approx(alone / np.sqrt(3))
+
+
+def test_sums_of_squares_are_made_whole_where_effects_were_taken_off() -> None:
+    """An effect learned from m cells takes one m-th of the scatter with it."""
+    found = freedom_lost(np.array([3.0, 9.0, 9.0, 0.0]), np.array([True, True, False, False]))
+    assert found == pytest.approx([1.5, 9 / 8, 1.0, 1.0])
+
+
+def test_noise_is_known_beside_the_effects_of_seeds() -> None:
+    rng = np.random.default_rng(5)
+    x, seeds = np.arange(9.0), np.arange(3)
+    noise, offset = 0.01 * rng.standard_normal((200, 9, 3)), 0.1 * rng.standard_normal((200, 1, 3))
+    squares = []
+    for loss in 3.0 + noise + offset:
+        table = SweepTable(
+            np.full(27, "v"),
+            np.full(27, 64.0),
+            2.0 ** np.repeat(x, 3),
+            np.tile(seeds, 9).astype(str),
+            loss.ravel(),
+        )
+        cells = next(iter(cells_of(table)))
+        squares.append(cells.spread.sum() / (9 * 2))
+    assert np.sqrt(np.mean(squares)) == pytest.approx(0.01, rel=0.06)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import subprocess
+import math
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,54 @@ def test_a_value_never_becomes_more_than_one_word(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a b", "$(touch made)", "`touch made`", "'; touch made; '", "-n", "*", "\\"]
+    "text", ["a b", "$(touch made)", "`touch made`", "'; touch made; '", "*", "\\", "a\nb"]
 )
-def test_in_a_shell_s_script_values_are_quoted(text: str, tmp_path: Path) -> None:
-    words = fill(["env", "X=1", "bash", "-ec", "printf %s {variant}"], {"variant": text})
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.stdout == text or text == "-n"
-    assert not (tmp_path / "made").exists()
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["env", "X=1", "bash", "-ec", "printf %s {folder}"],
+        ["bash", "-cx", '"{folder}"'],
+        ["bash", "-c", "--", "{folder}"],
+        ["/bin/sh", "-e", "-c", "{folder}"],
+        ["python3", "-c", "print('{folder}')"],
+        ["ssh", "host", "train", "--out={folder}"],
+        ["env", "-S", "bash -c {folder}"],
+    ],
+)
+def test_a_value_that_could_be_code_gets_into_no_script(words: list[str], text: str) -> None:
+    with pytest.raises(SpecError, match="HPTRANSFER_FOLDER"):
+        fill(words, {"folder": text})
+    assert fill(words, {"folder": "/a/b-1.5_c"}) == [word.replace("{folder}", "/a/b-1.5_c") for word in words]
+
+
+def test_a_script_s_arguments_may_be_anything() -> None:
+    words = ["bash", "-c", 'train "$1" {lr}', "_", "{folder}"]
+    assert fill(words, {"folder": "a $(b)", "lr": 0.5}) == ["bash", "-c", 'train "$1" 0.5', "_", "a $(b)"]
+
+
+@pytest.mark.parametrize(
+    "word", ["{lr:.3f}", "{lr!r}", "{ lr }", "{lr.real}", "{lr[0]}", "{rate}", "{ rate }"]
+)
+def test_a_placeholder_that_is_none_is_refused(word: str) -> None:
+    with pytest.raises(SpecError, match="placeholders must be known"):
+        fill(["train", word], {"lr": 0.5})
+
+
+def test_other_braces_stay() -> None:
+    assert fill(["awk", "{{print}}", '{"a": {lr}}', "{}"], {"lr": 0.5}) == [
+        "awk",
+        "{print}",
+        '{"a": 0.5}',
+        "{}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "trial", [{"environment": {"A=B": "c"}}, {"environment": {"": "d"}}, {"timeout": math.inf}]
+)
+def test_a_call_that_could_not_be_made_is_refused(trial: dict[str, object]) -> None:
+    with pytest.raises(SpecError):
+        study(trial={"kind": "command", "command": "train", **trial})
 
 
 def test_loading_a_spec_calls_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.quantify.basin.seeds import SeedRuns, no_tilts, seed_effects, seed_tilts
+from hptransfer.quantify.basin.seeds import SeedRuns, freedom_lost, no_tilts, seed_effects, seed_tilts
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
 
 # Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
@@ -73,9 +73,12 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
     total = np.bincount(cell)
     alive = np.bincount(cell, weights=finite)
     censored = alive < total
-    value = value - seed_effects(value, np.where(finite & ~censored[cell], cell, -1), k, rows[:, 2])
+    effect = seed_effects(value, np.where(finite & ~censored[cell], cell, -1), k, rows[:, 2])
+    value = value - effect
     mean = np.bincount(cell, weights=value * finite) / np.maximum(alive, 1)
-    spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
+    several = np.bincount(k_of, weights=(total > 1) & ~censored, minlength=len(scales)).astype(float)
+    lost = freedom_lost(several, np.bincount(k, weights=effect != 0, minlength=len(scales)) > 0)
+    spread = lost[k_of] * np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
 
     usable = np.where(censored, np.inf, mean)
     lowest = np.array([rows[new, 1][k_of == i][np.argmin(usable[k_of == i])] for i in range(len(scales))])

@@ -93,6 +93,11 @@ def seed_effects(value: FloatArray, cell: IntArray, scale: IntArray, seed: Float
     return np.asarray(known[of_seed])  # a seed's runs that are alone in their cells too
 
 
+def freedom_lost(cells: FloatArray, taken: BoolArray) -> FloatArray:
+    """Factor [K] on sums of squares where seeds' effects were taken off, by the cells that told them."""
+    return np.where(taken & (cells > 1), cells / np.maximum(cells - 1, 1), 1.0)
+
+
 def _group_medians(values: FloatArray, group: IntArray) -> FloatArray:
     """The median of each value's group, [rows]; 0 in groups of fewer than three."""
     order = np.lexsort((values, group))

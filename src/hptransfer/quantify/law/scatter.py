@@ -93,7 +93,8 @@ def scatters(
 ) -> Scatters:
     """Of a quantity with posterior draws [B, K] at log2 scales t [K].
 
-    One scale alone off the law is thought of only where the law does not turn.
+    One scale alone off the law is thought of only where the law does not turn; where it may turn, the largest
+    scale is not that one: a prediction starts from where the optimum is now.
 
     Args:
         t: log2 scale, shape [K].
@@ -107,12 +108,13 @@ def scatters(
     (sizes, log_size), (wanders, log_wander) = prior.grid(), wander.grid()
     one = LAW.outlier_scale_probability
     s, w = (a.ravel() for a in np.meshgrid(np.arange(len(sizes)), np.arange(len(wanders)), indexing="ij"))
-    alone = np.repeat(np.arange(len(sizes)), scales)
+    doubted = scales if len(wanders) == 1 else scales - 1
+    alone = np.repeat(np.arange(len(sizes)), doubted)
     size = np.concatenate([sizes[s], sizes[alone]])
     turning = np.concatenate([wanders[w], np.zeros(len(alone))])
-    off = np.concatenate([np.full(len(s), -1), np.tile(np.arange(scales), len(sizes))])
+    off = np.concatenate([np.full(len(s), -1), np.tile(np.arange(doubted), len(sizes))])
     log_prior = np.concatenate(
-        [log_size[s] + log_wander[w] + np.log1p(-scales * one), log_size[alone] + np.log(one)]
+        [log_size[s] + log_wander[w] + np.log1p(-doubted * one), log_size[alone] + np.log(one)]
     )
     log_prior += np.log1p(-steady)
     if steady > 0.0:

@@ -15,38 +15,56 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hptransfer.errors import SpecError
+from hptransfer.files import printable, read_regular, strict_json
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.version import __version__
 from hptransfer.workers.user_code import function_runner, process_guard
-from hptransfer.workers.user_code.config import TrialConfig, fill, values
+from hptransfer.workers.user_code.config import TrialConfig, fill, values, variable
 
 LOG_CAP = 8 << 20  # bytes of each stream that are kept on disk; what comes after is dropped
 TAIL = 1 << 20  # bytes of each stream's end that are searched for a result
 RESULT_CAP = 64 << 20  # bytes of a result file
+CURVE = 1_000_000  # most points of a curve
+EXTRA, EXTRA_TEXT = 100, 1000  # further keys that are kept, and characters of one's name or text
 _GRACE = 15.0  # seconds for a guard to end what it guards
+_SAID = 1000  # characters of a failed call's own words that are kept
 _SHOWN = 200  # characters of a command's last line that an error shows
 
 
+Size = Annotated[int, Field(ge=0, lt=2**63)]  # what the store can hold
+Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Result(BaseModel):
-    """What a call gives as JSON; keys beyond these are kept with the run where they are plain."""
+    """What a call gives as JSON; some plain keys beyond these are kept with the run.
+
+    Every field is bounded here, where it enters, so that no result can harm the store or the other runs.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     loss: float | None = None  # final, nats per token (or whatever is compared); null, NaN: diverged
     status: Literal["done", "diverged", "failed"] | None = None  # decided by the loss where it is missing
-    loss_se: float | None = Field(None, ge=0)  # standard error of the loss
+    loss_se: Positive | None = None  # standard error of the loss
     initial_loss: float | None = None  # before the first step; a run that ends above it is diverged
-    curve: tuple[tuple[int, float | None], ...] = ()  # (step, training loss)
-    diverged_step: int | None = None  # from which on the run has diverged; default: as the curve says
-    tokens: int | None = Field(None, ge=0)  # of training
-    params: int = Field(0, ge=0)  # trainable
-    flops: float | None = Field(None, ge=0)  # of training
+    curve: tuple[tuple[Size, float | None], ...] = Field((), max_length=CURVE)  # (step, training loss)
+    diverged_step: Size | None = None  # from which on the run has diverged; default: as the curve says
+    tokens: Size | None = None  # of training
+    params: Size = 0  # trainable
+    flops: Positive | None = None  # of training
     error: str | None = None  # where failed
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any) -> Any:
+        if _holds_truth(value):
+            raise ValueError("a truth value is no number")
+        return value
 
 
 @dataclass(frozen=True)
@@ -96,14 +114,16 @@ def run_user_code(run: RunSpec, trial: TrialConfig, folder: Path) -> RunRecord:
 
 def _called(run: RunSpec, trial: TrialConfig, folder: Path) -> CompletedCall:
     result = folder / "result.json"
-    result.unlink(missing_ok=True)
+    with suppress(IsADirectoryError):  # which is then found, and refused
+        result.unlink(missing_ok=True)
     known = {**values(run), "result": str(result), "folder": str(folder)}
     if trial.command is not None:
         words = fill(trial.command, known)
     else:
         runner = [sys.executable, "-P", str(function_runner.__file__)]
         words = [*runner, str(trial.function), str(result), json.dumps(known)]
-    environment = {**os.environ, **dict(trial.environment)}
+    given = {variable(name): str(value) for name, value in known.items()}
+    environment = {**os.environ, **given, **dict(trial.environment)}
     ended = _run(words, environment, trial, folder)
     if ended.code == 127 and not ended.out:
         raise SpecError(f"`trial.command` must start with a program, but {_last(ended.err)}")
@@ -187,10 +207,11 @@ def _result(ended: CompletedCall, trial: TrialConfig, folder: Path) -> dict[str,
         cause = f"signal {ended.code - 128}" if ended.code > 128 else f"exit code {ended.code}"
         raise OwnCodeError(f"the call must end with exit code 0, but ended with {cause}: {_last(ended.err)}")
     left = folder / "result.json"
-    if left.exists():
-        if left.stat().st_size > RESULT_CAP:
-            raise OwnCodeError(f"a result may have at most {RESULT_CAP} bytes, but {left} has more")
-        found = _json(left.read_bytes())
+    if os.path.lexists(left):
+        try:
+            found = _json(read_regular(left, RESULT_CAP))
+        except (OSError, ValueError) as error:
+            raise OwnCodeError(f"a result must be a file that can be read, but {left}: {error}") from None
         if found is None:
             raise OwnCodeError(f"a result file must hold one JSON object with `loss`, but {left} does not")
         return found
@@ -211,7 +232,12 @@ def _json(text: bytes) -> dict[str, Any] | None:
         found = json.loads(text.strip())
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and ("loss" in found or "status" in found) else None
+    if not isinstance(found, dict) or not ("loss" in found or "status" in found):
+        return None
+    try:
+        return dict(strict_json(text.strip()))
+    except ValueError as error:
+        raise OwnCodeError(f"a result must say one thing: {error}") from None
 
 
 def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
@@ -224,16 +250,19 @@ def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         raise OwnCodeError(
-            f"`{path}` of the result: {first['msg']}, but got {first['input']!r:.60}"
+            f"`{path}` of the result: {first['msg']}, but got {_short(first['input'])}"
         ) from None
     if result.status == "failed":
-        raise OwnCodeError(result.error or "the call says that it failed")
+        said = " ".join(printable(result.error or "").split())
+        raise OwnCodeError(
+            f"the call says that it failed: {said[:_SAID]}" if said else "the call says that it failed"
+        )
     loss = math.nan if result.loss is None else result.loss
     points = sorted(result.curve, key=lambda point: point[0])
     steps, curve = [step for step, _ in points], [math.nan if at is None else at for _, at in points]
     diverged, step = divergence(loss, result.initial_loss, curve, steps)
     done = not diverged and result.status != "diverged" and result.diverged_step is None
-    more = {k: v for k, v in (result.model_extra or {}).items() if isinstance(v, str | int | float)}
+    more = dict([(k, v) for k, v in (result.model_extra or {}).items() if _is_small(k, v)][:EXTRA])
     return RunRecord(
         run_id=run.run_id,
         status="done" if done else "diverged",
@@ -249,6 +278,27 @@ def _record(run: RunSpec, found: dict[str, Any], seconds: float) -> RunRecord:
         engine={"stack": 1, "machine": platform.node(), **({"result": more} if more else {})},
         versions={"hptransfer": __version__, "python": platform.python_version()},
     )
+
+
+def _holds_truth(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list) and any(map(_holds_truth, value)))
+
+
+def _short(value: object) -> str:
+    """A wrong value, cut before it is written out: an integer of a million digits takes long."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"a number of {value.bit_length()} bits"
+    return printable(repr(value[:60] if isinstance(value, str | list) else value))[:60]
+
+
+def _is_small(key: str, value: object) -> bool:
+    """Whether a further key of a result can be kept as it is."""
+    texts = (key, value) if isinstance(value, str) else (key,)
+    if any(len(text) > EXTRA_TEXT or printable(text) != text for text in texts):
+        return False
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def _scratch(folder: Path) -> Path:

@@ -20,8 +20,13 @@ from hptransfer.runs.decode import Code
 
 Value = str | int | float | bool
 AT_CALL = ("result", "folder")  # placeholders that are known when the code is called
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish"}
+# `{name}`, and what would be one in Python's format language: `{lr:.3f}`, `{lr!r}`, `{ lr }`.
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:[:!.\[][^{}]*)?\}")
+_SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish", "busybox"}
+_INTERPRETERS = ("python", "perl", "ruby", "node")
+_REREAD = {"ssh", "su", "runuser", "eval", "parallel", "watch"}  # give their arguments to a shell
+_CODE = re.compile(r"[\s;|&$`()<>'\"]")  # a word with one of these may be code
+_HARMLESS = re.compile(r"[A-Za-z0-9_.,:=@%/+-]*")
 _OWN = ("timeout", "environment", "cwd")
 
 
@@ -41,7 +46,7 @@ class TrialConfig(Config):
     kind: Literal["builtin", "function", "command"] = "builtin"  # the reference model, or code of yours
     command: Annotated[tuple[str, ...] | None, BeforeValidator(_words)] = Field(None, min_length=1)
     function: str | None = Field(None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # `module:function`
-    timeout: float | None = Field(None, gt=0)  # seconds that a call may take; None: as long as it wants
+    timeout: float | None = Field(None, gt=0, le=1e8)  # seconds that a call may take
     retries: int = Field(2, ge=0, le=100)  # times a failed run is tried again in a session
     backoff: float = Field(1.0, ge=0, le=3600)  # seconds before the first retry; doubled before each next
     environment: Pairs = ()  # set for a call, on top of the worker's
@@ -58,9 +63,13 @@ class TrialConfig(Config):
         given = [name for name in _OWN if getattr(self, name) not in (None, ())]
         if self.kind == "builtin" and given:
             raise ValueError(f"`{given[0]}` must be given for kinds function and command only")
-        texts = (*(self.command or ()), *(part for pair in self.environment for part in pair))
+        texts = (*(self.command or ()), *(part for pair in self.environment for part in pair), self.cwd or "")
         if any("\0" in text for text in texts):
             raise ValueError("a command and its environment must be without NUL characters")
+        if bad := [name for name, _ in self.environment if not name or "=" in name]:
+            raise ValueError(
+                f"the name of an environment variable must be a word without =, but got {bad[0]!r}"
+            )
         return self
 
     @property
@@ -100,28 +109,38 @@ def values(run: RunSpec) -> dict[str, Value]:
 def fill(words: Sequence[str], known: Mapping[str, Value]) -> list[str]:
     """A command's words with every `{name}` replaced by its value; `{{` and `}}` stand for braces.
 
-    A value never becomes more than one word. Where a word is a script for a shell (`bash -c ...`), values
-    in it are quoted for that shell.
+    A value never becomes more than one word. Where a word is a script for a shell or another interpreter, a
+    value is put into it only if no language could read it as code; the environment has every value too.
 
     Raises:
-        SpecError: a placeholder is unknown.
+        SpecError: a placeholder is unknown or has a format, or a value could be read as code.
     """
-    script = _script(words)
+    scripts = _scripts(words)
 
-    def value(match: re.Match[str], quoted: bool) -> str:
-        name = match.group(1)
-        if name is None:
+    def value(match: re.Match[str], script: bool) -> str:
+        if match.group(0) in ("{{", "}}"):
             return match.group(0)[0]
-        if name not in known:
+        name = match.group(1)
+        if match.group(0) != f"{{{name}}}" or name not in known:
             raise SpecError(
-                f"`trial.command`: every placeholder must be known, but got {{{name}}}; valid: "
-                + ", ".join(sorted(known))
+                f"`trial.command`: placeholders must be known and plain, but got {match.group(0):.50}; "
+                f"valid: "
+                f"{', '.join(sorted(known))}; braces of another meaning are written twice"
             )
         text = repr(found) if isinstance(found := known[name], float) else str(found)
-        return shlex.quote(text) if quoted else text
+        if script and not _HARMLESS.fullmatch(text):
+            raise SpecError(
+                f"`trial.command`: a value in a script must be without blanks and quotes, but {{{name}}} "
+                f"is {text!r:.80}: use the environment variable {variable(name)}, or name another folder"
+            )
+        return text
 
-    plain, quoting = partial(value, quoted=False), partial(value, quoted=True)
-    return [_PLACEHOLDER.sub(quoting if at == script else plain, word) for at, word in enumerate(words)]
+    return [_PLACEHOLDER.sub(partial(value, script=at in scripts), word) for at, word in enumerate(words)]
+
+
+def variable(name: str) -> str:
+    """The environment variable that holds a value in a call: `HPTRANSFER_LR` for `lr`."""
+    return f"HPTRANSFER_{name.upper()}"
 
 
 def check(trial: TrialConfig, run: RunSpec) -> None:
@@ -134,11 +153,16 @@ def check(trial: TrialConfig, run: RunSpec) -> None:
         fill(trial.command, {**values(run), **dict.fromkeys(AT_CALL, "")})
 
 
-def _script(words: Sequence[str]) -> int | None:
-    """Place of the word that a shell will read as a script; None where there is none."""
-    for place, word in enumerate(words[:-2]):
-        if os.path.basename(word) in _SHELLS:
-            for after in range(place + 1, len(words) - 1):
-                if re.fullmatch(r"-[a-z]*c", words[after]):
-                    return after + 1
-    return None
+def _scripts(words: Sequence[str]) -> set[int]:
+    """Places of the words that something may read as code."""
+    found = {at for at, word in enumerate(words) if _CODE.search(_PLACEHOLDER.sub("", word))}
+    for place, word in enumerate(words):
+        program = os.path.basename(word)
+        if program in _REREAD:
+            found.update(range(place + 1, len(words)))
+        if program in _SHELLS or program.startswith(_INTERPRETERS):
+            after = range(place + 1, len(words))
+            flag = next((at for at in after if re.fullmatch(r"-[A-Za-z]*[ce][A-Za-z]*", words[at])), None)
+            rest = range(len(words) if flag is None else flag + 1, len(words))
+            found.update([at for at in rest if not words[at].startswith(("-", "+"))][:1])
+    return found

@@ -1,0 +1,72 @@
+"""Logged curves: the one loss of a run out of the losses along it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hptransfer.errors import SweepError
+from hptransfer.sweep.names import NAMES, STEPS, base_name, joined, rank
+from hptransfer.sweep.profile import group_numbers
+from hptransfer.sweep.raw_table import RawTable, floats, texts
+from hptransfer.sweep.table import FloatArray
+
+if TYPE_CHECKING:
+    from hptransfer.sweep.finding import Found
+
+
+def loss_of_curve(values: Sequence[float] | FloatArray, take: str | None) -> float:
+    """The loss of a run by its curve.
+
+    Args:
+        values: losses in the order of their steps, at least one; NaN or infinite where the run diverged.
+        take: `final` (also where None), `best`, or `mean:K`, the mean of the last K.
+
+    Returns:
+        The loss; NaN where the run ended diverged, whatever is taken.
+    """
+    curve = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(curve[-1]):
+        return float("nan")
+    if take == "best":
+        return float(np.nanmin(curve))
+    if take is not None and take.startswith("mean:"):
+        return float(np.mean(curve[-int(take[5:]) :]))
+    return float(curve[-1])
+
+
+def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:
+    """A table with a row for every step as one with a row for every run; any other as it is.
+
+    Only where the user says what to take: repeated rows may as well be replicates or budgets.
+
+    Raises:
+        SweepError: where the user does, and the table has no column of steps.
+    """
+    if take is None:
+        return table
+    steps = sorted(
+        (place, column)
+        for column in table.columns
+        if (place := rank(column, (" ".join(STEPS),))) is not None
+        and not floats(table.columns[column])[1].all()
+    )
+    if not steps:
+        raise SweepError(f"--take {take} needs a column of steps or epochs, but {table.names[0]} has none")
+    step = floats(table.columns[steps[0][1]])[0]
+    run_columns = [found.scale, found.hp, *found.variant, *([found.seed] if found.seed else [])]
+    run_columns += [column for column in table.columns if joined(base_name(column)) in NAMES]
+    group = group_numbers(*(texts(table.columns[column]) for column in run_columns))
+    order = np.lexsort((step, group))
+    losses, _ = floats(table.columns[found.loss])
+    last = order[np.flatnonzero(np.diff(group[order], append=-1))]
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    curves = np.split(losses[order], starts[1:])
+    kept = np.zeros(len(table), dtype=np.bool_)
+    kept[last] = True
+    values = {int(i): loss_of_curve(curve, take) for i, curve in zip(last, curves, strict=True)}
+    columns = {**table.columns, found.loss: [values.get(i) for i in range(len(table))]}
+    return replace(table, columns=columns).keep(kept)
