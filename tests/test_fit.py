@@ -106,10 +106,10 @@ def test_every_option_reaches_the_settings(fit):
     }  # fmt: skip
     assert hpt.quantify(fit.sweep, **options).settings == options
     parameters = inspect.signature(hpt.quantify).parameters
-    assert set(parameters) - {"sweep"} == {f.name for f in fields(Settings)} == set(options)
-    defaults = {name: p.default for name, p in parameters.items() if name != "sweep"}
+    assert set(parameters) - {"sweep", "suggest"} == {f.name for f in fields(Settings)} - {"unit"} == set(options)
+    defaults = {name: p.default for name, p in parameters.items() if name in options}
     assert defaults == {
-        "targets": (), "level": 0.95, "tolerance": 0.01, "draws": 1000, "seed": 0, "family": None,
+        "targets": (), "level": 0.95, "tolerance": None, "draws": 1000, "seed": 0, "family": None,
         "reference": None, "holdout": 1, "filter": 1.35, "coordinates": None,
     }  # fmt: skip
 

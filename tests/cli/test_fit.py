@@ -45,7 +45,7 @@ def test_fit_prints_the_answer_and_writes_it(run, csv, tmp_path):
     assert "Prediction" in printed
     assert printed.rstrip().endswith(f"wrote {out}")
     document = json.loads(out.read_text())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert [p["scale"] for p in document["variants"]["sp"]["predictions"]] == [2048, 4096]
     assert document["variants"]["sp"]["metrics"]["drift"]["value"] == pytest.approx(-1, abs=0.05)
 

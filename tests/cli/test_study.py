@@ -47,7 +47,7 @@ def test_a_run_ends_with_tables_and_files(study: tuple[Path, Path, str]) -> None
     for word in ("Verdict", "Drift", "R(inf)", "Hold-out", str(folder / "report.html")):
         assert word in output
     fit = json.loads((folder / "fit.json").read_text())
-    assert fit["schema"] == 1
+    assert fit["schema"] == 2
     assert fit["settings"]["coordinates"] == "sp"
     assert set(fit["variants"]) == {"sp", "mup"}
     assert len((folder / "runs.csv").read_text().splitlines()) > 2 * 3 * 5

@@ -37,8 +37,8 @@ def document():
     return to_json_dict(quantify(sweep_table(), targets=[2048], draws=100))
 
 
-def test_the_keys_of_schema_1(document):
-    assert document["schema"] == 1
+def test_the_keys_of_schema_2(document):
+    assert document["schema"] == 2
     assert document["source"] == {"path": "runs.csv", "sha256": "ab12"}
     assert {"version", "settings", "variants"} <= set(document)
     assert set(document["variants"]) == {"sp", "mup"}
