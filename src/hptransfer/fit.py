@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
@@ -18,9 +18,12 @@ from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.quantify.frames import to_frame
 from hptransfer.quantify.parallel import fit_variants
+from hptransfer.quantify.reference import check_crossing
 from hptransfer.quantify.result import Estimate, Prediction, SweepFit
 from hptransfer.quantify.settings import Settings
+from hptransfer.quantify.suggest import with_suggestions
 from hptransfer.quantify.to_json import to_json_dict
+from hptransfer.quantify.units import default_tolerance, in_unit_of_table, scaled, unit_of
 from hptransfer.sweep.table import SweepTable
 from hptransfer.sweep.values import number
 from hptransfer.version import __version__
@@ -112,7 +115,7 @@ class TransferFit(SweepFit):
         return to_frame(self, table)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The fit as JSON (schema version 1), written to `path` where one is given."""
+        """The fit as JSON (schema version 2), written to `path` where one is given."""
         text = json.dumps(to_json_dict(self), indent=1, allow_nan=False)
         if path is not None:
             write_whole(path, f"{text}\n".encode())
@@ -144,7 +147,7 @@ def quantify(
     *,
     targets: float | str | Sequence[float | str] = (),
     level: float = 0.95,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     draws: int = 1000,
     seed: int = 0,
     family: str | None = None,
@@ -152,6 +155,7 @@ def quantify(
     holdout: int = 1,
     filter: float = 1.35,
     coordinates: Coordinates | None = None,
+    suggest: bool = False,
 ) -> TransferFit:
     """Measures how well a hyperparameter transfers across scales, for every variant of a sweep table.
 
@@ -159,7 +163,8 @@ def quantify(
         sweep: the runs.
         targets: scales to predict at, one or several, in the sweep table's own units of scale: 4096 or "4k".
         level: of the credible intervals, in (0, 1).
-        tolerance: regret allowed by the verdict, nats.
+        tolerance: cost that counts as none, in the unit of the losses; None is the metric's own: 0.01 nats,
+            or a share of the lowest loss at the largest scale (see `hptransfer.sweep.metric`).
         draws: B, the number of posterior draws, at least 100.
         seed: of the draws; the same seed and sweep table give the same result.
         family: of the optimum's law: `power`, `offset` or `const`; None lets AICc choose.
@@ -168,6 +173,8 @@ def quantify(
         filter: cells with a loss above `filter` times the best of their scale do not enter E.
         coordinates: of the hyperparameter column, `sp` or `mup`; None if it is not a learning rate. How one
             becomes the other goes by the optimizer that the sweep table names for the variant.
+        suggest: whether to look for runs that would settle what is not known. They are tried in simulation,
+            which takes about a second for each undecided variant.
 
     Returns:
         Everything measured; what cannot be estimated is None, with the reason in `flags`.
@@ -176,10 +183,12 @@ def quantify(
         QuantifyError: a setting is out of range.
         RuleError: the sweep table names an optimizer that is not known.
     """
+    unit = unit_of(sweep)
+    allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)
     settings = Settings(
         targets=_scales(targets),
         level=float(level),
-        tolerance=float(tolerance),
+        tolerance=allowed,
         draws=int(draws),
         seed=int(seed),
         family=family,
@@ -194,8 +203,13 @@ def quantify(
         get_optimizer(name)  # an unknown one is an error before anything is fitted
     # The matrices are small: threads of the linear algebra would only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        variants = fit_variants(sweep, settings)
-    return TransferFit(sweep, variants, asdict(settings), __version__)
+        inside = replace(settings, tolerance=allowed * unit, unit=unit)
+        variants = fit_variants(scaled(sweep, unit), inside)
+        if suggest:
+            variants = with_suggestions(scaled(sweep, unit), variants, inside)
+    fitted = {name: in_unit_of_table(fit, unit) for name, fit in check_crossing(variants, reference).items()}
+    kept = {name: value for name, value in asdict(settings).items() if name != "unit"}
+    return TransferFit(sweep, fitted, kept, __version__)
 
 
 def _scales(targets: float | str | Sequence[float | str]) -> tuple[float, ...]:

@@ -94,8 +94,10 @@ def test_optima(fit: tuple[str, dict[str, Any]]) -> None:
 def test_verdicts_predictions_and_metrics(fit: tuple[str, dict[str, Any]]) -> None:
     output, document = fit
     variants = document["variants"]
-    assert {row["variant"]: row["verdict"] for row in printed_table(output, "Verdict")} == {
-        name: variant["verdict"]["value"] for name, variant in variants.items()
+    answers = printed_table(output, "The answer")
+    assert {row["variant"]: (row["keep?"], row["extrapolate?"]) for row in answers} == {
+        name: (variant["verdict"]["keep"]["value"], variant["verdict"]["extrapolate"]["value"])
+        for name, variant in variants.items()
     }
     for row in printed_table(output, "Prediction"):
         (prediction,) = variants[row["variant"]]["predictions"]

@@ -39,7 +39,10 @@ def test_laws_that_were_not_fitted_have_no_row(fit):
 
 def test_verdicts_and_metrics(fit):
     verdicts = to_frame(fit, "verdicts")
-    assert list(verdicts.columns) == ["variant", "value", "reason", "tolerance"]
+    assert list(verdicts.columns[:4]) == ["variant", "value", "reason", "tolerance"]
+    assert {"keep", "keep_cost", "keep_cost_high", "extrapolate", "extrapolate_reason"} <= set(
+        verdicts.columns
+    )
     metrics = to_frame(fit).set_index(["variant", "metric"])
     for name, variant in fit.variants.items():
         for metric, estimate in variant.metrics.items():

@@ -6,6 +6,7 @@ import pytest
 
 from hptransfer.fit import TransferFit, quantify
 from hptransfer.quantify.result import (
+    Answer,
     Estimate,
     HoldOut,
     Law,
@@ -13,6 +14,7 @@ from hptransfer.quantify.result import (
     Prediction,
     Regret,
     SuggestedRun,
+    Suggestion,
     VariantFit,
     Verdict,
 )
@@ -89,6 +91,8 @@ def test_thin_data_gives_nulls_with_reasons_and_no_nan(widths):
 
 def test_nothing_known_is_written_as_null_with_a_flag():
     none, odd = Estimate(), Estimate(math.nan, -math.inf, math.inf, ("at_edge",))
+    unknown = Answer("not known", none, none, none, None, "nothing is known")
+    suggested = Suggestion((SuggestedRun(64.0, 0.1, 2),), 0.9, 0.5, True, "more seeds")
     variant = VariantFit(
         "v",
         (Optimum(64.0, odd, none, none, none, 3, 3),),
@@ -97,7 +101,7 @@ def test_nothing_known_is_written_as_null_with_a_flag():
         (Regret(64.0, 128.0, none),),
         (Prediction(256.0, none, None, none, None),),
         (HoldOut(128.0, none, none, None, none, None),),
-        Verdict("undecided", "nothing is known", 0.01, (SuggestedRun(64.0, 0.1, 2),)),
+        Verdict("undecided", "nothing is known", 0.01, unknown, unknown, suggested=suggested),
     )
     fit = TransferFit(sweep_table(), {"v": variant}, {"level": np.float64(0.95), "n": (1, math.inf)}, "0")
     written = to_json_dict(fit)["variants"]["v"]
@@ -109,7 +113,8 @@ def test_nothing_known_is_written_as_null_with_a_flag():
     assert written["laws"]["hp"]["aicc"] == {"power": None}
     assert written["predictions"][0]["flags"] == ["not_estimated"]
     assert written["holdouts"][0]["covered"] is None
-    assert written["verdict"]["suggested"][0]["flops"] is None
+    assert written["verdict"]["suggested"]["runs"][0]["flops"] is None
+    assert written["verdict"]["keep"]["flags"] == ["not_estimated"]
     assert to_json_dict(fit)["settings"] == {"level": 0.95, "n": [1, None]}
 
 

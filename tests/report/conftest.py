@@ -10,6 +10,7 @@ import pytest
 
 from hptransfer.fit import TransferFit
 from hptransfer.quantify.result import (
+    Answer,
     Estimate,
     HoldOut,
     Law,
@@ -17,6 +18,7 @@ from hptransfer.quantify.result import (
     Prediction,
     Regret,
     SuggestedRun,
+    Suggestion,
     VariantFit,
     Verdict,
 )
@@ -134,11 +136,34 @@ def _holdout(truth: Truth, n: float) -> HoldOut:
     return HoldOut(n, _hp(x + off, 0.2), _hp(x, 0.09), off, Estimate(0.002, 0.0, 0.006), abs(off) < 0.2)
 
 
+ANSWERS = {
+    "unpredictable": ("no", "no"),
+    "predictable": ("no", "yes"),
+    "invariant": ("yes", "yes"),
+    "undecided": ("no", "not known"),
+}
+
+
+def answer(value: str, why: tuple[str, ...] = ()) -> Answer:
+    cost = Estimate(0.002, 0.0, 0.006) if value == "yes" else Estimate(0.112, 0.094, 0.131)
+    reason = f"{value}, costs 0.112 nats (0.094 to 0.131) at width 128"
+    return Answer(value, cost, cost.times(1 / 4.0), cost.times(20.0), 128.0, reason, why)  # type: ignore[arg-type]
+
+
+def verdict(value: str, hp: Estimate | None = None, suggested: Suggestion | None = None) -> Verdict:
+    keep, law = (answer(word, ("the law bends",) if word == "not known" else ()) for word in ANSWERS[value])
+    reason = f"{keep.reason}; {law.reason}"
+    error = Estimate(0.05, 0.04, 0.06)
+    return Verdict(
+        value, reason, 0.01, keep, law, "sp", kept_hp=hp or Estimate(), error_cost=error, suggested=suggested
+    )  # type: ignore[arg-type]
+
+
 def _verdict(truth: Truth) -> Verdict:
     value = VERDICTS[truth.index % 4]
-    suggested = (SuggestedRun(128.0, 0.011, 3, 2.4e12),) if value == "undecided" else ()
-    reason = "keeping the optimum of width 32 at width 128 costs 0.112 nats [0.094, 0.131], tolerance 0.01"
-    return Verdict(value, reason, 0.01, suggested)  # type: ignore[arg-type]
+    runs = (SuggestedRun(128.0, 0.011, 3, 2.4e12),)
+    found = Suggestion(runs, 0.875, 0.31, True, "more seeds near the optima")
+    return verdict(value, _hp(float(truth.x(32.0)), 0.09), found if value == "undecided" else None)
 
 
 def _rows(truth: Truth, name: str, seeds: int, rng: np.random.Generator) -> list[tuple]:
@@ -215,7 +240,12 @@ def thin(fit: TransferFit) -> TransferFit:
             regret=(),
             predictions=(Prediction(TARGET, nothing, None, nothing, None, ("no_laws",)),),
             holdouts=(),
-            verdict=Verdict("undecided", "a verdict needs two scales, got 1", 0.01),
+            verdict=replace(
+                verdict("undecided"),
+                keep=replace(answer("not known", ("one width only",)), cost=nothing, scale=None),
+                extrapolate=replace(answer("not known"), cost=nothing, scale=None),
+                error_cost=nothing,
+            ),
             flags=("no_laws: 1 usable scale, a law needs 3",),
         )
         for name, v in fit.variants.items()

@@ -19,7 +19,9 @@ def test_a_mark_a_variant_with_what_the_filters_choose_by(make_fit: Callable[...
     first, kappa = panel.marks[0], variants[0].metrics["kappa"]
     assert first.x.tolist() == [pytest.approx(math.log10(variants[0].metrics["E"].value))]
     assert first.y_error[1][0] == pytest.approx(kappa.high - kappa.value)
-    assert first.texts[0].startswith("sp wd=0\nverdict unpredictable\nE 2.2e-5 [1.9e-5, 3.0e-5]\nkappa 0.5")
+    assert first.texts[0].startswith(
+        "sp wd=0\nkeep: no, extrapolate: no\nE 2.2e-5 [1.9e-5, 3.0e-5]\nkappa 0.5"
+    )
 
 
 def test_the_darkest_has_the_largest_penalty_and_grey_none(fit: TransferFit) -> None:

@@ -1,28 +1,64 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
 
 from hptransfer.fit import TransferFit
-from hptransfer.quantify.result import Estimate, SuggestedRun, VerdictValue
+from hptransfer.quantify.result import Estimate, SuggestedRun
 from hptransfer.report import sentences
 
 
-def test_one_variant_is_told_what_its_verdict_means(make_fit: Callable[..., TransferFit]) -> None:
+def test_one_variant_is_told_what_to_do(make_fit: Callable[..., TransferFit]) -> None:
     text = sentences.headline(make_fit(("all",)))
-    assert text == "Unpredictable: neither keeping the value nor following its law is safe."
+    assert text == "Neither keep the value nor follow its law; tune again."
 
 
 def test_few_variants_are_named_and_many_counted(make_fit: Callable[..., TransferFit]) -> None:
     names = tuple("abcdefgh")
-    assert sentences.headline(make_fit(names[:4])) == (
-        "c is invariant; b is predictable; a is unpredictable; d is undecided."
+    few, many = (sentences.headline(make_fit(some)) for some in (names[:4], names))
+    assert few.startswith("Keep the small models' value: c. Do not keep the value; follow its law: b.")
+    assert few.endswith("whether its law holds is not known: d.")
+    assert many.startswith("Keep the small models' value: 2. Do not keep the value; follow its law: 2.")
+
+
+def test_both_answers_are_explained_with_their_costs(fit: TransferFit) -> None:
+    assert sentences.explanation(fit, fit.variants["sp+embd"]) == (
+        "Keep? No: the optimum of width 32 costs 0.112 nats [0.094, 0.131] at width 128, 2.8% of the loss, "
+        "like 2.2 times less width. Extrapolate? Yes: what the law predicts costs 0.002 nats [0.000, 0.006] "
+        "at width 128."
     )
-    assert sentences.headline(make_fit(names)) == (
-        "Of 8 variants, 2 are invariant, 2 are predictable, 2 are unpredictable and 2 are undecided."
+
+
+def test_a_cost_that_may_be_nothing_is_told_by_its_upper_limit(fit: TransferFit) -> None:
+    variant = fit.variants["mup"]
+    cost = Estimate(1e-5, 0.0, 0.0062)
+    verdict = replace(
+        variant.verdict, keep=replace(variant.verdict.keep, cost=cost), other_cost=Estimate(0.5, 0.4, 0.6)
     )
+    text = sentences.explanation(fit, replace(variant, verdict=verdict))
+    assert "Keep? Yes: the optimum of width 32 costs at most 0.0062 nats at width 128" in text
+    assert "(in muP coordinates 0.50 nats [0.40, 0.60])" in text
+
+
+def test_what_costs_more_than_was_spent_says_so(make_fit: Callable[..., TransferFit]) -> None:
+    fit = make_fit(("a", "b", "c", "d"))
+    variant = fit.variants["d"]
+    dear = replace(variant.verdict.suggested, cost_share=2.7, worth=False)
+    text = sentences.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=dear)))
+    assert "for 2.7 times of what was spent" in text
+    assert text.endswith("it may be better to live with the uncertainty.")
+    none = replace(dear, runs=(), text="no runs: nothing helps")
+    variant = replace(variant, verdict=replace(variant.verdict, suggested=none))
+    assert sentences.suggestion(fit, variant) == "Suggested: no runs: nothing helps."
+
+
+def test_a_value_is_written_in_the_coordinates_of_its_user(fit: TransferFit) -> None:
+    sp = fit.variants["sp"]
+    own = replace(sp, verdict=replace(sp.verdict, coordinates="mup", exponent=1, base=32.0))
+    assert sentences.use_text(sp) == "0.00021?"
+    assert sentences.use_text(own) == "0.0068? (muP)"  # 1,024 is 32 times the base
+    assert "but for the answer" in sentences.extent(replace(fit, variants={"sp": own}))
 
 
 def test_the_extent_counts_runs_and_names_the_coordinates(fit: TransferFit) -> None:
@@ -80,7 +116,3 @@ def test_why_there_is_no_law(thin_fit: TransferFit) -> None:
     why = "too few scales with a usable optimum for a law"
     assert sentences.no_law(variant) == f"{why} (1 usable scale, a law needs 3)"
     assert sentences.no_law(replace(variant, flags=())) == why
-
-
-def test_every_verdict_has_its_meaning() -> None:
-    assert set(sentences.VERDICT_MEANINGS) == set(get_args(VerdictValue))

@@ -11,7 +11,8 @@ def test_every_row_is_as_long_as_its_columns_and_every_column_is_defined(fit: Tr
     variants = list(fit.variants.values())
     names = table_data.main_metrics(fit)
     for table in (
-        table_data.verdicts(fit, variants),
+        table_data.answers(fit, variants),
+        table_data.reasons(fit, variants),
         table_data.metrics(fit, variants, names, "Metrics"),
         table_data.largest(fit, variants),
         table_data.optima(fit, variants),

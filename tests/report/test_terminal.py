@@ -18,7 +18,7 @@ from hptransfer.sweep.table import SweepTable
 
 def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
     text = summary_text(fit)
-    assert text.startswith("mup is invariant; sp+embd is predictable; sp is unpredictable.")
+    assert text.startswith("Keep the small models' value: mup. Do not keep the value; follow its law:")
     for part in (
         "270 runs of 3 variants over width 32 to 128",
         "95% credible intervals",
@@ -33,7 +33,7 @@ def test_summary_holds_what_a_person_reads_aloud(fit: TransferFit) -> None:
         "2^-12.19 = 0.00021",  # recommended at the target
         "[0.00019, 0.00027]",  # its interval
         "-0.31",  # hold-out error
-        "costs 0.112",  # the verdict's reason
+        "costs 0.112 nats [0.094, 0.131]",  # why not
     ):
         assert part in text
 
@@ -68,7 +68,7 @@ def test_thin_data_says_why_the_rest_is_missing(thin_fit: TransferFit) -> None:
     text = " ".join(summary_text(thin_fit).split())
     assert "Not done: it needs a law that stands without the largest scale." in text
     assert "no_laws: too few scales with a usable optimum for a law" in text
-    assert "a verdict needs two scales, got 1" in text
+    assert "one width only" in text
     assert "nan" not in text.lower()
 
 
@@ -99,7 +99,7 @@ def test_many_variants_show_the_first_and_say_so(fit: TransferFit) -> None:
     one = fit.variants["sp"]
     variants = {f"v{i}": replace(one, name=f"v{i}") for i in range(10_000)}
     text = summary_text(replace(fit, variants=variants), limit=5)
-    assert "Of 10,000 variants, 10,000 are unpredictable." in text
+    assert "tune again: 10,000." in text
     assert "The first 5 of 10,000 variants are shown; the JSON holds all." in text
     assert "v4" in text
     assert "v5" not in text
@@ -107,7 +107,7 @@ def test_many_variants_show_the_first_and_say_so(fit: TransferFit) -> None:
 
 def test_undecided_names_the_suggested_runs(make_fit: Callable[..., TransferFit]) -> None:
     text = " ".join(summary_text(make_fit(("a", "b", "c", "d"))).split())
-    assert "Suggested runs: width 128 at lr = 0.0110 (3 seeds, 2.4e12 FLOPs)" in text
+    assert "of what was spent: width 128 at lr = 0.0110 (3 seeds, 2.4e12 FLOPs)" in text
 
 
 @pytest.fixture(scope="module")

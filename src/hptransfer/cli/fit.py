@@ -12,6 +12,7 @@ from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import TransferFit, quantify
 from hptransfer.sweep import read
+from hptransfer.sweep.metric import warnings
 
 
 def fit(
@@ -98,7 +99,23 @@ def fit(
         list[str] | None, option("N", "Scale to predict the optimum at, 4096 or 4k; may be repeated.")
     ] = None,
     level: Annotated[float, option("X", "Level of the credible intervals.")] = 0.95,
-    tolerance: Annotated[float, option("X", "Regret that the verdict allows, in nats.")] = 0.01,
+    metric: Annotated[
+        str,
+        option(
+            "METRIC", "What the loss column holds: nats, bits, perplexity, mse, error, accuracy, or a unit."
+        ),
+    ] = "nats",
+    maximize: Annotated[
+        bool, typer.Option("--maximize", help="A higher value of the loss column is better.")
+    ] = False,
+    tolerance: Annotated[
+        float | None,
+        option(
+            "X",
+            "Cost that counts as none, in the loss column's unit.  [default: 0.01 nats; 5% of the lowest mse "
+            "at the largest scale, 2% of the lowest error]",
+        ),
+    ] = None,
     family: Annotated[
         str | None, option("LAW", "Law of the optimum: power, offset or const.  [default: by AICc]")
     ] = None,
@@ -115,6 +132,14 @@ def fit(
     coordinates: Annotated[
         str | None, option("sp|mup", "Coordinates of the learning rates; the drift is then shown in both.")
     ] = None,
+    parametrization: Annotated[
+        str | None,
+        option(
+            "RULE",
+            "Parametrization of all runs, such as sp or mup: says whose learning rate the answer is about.  "
+            "[default: the column `parametrization`, where there is one]",
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None,
         option(
@@ -125,14 +150,15 @@ def fit(
     limit: Annotated[int, option("N", "Number of variants to print; files hold all of them.", min=1)] = 20,
     json: Annotated[
         Path | None,
-        option("OUT", "Write the fit as JSON (schema version 1); `-` prints it and nothing else."),
+        option("OUT", "Write the fit as JSON (schema version 2); `-` prints it and nothing else."),
     ] = None,
     html: Annotated[Path | None, option("OUT", "Write the report as one self-contained page.")] = None,
 ) -> None:
     """Measure how a hyperparameter transfers, from a table of runs.
 
-    Prints, for every variant, whether the optimum transfers, the predicted optimum at the targets, how well
-    the law predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
+    Prints, for every variant, whether the small models' value can be kept and whether its law can be
+    followed, the value to use at the targets, what to run where that is not known, how well the law
+    predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
     law, the rest is printed. A table of one scale only ends with exit code 2.
 
     Columns are found by their names where these are usual ones, and the first line says which were taken.
@@ -157,6 +183,9 @@ def fit(
         extract=extract,
         extract_from=extract_from,
         query=query,
+        parametrization=parametrization,
+        metric=metric,
+        maximize=maximize,
     )
     if sweep.diverged.all():
         raise SweepError(f"at least one run must have finished, but all {len(sweep.loss)} diverged")
@@ -171,9 +200,10 @@ def fit(
         holdout=holdout,
         filter=filter,
         coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
+        suggest=True,
     )
     written = write_outputs((None if alone else json, result.to_json), (html, result.to_html))
-    for note in sweep.notes:
+    for note in (*sweep.notes, *warnings(sweep)):
         typer.echo(f"note: {note}", err=True)
     _print(result, limit, alone)
     for path in written:

@@ -95,6 +95,7 @@ def run_and_report(spec: StudySpec, out: Path | None) -> None:
 
 def report_study(result: StudyResult) -> None:
     """Fits a study's finished runs, writes fit.json and report.html, and prints the summary."""
+    from hptransfer.report.gain import plain_sentences
     from hptransfer.report.page import write_html
     from hptransfer.report.terminal import print_summary
     from hptransfer.study.probe_data import result_dynamics
@@ -106,6 +107,8 @@ def report_study(result: StudyResult) -> None:
     inside = result_dynamics(result)
     write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
     print_summary(fit)
+    for sentence in plain_sentences(fit):
+        typer.echo(sentence)
     typer.echo(f"runs:   {result.csv}")
     for page in ("fit.json", "report.html"):
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")

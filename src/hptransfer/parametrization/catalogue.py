@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import combinations
 from types import MappingProxyType
 
+from hptransfer.errors import RuleError, one_of
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Exponents as E
 from hptransfer.parametrization.rule import Role, Rule, role_map
@@ -169,3 +171,13 @@ CATALOGUE: Mapping[tuple[str, Family], Rule] = MappingProxyType({(r.name, r.opti
 RULES: Mapping[str, Rule] = MappingProxyType(
     {name: rule for (name, optimizer), rule in CATALOGUE.items() if optimizer == "adam"}
 )
+
+
+def own_coordinates(name: str) -> Coordinates:
+    """The coordinates of the learning rate that a rule's user sets: muP's base LR, SP's LR itself.
+
+    Raises:
+        RuleError: there is no rule of that name; the text lists all.
+    """
+    found = one_of(name, RULES, "the parametrization", RuleError)
+    return "mup" if found.startswith("mup") or RULES[found].coordinates == "mup" else "sp"

@@ -33,7 +33,7 @@ def to_frame(fit: SweepFit, table: str = "metrics") -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, variant in to_json_dict(fit)["variants"].items():
         if table == "verdicts":
-            part = [{key: value for key, value in variant["verdict"].items() if key != "suggested"}]
+            part = [_flat(variant["verdict"])]
         elif table == "metrics":
             part = [{"metric": metric, **values} for metric, values in variant["metrics"].items()]
         elif table == "laws":
@@ -43,6 +43,15 @@ def to_frame(fit: SweepFit, table: str = "metrics") -> pd.DataFrame:
             part = variant[table]
         rows += [{"variant": name, **row} for row in part]
     return pd.DataFrame(rows)
+
+
+def _flat(verdict: dict[str, Any]) -> dict[str, Any]:
+    """A verdict as one row: the two answers side by side, `keep`, `keep_cost` and so on."""
+    row = {k: v for k, v in verdict.items() if k not in ("keep", "extrapolate", "suggested")}
+    for name in ("keep", "extrapolate"):
+        answer = verdict[name]
+        row |= {name if key == "value" else f"{name}_{key}": value for key, value in answer.items()}
+    return row
 
 
 _LAW_COLUMNS = ("family", "exponent", "exponent_low", "exponent_high", "scatter", "flags")

@@ -283,12 +283,21 @@ class AdvicePriors:
     diverged_cost: float = _judged(1.0, "That a diverged run counts for when a value is recommended.", "nats")
     most_cost: float = _judged(10.0, "That any draw counts for: a shape's tail says little.", "nats")
     worse_sd: float = _judged(2.0, "By which a larger model's loss must rise to be worse.", "standard errors")
-    seeds_most: int = _judged(16, "Suggested of one run, at most.", "seeds")
     seed_cells: int = _judged(4, "Nearest the optimum that get them.", "cells")
     edge_runs: int = _judged(2, "Suggested past the edge of a grid.", "runs")
-    least_distance: float = _judged(
-        0.1, "A regret is taken to lie at least this far from the tolerance.", "of the tolerance"
+    more_seeds: tuple[int, ...] = _judged((2, 6), "Suggested near every optimum, fewest first.", "seeds")
+    simulations: int = _judged(8, "Of each candidate before it is offered.")
+    simulation_draws: int = _judged(200, "Posterior draws of a simulated fit.")
+    simulated_scatter: float = _judged(
+        0.1, "Sd of a simulated optimum off the line of the others.", "octaves per root of an octave"
     )
+    settles_enough: float = _judged(0.85, "Of the simulations: the cheapest candidate that does is offered.")
+    settles_least: float = _judged(0.5, "Below it no runs are offered.", "of the simulations")
+    most_price: float = _judged(1.0, "Above it runs are called not worth it.", "of what was spent")
+    advised_variants: int = _judged(6, "That runs are looked for.", "undecided variants")
+    least_whole_scale: float = _judged(16.0, "No smaller one is suggested where scales are whole numbers.")
+    spare_runs: int = _judged(4, "More runs than cells, from which repeats tell the noise.", "runs")
+    least_noise: float = _judged(5e-4, "Sd of a simulated run, at least.", "nats")
 
 
 WINDOW = WindowPriors()

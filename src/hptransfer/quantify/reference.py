@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.intervals import MetricDraws, measured, unknown
 from hptransfer.quantify.law.laws import MIN_SCALES, Laws
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
+from hptransfer.quantify.result import VariantFit
 from hptransfer.sweep.table import FloatArray
 
 ROUNDING = 1e-9  # nats; the reference measured against itself is 0
@@ -77,3 +78,23 @@ def penalty_at_infinity(laws: Laws | None, against: Reference | None, level: flo
     if abs(value) < ROUNDING and np.abs(draws).max() < ROUNDING:
         value, draws = 0.0, np.zeros_like(draws)
     return measured(value, draws, level, *(laws.loss.flags or against.law.flags))
+
+
+def check_crossing(variants: Mapping[str, VariantFit], reference: str | None) -> dict[str, VariantFit]:
+    """The fits with `laws_cross` on every R_inf where the envelope's limit lies below that of every variant.
+
+    That happens where the loss laws cross: the envelope takes one variant's losses at small scales and
+    another's at large ones, and its law falls faster than any of them.
+    """
+    penalties = [v.metrics["R_inf"].value for v in variants.values() if "R_inf" in v.metrics]
+    known = [value for value in penalties if value is not None]
+    if reference is not None or len(known) < 2 or min(known) <= ROUNDING:
+        return dict(variants)
+    out = {}
+    for name, variant in variants.items():
+        found = variant.metrics.get("R_inf")
+        if found is not None and found.value is not None:
+            flagged = replace(found, flags=(*found.flags, "laws_cross"))
+            variant = replace(variant, metrics={**variant.metrics, "R_inf": flagged})
+        out[name] = variant
+    return out

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from hptransfer.sweep.table import FloatArray, SweepTable
 
 VerdictValue = Literal["invariant", "predictable", "unpredictable", "undecided"]
+AnswerValue = Literal["yes", "no", "not known"]
 
 
 def finite(value: float | None) -> float | None:
@@ -32,6 +33,11 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     flags: tuple[str, ...] = ()
+
+    def times(self, factor: float) -> Estimate:
+        """The estimate of a positive multiple of the same quantity."""
+        value, low, high = (None if p is None else p * factor for p in (self.value, self.low, self.high))
+        return Estimate(value, low, high, self.flags)
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class SuggestedRun:
-    """A run, or further seeds of one, suggested for an undecided verdict; its FLOPs where they are known."""
+    """A run, or seeds of one, suggested to settle a question; its FLOPs where they are known."""
 
     scale: float
     hp: float
@@ -164,20 +170,85 @@ class SuggestedRun:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Can this variant's hyperparameter be carried up?
+class Answer:
+    """One of the two questions, answered for one variant.
 
     Attributes:
-        value: `invariant`, `predictable`, `unpredictable` or `undecided`.
+        value: `yes`: the upper limit of the cost is below the tolerance at every scale judged, and nothing
+            speaks against it; `no`: the lower limit is above it at one; else `not known`.
+        cost: loss given up at the scale where it is largest, in the metric's unit.
+        share: that cost as a share of the lowest loss there.
+        factor: that cost as the factor of scale that it wastes on the loss law.
+        scale: where the cost is largest; None where no scale could be judged.
         reason: one sentence with the numbers that decided it.
-        tolerance: regret allowed, nats.
-        suggested: the suggested runs, where it is undecided.
+        why: what is missing, or forbids a yes though the cost is small, where it is `not known`.
+    """
+
+    value: AnswerValue
+    cost: Estimate
+    share: Estimate
+    factor: Estimate
+    scale: float | None
+    reason: str
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Runs that would settle what is not known, tried in simulation before they are offered.
+
+    Attributes:
+        runs: the suggested runs; empty where none that was tried is likely to settle it.
+        settles: the share of simulations in which the question was settled after them.
+        cost_share: their cost as a share of what was spent on this variant; by FLOPs where they are known,
+            else by scale squared.
+        worth: False where they cost more than was spent, or seldom settle it: live with the uncertainty.
+        text: what they are, in a few words; or why there are none.
+    """
+
+    runs: tuple[SuggestedRun, ...]
+    settles: float | None
+    cost_share: float | None
+    worth: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Can this variant's hyperparameter be carried up? Two questions, and one word for both.
+
+    Attributes:
+        value: `invariant`: keep is yes; `predictable`: keep is not, extrapolate is yes; `unpredictable`: both
+            are no; `undecided`: else.
+        reason: the sentences of both answers.
+        tolerance: cost that counts as none, in the metric's unit.
+        keep: may the value of the smallest models be kept?
+        extrapolate: may its law be followed to larger ones?
+        coordinates: of the learning rate that is judged, its user's own; None where they are not known.
+        exponent: e of eta_own = eta x (n / base)**e, eta being the table's; 0 where they are the same.
+        base: n at which both coordinates are the same.
+        other_cost: of keeping the value in the other coordinates; None where there are none.
+        kept_hp: the smallest models' optimum in the user's own coordinates.
+        error_cost: loss that a value twice too large or too small costs at the largest scale with an optimum.
+        suggested: what to run next, where something is not known.
     """
 
     value: VerdictValue
     reason: str
     tolerance: float
-    suggested: tuple[SuggestedRun, ...] = ()
+    keep: Answer
+    extrapolate: Answer
+    coordinates: str | None = None
+    exponent: int = 0
+    base: float = 1.0
+    other_cost: Estimate | None = None
+    kept_hp: Estimate = Estimate()
+    error_cost: Estimate = Estimate()
+    suggested: Suggestion | None = None
+
+    def own(self, hp: Estimate, scale: float) -> Estimate:
+        """A hyperparameter of the table at a scale, in the user's own coordinates."""
+        return hp.times((scale / self.base) ** self.exponent)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,16 @@ class Settings:
     holdout: int
     filter: float
     coordinates: Coordinates | None
+    unit: float = 1.0  # what one unit of the table's losses is in those of this fit; see `units`
 
     def __post_init__(self) -> None:
         """Raises QuantifyError where a setting is out of range."""
         required = (
             (0.0 < self.level < 1.0, f"0 < level < 1 must hold, but got level={self.level:g}"),
-            (self.tolerance > 0, f"tolerance must be positive, but got {self.tolerance:g}"),
+            (
+                self.tolerance > 0 and np.isfinite(self.tolerance),
+                f"tolerance must be positive and finite, but got {self.tolerance:g}",
+            ),
             (self.draws >= MIN_DRAWS, f"draws must be at least {MIN_DRAWS}, but got {self.draws}"),
             (self.seed >= 0, f"seed must be 0 or more, but got {self.seed}"),
             (self.holdout >= 0, f"holdout must be 0 or more, but got {self.holdout}"),

@@ -1,4 +1,4 @@
-"""The JSON of a fit, schema version 1: every number that the tables and plots show, and no NaN."""
+"""The JSON of a fit, schema version 2: every number that the tables and plots show, and no NaN."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from hptransfer.quantify.result import Estimate, HoldOut, Law, Optimum, Regret, SweepFit, VariantFit, finite
+from hptransfer.quantify.result import (
+    Estimate,
+    HoldOut,
+    Law,
+    Optimum,
+    Regret,
+    SweepFit,
+    VariantFit,
+    Verdict,
+    finite,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 LAWS = ("hp", "loss", "curvature")  # written for every variant, null where one could not be fitted
 UNEXPLAINED = "not_estimated"  # the flag of a null that came without a reason
 
@@ -29,6 +39,7 @@ def to_json_dict(fit: SweepFit) -> Json:
         "schema": SCHEMA,
         "version": fit.version,
         "source": {"path": sweep.source.path, "sha256": sweep.source.sha256},
+        "metric": {"name": sweep.metric.name, "unit": sweep.metric.unit},
         "columns": {name: getattr(names, name) for name in ("scale", "hp", "loss", "variant", "seed")},
         "runs": len(sweep),
         "diverged": int(sweep.diverged.sum()),
@@ -61,9 +72,20 @@ def _variant(variant: VariantFit) -> Json:
         "regret": [_regret(pair) for pair in variant.regret],
         "predictions": [_row(vars(prediction)) for prediction in variant.predictions],
         "holdouts": [_holdout(holdout) for holdout in variant.holdouts],
-        "verdict": plain(asdict(variant.verdict)),
+        "verdict": _verdict(variant.verdict),
         "flags": list(variant.flags),
     }
+
+
+def _verdict(verdict: Verdict) -> Json:
+    """The answers with their costs; estimates as three keys, as in every row."""
+    words = {name: getattr(verdict, name) for name in ("value", "reason", "tolerance", "coordinates")}
+    answers = {name: _row(vars(getattr(verdict, name))) for name in ("keep", "extrapolate")}
+    own = {"kept_hp": verdict.kept_hp, "error_cost": verdict.error_cost}
+    own |= {"other_cost": verdict.other_cost} if verdict.other_cost is not None else {}
+    change = {"exponent": verdict.exponent, "base": verdict.base}
+    suggested = None if verdict.suggested is None else plain(asdict(verdict.suggested))
+    return {**plain(words), **plain(change), **answers, **_row(own), "suggested": suggested}
 
 
 def _row(values: Mapping[str, Any]) -> Json:

@@ -19,7 +19,7 @@ from hptransfer.quantify.reference import Reference
 from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.settings import MIN_DRAWS, Settings
 from hptransfer.quantify.summarize import laws_of, optimum
-from hptransfer.quantify.verdict import decide
+from hptransfer.quantify.verdict import Evidence, decide, tolerance_flags
 from hptransfer.sweep.table import FloatArray, SweepTable
 
 
@@ -58,18 +58,19 @@ def measure(basins: Basins, refits: list[Basins | None], place: int, context: Fi
         rng=rng,
     )
     metrics = compute_metrics(inputs)
+    bands = laws_of(pool, laws, s.targets, s.level, rng) if laws else {}
+    predictions = tuple(predict(pool, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets)
+    ahead = np.random.default_rng([s.seed, 5, place])
     return VariantFit(
         name=name,
         optima=tuple(optimum(pool, k, s.level, basins if laws else None) for k in range(len(pool.fitted))),
-        laws=laws_of(pool, laws, s.targets, s.level, rng) if laws else {},
+        laws=bands,
         metrics={metric: found.estimate for metric, found in metrics.items()},
         regret=regrets,
-        predictions=tuple(
-            predict(pool, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets
-        ),
+        predictions=predictions,
         holdouts=holdouts,
-        verdict=decide(pool, regrets, holdouts, s, context.sweep),
-        flags=_flags(pool, laws),
+        verdict=decide(Evidence(pool, laws, holdouts, predictions, context.sweep, s, ahead)),
+        flags=(*_flags(pool, laws), *tolerance_flags(pool, s.tolerance)),
         draws=_kept(metrics, context.kept_draws),
     )
 

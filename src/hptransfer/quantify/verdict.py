@@ -1,140 +1,244 @@
-"""Can this variant's hyperparameter be carried to larger models? If undecided, which runs are suggested?"""
+"""May the small models' value be kept, may its law be followed? Each yes, no or not known, by its cost."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
-from hptransfer.parametrization.optimizers import Family, family
+from hptransfer.parametrization.optimizers import family
+from hptransfer.quantify import costs
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.predict import kept_elsewhere
-from hptransfer.quantify.priors import ADVICE
-from hptransfer.quantify.result import Estimate, HoldOut, Regret, SuggestedRun, Verdict
+from hptransfer.quantify.costs import Cost
+from hptransfer.quantify.intervals import MetricDraws, estimate, missing
+from hptransfer.quantify.law.laws import Laws
+from hptransfer.quantify.predict import bends
+from hptransfer.quantify.result import (
+    Answer,
+    AnswerValue,
+    Estimate,
+    HoldOut,
+    Prediction,
+    Verdict,
+    VerdictValue,
+)
 from hptransfer.quantify.settings import Settings
-from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.sweep.table import SweepTable
+
+# Flags of a scale under which a cost that looks small may not be: two wells, a scale's runs against its fit.
+DOUBTFUL = ("two_minima", "own_runs_differ", "below_observed")
+TOO_WIDE, WIDE = 0.5, 0.1  # tolerances, as shares of the losses' range, that forbid a yes or are flagged
+MOST_OF_LOSS = 0.1  # a tolerance above this share of the lowest loss forbids a yes
 
 
-def decide(
-    basins: Basins,
-    regrets: tuple[Regret, ...],
-    holdouts: tuple[HoldOut, ...],
-    settings: Settings,
-    sweep: SweepTable,
-) -> Verdict:
-    """Whether the value can be kept, its law predicts it, neither is safe, or the runs do not decide it.
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict rests on, all of one variant."""
 
-    `holdouts` have most scales left out first.
-    """
-    scale, tolerance = basins.cells.scale, settings.tolerance
-    kept = next((r.regret for r in regrets if r.source == scale[0] and r.to == scale[-1]), Estimate())
-    # The law is judged on one scale held out, the largest, whatever more was held out.
-    law = holdouts[-1].regret if holdouts else Estimate(flags=("no_holdout",))
-    optimizer = family(sweep.optimizer_of(basins.cells.variant))
-    cost = f"{_say(kept)}{_elsewhere(basins, settings, optimizer)}"
-    keeping = f"at {sweep.columns.scale} {scale[-1]:g} the smallest scale's optimum costs {cost}"
-    text = f"{keeping}; the law's prediction costs {_say(law)}"
-    if kept.high is not None and kept.high < tolerance:
-        return Verdict("invariant", keeping, tolerance)
-    if law.high is not None and law.high < tolerance:
-        return Verdict("predictable", text, tolerance)
-    if kept.low is not None and law.low is not None and min(kept.low, law.low) > tolerance:
-        return Verdict("unpredictable", text, tolerance)
-    return Verdict("undecided", text, tolerance, _suggest(basins, kept, law, tolerance, sweep))
+    basins: Basins  # pooled
+    laws: Laws | None
+    holdouts: tuple[HoldOut, ...]  # most scales left out first
+    predictions: tuple[Prediction, ...]  # at the targets
+    sweep: SweepTable
+    settings: Settings
+    rng: np.random.Generator  # of the draws at the targets
 
 
-def _elsewhere(basins: Basins, settings: Settings, optimizer: Family) -> str:
-    """Cost of keeping the value in the other coordinates; empty where they are not known, or are the same."""
-    if settings.coordinates is None or len(basins.cells.scale) < 2:
-        return ""
-    other: Coordinates = "mup" if settings.coordinates == "sp" else "sp"
-    exponent = coordinate_exponent(settings.coordinates, other, optimizer)
-    if exponent == 0:
-        return ""
-    name = {"sp": "SP", "mup": "muP"}[other]
-    return f", or in {name} coordinates {_say(kept_elsewhere(basins, exponent, settings.level))}"
+def decide(evidence: Evidence) -> Verdict:
+    """Both answers, and the one word that follows from them."""
+    e, s = evidence, evidence.settings
+    exponent, own = own_exponent(e)
+    targets = costs.targets_of(e.laws, s.targets, e.rng)
+    kept = costs.kept_costs(e.basins, e.laws, targets, exponent, s.level)
+    if e.laws is None and s.targets:
+        kept += [Cost(n, MetricDraws(missing("no_laws")), None, measured=False) for n in s.targets]
+    keep = _answer(e, kept, _keep_vetoes(e), kept)
+    found = [Cost(h.scale, MetricDraws(h.regret), _loss_at(e.basins, h.scale)) for h in e.holdouts]
+    ahead = costs.predicted_costs(e.basins, e.laws, targets, e.predictions, s.level) if targets else []
+    inside = costs.law_costs(e.basins, e.laws, s.level)
+    extrapolate = _answer(e, [*found, *ahead], _law_vetoes(e), [*found, *ahead, *inside])
+    return Verdict(
+        value=word(keep.value, extrapolate.value),
+        reason=f"{keep.reason}; {extrapolate.reason}",
+        tolerance=s.tolerance,
+        keep=keep,
+        extrapolate=extrapolate,
+        coordinates=own,
+        exponent=exponent,
+        base=_base(e),
+        other_cost=_other_cost(e, own, exponent),
+        kept_hp=_kept_hp(e, exponent),
+        error_cost=costs.doubled_cost(e.basins, s.level),
+    )
 
 
-def _say(regret: Estimate) -> str:
-    if regret.value is None:
-        return "an unknown amount" + (f" ({', '.join(regret.flags)})" if regret.flags else "")
-    low = "0" if regret.low is None else f"{regret.low:.4f}"
-    high = "no upper limit" if regret.high is None else f"{regret.high:.4f}"
-    return f"{regret.value:.4f} nats ({low} to {high})"
+def word(keep: AnswerValue, extrapolate: AnswerValue) -> VerdictValue:
+    """One word for both answers."""
+    if keep == "yes":
+        return "invariant"
+    if extrapolate == "yes":
+        return "predictable"
+    return "unpredictable" if keep == extrapolate == "no" else "undecided"
 
 
-def _suggest(
-    basins: Basins, kept: Estimate, law: Estimate, tolerance: float, sweep: SweepTable
-) -> tuple[SuggestedRun, ...]:
-    """Suggests runs at the smallest and the largest scale.
-
-    Where every run diverged: smaller values. If the optimum is at the edge of the grid: runs past the edge.
-    If its minimum was rejected: one run on either side of the lowest. Otherwise: more seeds of the nearest.
-    """
-    cells = basins.cells
-    out: list[SuggestedRun] = []
-    for k in sorted({0, len(cells.scale) - 1}):
-        usable, seeds = cells.x[k, cells.usable[k]], 1
-        if not len(usable):
-            filled = cells.x[k][~np.isnan(cells.x[k])]
-            values = filled[0] - _step(filled) * np.arange(1, ADVICE.edge_runs + 1)
-        elif basins.fitted[k]:
-            nearest = np.argsort(np.abs(usable - basins.x[k]), kind="stable")[: ADVICE.seed_cells]
-            values, seeds = np.sort(usable[nearest]), max(_seeds(kept, tolerance), _seeds(law, tolerance))
-        elif basins.edge[k]:
-            values = _past_edge(basins, k, usable)
-        else:
-            values = np.array(_beside_lowest(basins, k))
-        out += [_run(basins, k, float(x), seeds, sweep) for x in values]
-    return tuple(out)
-
-
-def _past_edge(basins: Basins, k: int, usable: FloatArray) -> FloatArray:
-    """log2 eta of runs past the edge on which the optimum of scale k sits, short of where a run diverged."""
-    side = int(basins.edge[k])
-    start, step = (usable[0] if side < 0 else usable[-1]), _step(usable)
-    if side > 0 and np.isfinite(basins.high[k]):
-        step = (basins.high[k] - start) / (ADVICE.edge_runs + 1)
-    return np.asarray(start + side * step * np.arange(1, ADVICE.edge_runs + 1))
+def _answer(e: Evidence, judged: Sequence[Cost], vetoes: list[str], small: Sequence[Cost]) -> Answer:
+    """The answer to one question: `no` by any cost in `judged`, `yes` only by all in `small`."""
+    tolerance = e.settings.tolerance
+    known = [cost for cost in judged if cost.paid.estimate.value is not None]
+    too_much = [cost for cost in known if (cost.paid.estimate.low or 0.0) > tolerance]
+    unbounded = [cost for cost in small if not _below(cost, tolerance)]
+    value: AnswerValue = "not known"
+    if too_much:
+        value = "no"
+    elif judged and not unbounded and not vetoes:
+        value = "yes"
+    seen = [cost for cost in too_much if cost.measured]  # a cost that was seen says more than one foretold
+    worst = max(seen or too_much or known, key=_weight, default=None)
+    open_, why = [c for c in judged if c.paid.estimate.value is None], vetoes if value == "not known" else []
+    if value == "not known" and open_:
+        flags = {f"{c.scale:g}: {', '.join(c.paid.estimate.flags) or 'unknown'}" for c in open_}
+        why = [*why, *(f"no cost at {flag}" for flag in sorted(flags))]
+    if value == "not known" and not judged:
+        why = [*why, "nothing to judge it by"]
+    return Answer(
+        value=value,
+        cost=replace(worst.paid.estimate, low=worst.paid.estimate.low or 0.0)
+        if worst
+        else missing(*_flags(judged)),
+        share=_share(worst),
+        factor=costs.factor_of(worst, e.laws, e.settings.level) if worst else missing("no_laws"),
+        scale=worst.scale if worst else None,
+        reason=_reason(e, value, worst, why),
+        why=tuple(why),
+    )
 
 
-def _beside_lowest(basins: Basins, k: int) -> tuple[float, float]:
-    """log2 eta half way from the lowest run of scale k to those next to it, diverged ones included."""
-    cells = basins.cells
-    grid, lowest = cells.x[k][~np.isnan(cells.x[k])], float(cells.x[k, int(np.nanargmin(cells.loss[k]))])
-    left, right = grid[grid < lowest], grid[grid > lowest]
-    step = _step(grid)
-    low, high = (left[-1] if len(left) else lowest - step), (right[0] if len(right) else lowest + step)
-    return 0.5 * (lowest + float(low)), 0.5 * (lowest + float(high))
+def _below(cost: Cost, tolerance: float) -> bool:
+    high = cost.paid.estimate.high
+    return high is not None and high < tolerance
 
 
-def _step(x: FloatArray) -> float:
-    return float(np.median(np.diff(x))) if len(x) > 1 else 1.0
+def _weight(cost: Cost) -> float:
+    """By which the scale that says most is chosen: what the cost may be at most."""
+    e = cost.paid.estimate
+    return np.inf if e.high is None else max(e.high, e.value or 0.0)
 
 
-def _seeds(regret: Estimate, tolerance: float) -> int:
-    """More seeds a cell, as many as shrink the interval until it lies on one side of the tolerance."""
-    if regret.value is None or regret.high is None or regret.low is None:
-        return 1
-    if not regret.low <= tolerance <= regret.high:
-        return 1
-    distance = max(abs(tolerance - regret.value), ADVICE.least_distance * tolerance)
-    return int(np.clip(np.ceil(((regret.high - regret.low) / (2 * distance)) ** 2), 1, ADVICE.seeds_most))
+def _flags(judged: Sequence[Cost]) -> tuple[str, ...]:
+    found = dict.fromkeys(flag for cost in judged for flag in cost.paid.estimate.flags)
+    return tuple(found) or ("no_holdout",)
 
 
-def _run(basins: Basins, k: int, x: float, seeds: int, sweep: SweepTable) -> SuggestedRun:
-    """A suggested run with its price."""
-    scale = float(basins.cells.scale[k])
-    return SuggestedRun(scale, float(np.exp2(x)), seeds, _flops(sweep, basins.cells.variant, scale, seeds))
+def _share(worst: Cost | None) -> Estimate:
+    """A cost as a share of the lowest loss at its scale."""
+    if worst is None or not worst.best or worst.best <= 0:
+        return missing("no_optimum")
+    return replace(worst.paid.estimate, flags=()).times(1.0 / worst.best)
 
 
-def _flops(sweep: SweepTable, variant: str, scale: float, seeds: int) -> float | None:
-    """Of all its seeds: measured where the table has `flops`, else 6 x params x tokens; None if unknown."""
-    extra = sweep.extra
-    if "flops" not in extra and not {"params", "tokens"} <= extra.keys():
+def _keep_vetoes(e: Evidence) -> list[str]:
+    """What forbids to say yes to keeping the value, however small its cost seems."""
+    out = _vetoes(e)
+    if len(e.basins.cells.scale) < 2:
+        out.append(f"one {e.sweep.columns.scale} only")
+    if e.settings.targets and e.laws is not None and max(e.settings.targets) > e.basins.cells.scale[-1]:
+        out += _bent(e)
+    return out
+
+
+def _law_vetoes(e: Evidence) -> list[str]:
+    """What forbids to say yes to following the law."""
+    out = _vetoes(e)
+    if not e.holdouts:
+        out.append("no hold-out check was asked for")
+    if e.laws is not None:
+        out += _bent(e)
+        if "edge_contradicts_law" in e.laws.flags:
+            out.append("an optimum at the edge of its grid contradicts the law")
+    return out
+
+
+def _bent(e: Evidence) -> list[str]:
+    return ["the law bends"] if e.laws is not None and bends(e.laws, e.settings.level) else []
+
+
+def _vetoes(e: Evidence) -> list[str]:
+    """What forbids either yes: a tolerance that is no test, doubtful optima, a hold-out that failed."""
+    tolerance, cells = e.settings.tolerance, e.basins.cells
+    out = []
+    spread = loss_range(e.basins)
+    lowest = float(np.nanmin(cells.loss[-1])) if cells.usable[-1].any() else np.nan
+    if tolerance > TOO_WIDE * spread:
+        out.append("the tolerance is more than half of the losses' range at the largest scale")
+    elif 0 < lowest < tolerance / MOST_OF_LOSS:
+        out.append("the tolerance is more than a tenth of the lowest loss at the largest scale")
+    for k, flags in enumerate(e.basins.flags):
+        out += [f"{flag} at {cells.scale[k]:g}" for flag in flags if flag in DOUBTFUL]
+    for check in e.holdouts:
+        if check.regret.low is not None and check.regret.low > tolerance:
+            out.append(f"the hold-out check failed at {check.scale:g}")
+    return out
+
+
+def tolerance_flags(basins: Basins, tolerance: float) -> tuple[str, ...]:
+    """The loud flag where the tolerance is large against what was measured."""
+    return ("tolerance_large",) if tolerance > WIDE * loss_range(basins) else ()
+
+
+def loss_range(basins: Basins) -> float:
+    """Highest less lowest loss of the finished runs at the largest scale; infinite where there are none."""
+    usable = basins.cells.usable[-1]
+    return float(np.ptp(basins.cells.loss[-1, usable])) if usable.any() else np.inf
+
+
+def own_exponent(e: Evidence) -> tuple[int, Coordinates | None]:
+    """The exponent from the table's coordinates to those that the variant's user sets, and their name."""
+    table, variant = e.settings.coordinates, e.basins.cells.variant
+    own = e.sweep.own_coordinates.get(variant, table)
+    if table is None or own is None:
+        return 0, own  # the column is then what the user sets
+    return coordinate_exponent(table, own, family(e.sweep.optimizer_of(variant))), own
+
+
+def _other_cost(e: Evidence, own: Coordinates | None, exponent: int) -> Estimate | None:
+    """Of keeping the value in the other coordinates at the largest scale; None where they are not known."""
+    table, scale = e.settings.coordinates, e.basins.cells.scale
+    if table is None or own is None or len(scale) < 2:
         return None
-    rows = (sweep.variant == variant) & (sweep.scale == scale)
-    names = ("flops",) if "flops" in extra else ("params", "tokens")
-    columns = [np.asarray(extra[name], dtype=np.float64)[rows] for name in names]
-    one = columns[0] if len(columns) == 1 else 6.0 * columns[0] * columns[1]
-    one = one[np.isfinite(one)]
-    return float(np.median(one) * seeds) if len(one) else None
+    other: Coordinates = "mup" if own == "sp" else "sp"
+    step = coordinate_exponent(table, other, family(e.sweep.optimizer_of(e.basins.cells.variant)))
+    if step == exponent:
+        return None
+    return costs.kept_costs(e.basins, None, (), step, e.settings.level)[-1].paid.estimate
+
+
+def _base(e: Evidence) -> float:
+    return e.sweep.base_scale or float(e.sweep.scale.min())
+
+
+def _kept_hp(e: Evidence, exponent: int) -> Estimate:
+    """The smallest models' optimum as its user sets it."""
+    b = e.basins
+    if not b.fitted[0]:
+        return missing("no_optimum")
+    shift = exponent * np.log2(b.cells.scale[0] / _base(e))
+    return estimate(float(np.exp2(b.x[0] + shift)), np.exp2(b.x_draws[:, 0] + shift), e.settings.level)
+
+
+def _loss_at(basins: Basins, scale: float) -> float | None:
+    k = int(np.searchsorted(basins.cells.scale, scale))
+    return float(basins.loss[k]) if k < len(basins.fitted) and basins.fitted[k] else None
+
+
+def _reason(e: Evidence, value: AnswerValue, worst: Cost | None, why: Sequence[str]) -> str:
+    """`no: costs 0.33 nats (0.20 to 0.49) at width 1024`."""
+    unit, scale = e.sweep.metric.unit, e.sweep.columns.scale
+    said = "its cost is not known"
+    if worst is not None:
+        c = worst.paid.estimate
+        high = "no upper limit" if c.high is None else f"{c.high / e.settings.unit:.4g}"
+        low, at = (c.low or 0.0) / e.settings.unit, (c.value or 0.0) / e.settings.unit
+        said = f"costs {at:.4g} {unit} ({low:.4g} to {high}) at {scale} {worst.scale:g}"
+    return f"{value}, {said}" + (f"; {'; '.join(why)}" if why else "")

@@ -26,6 +26,8 @@ FLAG_MEANINGS: dict[str, str] = {
     "the law ignores it",
     "flat": "the basin is so flat for its noise that the optimum could lie almost anywhere on the grid",
     "initial_loss_unknown": "the loss at initialisation is not known, so the highest loss is used instead",
+    "laws_cross": "the loss laws of the variants cross, so the limit of the best of all lies below that of "
+    "every variant: read R(n), or name a reference",
     "long_extrapolation": "the target is more than 8 times the largest scale measured, and the interval is "
     "right only if the law holds that far",
     "narrow_grid": "the grid covers less than the three decades that this measure needs",
@@ -42,6 +44,8 @@ FLAG_MEANINGS: dict[str, str] = {
     "outside_grid": "the value lies outside the grid that was run there, so its loss is unknown",
     "own_shape": "the basin at this scale does not have the shape of the others, so it is fitted by itself",
     "thin": "too few finished runs near the optimum to fit a basin",
+    "tolerance_large": "the tolerance is more than a tenth of the losses' range at the largest scale: what "
+    "it calls no cost may be one; name the metric, or a smaller tolerance",
     "too_few_scales": "too few scales to leave one out",
     "two_minima": "the loss has two minima; the one nearer to the other scales' law is taken, or the deeper "
     "one where there is no law",

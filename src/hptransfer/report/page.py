@@ -73,8 +73,9 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
     }
     body = "\n".join(
         (
-            page_answer.opening(fit, heading, listed, page_figures.phase_section(listed)),
+            page_answer.opening(fit, heading, listed),
             page_figures.figures(fit, drawn, figures),
+            page_figures.phase_section(listed),
             inside,
             page_tables.tables(fit, listed),
             page_tables.flag_list(fit, listed),

@@ -5,55 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from hptransfer.quantify.result import Prediction, SweepFit, VariantFit
-from hptransfer.report import html_elements, number_format, sentences
+from hptransfer.quantify.result import SweepFit, VariantFit
+from hptransfer.report import html_elements, number_format, sentences, table_data
 
 
-def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit], first: str = "") -> str:
-    """The heading, then the answer: verdict, value to use and reason of every variant."""
-    items = "\n".join(_answer(fit, v) for v in variants)
-    crowd = " crowd" if len(variants) > 6 else ""
+def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
+    """The heading, then the answer: one table of what to do, and why, variant by variant."""
     notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.sweep.notes)
+    table = table_data.answers(fit, variants)
+    rows = "\n".join(map(_answer, variants))
+    heads = "".join(html_elements.column_head(column) for column in table.columns)
+    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    reasons = "".join(_reason(fit, v) for v in variants)
     return (
         f'<header>\n<h1 class="user">{escape(heading)}</h1>\n'
         f'<p class="lead user">{escape(sentences.headline(fit))}</p>\n'
-        f'<p class="extent">{escape(sentences.extent(fit))}</p>{notes}\n</header>\n{first}'
-        f'<section aria-label="The answer">\n<ul class="answer{crowd}">\n{items}\n</ul>\n'
-        f"{html_elements.omitted_note(fit, variants, 'listed')}</section>"
+        f'<p class="extent">{escape(sentences.extent(fit))}</p>{notes}\n</header>\n'
+        f"<section><h2>{escape(table.title)}</h2>\n"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="The answer"><table class="answer">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+        f'<dl class="why">{reasons}</dl>\n{html_elements.omitted_note(fit, variants, "listed")}</section>'
     )
 
 
-def _answer(fit: SweepFit, variant: VariantFit) -> str:
-    verdict = variant.verdict
-    who = (
-        f'<div><div class="who">{escape(variant.name)}</div>'
-        f'<div class="verdict"><span class="mark {verdict.value}"></span>{verdict.value}</div></div>'
-    )
-    safe = verdict.value in ("invariant", "predictable")
-    uses = (
-        "".join(_use(fit, p, safe) for p in variant.predictions)
-        or '<div class="use">No target was asked for.</div>'
-    )
-    reason = html_elements.minus(escape(verdict.reason.rstrip(".")))
-    why = [f"<p>{sentences.VERDICT_MEANINGS[verdict.value].capitalize()}: {reason}.</p>"]
-    check = sentences.holdout_sentence(fit, variant)
-    if check:
-        why.append(f"<p>{escape(check)}</p>")
-    if verdict.suggested:
-        why.append(f"<p>Suggested runs: {escape(sentences.suggestions(verdict.suggested, fit))}.</p>")
-    return f'<li>{who}<div>{uses}</div><div class="why">{"".join(why)}</div></li>'
+def _answer(variant: VariantFit) -> str:
+    """One row: the answers, the value to use (grey where it is a guess), and what an error costs."""
+    verdict, use = variant.verdict, sentences.to_use(variant)
+    value, _, own = sentences.use_text(variant).partition(" ")
+    span = number_format.hp_interval(use.optimum) or number_format.MISSING
+    error = table_data.cell_text(table_data.Column("", "cost"), verdict.error_cost)
+    remark = f'<span class="i">{escape(own)}</span>' if own else ""
+    cells = [
+        *(_yes_or_no(answer.value) for answer in (verdict.keep, verdict.extrapolate)),
+        f'<td class="use{"" if use.safe else " guess"}">{html_elements.number(value)}{remark}</td>',
+        f"<td>{html_elements.number(span)}</td><td>{html_elements.number(error)}</td>",
+    ]
+    return f'<tr><th scope="row" class="l">{html_elements.name(variant.name)}</th>{"".join(cells)}</tr>'
 
 
-def _use(fit: SweepFit, prediction: Prediction, safe: bool) -> str:
-    """The value to use at a target, large; where the optimum is expected, below; grey where it is a guess."""
-    columns = fit.sweep.columns
-    where = f"{escape(columns.hp)} at {escape(columns.scale)} {number_format.scale(prediction.scale)}"
-    head = f"{where}<b>" if safe else f'Best guess of {where}<b class="guess">'
-    if not number_format.known(prediction.hp.value):
-        return f'<div class="use">{escape(sentences.no_prediction(fit, prediction))}</div>'
-    use = sentences.value_to_use(prediction)
-    span = html_elements.number(number_format.hp_interval(prediction.hp))
-    return (
-        f'<div class="use">{head}{html_elements.number(number_format.decimal(use))}</b>'
-        f"{html_elements.number(number_format.power_of_two(use))}; optimum in {span}</div>"
-    )
+def _yes_or_no(answer: str) -> str:
+    return f'<td class="l"><span class="mark {answer.replace(" ", "-")}"></span>{answer}</td>'
+
+
+def _reason(fit: SweepFit, variant: VariantFit) -> str:
+    """Why, in sentences: the answers, the predictions that there are not, the hold-out check, what to run."""
+    lost = [p for p in variant.predictions if not number_format.known(p.hp.value)]
+    words = [
+        html_elements.minus(escape(sentences.explanation(fit, variant))),
+        *(escape(sentences.no_prediction(fit, p)) for p in lost),
+        escape(sentences.holdout_sentence(fit, variant)),
+        escape(sentences.suggestion(fit, variant)),
+    ]
+    return f"<div><dt>{escape(variant.name)}</dt><dd>{' '.join(filter(None, words))}</dd></div>"

@@ -43,7 +43,8 @@ def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
         ("Predictions", "", table(table_data.predictions(fit, variants), group=True)),
         (
             "Cost of keeping the optimum",
-            f"Loss given up, in nats, by using the optimum of the row's {scale}, unchanged, at the column's. "
+            f"Loss given up, in {escape(fit.sweep.metric.unit)}, by using the optimum of the row's {scale}, "
+            "unchanged, at the column's. "
             f"Below it, how many times smaller the {scale} of a well-tuned model with the same loss is.",
             _costs(variants),
         ),
@@ -144,6 +145,7 @@ def definitions(fit: SweepFit, further: Iterable[table_data.Column] = ()) -> str
     """The definition of every column head on the page, those of `further` columns included."""
     names = (*table_data.main_metrics(fit), *table_data.other_metrics(fit))
     every = (
+        table_data.answers(fit, ()),
         table_data.metrics(fit, (), names, ""),
         table_data.holdouts(fit, ()),
         table_data.predictions(fit, ()),

@@ -57,7 +57,10 @@ def _point(
     variant: VariantFit, quality: Estimate, kappa: Estimate, colour: str, *, named: bool
 ) -> charts.Points:
     rule, decay = rule_and_decay(variant.name)
-    lines = [variant.name, f"verdict {variant.verdict.value}"]
+    lines = [
+        variant.name,
+        f"keep: {variant.verdict.keep.value}, extrapolate: {variant.verdict.extrapolate.value}",
+    ]
     lines += [
         f"{label} {number_format.estimate(variant.metrics[key])}"
         for key, label in _TOLD.items()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from hptransfer.quantify.result import Estimate, Prediction, SuggestedRun, SweepFit, VariantFit, VerdictValue
+from hptransfer.quantify.result import (
+    Answer,
+    AnswerValue,
+    Estimate,
+    Prediction,
+    SuggestedRun,
+    SweepFit,
+    VariantFit,
+)
 from hptransfer.report import number_format
 from hptransfer.report.flags import FLAG_MEANINGS, flag_name, flag_sentence
-
-VERDICT_MEANINGS: dict[VerdictValue, str] = {
-    "invariant": "the value found on the smallest models can be kept",
-    "predictable": "the value moves, and its law says where to",
-    "unpredictable": "neither keeping the value nor following its law is safe",
-    "undecided": "these runs are not enough to decide",
-}
 
 
 def no_law(variant: VariantFit) -> str:
@@ -24,21 +26,103 @@ def no_law(variant: VariantFit) -> str:
 
 
 def headline(fit: SweepFit, most: int = 6) -> str:
-    """The verdicts of the whole fit in one sentence: names where they are few, else counts."""
+    """What to do, in a few words: variants by name where they are few, else counted."""
     if len(fit.variants) == 1:
         (only,) = fit.variants.values()
-        return f"{only.verdict.value.capitalize()}: {VERDICT_MEANINGS[only.verdict.value]}."
-    every = fit.variants.values()
-    named = {verdict: [v.name for v in every if v.verdict.value == verdict] for verdict in VERDICT_MEANINGS}
-    groups = {verdict: names for verdict, names in named.items() if names}
-    if len(fit.variants) > most:
-        counts = [_are(number_format.count(len(names)), names, verdict) for verdict, names in groups.items()]
-        return f"Of {number_format.count(len(fit.variants))} variants, {_listed(counts)}."
-    return "; ".join(_are(_listed(names), names, verdict) for verdict, names in groups.items()) + "."
+        return f"{_advice(only)}."
+    groups: dict[str, list[str]] = defaultdict(list)
+    for variant in fit.variants.values():
+        groups[_advice(variant)].append(variant.name)
+    order = sorted(groups, key=list(_ADVICE.values()).index)
+    many = len(fit.variants) > most
+    said = (number_format.count(len(groups[a])) if many else _listed(groups[a]) for a in order)
+    return ". ".join(f"{advice}: {names}" for advice, names in zip(order, said, strict=True)) + "."
 
 
-def _are(subject: str, names: list[str], verdict: str) -> str:
-    return f"{subject} {'is' if len(names) == 1 else 'are'} {verdict}"
+# What to do, by whether the value may be kept and whether its law may be followed.
+_ADVICE: dict[tuple[AnswerValue, AnswerValue | None], str] = {
+    ("yes", None): "Keep the small models' value",
+    ("no", "yes"): "Do not keep the value; follow its law",
+    ("not known", "yes"): "Follow the law",
+    ("no", "no"): "Neither keep the value nor follow its law; tune again",
+    ("no", "not known"): "Do not keep the value; whether its law holds is not known",
+    ("not known", None): "Not known yet",
+}
+
+
+def _advice(variant: VariantFit) -> str:
+    keep, law = variant.verdict.keep.value, variant.verdict.extrapolate.value
+    return _ADVICE.get((keep, law)) or _ADVICE[keep, None]
+
+
+def explanation(fit: SweepFit, variant: VariantFit) -> str:
+    """Both answers with what they rest on, in sentences."""
+    verdict = variant.verdict
+    keep, law = verdict.keep, verdict.extrapolate
+    scale = fit.sweep.columns.scale
+    smallest = f"{scale} {number_format.scale(variant.optima[0].scale)}" if variant.optima else "the smallest"
+    kept = _costs(fit, keep, f"the optimum of {smallest}")
+    if verdict.other_cost is not None and verdict.other_cost.value is not None:
+        other = "SP" if verdict.coordinates == "mup" else "muP"
+        kept += f" (in {other} coordinates {amount(fit, verdict.other_cost)})"
+    followed = _costs(fit, law, "what the law predicts")
+    return f"Keep? {keep.value.capitalize()}: {kept}. Extrapolate? {law.value.capitalize()}: {followed}."
+
+
+def _costs(fit: SweepFit, answer: Answer, what: str) -> str:
+    """`the optimum of width 32 costs 0.33 nats [0.20, 0.49] at width 128, 8% of the loss`, and why so."""
+    text = f"the cost of {what} is not known"
+    if answer.cost.value is not None and answer.scale is not None:
+        scale = fit.sweep.columns.scale
+        text = f"{what} costs {amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
+        text += _in_proportion(answer, scale)
+    return f"{text} ({'; '.join(answer.why)})" if answer.why else text
+
+
+def _in_proportion(answer: Answer, scale: str) -> str:
+    """A cost as a share of the loss and as a factor of scale, where they are worth a word."""
+    share, factor = answer.share.value, answer.factor.value
+    if answer.value == "yes" or _nearly_nothing(answer.cost) or share is None or share < _LEAST_SHARE:
+        return ""
+    times = (
+        f", like {factor:.2g} times less {scale}" if factor and _LEAST_FACTOR <= factor < _MOST_FACTOR else ""
+    )
+    return f", {100 * share:.2g}% of the loss{times}"
+
+
+_NEARLY_NOTHING = 0.1  # of its upper limit
+_LEAST_SHARE, _LEAST_FACTOR, _MOST_FACTOR = 0.0005, 1.05, 100.0
+
+
+def amount(fit: SweepFit, cost: Estimate) -> str:
+    """`0.33 nats [0.20, 0.49]`, or `at most 0.02 nats` where it may be nothing."""
+    if _nearly_nothing(cost):
+        return f"at most {cost.high:.2g} {fit.sweep.metric.unit}"
+    value, _, span = number_format.estimate(cost).partition(" ")
+    return f"{value} {fit.sweep.metric.unit} {span}".rstrip()
+
+
+def _nearly_nothing(cost: Estimate) -> bool:
+    """Whether a cost may be nothing, so that only its upper limit says something."""
+    return cost.value is not None and cost.high is not None and cost.value <= _NEARLY_NOTHING * cost.high
+
+
+def suggestion(fit: SweepFit, variant: VariantFit) -> str:
+    """What to run next, with what it promises and costs; empty where there is nothing to settle."""
+    found = variant.verdict.suggested
+    if found is None:
+        return ""
+    if not found.runs:
+        return f"Suggested: {found.text}."
+    settles, price = 100 * (found.settles or 0.0), found.cost_share or 0.0
+    spent = f"{100 * price:.2g}%" if price < 1 else f"{price:.2g} times"
+    worth = (
+        "" if found.worth else " That is more than was spent: it may be better to live with the uncertainty."
+    )
+    return (
+        f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} "
+        f"of what was spent: {suggestions(found.runs, fit)}.{worth}"
+    )
 
 
 def extent(fit: SweepFit) -> str:
@@ -51,7 +135,10 @@ def extent(fit: SweepFit) -> str:
     runs = number_format.plural(len(sweep), "run")
     who = f"{runs} of {number_format.plural(len(fit.variants), 'variant')}"
     name = {"sp": "SP", "mup": "muP"}.get(str(fit.settings.get("coordinates")))
-    coordinates = f" Learning rates are in {name} coordinates." if name else ""
+    coordinates = f" Learning rates are in {name} coordinates" if name else ""
+    if any(v.verdict.exponent for v in fit.variants.values()):
+        coordinates += ", but for the answer, which has each variant's as its user sets it"
+    coordinates += "." if coordinates else ""
     return f"{who} over {span}{lost}. Intervals are {level(fit)} credible intervals.{coordinates}"
 
 
@@ -101,8 +188,42 @@ def recommended(prediction: Prediction) -> Estimate:
 
 
 def value_to_use(prediction: Prediction) -> Estimate:
-    """The recommended value, or the expected optimum where there is none."""
+    """The recommended value, or the expected optimum where there is none, as the table has its values."""
     return prediction.hp if prediction.hp_recommended is None else recommended(prediction)
+
+
+@dataclass(frozen=True)
+class Use:
+    """The value to set, as its user sets it."""
+
+    hp: Estimate  # the value
+    optimum: Estimate  # the optimum there, with its interval
+    scale: float | None  # where; None where no target was asked for
+    safe: bool  # whether an answer is yes; else it is a guess
+
+
+def to_use(variant: VariantFit) -> Use:
+    """The small models' value where it may be kept, else the value recommended at the largest target."""
+    verdict = variant.verdict
+    target = max(variant.predictions, key=lambda p: p.scale, default=None)
+    scale = None if target is None else target.scale
+    if verdict.keep.value == "yes":
+        return Use(verdict.kept_hp, verdict.kept_hp, scale, True)
+    safe = verdict.extrapolate.value == "yes"
+    if target is None:
+        return Use(Estimate(), Estimate(), None, safe)
+    use, optimum = (verdict.own(hp, target.scale) for hp in (value_to_use(target), target.hp))
+    return Use(use, optimum, scale, safe)
+
+
+def use_text(variant: VariantFit) -> str:
+    """`0.0039`, `0.0039?` where it is a guess, `0.0039 (muP)` where the table has other coordinates."""
+    use = to_use(variant)
+    text = number_format.decimal(use.hp)
+    if text == number_format.MISSING:
+        return text
+    own = {"sp": " (SP)", "mup": " (muP)"}.get(variant.verdict.coordinates or "", "")
+    return f"{text}{'' if use.safe else '?'}{own if variant.verdict.exponent else ''}"
 
 
 def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:

@@ -12,7 +12,7 @@ from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
 from hptransfer.report import flags, number_format, sentences
 
 Kind = Literal[
-    "prose", "text", "estimate", "value", "hp", "hp_interval", "hp_value", "scale", "number", "flags"
+    "prose", "text", "estimate", "value", "cost", "hp", "hp_interval", "hp_value", "scale", "number", "flags"
 ]
 Cell = str | float | Estimate | tuple[str, ...] | None
 Row = tuple[Cell, ...]
@@ -41,7 +41,7 @@ class Table:
 
 VARIANT_MEANING = "What is compared: a parametrization, an optimizer, a weight decay."
 _INTERVAL = "Credible interval at the fit's level."
-_LOSS = Column("loss", "value", "Loss at the optimum, nats per token.")
+_LOSS = Column("loss", "value", "Loss at the optimum.")
 _COVERED = {True: "yes", False: "NO", None: number_format.MISSING}
 _FLAGS = Column("flags", "flags", "Why not to trust the row; each flag is explained on its own.")
 
@@ -62,29 +62,55 @@ def cell_text(column: Column, cell: Cell) -> str:
 _WRITERS: dict[str, Callable[[Estimate], str]] = {
     "estimate": number_format.estimate,
     "value": number_format.value,
+    "cost": lambda item: number_format.MISSING if item.value is None else f"{item.value:.2g}",
     "hp": number_format.hp,
     "hp_value": number_format.decimal,
     "hp_interval": lambda item: number_format.hp_interval(item) or number_format.MISSING,
 }
 
 
-def verdicts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
-    """Verdict of each variant with the sentence that decided it, and the runs suggested to decide it."""
-    rows = []
+def answers(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
+    """The two answers of each variant, the value to use, and what an error costs: what a person acts on."""
+    names, unit = fit.sweep.columns, fit.sweep.metric.unit
+    rows: list[Row] = []
+    target = None
     for v in variants:
-        reason, runs = v.verdict.reason, sentences.suggestions(v.verdict.suggested, fit)
-        rows.append(
-            (v.name, v.verdict.value, f"{reason.rstrip('.')}. Suggested runs: {runs}" if runs else reason)
-        )
-    meanings = ". ".join(f"{verdict}: {meaning}" for verdict, meaning in sentences.VERDICT_MEANINGS.items())
-    columns = (_variant(fit), Column("verdict", "text", f"{meanings}."), Column("because", "prose"))
-    return Table("Verdict", columns, tuple(rows))
+        use, verdict = sentences.to_use(v), v.verdict
+        target = use.scale or target
+        both = (verdict.keep.value, verdict.extrapolate.value)
+        rows.append((v.name, *both, sentences.use_text(v), use.optimum, Estimate(verdict.error_cost.value)))
+    columns = (
+        _variant(fit),
+        Column("keep?", "text", "May the optimum of the smallest models be kept, unchanged?"),
+        Column("extrapolate?", "text", "May its law be followed to larger models?"),
+        Column(
+            f"use {names.hp}",
+            "number",
+            "The value to set: the small models' where it may be kept, else the one recommended at the "
+            "largest target. With a question mark it is a guess: neither answer is yes.",
+        ),
+        Column("optimum in", "hp_interval", f"{sentences.level(fit)} interval of the optimum."),
+        Column(
+            "2x off", "cost", f"What a value twice too large or small costs, in {unit}: the worse of the two."
+        ),
+    )
+    where = "" if target is None else f" for {names.scale} {number_format.scale(target)}"
+    note = "" if where or not rows else "No target was asked for: name one to get the value to use there."
+    return Table(f"The answer{where}", columns, tuple(rows), note)
+
+
+def reasons(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
+    """Why: what each answer rests on, and what to run next."""
+    rows = tuple(
+        (v.name, f"{sentences.explanation(fit, v)} {sentences.suggestion(fit, v)}".strip()) for v in variants
+    )
+    return Table("Why", (_variant(fit), Column("because", "prose")), rows)
 
 
 def metrics(fit: SweepFit, variants: Iterable[VariantFit], names: tuple[str, ...], title: str) -> Table:
     """Chosen metrics, one row for each variant, with the flags of those metrics and of the optimum's law."""
     columns = [
-        Column(m.label, "estimate", m.definition + (f" Unit: {m.unit}." if m.unit else ""))
+        Column(m.label, "estimate", m.definition + (f" Unit: {_unit(fit, m.unit)}." if m.unit else ""))
         for m in (METRICS[name] for name in names)
     ]
     rows = []
@@ -158,7 +184,7 @@ def predictions(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         Column(f"use {fit.sweep.columns.hp}", "hp", use),
         Column("optimum", "hp_value", "Predicted optimum."),
         Column(f"{level} interval", "hp_interval", interval),
-        Column("loss", "value", "Predicted loss at the optimum, nats per token."),
+        Column("loss", "value", "Predicted loss at the optimum."),
         _FLAGS,
     )
     rows = tuple(
@@ -180,7 +206,7 @@ def holdouts(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
         Column("found", "hp_value", "Optimum found at the scale that was held out."),
         Column("error", "number", "log2(predicted / found), in octaves."),
         Column("covered", "text", "Whether the prediction interval holds the optimum that was found."),
-        Column("cost", "value", "Loss given up, in nats, by using the prediction there."),
+        Column("cost", "value", f"Loss given up, in {fit.sweep.metric.unit}, by using the prediction there."),
         _FLAGS,
     )
     rows: list[Row] = []
@@ -210,6 +236,11 @@ def differences(fit: SweepFit, variants: Iterable[VariantFit], reference: str) -
             rows.append((v.name, *(found.get(name) for name in _COMPARED)))
     note = "" if rows else "It needs two variants with laws."
     return Table(f"Difference from {reference}", columns, tuple(rows), note)
+
+
+def _unit(fit: SweepFit, unit: str) -> str:
+    """A metric's unit, with the table's own in place of nats."""
+    return unit.replace("nats", fit.sweep.metric.unit)
 
 
 def _variant(fit: SweepFit) -> Column:

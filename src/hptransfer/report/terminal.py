@@ -18,14 +18,14 @@ from hptransfer.report import flags, sentences, table_data
 
 # A rule under the head and nothing else, in ASCII: the same in a terminal, a pipe and a log file.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-_STYLES = {"invariant": "green", "predictable": "cyan", "unpredictable": "red", "undecided": "yellow"}
+_STYLES = {"yes": "green", "no": "red", "not known": "yellow"}
 _LEFT_KINDS = ("text", "prose", "flags")
 _GAP = 2  # characters between columns
 _LONGEST_NAME = 28  # a longer name of a variant folds
 
 
 def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int = 20) -> None:
-    """Print what the fit says: verdicts, predictions, the hold-out check, drift, metrics, optima, flags.
+    """Print what the fit says: the answers and why, predictions, hold-out check, metrics, optima, flags.
 
     Args:
         fit: the result of `quantify`.
@@ -67,7 +67,8 @@ def summary_tables(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[table
     rest = tuple(name for name in main if name not in (*drift, "R_n"))
     moves = f"Drift, octaves of {columns.hp} per octave of {columns.scale}"
     return (
-        table_data.verdicts(fit, variants),
+        table_data.answers(fit, variants),
+        table_data.reasons(fit, variants),
         table_data.predictions(fit, variants),
         table_data.holdouts(fit, variants),
         table_data.metrics(fit, variants, drift, moves),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.files import write_whole
-from hptransfer.study.runs_table import RUN_COLUMNS, Line, RunsTable, sweep_table
+from hptransfer.parametrization.coordinates import Coordinates
+from hptransfer.study.runs_table import RUN_COLUMNS, Line, RunsTable, coordinates_of, sweep_table
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.sweep.table import Source, SweepTable
@@ -120,8 +121,10 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
         raise StoreError(f"studies that are compared must have different names, but two are {twice[0]!r}")
     found: list[Line] = []
     optimizers: dict[str, str] = {}
+    own: dict[str, Coordinates] = {}
     for folder, name in zip(folders, names, strict=True):
         spec, table = _read_study(folder)
         found += [(f"{name}: {variant}", *rest) for variant, *rest in table.lines]
         optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
-    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers)
+        own |= {f"{name}: {variant}": value for variant, value in coordinates_of(spec).items()}
+    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers, own)

@@ -17,7 +17,7 @@ from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.study.corpus import check_corpus, corpus_of
 from hptransfer.study.driver import Driver
 from hptransfer.study.provenance import provenance
-from hptransfer.study.runs_table import RUNS_CSV, Row, RunsTable, sweep_table
+from hptransfer.study.runs_table import RUNS_CSV, Row, RunsTable, coordinates_of, sweep_table
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
 from hptransfer.study.store_integrity import storable
@@ -130,7 +130,7 @@ def fit_study(result: StudyResult) -> TransferFit:
     """The fit of a study's finished runs, in SP coordinates, with their provenance."""
     from hptransfer.fit import quantify
 
-    fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp")
+    fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp", suggest=True)
     return replace(fit, provenance=result.provenance)
 
 
@@ -165,7 +165,13 @@ def _result(store: Store, spec: StudySpec, table: RunsTable, trained: int) -> St
     return StudyResult(
         spec=spec,
         folder=folder,
-        sweep=sweep_table(table.lines, source, dict.fromkeys(spec.variants_with_decay(), spec.optimizer)),
+        sweep=sweep_table(
+            table.lines,
+            source,
+            dict.fromkeys(spec.variants_with_decay(), spec.optimizer),
+            own=coordinates_of(spec),
+            base_scale=float(spec.base),
+        ),
         table=table,
         trained=trained,
         failures=failures,

@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from hptransfer.errors import StoreError
 from hptransfer.files import printable, write_whole
+from hptransfer.parametrization.catalogue import RULES, own_coordinates
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
@@ -136,8 +139,22 @@ def planner_loss(record: RunRecord) -> float:
     return record.loss if record.status == "done" and math.isfinite(record.loss) else math.inf
 
 
-def sweep_table(lines: Sequence[Line], source: Source, optimizers: Mapping[str, str]) -> SweepTable:
-    """The finished runs, with eta in SP coordinates; failed ones are left out. Optimizers are by variant.
+def coordinates_of(spec: StudySpec) -> dict[str, Coordinates]:
+    """By variant, the coordinates of the LR that its user sets; variants of the user's own code have none."""
+    rules = {name: rule for name, (rule, _) in spec.variants_with_decay().items()}
+    return {name: own_coordinates(rule) for name, rule in rules.items() if rule in RULES}
+
+
+def sweep_table(
+    lines: Sequence[Line],
+    source: Source,
+    optimizers: Mapping[str, str],
+    own: Mapping[str, Coordinates] = MappingProxyType({}),
+    base_scale: float | None = None,
+) -> SweepTable:
+    """The finished runs, with eta in SP coordinates; failed ones are left out.
+
+    Optimizers and the coordinates of the LR that a user sets are by variant; `base_scale` is where all agree.
 
     Raises:
         SweepError: no run is finished.
@@ -160,4 +177,6 @@ def sweep_table(lines: Sequence[Line], source: Source, optimizers: Mapping[str, 
         extra={name: column(name) for name in _EXTRA},
         source=source,
         optimizers=optimizers,
+        own_coordinates=own,
+        base_scale=base_scale,
     )

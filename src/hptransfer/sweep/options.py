@@ -28,6 +28,8 @@ class ReadOptions:
     query: str | None = (
         None  # the table of a database, a query, or the sheet of a workbook; or a tracker's filter
     )
+    metric: str = "nats"  # what the loss column holds; see `hptransfer.sweep.metric`
+    maximize: bool = False  # whether a higher value is better
 
     def __post_init__(self) -> None:
         if self.decimal is not None:

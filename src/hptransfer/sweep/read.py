@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.parametrization.catalogue import RULES, own_coordinates
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.sweep.curves import one_row_a_run
 from hptransfer.sweep.extract import extract_from as extract_columns
 from hptransfer.sweep.finding import USUAL, Found, find_columns
 from hptransfer.sweep.guards import check_labels, is_readable
 from hptransfer.sweep.losses import read_losses
+from hptransfer.sweep.metric import as_metric
 from hptransfer.sweep.names import LOGARITHM, base_name, hp_logarithm
 from hptransfer.sweep.objects import from_object
 from hptransfer.sweep.options import ReadOptions
@@ -28,6 +31,7 @@ from hptransfer.sweep.wide import lengthen
 
 BLANK_LABEL = "(blank)"  # of a variant without a name
 ALL = "all"  # the one variant of a table without a variant column
+PARAMETRIZATION = "parametrization"  # a column that names the rule of a run
 MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
 
 
@@ -42,6 +46,9 @@ def read(
     where: str | None = None,
     profile: str | None = None,
     optimizer: str | None = None,
+    parametrization: str | None = None,
+    metric: str = "nats",
+    maximize: bool = False,
     hp_scale: str | None = None,
     decimal: str | None = None,
     take: str | None = None,
@@ -72,6 +79,11 @@ def read(
             the one with the lowest loss (see `profile_out` for the bias).
         optimizer: that trained the runs, `sgd` for instance; it decides what a learning rate is in muP
             coordinates. None counts as AdamW; so should one whose update does not grow with the gradient.
+        parametrization: of all runs, by its name in the catalogue; None reads it from a column of that
+            name, where there is one. It says in which coordinates its user sets the learning rate.
+        metric: what the loss column holds: `nats`, `bits`, `perplexity`, `mse`, `error`, `accuracy`, or a
+            unit of your own (see `hptransfer.sweep.metric`).
+        maximize: whether a higher value is better.
         hp_scale: what the hyperparameter's numbers are: `linear`, `log2`, `log10` or `ln`; None goes by the
             column's name.
         decimal: what stands before decimals, `.` or `,`; None finds out.
@@ -83,7 +95,9 @@ def read(
     Raises:
         SweepError: in one line, with the row, where the data cannot be read so.
     """
-    options = ReadOptions(scale, hp, loss, decimal, hp_scale, take, extract, query)
+    if take == "best" and (maximize or metric == "accuracy"):
+        raise SweepError("take must be final or mean:K where a higher value is better, but got 'best'")
+    options = ReadOptions(scale, hp, loss, decimal, hp_scale, take, extract, query, metric, maximize)
     table = _load(data, options)
     if extract_from is not None:
         table = extract_columns(table, *extract_from)
@@ -95,7 +109,9 @@ def read(
     if second in (found.scale, found.hp, found.loss):
         raise SweepError(f"profile must be a column that is not read as another, but got {shown(second)}")
     table = one_row_a_run(table, found, take)
-    return _assembled(table, found, _names(table, found, named), options, where, second, optimizer)
+    sweep = _assembled(table, found, _names(table, found, named), options, where, second, optimizer)
+    own = _own_coordinates(table, _labels(table, found.variant), parametrization)
+    return replace(sweep, own_coordinates=own)
 
 
 def _assembled(
@@ -130,6 +146,7 @@ def _assembled(
         optimizers={} if optimizer is None else dict.fromkeys(labels, optimizer),
         taken=found.taken,
     )
+    sweep = as_metric(sweep, options.metric, options.maximize)
     zero = (
         (f"{left_out} runs with {names.hp} = 0 are left out: the fit is over its logarithm",)
         if left_out
@@ -140,7 +157,7 @@ def _assembled(
         profiled = _profiled(sweep, floats(table.columns[second])[0], base_name(second))
         return replace(profiled, notes=(*notes, *profiled.notes))
     unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
-    return replace(sweep, notes=(*notes, *_unexplained(sweep, table, unread)))
+    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, unread)))
 
 
 def _load(data: Any, options: ReadOptions) -> RawTable:
@@ -192,6 +209,17 @@ def _part(name: str, cells: RawColumn) -> list[str]:
     return [("" if plain else f"{name}=") + (label or BLANK_LABEL) for label in labels]
 
 
+def _own_coordinates(table: RawTable, labels: list[str], name: str | None) -> dict[str, Coordinates]:
+    """By variant, the coordinates that its user sets the learning rate in, where the table or `name` says."""
+    if name is not None:
+        return dict.fromkeys(labels, own_coordinates(name))
+    if not candidates(table, PARAMETRIZATION):
+        return {}
+    rules = texts(table.columns[find(table, PARAMETRIZATION, PARAMETRIZATION)])
+    by_label = dict(zip(labels, (rule.strip().lower() for rule in rules), strict=True))
+    return {label: own_coordinates(rule) for label, rule in by_label.items() if rule in RULES}
+
+
 def _hyperparameters(table: RawTable, column: str, hp_scale: str | None) -> FloatArray:
     """The hyperparameter of each row in linear units, NaN where it is none, shape [rows]."""
     values, _ = floats(table.columns[column], labelled=True)
@@ -240,7 +268,7 @@ def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
         f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
         "which biases losses low by about the noise"
     )
-    return replace(sweep.take(kept), notes=(note,))
+    return replace(sweep.take(kept), notes=(*sweep.notes, note))
 
 
 def _unexplained(sweep: SweepTable, table: RawTable, unread: list[str]) -> tuple[str, ...]:

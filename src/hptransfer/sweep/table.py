@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.divergence import ends_diverged
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ class Columns:
     seed: str = "seed"
 
 
+@dataclass(frozen=True)
+class LossMetric:
+    """What the losses of a table are (see `hptransfer.sweep.metric`); lower is better in every table."""
+
+    name: str = "nats"  # nats, bits, perplexity, mse, error, accuracy, or the user's own
+    unit: str = "nats"  # of a cost, as sentences name it
+    tolerance: float = 0.01  # cost that counts as none, where the user names no other
+    relative: bool = False  # whether that is a share of the lowest loss at the largest scale, not nats
+    nats: float = 1.0  # what one unit is in nats, where it is not relative
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class SweepTable:
     """Losses of runs over scale and hyperparameter, one row a run; the only thing `quantify` knows.
@@ -72,6 +84,10 @@ class SweepTable:
     # By variant, the name of the optimizer that trained its runs, where known; it decides how learning
     # rates change from one coordinates to the other. A variant without one counts as AdamW's.
     optimizers: Mapping[str, str] = field(default_factory=dict)
+    # By variant, the coordinates of the learning rate that its user sets (`sp` or `mup`), where known.
+    own_coordinates: Mapping[str, Coordinates] = field(default_factory=dict)
+    base_scale: float | None = None  # where all coordinates agree; None counts as the smallest scale
+    metric: LossMetric = field(default_factory=LossMetric)  # what the losses are
     # Which columns were taken for what where nobody named them, in one line; empty where all were plain.
     taken: str = ""
 

@@ -1,0 +1,64 @@
+"""What the papers behind the demonstration ask, in plain sentences: SP, muP, the share of the embedding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hptransfer.quantify.intervals import estimate, missing
+from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
+from hptransfer.report import number_format, sentences
+
+_LEAST_GAIN = 0.0  # nats that muP must certainly gain for a share of it to mean anything
+
+
+def recovered(fit: SweepFit, base: str, part: str, whole: str) -> Estimate:
+    """The share of the loss that `whole` gains over `base`, at the largest scale, that `part` gains.
+
+    From paired draws, since noise that the variants share cancels; unknown where the gain may be nothing.
+    """
+    losses = {name: fit.variants[name].metrics["R_n"].value for name in (base, part, whole)}
+    draws = {name: fit.variants[name].draws.get("R_n") for name in losses}
+    if any(value is None for value in (*losses.values(), *draws.values())):
+        return missing("no_optimum")
+    b, p, w = (np.asarray(draws[name], dtype=np.float64) for name in (base, part, whole))
+    level = float(fit.settings["level"])
+    if np.quantile(b - w, 0.5 * (1.0 - level)) <= _LEAST_GAIN:
+        return missing("no_gain")
+    at = {name: value or 0.0 for name, value in losses.items()}
+    share = (at[base] - at[part]) / (at[base] - at[whole])
+    return estimate(share, (b - p) / (b - w), level)
+
+
+def plain_sentences(fit: SweepFit) -> list[str]:
+    """Does the learning rate carry under SP, under muP, and how much of muP's gain is the embedding's alone?
+
+    Empty where the study has other variants.
+    """
+    if not {"sp", "sp+embd", "mup"} <= fit.variants.keys():
+        return []
+    out = [_carries(fit, fit.variants["sp"], "SP"), _carries(fit, fit.variants["mup"], "muP")]
+    found = recovered(fit, "sp", "sp+embd", "mup")
+    largest = f"{fit.sweep.columns.scale} {number_format.scale(float(fit.sweep.scale.max()))}"
+    if found.value is None:
+        out.append(f"What muP gains over SP at {largest} may be nothing, so no share of it can be told.")
+        return out
+    low, high = (100 * (end if end is not None else np.nan) for end in (found.low, found.high))
+    out.append(
+        f"The embedding's learning rate alone (sp+embd) recovers {100 * found.value:.0f}% "
+        f"[{low:.0f}, {high:.0f}] of what muP gains over SP at {largest}."
+    )
+    return out
+
+
+def _carries(fit: SweepFit, variant: VariantFit, name: str) -> str:
+    """One variant's answers in one sentence."""
+    verdict, scale = variant.verdict, fit.sweep.columns.scale
+    smallest, cost = number_format.scale(variant.optima[0].scale), verdict.keep
+    told = sentences.amount(fit, cost.cost) if cost.cost.value is not None else "an unknown amount"
+    at = "" if cost.scale is None else f" at {scale} {number_format.scale(cost.scale)}"
+    can = {"yes": "can be kept", "no": "cannot be kept", "not known": "may or may not be kept"}[cost.value]
+    law = {"yes": "its law can be followed", "no": "its law fails too", "not known": "its law is not settled"}
+    return (
+        f"Under {name} the learning rate of {scale} {smallest} {can}: it costs {told}{at}; "
+        f"{law[verdict.extrapolate.value]}."
+    )
