@@ -264,9 +264,7 @@ class DeparturePriors:
         0.224, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
     wander_log_sd: float = _learned(0.589, "Sd of its log.")
-    wander_by_trait: tuple[float, ...] = _learned(
-        (0.325, 0.052, 0.209, 0.017), "Change of its log by trait."
-    )
+    wander_by_trait: tuple[float, ...] = _learned((0.325, 0.052, 0.209, 0.017), "Change of its log by trait.")
     wander_none: float = _learned(0.117, "Prior probability that the law does not turn.")
     constant: float = _learned(0.115, "Prior probability that the optimum stays where it is.")
     steady: float = _learned(0.073, "Prior probability that there is neither scatter nor turning.")
