@@ -254,24 +254,22 @@ class DeparturePriors:
     """
 
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
-    scatter: float = _learned(0.054, "Median scatter of single scales about the law.", "octaves")
-    scatter_log_sd: float = _learned(0.837, "Sd of its log.")
+    scatter: float = _learned(0.043, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(0.899, "Sd of its log.")
     scatter_by_trait: tuple[float, ...] = _learned(
-        (0.061, 0.015, 0.113, -0.032), "Change of its log by trait."
+        (0.03, 0.004, 0.041, -0.015), "Change of its log by trait."
     )
-    scatter_none: float = _learned(0.162, "Prior probability that there is no scatter.")
+    scatter_none: float = _learned(0.174, "Prior probability that there is no scatter.")
     wander: float = _learned(
-        0.176, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+        0.224, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
-    wander_log_sd: float = _learned(0.662, "Sd of its log.")
-    wander_by_trait: tuple[float, ...] = _learned(
-        (0.215, 0.038, 0.144, -0.016), "Change of its log by trait."
-    )
-    wander_none: float = _learned(0.128, "Prior probability that the law does not turn.")
-    constant: float = _learned(0.148, "Prior probability that the optimum stays where it is.")
-    steady: float = _learned(0.075, "Prior probability that there is neither scatter nor turning.")
+    wander_log_sd: float = _learned(0.589, "Sd of its log.")
+    wander_by_trait: tuple[float, ...] = _learned((0.325, 0.052, 0.209, 0.017), "Change of its log by trait.")
+    wander_none: float = _learned(0.117, "Prior probability that the law does not turn.")
+    constant: float = _learned(0.115, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.073, "Prior probability that there is neither scatter nor turning.")
     steady_by_trait: tuple[float, ...] = _learned(
-        (-0.036, 0.008, -0.025, -0.016), "Change of its logit by trait."
+        (-0.048, 0.009, -0.034, -0.018), "Change of its logit by trait."
     )
 
 
