@@ -106,7 +106,11 @@ def test_every_option_reaches_the_settings(fit):
     }  # fmt: skip
     assert hpt.quantify(fit.sweep, **options).settings == options
     parameters = inspect.signature(hpt.quantify).parameters
-    assert set(parameters) - {"sweep", "suggest"} == {f.name for f in fields(Settings)} - {"unit"} == set(options)
+    assert (
+        set(parameters) - {"sweep", "suggest"}
+        == {f.name for f in fields(Settings)} - {"unit"}
+        == set(options)
+    )
     defaults = {name: p.default for name, p in parameters.items() if name in options}
     assert defaults == {
         "targets": (), "level": 0.95, "tolerance": None, "draws": 1000, "seed": 0, "family": None,

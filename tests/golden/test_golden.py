@@ -26,9 +26,9 @@ def test_a_fit_gives_the_recorded_numbers(name, fits):
 
 
 FLAGS = {
-    "initial_loss": "",
+    "initial_loss": "--no-suggest",
     "parameters": "--scale params --by method --loss val_loss --target 1e9 --target 1e10 --holdout 2 "
-    "--family offset --filter 1.05 --draws 400",
+    "--no-suggest --family offset --filter 1.05 --draws 400",
 }
 
 

@@ -146,6 +146,12 @@ def fit(
             "NAME", "Optimizer that trained the runs; for sgd both coordinates are one.  [default: adamw]"
         ),
     ] = None,
+    suggest: Annotated[
+        bool,
+        typer.Option(
+            "--suggest/--no-suggest", help="Look for runs that would settle what is not known: some seconds."
+        ),
+    ] = True,
     draws: Annotated[int, option("B", "Number of posterior draws.")] = 1000,
     limit: Annotated[int, option("N", "Number of variants to print; files hold all of them.", min=1)] = 20,
     json: Annotated[
@@ -200,7 +206,7 @@ def fit(
         holdout=holdout,
         filter=filter,
         coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
-        suggest=True,
+        suggest=suggest,
     )
     written = write_outputs((None if alone else json, result.to_json), (html, result.to_html))
     for note in (*sweep.notes, *warnings(sweep)):
