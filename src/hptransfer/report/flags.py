@@ -42,7 +42,8 @@ FLAG_MEANINGS: dict[str, str] = {
     "from repeats",
     "outliers": "some runs lie far from the fitted basin and get a lower weight",
     "outside_grid": "the value lies outside the grid that was run there, so its loss is unknown",
-    "own_runs_differ": "the runs near the lowest one put the optimum elsewhere than the shape shared by all scales does",
+    "own_runs_differ": "the runs near the lowest one put the optimum elsewhere than the shape shared by all "
+    "scales does",
     "own_shape": "the basin at this scale does not have the shape of the others, so it is fitted by itself",
     "thin": "too few finished runs near the optimum to fit a basin",
     "tolerance_large": "the tolerance is more than a tenth of the losses' range at the largest scale: what "
