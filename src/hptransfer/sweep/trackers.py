@@ -96,7 +96,7 @@ def _optuna(address: str, name: str, _: ReadOptions) -> RawTable:
         import optuna
     except ImportError:
         raise MissingExtraError("optuna", f"reading {name}") from None
-    location, _, study = address.partition("#")
+    location, study = address.partition("#")[::2]
     storage: Any = location if "://" in location else _optuna_file(location)
     names = [found.study_name for found in optuna.get_all_study_summaries(storage)]
     wanted = [study] if study in names else [] if study else names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ def read_wandb(path: Path, run: LoggedRun) -> None:
         MissingExtraError: where wandb, which knows what its records hold, is not installed.
     """
     try:
-        from wandb.proto.wandb_internal_pb2 import Record
+        record_type: Any = import_module("wandb.proto.wandb_internal_pb2").Record
     except ImportError:
         raise MissingExtraError("log", f"reading {path.name}") from None
     rows: list[dict[str, Any]] = []
     for data in _records(path.read_bytes()):
-        record = Record.FromString(data)
+        record = record_type.FromString(data)
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run.values |= {"name": record.run.display_name, "group": record.run.run_group}
