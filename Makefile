@@ -58,7 +58,7 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/calibration.py
-	$(BIN)/python benchmarks/extrapolation.py
+	$(BIN)/python benchmarks/real.py
 
 clean:
 	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,7 +18,7 @@ from baselines import METHODS, baseline
 from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.result import Estimate
-from simulator import FAMILIES, HELD_OUT, TIED, Study, simulate
+from simulator import FAMILIES, HELD_OUT, REAL_LIKE, TIED, Study, simulate
 
 QUANTITIES = ("optimum", "drift", "predict 4x", "alpha", "gamma", "kappa", "R_inf")
 Row = tuple[float, float, float, float]  # truth, value, low, high
@@ -104,13 +104,15 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--held-out", action="store_true", help="only the families held out of development")
+    parser.add_argument(
+        "--real-like", action="store_true", help="only the families that do what real sweeps do"
+    )
     parser.add_argument("--families", default="", help="comma-separated; overrides the default list")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--ours-only", action="store_true")
     args = parser.parse_args()
-    families = (
-        args.families.split(",") if args.families else ((*HELD_OUT, *TIED) if args.held_out else FAMILIES)
-    )
+    chosen = REAL_LIKE if args.real_like else (*HELD_OUT, *TIED) if args.held_out else FAMILIES
+    families = tuple(args.families.split(",")) if args.families else chosen
     methods = ("ours",) if args.ours_only else ("ours", *METHODS)
     table: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     started = time.perf_counter()

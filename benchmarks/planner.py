@@ -99,11 +99,13 @@ def simulated(studies: int, first: int, families: tuple[str, ...]) -> Iterator[R
 
 def tables(folder: Path | None, studies: list[Path]) -> Iterator[Recorded]:
     """Recorded sweeps over widths with three widths or more, and studies of ours by variant."""
-    from extrapolation import series
     from hptransfer.sweep import read
+    from learn import sweep_of
+    from real_series import public_series
 
-    for name, sweep in series(folder).items() if folder else ():
-        if len(sweep.scales) >= 3 and "tokens" not in name:
+    for series in public_series(folder) if folder else ():
+        if "tokens" not in series.project:
+            name, sweep = f"{series.project} {series.name}", sweep_of(series.runs)
             yield record(name, sweep, None, None, 4 * float(sweep.scales[-1]))
     for path in studies:
         sweep = read(path)

@@ -27,9 +27,18 @@ FAMILIES = (
     "varying",
     "scattered",
 )
+# What real sweeps do that the families above do not: optima that leave any law, ragged right sides, flat
+# basins.
+REAL_LIKE = ("scatters", "walks", "turns", "unstable", "shallow", "seeds_differ")
 HELD_OUT = ("morse", "two_slopes", "plateau", "ragged")
 TIED = ("tied_wells",)
 SCATTER = 0.02  # octaves by which optima of the family `scattered` lie off their law
+SCATTERS, WALKS, TURNS = (
+    (0.05, 0.4),
+    (0.1, 0.4),
+    (0.03, 0.12),
+)  # octaves; a step; of slope per octave, either way
+SEED_OPTIMA = (0.05, 0.3)  # octaves by which the optimum of one seed differs from another's
 GAP = 0.05  # L_inf of variant b above that of variant a, nats
 
 
@@ -71,6 +80,8 @@ class Study:
 def _shape(family: str, rng: np.random.Generator) -> tuple[Shape, float]:
     """A basin in octaves from some origin, and where right of its optimum runs diverge (octaves)."""
     h = float(np.exp(rng.uniform(np.log(0.06), np.log(0.32))))
+    if family == "shallow":  # half an octave costs 0.0005 to 0.005 nats
+        h = float(np.exp(rng.uniform(np.log(0.004), np.log(0.04))))
     wall = float(rng.uniform(2.0, 4.5))
     skew = float(rng.uniform(0.2, 0.9))
     if family == "logcosh":
@@ -147,6 +158,7 @@ def simulate(family: str, seed: int, spare: int = 0) -> Study:
         return _study(family, "skewed", rng, spare)
     base = {
         "scattered": "skewed",
+        **dict.fromkeys(("scatters", "walks", "turns", "unstable", "seeds_differ"), "skewed"),
         "heavy_tails": "skewed",
         "edges": "skewed",
         "missing": "skewed",
@@ -168,6 +180,10 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
     x = rng.uniform(-9.5, -6.5) + drift * t
     law, apart = float(x[0]), SCATTER if family == "scattered" else 0.0
     x = x + apart * rng.standard_normal(scales) if apart else x
+    x_target = None
+    if family in ("scatters", "walks", "turns"):
+        off = _off_law(family, np.append(t, t[-1] + 2.0), rng)
+        x, x_target = x + off[:-1], law + drift * (t[-1] + 2.0) + off[-1]
     loss = level + gain * (n / n[0]) ** -alpha
     step = float(rng.choice([0.5, 1.0]))
     sigma = float(np.exp(rng.uniform(np.log(0.001), np.log(0.012))))
@@ -177,6 +193,7 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
     if family == "edges":
         off, half = rng.uniform(0.6, 1.6) * rng.choice([-1.0, 1.0]), rng.uniform(1.2, 2.2)
     common = rng.random() < 0.4 and family != "edges"
+    between = rng.uniform(*SEED_OPTIMA) if family == "seeds_differ" else 0.0
     rows: list[tuple[str, float, float, str, float]] = []
     more: list[tuple[str, float, float, str, float]] = []
     other = rng.spawn(1)[0]  # leaves the study's own stream as it is
@@ -202,7 +219,10 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
                 draw, table = (rng, rows) if s < seeds else (other, more)
                 tails = family == "heavy_tails"  # with the same sd as the normal noise of the others
                 noise = draw.standard_t(3, len(u)) / np.sqrt(3.0) if tails else draw.standard_normal(len(u))
-                value = np.where(alive, loss[k] + gap + rise + sd * noise, np.nan)
+                own = this(u - between * draw.standard_normal()) * 2.0 ** (bend * t[k]) if between else rise
+                value = np.where(alive, loss[k] + gap + own + sd * noise, np.nan)
+                if family == "unstable":
+                    value = value + _instability(u, draw)
                 table += [(variant, n[k], 2.0**g, str(s), y) for g, y in zip(grid, value, strict=True)]
     truth = Truth(
         scale=n,
@@ -215,9 +235,30 @@ def _study(family: str, base: str, rng: np.random.Generator, spare: int) -> Stud
         kappa=float(alpha) + bend,
         r_inf=GAP,
         target=4 * float(n[-1]),
-        x_target=float(law + drift * (t[-1] + 2.0) + (apart * rng.standard_normal() if apart else 0.0)),
+        x_target=float(
+            law + drift * (t[-1] + 2.0) + (apart * rng.standard_normal() if apart else 0.0)
+            if x_target is None
+            else x_target
+        ),
     )
     return Study(family, _sweep(rows), truth, _sweep(more) if spare else None)
+
+
+def _off_law(family: str, t: Array, rng: np.random.Generator) -> Array:
+    """What the optima at log2 scales t, the last of them the target, lie off their law by, octaves."""
+    if family == "scatters":
+        return rng.uniform(*SCATTERS) * rng.standard_normal(len(t))
+    if family == "walks":
+        steps = rng.uniform(*WALKS) * rng.standard_normal(len(t)) * np.sqrt(np.diff(t, prepend=t[0]))
+        return np.cumsum(steps)
+    turn = rng.uniform(*TURNS) * rng.choice([-1.0, 1.0])
+    return 0.5 * turn * np.maximum(t - rng.uniform(0.3, 1.0) * t[-2], 0.0) ** 2
+
+
+def _instability(u: Array, rng: np.random.Generator) -> Array:
+    """What single runs right of the optimum lose: now and then much, more often the further right."""
+    struck = rng.random(len(u)) < np.clip(0.15 + 0.2 * u, 0.0, 0.6)
+    return np.where(struck, 0.05 * rng.lognormal(0.0, 1.0, len(u)) * np.maximum(u + 0.3, 0.0), 0.0)
 
 
 def _linex_centred(h: float, s: float) -> Shape:

@@ -13,9 +13,7 @@ from hptransfer.quantify import predict as predict_module
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws, fit_laws
-from hptransfer.quantify.law.scatter import slope_change_sd
-from hptransfer.quantify.predict import optimum_draws
-from hptransfer.quantify.priors import LAW
+from hptransfer.quantify.predict import optimum_at, optimum_draws
 from hptransfer.sweep.table import SweepTable
 
 
@@ -39,33 +37,47 @@ def unlike() -> SweepTable:
     return from_rows(rows)
 
 
-def test_a_change_of_slope_needs_basins_that_differ() -> None:
-    assert slope_change_sd(0.0) == 0.0
-    assert (
-        slope_change_sd(0.01)
-        < 0.002
-        < 0.05
-        < slope_change_sd(0.13)
-        < slope_change_sd(0.5)
-        < LAW.slope_change_sd
-    )
-    assert laws_of(make(noise=0.002)).slope_change_sd < 0.01
-    assert laws_of(unlike()).slope_change_sd > 0.05
-
-
-def test_a_change_of_slope_begins_at_the_largest_scale() -> None:
-    laws = laws_of(unlike())
-    without = HpLaws(**{**vars(laws), "slope_change_sd": 0.0})
-    spread = {
-        name: [
-            float(optimum_draws(law, n, np.random.default_rng(1)).std())
-            for n in (64.0, 512.0, 1024.0, 4096.0)
-        ]
-        for name, law in (("with", laws), ("without", without))
+def with_departures(laws: HpLaws, scatter: float, wander: float) -> HpLaws:
+    """The laws where every draw takes these sizes for true."""
+    every = np.ones(len(laws.hp.draws))
+    families = {
+        name: replace(fit, scatter_draws=scatter * every, wander_draws=wander * every)
+        for name, fit in laws.families.items()
     }
-    extra = np.sqrt(np.square(spread["with"]) - np.square(spread["without"]))
-    assert extra[:2] == pytest.approx([0.0, 0.0], abs=1e-9)
-    assert extra[2:] == pytest.approx([laws.slope_change_sd, 3 * laws.slope_change_sd], rel=0.1)
+    return replace(laws, families=families)
+
+
+def test_basins_that_differ_make_the_law_less_certain() -> None:
+    spread = [float(optimum_draws(laws_of(sweep), 1024.0, np.random.default_rng(1)).std())
+              for sweep in (make(noise=0.002, grid=np.arange(-13.0, -3.0, 0.5)), unlike())]  # fmt: skip
+    assert spread[1] > 1.5 * spread[0]
+
+
+def test_the_law_turns_from_the_largest_scale_on_and_scatters_everywhere() -> None:
+    laws, scales = laws_of(unlike()), (64.0, 512.0, 1024.0, 8192.0)
+    parts = {"law": (0.0, 0.0), "scatter": (0.2, 0.0), "turns": (0.0, 0.3)}
+    spread = {
+        name: np.array(
+            [optimum_draws(with_departures(laws, *sizes), n, np.random.default_rng(1)).var() for n in scales]
+        )
+        for name, sizes in parts.items()
+    }
+    assert spread["scatter"] - spread["law"] == pytest.approx(np.full(4, 0.04), rel=0.1)
+    # A random walk: its variance grows as the octaves beyond the largest scale, 0 and 0, then 1 and 4.
+    turns = spread["turns"] - spread["law"]
+    assert turns[:2] == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert turns[2:] == pytest.approx(0.09 * np.array([1.0, 4.0]), rel=0.1)
+
+
+def test_a_prediction_is_made_by_both_laws_where_neither_is_known_to_be_right() -> None:
+    laws = with_departures(laws_of(make(noise=0.002)), 0.0, 0.0)
+    power, const = (laws.families[name].at(2048.0) for name in ("power", "const"))
+    assert abs(power - const) > 1
+    for share in (0.0, 0.3, 1.0):
+        both = replace(laws, mixture={"const": 1 - share, "power": share})
+        assert optimum_at(both, 2048.0) == pytest.approx(share * power + (1 - share) * const)
+        x = optimum_draws(both, 2048.0, np.random.default_rng(2))
+        assert np.mean(np.abs(x - power) < np.abs(x - const)) == pytest.approx(share, abs=0.03)
 
 
 def test_many_scales_at_once_are_each_alone() -> None:

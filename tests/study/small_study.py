@@ -42,7 +42,7 @@ def adaptive_study(**changes: Any) -> StudySpec:
         "seeds": [0, 1, 2],
         "targets": [1024],
         "lr": {"low": "2^-12", "high": "2^-2"},
-        "adaptive": {"precision": 0.25},
+        "adaptive": {"precision": 0.6},
     }
     return study(**{**plain, **changes})
 

@@ -42,7 +42,7 @@ def test_it_reaches_its_precision_with_a_fraction_of_the_grid(
     spec = adaptive_study()
     grid = plan(study(**{**spec.model_dump(exclude={"adaptive"}), "adaptive": None}), {})
     assert sum(s.flops for s in stacks) < 0.4 * sum(s.flops for s in grid)
-    assert max(interval_widths(spec, losses).values()) <= 0.25
+    assert max(interval_widths(spec, losses).values()) <= spec.adaptive.wanted
 
 
 def test_cheap_widths_come_first_and_the_rest_is_put_near_their_optimum(
@@ -152,5 +152,5 @@ def test_rounds_are_numbered_and_no_runs_are_proposed_at_the_goal(
     for each in found:
         for proposal, run in zip(each.proposals, each.runs, strict=True):
             observed.add(proposal, done[1][run.run_id])
-    assert propose_runs(grid, observed, "prediction", 0.25, 4) == []
+    assert propose_runs(grid, observed, "prediction", 0.6, 4) == []
     assert observed.runs == len(done[1])

@@ -15,7 +15,9 @@ from hptransfer.design.linearization import SCATTER, linearization_point
 from hptransfer.design.round_fit import fit_round
 from hptransfer.sweep.table import FloatArray
 
+WIDTH_PER_SD = 2 * 1.96  # of a 95% interval
 OVERHEAD = 0.005  # of the dearest run's FLOPs, that any run counts as beside its own: rounds cost time, too
+LEAST_GAIN = 0.003  # of the variance of what is asked; a run at a known scale that gains less is not made
 MIN_LAW_SCALES = 3  # scales that a law needs
 MAX_EXTRAPOLATION = 8.0  # times the largest scale: no further while larger scales can be run
 
@@ -101,7 +103,9 @@ def best_move(
     moves: list[Move] = []
     free = [key for key, runs in info.count.items() if runs < grid.seeds and key[0] in state.optima]
     for key in [key for key in free if info.informative(key)] or free:
-        gain = info.gain(asked, covariance, key) / total
+        gain = info.gain(asked, covariance, key) / _variance_left(info, total, goal)
+        if gain < LEAST_GAIN:
+            continue
         moves.append((gain / float(grid.cost[key[0]] + overhead), info.variant, [key]))
     if state.next_scale is not None and not opened:
         keys = [(state.next_scale[1], place) for place in state.first_runs]
@@ -114,6 +118,17 @@ def best_move(
         moves.append((gain / cost, info.variant, keys))
     moves = [move for move in moves if move[0] > 0]
     return max(moves, key=lambda move: move[0], default=None)
+
+
+def _variance_left(info: Information, total: float, goal: Goal) -> float:
+    """Variance of what is asked: by the linear model, or by the fit, which also knows how real laws turn.
+
+    What the fit's interval holds beyond the model's, more runs at the scales that there are do not narrow.
+    """
+    width = info.point.width
+    if goal == "verdict" or not np.isfinite(width):
+        return total
+    return max(total, (width / WIDTH_PER_SD) ** 2)
 
 
 @cache

@@ -37,6 +37,9 @@ class LinearizationPoint:
     log_curvature: FloatArray  # ln of the curvature (nats per octave squared) of each scale, shape [K]
     noise: float  # sd of a run's loss, nats
     scatter: float  # sd of the scales' optima around their line, octaves
+    width: float = (
+        0.0  # of the interval that the fit gives what is asked; 0 or infinite where it is not known
+    )
 
 
 class Information:

@@ -46,7 +46,10 @@ def linearization_point(
     x = np.array([known[k] if k in known else expected_optimum(grid, known, k) for k in places])
     there = np.flatnonzero(np.isfinite(log_curvature))  # the others are between their neighbours
     filled = np.interp(places, there, log_curvature[there]) if len(there) else np.full(len(x), LOG_CURVATURE)
-    return LinearizationPoint(x, filled, _noise(grid, observed, fitted, variant), _scatter(grid, known))
+    width = round_fit.width.get(variant, math.inf)
+    return LinearizationPoint(
+        x, filled, _noise(grid, observed, fitted, variant), _scatter(grid, known), width
+    )
 
 
 def _scatter(grid: CandidateGrid, found: Mapping[int, float]) -> float:

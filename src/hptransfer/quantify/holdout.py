@@ -11,7 +11,7 @@ from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.law.laws import fit_hp_laws
-from hptransfer.quantify.predict import optimum_draws, regret_between
+from hptransfer.quantify.predict import optimum_at, optimum_draws, regret_between
 from hptransfer.quantify.result import HoldOut
 from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.summarize import optimal_hp
@@ -31,7 +31,7 @@ def without_largest(
 
 
 def _cut(cells: Cells, k: int) -> Cells:
-    names = ("scale", "x", "loss", "count", "spread", "censored", "runs", "diverged")
+    names = ("scale", "x", "loss", "count", "spread", "censored", "runs", "diverged", "tilt", "tilt_freedom")
     return replace(cells, **{name: getattr(cells, name)[:-k] for name in names})
 
 
@@ -51,7 +51,7 @@ def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.ran
         nothing = missing("no_laws")
         return HoldOut(scale, nothing, found, None, nothing, None, ("no_laws",))
     draws = optimum_draws(laws, scale, rng)
-    x = float(laws.hp.at(scale))
+    x = optimum_at(laws, scale)
     predicted = estimate(float(np.exp2(x)), np.exp2(draws), s.level)
     regret = regret_between(full, held, x, draws, s.level)
     if not full.fitted[held]:

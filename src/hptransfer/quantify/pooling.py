@@ -13,24 +13,33 @@ from dataclasses import replace
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.basin.seeds import optimum_sd
 from hptransfer.quantify.law.laws import HpLaws
 from hptransfer.quantify.law.optimum_law import LineFit
+from hptransfer.quantify.law.scatter import departure_covariance, departures
 from hptransfer.quantify.predict import optimum_draws
-from hptransfer.quantify.priors import LAW
+from hptransfer.quantify.priors import LAW, SEEDS
 from hptransfer.sweep.table import FloatArray
 
 
 def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Basins:
     """The basins with optima pooled, and all that goes with a shift of an optimum shifted along.
 
-    Without laws they stay as they are.
+    Without laws optima stay where they are; what the seeds at hand may have moved them by is added always.
     """
     inside = basins.fitted
-    if laws is None:
+    if not inside.any():
         return basins
     t = np.log2(basins.cells.scale[inside])
     cov, before = basins.cov_given_shape[inside], basins.x_draws[:, inside].astype(np.float64)
-    point, draws = _towards(laws.families["power"], t, basins.x[inside], before, cov[:, 1, 1], rng)
+    by_seeds = _seed_sd(basins)
+    if laws is not None:  # seeds cannot have moved optima by much more than these scatter
+        by_seeds = np.minimum(by_seeds, SEEDS.most_scatter * laws.families["power"].scatter_draws[:, None])
+    noisy = before + by_seeds * rng.standard_normal(before.shape)
+    point, draws = basins.x[inside], noisy
+    if laws is not None:
+        variance = cov[:, 1, 1] + np.mean(by_seeds**2, axis=0)
+        point, draws = _towards(laws.families["power"], t, point, noisy, variance, rng)
     low, high = basins.low[inside], basins.high[inside]
     point, draws = np.clip(point, low, high), np.clip(draws, low, high)
     shift, shifts = point - basins.x[inside], draws - before
@@ -50,7 +59,16 @@ def pooled(basins: Basins, laws: HpLaws | None, rng: np.random.Generator) -> Bas
         loss_draws=moved(basins.loss_draws, loss_slope * shifts),
         log_curvature=moved(basins.log_curvature, curvature_slope * shift),
         log_curvature_draws=moved(basins.log_curvature_draws, curvature_slope * shifts),
-        by_law=_edges(basins, laws, rng),
+        by_law=_edges(basins, laws, rng) if laws else basins.by_law,
+    )
+
+
+def _seed_sd(basins: Basins) -> FloatArray:
+    """Sd by which the seeds at hand may have moved the optimum of each fitted scale, octaves."""
+    inside, cells = basins.fitted, basins.cells
+    curvature = np.exp(basins.log_curvature[inside])
+    return optimum_sd(
+        cells.tilt[inside], cells.tilt_freedom[inside], curvature, cells.count[inside].max(axis=1)
     )
 
 
@@ -80,23 +98,21 @@ def _towards(
     scale's own optimum given the shape, `t` its log2 scale.
     """
     basis = np.stack([np.ones_like(t), t - t.mean()], axis=1)
-    sizes, size = np.unique(np.maximum(law.scatter_draws, LAW.least_pooling_scatter), return_inverse=True)
-    settings, which, count = np.unique(  # of size and scale off the law, as one number
-        size * (len(t) + 1) + law.off + 1, return_inverse=True, return_counts=True
-    )
-    size, off = np.divmod(settings, len(t) + 1)
-    sd = np.hypot(sizes[size, None], LAW.outlier_scale_sd * (np.arange(len(t)) == off[:, None] - 1))
-    prior = _off_line(basis, sd)
+    size = np.maximum(law.scatter_draws, LAW.least_pooling_scatter)
+    every = np.stack([size, law.wander_draws, law.off.astype(np.float64)], axis=1)
+    settings, which, count = np.unique(every, axis=0, return_inverse=True, return_counts=True)
+    prior = _off_line(basis, departure_covariance(t, settings[:, 0], settings[:, 1], settings[:, 2]))
     solve = np.linalg.inv(np.diag(1 / variance) + prior)  # posterior covariance, [S, K, K]
     gain = solve / variance  # solve @ diag(1 / own), [S, K, K]
-    noise = sd[which] * rng.standard_normal(draws.shape)
+    noise = departures(size, law.wander_draws, law.off, np.diff(t), rng)
+    which = which.ravel()
     out = np.einsum("bkl,bl->bk", gain[which], draws) + np.einsum("bkl,bl->bk", (solve @ prior)[which], noise)
     return np.asarray(count @ (gain @ x)) / len(draws), out
 
 
-def _off_line(basis: FloatArray, sd: FloatArray) -> FloatArray:
-    """Precision [S, K, K] of optima that scatter by `sd` [S, K] about a line nothing else is known of."""
-    weight = 1 / sd[..., None] ** 2
-    weighted = weight * basis
+def _off_line(basis: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Precision [S, K, K] of optima that lie off a line, unknown itself, by `covariance` [S, K, K]."""
+    weight = np.linalg.inv(covariance)
+    weighted = weight @ basis
     onto = weighted @ np.linalg.inv(basis.T @ weighted) @ np.swapaxes(weighted, -1, -2)
-    return np.asarray(weight * np.eye(len(basis)) - onto)
+    return np.asarray(weight - onto)

@@ -23,23 +23,33 @@ ENOUGH_DRAWS = 500  # give the mean cost to a few per cent
 def optimum_draws(laws: HpLaws, scale: FloatArray | float, rng: np.random.Generator) -> FloatArray:
     """Draws of log2 eta*, [B], or [P, B].
 
-    They hold the law's own error, the choice of law, the scatter of scales, and a change of slope beyond.
+    They hold the law's own error, the choice of law, the scatter of scales, and the law's turning beyond.
     """
     draws = len(laws.hp.draws)
     names = list(laws.mixture)
-    law = laws.families[names[0]].draws_at(scale)
-    if len(names) > 1:
-        second = rng.random(draws) < laws.mixture[names[1]]
-        law = np.where(second, laws.families[names[1]].draws_at(scale), law)
+    chosen = [laws.families[name] for name in names]
+    second = rng.random(draws) < (laws.mixture[names[1]] if len(names) > 1 else 0.0)
+
+    def of_mixture(parts: list[FloatArray]) -> FloatArray:
+        return np.where(second, parts[-1], parts[0])
+
+    law = of_mixture([fit.draws_at(scale) for fit in chosen])
+    scatter = of_mixture([fit.scatter_draws for fit in chosen])
+    wander = of_mixture([fit.wander_draws for fit in chosen])
     beyond = np.maximum(np.log2(np.asarray(scale, dtype=np.float64)) - laws.largest, 0.0)
-    change = laws.slope_change_sd * rng.standard_normal(draws) * beyond[..., None]
-    return np.asarray(law + laws.hp.scatter_draws * rng.standard_normal(draws) + change)
+    turned = wander * rng.standard_normal(draws) * np.sqrt(beyond)[..., None]
+    return np.asarray(law + scatter * rng.standard_normal(draws) + turned)
+
+
+def optimum_at(laws: HpLaws, scale: float) -> float:
+    """The predicted log2 eta*: by the law, or by both where neither is known to be the right one."""
+    return float(sum(share * laws.families[name].at(scale) for name, share in laws.mixture.items()))
 
 
 def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.random.Generator) -> Prediction:
     """Prediction at a scale n from the pooled basins of a variant and its laws."""
     x = optimum_draws(laws, scale, rng)
-    centre = float(laws.hp.at(scale))
+    centre = optimum_at(laws, scale)
     candidates, cost = _expected_regret(basins, laws, x, laws.log_curvature.draws_at(scale), centre)
     best = int(np.argmin(cost))
     flags = list(laws.flags)

@@ -31,10 +31,12 @@ def _prior(source: str, value: float | tuple[float, ...], effect: str, unit: str
 
 
 # Where a value comes from: chosen by hand for coverage on the families of benchmarks/calibration.py, or on
-# these and on the measured sweeps of benchmarks/extrapolation.py together, or neither.
+# these and on a few public sweeps together, or neither.
 _simulated = partial(_prior, "by hand, on the simulator")
 _measured = partial(_prior, "by hand, on the simulator and on measured sweeps")
 _judged = partial(_prior, "judgement, fitted to nothing")
+# Learned from real projects, each left out in turn where it is judged (benchmarks/learn.py).
+_learned = partial(_prior, "likelihood of what real sweeps did next")
 
 
 @dataclass(frozen=True)
@@ -163,27 +165,48 @@ class CheckPriors:
         3.0, "Factor on a cell's variance from which `outliers` is flagged: 3 sd off all others."
     )
     flat_fraction: float = _judged(0.8, "Span of an optimum's interval that is called flat.", "of the grid")
+    own_differs_sd: float = _judged(
+        2.5, "By which a scale's own optimum must differ to be flagged `own_runs_differ`.", "sd of both"
+    )
+    own_differs_octaves: float = _judged(0.1, "Added to that distance.", "octaves")
+
+
+@dataclass(frozen=True)
+class OwnRunsPriors:
+    """How far a scale's own runs are believed beside the shared shape (`basin.own_runs`)."""
+
+    reach: float = _judged(0.75, "Cells this near the lowest make a scale's own parabola.", "octaves")
+    share: float = _learned(0.57, "Of the way to its own runs' vertex that an optimum is moved.")
+    noise: float = _learned(0.24, "Sd of that vertex by noise at which the share is halved.", "octaves")
+    error: float = _learned(0.38, "Sd added to the optimum, per distance between the two.")
+
+
+@dataclass(frozen=True)
+class SeedPriors:
+    """How far one seed's optimum lies from that of all (`basin.seeds`)."""
+
+    optimum_sd: float = _learned(0.12, "Usual sd of it.", "octaves")
+    curvature: float = _judged(0.1, "Curvature of the basin at which it is that.", "nats per octave^2")
+    by_curvature: float = _learned(0.26, "Power of the curvature with which it falls.")
+    freedom: float = _learned(7.0, "Seeds less one that the usual sd counts for.")
+    most_scatter: float = _judged(
+        3.0, "That sd is at most so many times what scales scatter by about their law."
+    )
+    most: float = _judged(4.0, "Seeds of one scale count for no more than so many of it.")
 
 
 @dataclass(frozen=True)
 class LawPriors:
     """How far single scales lie off a law, and which law is chosen (`law`)."""
 
-    scatter_octaves: float = _measured(0.03, "Typical scatter of optima, for one shape.", "octaves")
-    scatter_per_misfit: float = _measured(0.35, "Added to it, times the misfit.", "octaves")
     curvature_scatter: float = _simulated(0.006, "Typical scatter of log curvatures, likewise.")
     curvature_scatter_per_misfit: float = _simulated(0.1, "Added to it, times the misfit.")
     zero_scatter_odds: float = _measured(
         33.0, "How much more weight no scatter gets than by the smooth prior, for one shape."
     )
+    curvature_scatter_log_sd: float = _judged(1.3, "Sd of the log of the scatter of log curvatures.")
+    scatter_odds: float = _judged(6.0, "Weight of some scatter beside those odds.")
     zero_scatter_misfit: float = _measured(0.04, "Misfit over which those odds fall by e.")
-    slope_change_sd: float = _prior(
-        "nine predictions of benchmarks/extrapolation.py, one octave ahead",
-        0.085,
-        "Sd of the change of the law's slope beyond the largest scale, where the misfit is large.",
-        "octaves per octave",
-    )
-    slope_change_misfit: float = _measured(0.1, "Misfit at which it is half of that.")
     outlier_scale_sd: float = _simulated(
         0.7, "Scatter of a scale that lies off the law altogether.", "octaves, or log curvature"
     )
@@ -196,6 +219,9 @@ class LawPriors:
     )
     offset_aicc_margin: float = _simulated(
         10.0, "By which the offset family must win before predictions follow it.", "AICc"
+    )
+    slope_sd: float = _judged(
+        1.0, "Range of drifts against which no drift at all is weighed.", "octaves per octave"
     )
     edge_sd: float = _judged(0.1, "Sd with which an edge optimum's bounds hold.", "octaves")
     edge_least_inside: float = _judged(
@@ -212,6 +238,36 @@ class LawPriors:
     alpha_ends: tuple[float, float] = _judged((0.03, 4.0), "Ends of the grid of alpha.")
     alpha_median: float = _judged(0.5, "Median of alpha; weak: keeps thin data off the ends.")
     alpha_log_sd: float = _judged(1.2, "Sd of log alpha.")
+
+
+@dataclass(frozen=True)
+class DeparturePriors:
+    """How optima of real sweeps depart from a power law (`law.departure`), by what can be seen of a series.
+
+    The traits, in this order: log of the optima's own sd, of the basin's width, of the misfit, and of the
+    distance between shared shape and own runs; each less its centre.
+    """
+
+    trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
+    scatter: float = _learned(0.054, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(0.837, "Sd of its log.")
+    scatter_by_trait: tuple[float, ...] = _learned(
+        (0.061, 0.015, 0.113, -0.032), "Change of its log by trait."
+    )
+    scatter_none: float = _learned(0.162, "Prior probability that there is no scatter.")
+    wander: float = _learned(
+        0.176, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+    )
+    wander_log_sd: float = _learned(0.662, "Sd of its log.")
+    wander_by_trait: tuple[float, ...] = _learned(
+        (0.215, 0.038, 0.144, -0.016), "Change of its log by trait."
+    )
+    wander_none: float = _learned(0.128, "Prior probability that the law does not turn.")
+    constant: float = _learned(0.148, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.075, "Prior probability that there is neither scatter nor turning.")
+    steady_by_trait: tuple[float, ...] = _learned(
+        (-0.036, 0.008, -0.025, -0.016), "Change of its logit by trait."
+    )
 
 
 @dataclass(frozen=True)
@@ -235,10 +291,20 @@ NOISE = NoisePriors()
 SHAPE = ShapePriors()
 SEARCH = SearchPriors()
 CHECKS = CheckPriors()
+OWN_RUNS = OwnRunsPriors()
+SEEDS = SeedPriors()
 LAW = LawPriors()
+DEPARTURE = DeparturePriors()
 ADVICE = AdvicePriors()
 GROUPS: dict[str, Any] = {"WINDOW": WINDOW, "NOISE": NOISE, "SHAPE": SHAPE, "SEARCH": SEARCH}
-GROUPS |= {"CHECKS": CHECKS, "LAW": LAW, "ADVICE": ADVICE}
+GROUPS |= {
+    "CHECKS": CHECKS,
+    "OWN_RUNS": OWN_RUNS,
+    "SEEDS": SEEDS,
+    "LAW": LAW,
+    "DEPARTURE": DEPARTURE,
+    "ADVICE": ADVICE,
+}
 
 
 def all_priors() -> list[Prior]:

@@ -10,8 +10,10 @@ from hptransfer.quantify.basin.assemble import DrawPlan, _normals, assembled, em
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import _batch
 from hptransfer.quantify.basin.model import LOCAL, SHARED
+from hptransfer.quantify.basin.own_runs import own_optima
 from hptransfer.quantify.basin.posterior import fit_posterior
 from hptransfer.quantify.basin.window import select_windows
+from hptransfer.quantify.priors import OWN_RUNS
 
 PLAN = DrawPlan(4000, 0, 0, 0.0)
 
@@ -44,7 +46,11 @@ def test_points_are_means_over_the_noise_settings(fitted):
     weight = posterior.weight[0]
     local = np.tensordot(weight, posterior.state.local[0], 1)
     shared = weight @ posterior.state.shared[0]
-    assert found.x[1:] == pytest.approx(np.clip(local[:, 1], found.low[1:], found.high[1:]))
+    own = own_optima(found)
+    trust = 1 / (1 + (own.sd / OWN_RUNS.noise) ** 2)
+    x = local[:, 1] + OWN_RUNS.share * np.nan_to_num(trust * found.apart)[1:]  # moved to its own runs' vertex
+    assert found.x[1:] == pytest.approx(np.clip(x, found.low[1:], found.high[1:]))
+    assert found.apart[1:] == pytest.approx(own.x[1:] - local[:, 1], nan_ok=True)
     assert found.loss[1:] == pytest.approx(local[:, 0])
     assert found.log_curvature[1:] == pytest.approx(shared[0] + shared[1] * t + local[:, 2])
     assert found.shape == pytest.approx(shared[2:])

@@ -37,7 +37,9 @@ def test_optima_lie_where_the_lowest_runs_are() -> None:
         parabola = start + b + 0.5 * (y[0] - y[2]) / (y[0] - 2 * y[1] + y[2])
         assert optimum.hp.value is not None
         assert np.log2(optimum.hp.value) == pytest.approx(parabola, abs=0.5)  # pooled over widths
-        assert optimum.loss.value == pytest.approx(min(losses), abs=0.02)
+        # Of one run each: the lowest lies within the interval of the mean and the noise of a run, 0.01 nats.
+        assert optimum.loss.value == pytest.approx(min(losses), abs=0.03)
+        assert optimum.loss.low - 0.01 < min(losses) < optimum.loss.high + 0.01
 
 
 def slots_of(losses: list[float]) -> list[int]:

@@ -10,11 +10,14 @@ from hptransfer.quantify.basin.window import noise_guess, select_window, select_
 
 
 def cells(loss, spacing: float = 1.0, seeds: int = 1, spread: float = 0.0) -> Cells:
-    """Cells `spacing` octaves apart; the first `seeds` of them have two runs, `spread` either side."""
-    rows = [("v", 64.0, 2.0 ** (spacing * i - 9), "0", y) for i, y in enumerate(loss)]
+    """Cells `spacing` octaves apart; the first `seeds` of them have two runs, `spread` either side.
+
+    No seed is in two cells: what it did to all of them would be its own effect and no noise.
+    """
+    rows = [("v", 64.0, 2.0 ** (spacing * i - 9), f"a{i}", y) for i, y in enumerate(loss)]
     if spread:
         rows = [(v, n, hp, s, y + spread if i < seeds else y) for i, (v, n, hp, s, y) in enumerate(rows)]
-        rows += [("v", n, hp, "1", y - 2 * spread) for _, n, hp, _, y in rows[:seeds]]
+        rows += [(v, n, hp, f"b{s}", y - 2 * spread) for v, n, hp, s, y in rows[:seeds]]
     return next(iter(cells_of(from_rows(rows))))
 
 

@@ -1,59 +1,107 @@
-"""What is thought beforehand of how far single scales lie off their law."""
+"""What is thought beforehand of how scales lie off their law: each by itself, or the law turning."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hptransfer.quantify.law.scatter import (
-    UNIT_PRIOR,
-    UNIT_SCATTERS,
-    ScatterPrior,
+    NO_WANDER,
+    NODES,
+    SizePrior,
     curvature_scatter,
-    hp_scatter,
+    departure_covariance,
+    departures,
+    off_sd,
     scatters,
-    slope_change_sd,
 )
 
-
-def test_scales_of_one_shape_may_lie_on_the_law_exactly() -> None:
-    for prior in (hp_scatter, curvature_scatter):
-        one_shape, many = prior(0.005), prior(0.3)
-        assert one_shape.zero_odds > 10 > 2 > many.zero_odds >= 1
-        assert many.typical > one_shape.typical
-        share = [np.exp(p.grid()[1]) for p in (one_shape, many)]
-        assert share[0][0] / share[0].sum() > 0.5 > share[1][0] / share[1].sum()
+T = np.array([5.0, 6.0, 8.0, 8.5])
 
 
-def test_typical_scatters_grow_with_the_misfit() -> None:
-    for misfit in (0.0, 0.1, 0.4):
+def draws_of(sds: list[float], count: int = 500) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, len(sds))) * sds
+
+
+@given(median=st.floats(1e-3, 1), log_sd=st.floats(0.1, 2), none=st.floats(0.01, 0.99))
+def test_a_size_is_none_or_log_normal(median: float, log_sd: float, none: float) -> None:
+    size, log_prior = SizePrior(median, log_sd, none).grid()
+    share = np.exp(log_prior)
+    assert share.sum() == pytest.approx(1.0)
+    assert size[0] == 0.0
+    assert share[0] == pytest.approx(none)
+    some = share[1:] / share[1:].sum()
+    assert some @ np.log(size[1:]) == pytest.approx(np.log(median), abs=1e-9)
+    spread = np.sqrt(some @ np.log(size[1:] / median) ** 2)
+    assert spread == pytest.approx(log_sd, rel=0.06)  # the grid ends at 2.4 sds
+
+
+def test_a_size_that_is_not_thought_of_is_zero() -> None:
+    for prior in (NO_WANDER, SizePrior(0.3, 1.0, 1.0)):
+        assert [a.tolist() for a in prior.grid()] == [[0.0], [0.0]]
+
+
+def test_scatter_of_curvatures_grows_with_the_misfit() -> None:
+    priors = [curvature_scatter(misfit) for misfit in (0.0, 0.02, 0.1, 0.4)]
+    for one, other in pairwise(priors):
+        assert other.median > one.median
+        assert other.none < one.none
+    for misfit, prior in zip((0.0, 0.02, 0.1, 0.4), priors, strict=True):
         odds = 1 + 32 * np.exp(-misfit / 0.04)
-        assert hp_scatter(misfit) == ScatterPrior(pytest.approx(0.03 + 0.35 * misfit), pytest.approx(odds))
-        curvature = ScatterPrior(pytest.approx(0.006 + 0.1 * misfit), pytest.approx(odds))
-        assert curvature_scatter(misfit) == curvature
-        assert slope_change_sd(misfit) == pytest.approx(0.085 * misfit**4 / (misfit**4 + 0.1**4))
+        assert prior.median == pytest.approx(0.006 + 0.1 * misfit)
+        assert prior.none == pytest.approx(odds / (odds + 6.0))
+        assert prior.log_sd == 1.3
 
 
-def test_sizes_are_none_and_a_geometric_series_with_a_half_t_prior() -> None:
-    assert UNIT_SCATTERS[:2].tolist() == [0.0, pytest.approx(0.15)]
-    assert UNIT_SCATTERS[-1] == pytest.approx(30.0)
-    assert UNIT_SCATTERS[2:] / UNIT_SCATTERS[1:-1] == pytest.approx(200 ** (1 / 10))
-    assert len(UNIT_SCATTERS) == 12
-    spacing = np.gradient(UNIT_SCATTERS)
-    assert np.exp(UNIT_PRIOR) == pytest.approx(spacing * (1 + UNIT_SCATTERS**2) ** -1.5)
-    sizes, log_prior = ScatterPrior(0.2, 5.0).grid()
-    assert sizes == pytest.approx(0.2 * UNIT_SCATTERS)
-    assert log_prior - UNIT_PRIOR == pytest.approx([np.log(5.0)] + [0.0] * 11)
+def test_the_law_turns_away_from_the_largest_scale() -> None:
+    """There it is where its optimum says; further down it has had longer to turn."""
+    zero, none = np.zeros(1), np.full(1, -1)
+    walk = departure_covariance(T, zero, np.full(1, 0.2), none)[0]
+    assert walk[-1] == pytest.approx(np.zeros(4))
+    assert np.diag(walk) == pytest.approx(0.04 * np.array([3.5, 2.5, 0.5, 0.0]))
+    assert walk[0, 1] == pytest.approx(0.04 * 2.5)  # what both have in common
+    assert departure_covariance(T, np.full(1, 0.3), zero, none)[0] == pytest.approx(0.09 * np.eye(4))
+    one = departure_covariance(T, zero, zero, np.full(1, 2))[0]
+    assert one == pytest.approx(0.49 * np.diag([0.0, 0.0, 1.0, 0.0]))
+    assert off_sd(np.array([-1, 1]), 3).tolist() == [[0.0, 0.0, 0.0], [0.0, 0.7, 0.0]]
 
 
-def test_every_size_is_tried_alone_and_with_each_scale_off_the_law() -> None:
-    draws = np.random.default_rng(0).multivariate_normal(np.zeros(3), np.diag([0.01, 0.04, 0.09]), 500)
-    found, prior = scatters(draws, ScatterPrior(0.1)), ScatterPrior(0.1).grid()
-    assert found.off.tolist() == [-1, 0, 1, 2] * 12
-    assert found.size == pytest.approx(np.repeat(prior[0], 4))
-    errors = np.cov(draws.T)
-    for s in (0, 6, 23, 46):
-        extra = np.full(3, found.size[s] ** 2) + 0.7**2 * (np.arange(3) == found.off[s])
-        assert found.extra[s] == pytest.approx(extra)
-        assert found.inverse[s] == pytest.approx(np.linalg.inv(errors + np.diag(extra)), rel=1e-6)
-        assert found.log_det[s] == pytest.approx(np.linalg.slogdet(errors + np.diag(extra))[1])
-        chance = 0.97 if found.off[s] < 0 else 0.01
-        assert found.log_prior[s] == pytest.approx(prior[1][s // 4] + np.log(chance))
+def test_departures_have_the_covariance_that_is_thought_of() -> None:
+    count, settings = 60_000, [(0.1, 0.0, -1), (0.0, 0.3, -1), (0.1, 0.2, 1)]
+    for size, wander, off in settings:
+        columns = np.full(count, size), np.full(count, wander), np.full(count, off)
+        found = departures(*columns, np.diff(T), np.random.default_rng(3))
+        expected = departure_covariance(T, *(c[:1] for c in columns))[0]
+        assert np.cov(found.T) == pytest.approx(expected, abs=0.02 * expected.max())
+        assert found.mean(axis=0) == pytest.approx(np.zeros(4), abs=0.01)
+
+
+def test_every_size_is_tried_alone_with_every_turning_and_with_each_scale_off_the_law() -> None:
+    t, draws = T[:3], draws_of([0.1, 0.2, 0.3])
+    prior, wander = SizePrior(0.1, 0.8, 0.3), SizePrior(0.2, 0.5, 0.4)
+    found = scatters(t, draws, prior, wander)
+    count = len(NODES) + 1
+    assert len(found.size) == count**2 + 2 * count  # a prediction starts at the largest scale: it is believed
+    tried = set(zip(found.size.tolist(), found.wander.tolist(), found.off.tolist(), strict=True))
+    (sizes, log_size), (turns, log_turn) = prior.grid(), wander.grid()
+    one_off = {(s, 0.0, k) for s in sizes for k in range(2)}
+    assert tried == one_off | {(s, w, -1) for s in sizes for w in turns}
+    assert np.exp(found.log_prior).sum() == pytest.approx(1.0)
+    for i in (0, 17, count**2 - 1, count**2 + 7):
+        size, turn = np.flatnonzero(sizes == found.size[i])[0], np.flatnonzero(turns == found.wander[i])[0]
+        rest = log_turn[turn] + np.log(0.98) if found.off[i] < 0 else np.log(0.01)
+        assert found.log_prior[i] == pytest.approx(log_size[size] + rest)
+    total = np.cov(draws.T) + departure_covariance(t, found.size, found.wander, found.off)
+    assert found.inverse == pytest.approx(np.linalg.inv(total), rel=1e-5, abs=1e-6)
+    assert found.log_det == pytest.approx(np.linalg.slogdet(total)[1])
+
+
+def test_a_series_may_be_steady_beyond_what_scatter_and_turning_say() -> None:
+    t, draws = T[:3], draws_of([0.1, 0.2, 0.3])
+    prior, wander = SizePrior(0.1, 0.8, 0.3), SizePrior(0.2, 0.5, 0.4)
+    without, found = (np.exp(scatters(t, draws, prior, wander, s).log_prior) for s in (0.0, 0.25))
+    assert found.sum() == pytest.approx(1.0)
+    assert found[0] == pytest.approx(0.75 * without[0] + 0.25)
+    assert found[1:] == pytest.approx(0.75 * without[1:])

@@ -10,6 +10,7 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.checks import check_basins
 from hptransfer.quantify.basin.model import LOCAL, SHARED
+from hptransfer.quantify.basin.own_runs import with_own_runs
 from hptransfer.quantify.basin.posterior import Posterior, draw_parameters
 from hptransfer.quantify.basin.shape import FEATURES
 from hptransfer.quantify.basin.window import BasinWindow
@@ -51,6 +52,7 @@ def empty_basins(cells: Cells, windows: list[BasinWindow], draws: int) -> Basins
         shape_draws=np.zeros((draws, FEATURES)),
         noise=float("nan"),
         misfit=float("nan"),
+        apart=point,
         flags=tuple(w.flags for w in windows),
     )
 
@@ -100,7 +102,8 @@ def assembled(empty: Basins, posterior: Posterior, i: int, t: FloatArray, plan: 
         noise=float(np.exp(weight @ np.log(posterior.noise.sigma[i]))),
         misfit=float(misfit * np.sqrt(np.mean(inflation[:scales] ** 2))),
     )
-    return check_basins(basins, inflation, posterior.variance_factor[i])
+    rng = np.random.default_rng([plan.seed, 5, plan.variant])
+    return with_own_runs(check_basins(basins, inflation, posterior.variance_factor[i]), rng)
 
 
 def _posterior_mean(posterior: Posterior, i: int, scales: int) -> tuple[FloatArray, FloatArray]:

@@ -39,6 +39,7 @@ class Basins:
     shape_draws: FloatArray  # draws of `shape`, [B, FEATURES]
     noise: float  # sd of one run's loss near the optimum, nats
     misfit: float  # sd of the shared shape's relative error at single scales, rms over them
+    apart: FloatArray  # octaves from the optimum by the shared shape to that of the scale's own runs, [K]
     flags: tuple[tuple[str, ...], ...]  # of each scale
 
     def excess_draws(self, k: int, x: FloatArray) -> FloatArray:

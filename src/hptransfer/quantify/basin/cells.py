@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.quantify.basin.seeds import SeedRuns, freedom_lost, no_tilts, seed_effects, seed_tilts
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
 
 # Hyperparameters closer than this (octaves) are one cell: decimal and binary spellings of one value.
@@ -27,6 +28,11 @@ class Cells:
     censored: BoolArray  # True where a run of the cell diverged, [K, N]
     runs: IntArray  # rows of the sweep table at each scale, diverged and identical ones included, [K]
     diverged: IntArray  # those of them that diverged, [K]
+    # What a seed tilts the curve by near its lowest cell, variance beyond noise, nats^2 per octave^2, [K];
+    # and
+    # the seeds behind it less one, [K].
+    tilt: FloatArray
+    tilt_freedom: IntArray
     # Rows dropped because another row is identical in scale, hp, seed and finite loss; a run without a loss
     # cannot be told from another, and is none's duplicate.
     duplicates: int = 0
@@ -66,9 +72,18 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
     value = np.where(finite, rows[:, 3], 0.0)
     total = np.bincount(cell)
     alive = np.bincount(cell, weights=finite)
-    mean = np.bincount(cell, weights=value) / np.maximum(alive, 1)
-    spread = np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
     censored = alive < total
+    effect = seed_effects(value, np.where(finite & ~censored[cell], cell, -1), k, rows[:, 2])
+    value = value - effect
+    mean = np.bincount(cell, weights=value * finite) / np.maximum(alive, 1)
+    several = np.bincount(k_of, weights=(total > 1) & ~censored, minlength=len(scales)).astype(float)
+    lost = freedom_lost(several, np.bincount(k, weights=effect != 0, minlength=len(scales)) > 0)
+    spread = lost[k_of] * np.bincount(cell, weights=finite * (value - mean[cell]) ** 2)
+
+    usable = np.where(censored, np.inf, mean)
+    lowest = np.array([rows[new, 1][k_of == i][np.argmin(usable[k_of == i])] for i in range(len(scales))])
+    of_seeds = SeedRuns(rows[:, 1], np.where(finite, value - mean[cell], np.nan), k, rows[:, 2])
+    tilt, tilt_freedom = seed_tilts(of_seeds, lowest) if total.max() > 1 else no_tilts(len(scales))
 
     def grid(values: Any, fill: Any) -> Any:
         out = np.full(shape, fill)
@@ -85,6 +100,8 @@ def _cells(name: str, scale: FloatArray, x: FloatArray, loss: FloatArray, seed: 
         censored=grid(censored, False),
         runs=runs,
         diverged=diverged.astype(np.int64),
+        tilt=tilt,
+        tilt_freedom=tilt_freedom,
         duplicates=len(scale) - len(rows),
     )
 

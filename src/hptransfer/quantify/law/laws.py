@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
+from hptransfer.quantify.law.departure import departure
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
-from hptransfer.quantify.law.scatter import curvature_scatter, hp_scatter, scatters, slope_change_sd
+from hptransfer.quantify.law.scatter import curvature_scatter, scatters
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
@@ -27,7 +28,6 @@ class HpLaws:
     # Probability of each family in the draws of a prediction; one family unless two are close.
     mixture: Mapping[str, float]
     largest: float  # log2 of the largest scale with an optimum
-    slope_change_sd: float  # of the law's slope beyond it, octaves per octave
     # Rows of the basins' draws behind the laws' draws, [B]; not 0..B-1 where a censored optimum reweighted
     # them.
     index: IntArray
@@ -62,19 +62,19 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
         return None
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
-    prior = hp_scatter(basins.misfit)
-    every = scatters(x_draws, prior)
+    prior = departure(basins)
+    every = scatters(t, x_draws, prior.scatter, prior.wander, prior.steady)
     families = {name: fit_line(t, x, x_draws, every, name, rng) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
-        families["offset"] = fit_offset(t, x, x_draws, families["power"], prior)
+        families["offset"] = fit_offset(t, x, x_draws, families["power"], prior.scatter)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
     sharp = float(families["power"].draws[:, 1].std()) < LAW.constant_slope_sd
     chosen = family or _choose(aicc, len(t), sharp)
-    mixture = _weights(aicc) if sharp and not family and chosen != "offset" else {chosen: 1.0}
+    mixture = {chosen: 1.0} if family or chosen == "offset" else _weights(families, prior.constant)
     index, flags = _censoring(basins, basins.edge != 0, families[chosen], rng)
     if flags:
         families = {name: fit.subset(index) for name, fit in families.items()}
-    return HpLaws(families, chosen, aicc, mixture, float(t[-1]), slope_change_sd(basins.misfit), index, flags)
+    return HpLaws(families, chosen, aicc, mixture, float(t[-1]), index, flags)
 
 
 def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:
@@ -86,7 +86,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
     h_draws = basins.log_curvature_draws[:, inside]
-    every = scatters(h_draws, curvature_scatter(basins.misfit))
+    every = scatters(t, h_draws, curvature_scatter(basins.misfit))
     log_curvature = fit_line(t, basins.log_curvature[inside], h_draws, every, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
@@ -98,9 +98,10 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     return Laws(**parts, loss=loss, log_curvature=log_curvature, bend=bend)
 
 
-def _weights(aicc: Mapping[str, float]) -> dict[str, float]:
-    """Akaike weights of `const` and `power`: a drift too small to see is not thereby known to be 0."""
-    power = 1.0 / (1.0 + np.exp(np.clip(0.5 * (aicc["power"] - aicc["const"]), -50, 50)))
+def _weights(families: Mapping[str, LineFit], constant: float) -> dict[str, float]:
+    """Probabilities of `const` and `power`: a drift too small to see is not thereby known to be 0."""
+    odds = families["power"].evidence - families["const"].evidence + np.log(1.0 / constant - 1.0)
+    power = 1.0 / (1.0 + np.exp(-np.clip(odds, -50, 50)))
     return {"const": float(1.0 - power), "power": float(power)}
 
 

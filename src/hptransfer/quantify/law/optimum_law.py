@@ -8,7 +8,8 @@ import numpy as np
 
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
-from hptransfer.quantify.law.scatter import LEAST_VARIANCE, ScatterPrior, Scatters
+from hptransfer.quantify.law.scatter import LEAST_VARIANCE, Scatters, SizePrior, departures
+from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
 # The offset family's grid: beta, and B / eta_inf at the first scale (above -1: eta stays positive).
@@ -28,8 +29,10 @@ class LineFit:
     draws: FloatArray  # of the parameters, [B, parameters]
     scatter: float  # rms scatter of one scale about the law
     scatter_draws: FloatArray  # of it, [B]
+    wander_draws: FloatArray  # sd of the law's turning, per root of an octave, [B]
     off: IntArray  # which scale each draw takes to lie off the law altogether, -1 for none, [B]
-    log_likelihood: float  # restricted, at its best scatter
+    log_likelihood: float  # restricted, at its best scatter, of a law that does not turn
+    evidence: float  # log probability of the optima given the family
     origin: float  # log2 of the scale at which t = 0
     at_bound: bool = False  # whether the offset family's fit stopped at an end of its grid
 
@@ -55,6 +58,7 @@ class LineFit:
             parameters=chosen.mean(axis=0),
             draws=chosen,
             scatter_draws=self.scatter_draws[index],
+            wander_draws=self.wander_draws[index],
             off=self.off[index],
         )
 
@@ -75,7 +79,9 @@ def fit_line(
 ) -> LineFit:
     """Fits `const` or `power` to a quantity y [K], in log units, at log2 scales t [K].
 
-    Scales scatter about the law at random: by `every` size thought of for the quantity's draws [B, K].
+    Generalised least squares under every departure thought of for the quantity's draws [B, K], averaged by
+    their evidence. Nothing is known of level and slope beforehand, so that another choice of coordinates
+    changes the slope by what it must; for the evidence a slope counts as one of `LAW.slope_sd`.
     """
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
@@ -86,24 +92,29 @@ def fit_line(
     chi2 = np.einsum("tk,tkl,tl->t", residual, every.inverse, residual)
     log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
     weight = np.exp(log - log.max())
+    evidence = float(np.log(weight.sum()) + log.max())
+    if family == "power":  # the density of a slope, as if it were spread evenly over its usual range
+        evidence -= np.log(LAW.slope_sd)
     weight /= weight.sum()
     setting = sample_settings(weight, rng.random(len(y_draws)))
-    noisy = y_draws + np.sqrt(every.extra)[setting] * rng.standard_normal(y_draws.shape)
+    sizes = (every.size[setting], every.wander[setting], every.off[setting])
+    noisy = y_draws + departures(*sizes, np.diff(t), rng)
+    law = (every.off < 0) & (every.wander == 0)
     return LineFit(
         family=family,
         parameters=np.asarray(weight @ (project @ y)),
         draws=np.einsum("bpk,bk->bp", project[setting], noisy),
         scatter=float(weight @ every.size),
-        scatter_draws=every.size[setting],
-        off=every.off[setting],
-        log_likelihood=float((-0.5 * (chi2 + every.log_det))[every.off < 0].max()),
+        scatter_draws=sizes[0],
+        wander_draws=sizes[1],
+        off=sizes[2],
+        log_likelihood=float((-0.5 * (chi2 + every.log_det))[law].max()),
+        evidence=evidence,
         origin=origin,
     )
 
 
-def fit_offset(
-    t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: ScatterPrior
-) -> LineFit:
+def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior) -> LineFit:
     """Fits eta*(n) = eta_inf + B n**-beta by a grid over beta and over B / eta_inf.
 
     The scatter is the likeliest about a first fit, and never more than about the line: with one parameter
@@ -113,7 +124,7 @@ def fit_offset(
     rate, fraction = (a.ravel() for a in np.meshgrid(RATES, FRACTIONS, indexing="ij"))
     shape = np.log2(1.0 + fraction[:, None] * np.exp2(-rate[:, None] * (t - origin)))  # [settings, K]
     errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_OFFSET_VARIANCE * np.eye(len(t))
-    first, *_ = _nearest(errors + prior.typical**2 * np.eye(len(t)), y[None], shape, rate)
+    first, *_ = _nearest(errors + prior.median**2 * np.eye(len(t)), y[None], shape, rate)
     residual = y - shape[first[0]]
     scatter = min(_likeliest(residual - residual.mean(), errors, prior), line.scatter)
     covariance = errors + scatter**2 * np.eye(len(t))
@@ -126,8 +137,10 @@ def fit_offset(
         draws=parameters[1:],
         scatter=scatter,
         scatter_draws=np.minimum(line.scatter_draws, scatter),
+        wander_draws=line.wander_draws,
         off=line.off,
         log_likelihood=float(-0.5 * (chi2 + log_det)),
+        evidence=line.evidence,
         origin=origin,
         at_bound=bool(parameters[0, 1] in RATES[[0, -1]] or parameters[0, 2] in FRACTIONS[[0, -1]]),
     )
@@ -154,7 +167,7 @@ def _nearest(
     return best, ((y - shape[best]) @ inverse.sum(0)) / total, chi2
 
 
-def _likeliest(residual: FloatArray, errors: FloatArray, prior: ScatterPrior) -> float:
+def _likeliest(residual: FloatArray, errors: FloatArray, prior: SizePrior) -> float:
     """The scatter of highest posterior density given residuals [K], octaves, and the optima's covariance."""
     grid, log_prior = prior.grid()
     total = errors + grid[:, None, None] ** 2 * np.eye(len(residual))

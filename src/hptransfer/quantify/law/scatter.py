@@ -1,4 +1,9 @@
-"""How far single scales lie off their law: what is thought of it beforehand, and every size that is tried."""
+"""How measured quantities lie off their law: what is thought of it beforehand, and every size that is tried.
+
+Two departures from a straight line are thought of: every scale by itself lies off by a `scatter`, and the
+law itself turns, a random walk of `wander` octaves per root of an octave. The walk is taken from the largest
+scale: a prediction beyond it starts where the optimum is now.
+"""
 
 from __future__ import annotations
 
@@ -10,77 +15,117 @@ from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
-# Scatters that are tried, in units of the typical one: none, and a geometric series that covers all of them.
-UNIT_SCATTERS = np.concatenate([[0.0], np.geomspace(0.15, 30.0, 11)])
-# Their log prior weights: a half-t density with 2 degrees of freedom, (1 + s^2)^-3/2, times the spacing.
-UNIT_PRIOR = np.log(np.gradient(UNIT_SCATTERS)) - 1.5 * np.log1p(UNIT_SCATTERS**2)
+# Sizes that are tried: sds of the log size above its median, with their probabilities.
+NODES = np.linspace(-2.4, 2.4, 9)
+LOG_NODE_WEIGHT = -0.5 * NODES**2 - np.log(np.exp(-0.5 * NODES**2).sum())
 LEAST_VARIANCE = 1e-12  # keeps covariances of draws invertible
 
 
 @dataclass(frozen=True)
-class ScatterPrior:
-    """Weak prior on the rms scatter of single scales about a law, beyond the error of estimation.
+class SizePrior:
+    """Prior on the size of a departure: none at all, or log-normal."""
 
-    With 3 to 6 scales the data alone cannot tell a scatter of 0 from one of half an octave. Where basins of
-    one variant differ in shape their optima scatter too, so the prior grows with the shape's misfit; where
-    they share one shape they may well lie on the law exactly.
-    """
-
-    typical: float  # scale of its half-t density (2 degrees of freedom), units of the quantity
-    zero_odds: float = 1.0  # factor on the weight of no scatter at all
+    median: float  # units of the quantity
+    log_sd: float  # sd of its natural logarithm
+    none: float  # probability that there is none; 1 where it is not thought of
 
     def grid(self) -> tuple[FloatArray, FloatArray]:
-        """Scatters, zero and a geometric series, and their log prior weights."""
-        log_prior = UNIT_PRIOR.copy()
-        log_prior[0] += np.log(self.zero_odds)
-        return self.typical * UNIT_SCATTERS, log_prior
+        """Sizes, zero first, and their log prior weights, [S] each."""
+        if self.none >= 1.0:
+            return np.zeros(1), np.zeros(1)
+        log_prior = np.concatenate([[np.log(self.none)], np.log1p(-self.none) + LOG_NODE_WEIGHT])
+        return self.median * np.exp(self.log_sd * np.concatenate([[-np.inf], NODES])), log_prior
 
 
-def hp_scatter(misfit: float) -> ScatterPrior:
-    """Of log2 eta*, octaves; `misfit` is the sd of the shape's relative error at single scales."""
-    return ScatterPrior(LAW.scatter_octaves + LAW.scatter_per_misfit * misfit, _zero_odds(misfit))
-
-
-def curvature_scatter(misfit: float) -> ScatterPrior:
-    """Of the log curvature; `misfit` as in `hp_scatter`."""
+def curvature_scatter(misfit: float) -> SizePrior:
+    """Of the log curvature; `misfit` is the sd of the shape's relative error at single scales."""
     typical = LAW.curvature_scatter + LAW.curvature_scatter_per_misfit * misfit
-    return ScatterPrior(typical, _zero_odds(misfit))
+    odds = 1.0 + (LAW.zero_scatter_odds - 1.0) * float(np.exp(-misfit / LAW.zero_scatter_misfit))
+    return SizePrior(typical, LAW.curvature_scatter_log_sd, odds / (odds + LAW.scatter_odds))
 
 
-def slope_change_sd(misfit: float) -> float:
-    """What the slope of the optimum's law may change by beyond the largest scale (sd), octaves per octave.
-
-    Where basins keep their shape from scale to scale the law goes on. Where they do not, measured sweeps
-    leave their line by more than the scatter about it foretells.
-    """
-    return float(LAW.slope_change_sd * misfit**4 / (misfit**4 + LAW.slope_change_misfit**4))
-
-
-def _zero_odds(misfit: float) -> float:
-    return 1.0 + (LAW.zero_scatter_odds - 1.0) * float(np.exp(-misfit / LAW.zero_scatter_misfit))
+NO_WANDER = SizePrior(0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Scatters:
-    """Every size of scatter that is thought of, alone and with one scale off the law; S of them."""
+    """Every size of departure that is thought of, alone and with one scale off the law; S of them."""
 
     size: FloatArray  # rms scatter of one scale, [S]
+    wander: FloatArray  # sd of the law's turning, per root of an octave, [S]
     off: IntArray  # scale that lies off the law, -1 for none, [S]
     log_prior: FloatArray  # [S]
-    extra: FloatArray  # variance of each scale beyond the error of estimation, [S, K]
-    inverse: FloatArray  # of the covariance of estimates and scatter together, [S, K, K]
+    inverse: FloatArray  # of the covariance of estimates and departures together, [S, K, K]
     log_det: FloatArray  # of that covariance, [S]
 
 
-def scatters(y_draws: FloatArray, prior: ScatterPrior) -> Scatters:
-    """Of a quantity with posterior draws [B, K]."""
-    scales = y_draws.shape[1]
+def departures(
+    size: FloatArray, wander: FloatArray, off: IntArray, gaps: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Draws of what scales lie off the law by, [B, K], octaves.
+
+    Args:
+        size: rms scatter of a scale in each draw, shape [B].
+        wander: sd of the law's turning, shape [B].
+        off: scale off the law, -1 for none, shape [B].
+        gaps: octaves between neighbouring scales, shape [K - 1].
+        rng: source of the draws.
+    """
+    shape = (len(size), len(gaps) + 1)
+    steps = rng.standard_normal((shape[0], shape[1] - 1)) * np.sqrt(gaps)
+    walk = np.zeros(shape)
+    walk[:, :-1] = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]  # from the largest scale back
+    sd = np.hypot(size[:, None], off_sd(off, shape[1]))
+    return np.asarray(sd * rng.standard_normal(shape) + wander[:, None] * walk)
+
+
+def off_sd(off: IntArray, scales: int) -> FloatArray:
+    """Sd by which each scale lies off the law where `off` [S] says that it does, else 0, [S, K]."""
+    return np.asarray(LAW.outlier_scale_sd * (off[:, None] == np.arange(scales)))
+
+
+def scatters(
+    t: FloatArray,
+    y_draws: FloatArray,
+    prior: SizePrior,
+    wander: SizePrior = NO_WANDER,
+    steady: float = 0.0,
+) -> Scatters:
+    """Of a quantity with posterior draws [B, K] at log2 scales t [K].
+
+    One scale alone off the law is thought of only where the law does not turn; where it may turn, the largest
+    scale is not that one: a prediction starts from where the optimum is now.
+
+    Args:
+        t: log2 scale, shape [K].
+        y_draws: posterior draws of the quantity, shape [B, K].
+        prior: of the scatter of single scales.
+        wander: of the law's turning.
+        steady: probability that there is neither, beyond what the two say.
+    """
+    scales = len(t)
     errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_VARIANCE * np.eye(scales)
-    grid, log_prior = prior.grid()
-    each = np.arange(-1, scales)
+    (sizes, log_size), (wanders, log_wander) = prior.grid(), wander.grid()
     one = LAW.outlier_scale_probability
-    chance = np.where(each < 0, 1.0 - scales * one, one)
-    size, off = np.repeat(grid, len(each)), np.tile(each, len(grid))
-    extra = size[:, None] ** 2 + (LAW.outlier_scale_sd * (off[:, None] == np.arange(scales))) ** 2
-    inverse, log_det = batched_linalg.inverse(errors + extra[:, None, :] * np.eye(scales))
-    return Scatters(size, off, (log_prior[:, None] + np.log(chance)).ravel(), extra, inverse, log_det)
+    s, w = (a.ravel() for a in np.meshgrid(np.arange(len(sizes)), np.arange(len(wanders)), indexing="ij"))
+    doubted = scales if len(wanders) == 1 else scales - 1
+    alone = np.repeat(np.arange(len(sizes)), doubted)
+    size = np.concatenate([sizes[s], sizes[alone]])
+    turning = np.concatenate([wanders[w], np.zeros(len(alone))])
+    off = np.concatenate([np.full(len(s), -1), np.tile(np.arange(doubted), len(sizes))])
+    log_prior = np.concatenate(
+        [log_size[s] + log_wander[w] + np.log1p(-doubted * one), log_size[alone] + np.log(one)]
+    )
+    log_prior += np.log1p(-steady)
+    if steady > 0.0:
+        log_prior[0] = np.logaddexp(log_prior[0], np.log(steady))  # no scatter, no turning, no scale off
+    inverse, log_det = batched_linalg.inverse(errors + departure_covariance(t, size, turning, off))
+    return Scatters(size, turning, off, log_prior, inverse, log_det)
+
+
+def departure_covariance(t: FloatArray, size: FloatArray, wander: FloatArray, off: IntArray) -> FloatArray:
+    """Covariance of what scales at log2 n = t [K] lie off the law by, of every setting, [S, K, K]."""
+    back = t[-1] - t
+    walk = np.minimum(back[:, None], back[None])
+    single = size[:, None] ** 2 + off_sd(off, len(t)) ** 2
+    return np.asarray(single[..., None] * np.eye(len(t)) + wander[:, None, None] ** 2 * walk)
