@@ -2,6 +2,7 @@
 # make test    the quick tests          make test-all  every test, with the packages that only some need
 # make lint    style, types, layers of packages
 # make docs    the documentation        make bench   the benchmarks
+# make fuzz    wrong input at every door, FUZZ_SECONDS each (60)      make audit   pip-audit and bandit, for information
 # The first call makes a virtual environment in .venv. pip's own configuration chooses the index and so the build of PyTorch.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -11,10 +12,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 METADATA := pyproject.toml constraints.txt src/hptransfer/version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench clean
+.PHONY: help demo test test-all lint docs bench fuzz audit clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# //p' Makefile | head -5
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +60,15 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/real.py
+
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz --seconds $(FUZZ_SECONDS)
+
+# Neither fails the target: what they find is to be read, not obeyed.
+audit: $(VENV)/.dev
+	-$(PIP_INSTALL) pip-audit bandit && $(BIN)/pip-audit --progress-spinner off --skip-editable
+	-$(BIN)/bandit --quiet --recursive --severity-level medium src
 
 clean:
 	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,7 +24,7 @@ def test_runs_list_has_a_row_for_each_study_and_a_line_for_each_trouble(
         row = cells(output, first_cell=str(folder))
         assert row[1:5] == [folder.name, str(len(runs) - diverged), str(diverged), "0"]
     assert f"{broken}: " in invoke("runs", "list", tmp_path)[1]
-    assert invoke("runs", "list", broken / "..")[0] == 0
+    assert invoke("runs", "list", broken / "..")[0] == 3
     (tmp_path / "empty").mkdir()
     assert invoke("runs", "list", tmp_path / "empty") == (0, f"There is no study in {tmp_path / 'empty'}.\n")
 

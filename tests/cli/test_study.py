@@ -121,7 +121,7 @@ def test_a_store_of_another_version_is_refused(study: tuple[Path, Path, str], tm
     connection.close()
     result = CliRunner().invoke(app, ["report", str(other)])
     assert result.exit_code == 2
-    assert "store schema 2" in result.output
+    assert "store schema 3" in result.output
     assert "has 999" in result.output
 
 

@@ -83,14 +83,14 @@ def test_a_disk_that_becomes_read_only(disk: Path, undisturbed: StudyResult, fau
 def test_a_database_that_another_program_has_locked(
     tmp_path: Path, undisturbed: StudyResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = store_module._connect
+    connect = store_module.store_schema.connect
 
     def impatient(path: Path, read_only: bool) -> sqlite3.Connection:
         db = connect(path, read_only)
         db.execute("PRAGMA busy_timeout = 100")
         return db
 
-    monkeypatch.setattr(store_module, "_connect", impatient)
+    monkeypatch.setattr(store_module.store_schema, "connect", impatient)
     run_study(study(widths=[32]), tmp_path, train=fake_trainer.NAME)
     with closing(sqlite3.connect(tmp_path / STORE_FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

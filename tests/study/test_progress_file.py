@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hptransfer.errors import StoreError
 from hptransfer.study import progress_file
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Progress
-from hptransfer.study.progress_display import summary
+from hptransfer.study.progress_display import running_stacks, summary
 from hptransfer.study.progress_file import PROGRESS_FILE, ProgressWriter, Watcher
 from hptransfer.study.run import StudyResult
 
@@ -75,7 +76,51 @@ def test_snapshots_come_now_and_then_and_a_full_disk_stops_nothing(tmp_path: Pat
     ProgressWriter(Progress(study(), workers=1), tmp_path / "not there").tick()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"state": "running"}'])
+WHOLE = {
+    "host": "x",
+    "pid": 1,
+    "beat": 1,
+    "state": "running",
+    "elapsed": 1.0,
+    "left": None,
+    "cells": [],
+    "running_stacks": [],
+}
+CELL = {"planned": 1, "done": 0, "diverged": 0, "failed": 0, "best": None, "best_lr": None}
+WRONG = [
+    {"cells": 5},
+    {"cells": [["sp", 32, {}]]},
+    {"cells": [["sp", 32, {**CELL, "best": "x"}]]},
+    {"cells": [["sp", 32, {**CELL, "done": 1e300}]]},
+    {"cells": [["\x1b[2J", 32, CELL]]},
+    {"elapsed": "long"},
+    {"elapsed": -1},
+    {"left": 1e300},
+    {"left": [1]},
+    {"running_stacks": [{"width": "x", "runs": 1, "step": 1, "steps": 1}]},
+    {"running_stacks": [{"width": 1}]},
+    {"running_stacks": [{"width": 1, "runs": 1, "step": -5, "steps": 1}]},
+    {"pid": 10**30},
+    {"pid": -1, "cells": None},
+    {"host": platform.node(), "pid": 2**40, "cells": None},
+]
+
+
+def test_a_whole_snapshot_of_another_host_is_taken(folder: Path) -> None:
+    (folder / PROGRESS_FILE).write_text(json.dumps({**WHOLE, "cells": [["sp", 32, CELL]]}))
+    assert Watcher(folder).read().state == "running"
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_a_file_that_no_driver_wrote_is_not_believed(folder: Path, change: dict[str, object]) -> None:
+    (folder / PROGRESS_FILE).write_text(json.dumps({**WHOLE, **change}))
+    seen = Watcher(folder).read()
+    assert seen.state in ("not running", "running")
+    assert summary(seen)
+    assert running_stacks(seen) == ""
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"state": "running"}', "[" * 10**5])
 def test_half_a_snapshot_is_none(folder: Path, text: str) -> None:
     (folder / PROGRESS_FILE).write_text(text)
     assert Watcher(folder).read().state in ("not running", "ended")

@@ -68,7 +68,7 @@ def test_where_every_run_fails_the_reason_is_told(tmp_path: Path, faults: Path) 
 def test_a_full_disk_ends_the_study_and_a_restart_completes_it(
     undisturbed: StudyResult, tmp_path: Path, faults: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = store_module._connect
+    connect = store_module.store_schema.connect
 
     def almost_full(path: Path, read_only: bool) -> sqlite3.Connection:
         db = connect(path, read_only)
@@ -76,7 +76,7 @@ def test_a_full_disk_ends_the_study_and_a_restart_completes_it(
         return db
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "_connect", almost_full)
+        patch.setattr(store_module.store_schema, "connect", almost_full)
         with pytest.raises(StoreError, match="full"):
             run_study(study(), tmp_path, train=fake_trainer.NAME)
     kept = load_result(tmp_path).rows

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hptransfer.study import store_integrity
 from hptransfer.study.run import StudyResult
 from hptransfer.study.serve import HOST, StudyServer, policy
 
@@ -122,6 +123,8 @@ def test_names_from_the_study_are_escaped(undisturbed: StudyResult, tmp_path: Pa
     spec = undisturbed.spec.model_dump(mode="json") | {"variants": ["</script><script>bad()</script>"]}
     with closing(sqlite3.connect(tmp_path / "study.sqlite")) as db, db:
         db.execute("UPDATE meta SET value = ? WHERE key = 'spec'", (json.dumps(spec),))
+        store_integrity.add_checksums(db)
+        db.execute(store_integrity.SEAL_SPEC)
     with pytest.raises(Exception, match="variants"):
         StudyServer(tmp_path)
     server = StudyServer(undisturbed.folder)

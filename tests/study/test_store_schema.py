@@ -27,7 +27,7 @@ def test_the_tables_have_the_columns_that_are_written() -> None:
             for table in ("runs", "members", "details")
         }
         assert db.execute("PRAGMA application_id").fetchone() == (0x68707473,)
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
         assert db.execute("SELECT * FROM meta").fetchall() == [("created_by", "test")]
     assert columns["runs"] == list(RUNS)
     assert columns["members"] == list(PLACES)

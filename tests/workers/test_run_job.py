@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -27,11 +28,17 @@ def test_a_packed_job_is_trained_and_gives_its_records(tmp_path: Path) -> None:
 
 
 def test_a_job_of_another_version_is_refused_before_it_is_read() -> None:
-    data = pickle.dumps(("0.0.0", b"no pickle"))
+    data = json.dumps({"version": "0.0.0", "job": "no job"}).encode()
     outcome = run_packed_job(data, lambda _: None)
     assert outcome[0] == "refused"
     with pytest.raises(HPTransferError, match=rf"0\.0\.0, but the one on .* runs {__version__}"):
         unwrap_outcome(outcome)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", pickle.dumps(("0.0.0", b"")), b"[" * 10**5])
+def test_what_is_no_job_is_refused_and_runs_nothing(data: bytes) -> None:
+    kind, content = run_packed_job(data, lambda _: None)
+    assert (kind, content) == ("refused", "a job must be as the driver wrote it, but cannot be read")
 
 
 def test_a_fault_of_training_is_one_line(faults: Path, capsys: pytest.CaptureFixture[str]) -> None:

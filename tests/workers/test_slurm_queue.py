@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from hptransfer.errors import ExecutorError
+from hptransfer.workers import slurm_queue
 from hptransfer.workers.executor import MANY
 from hptransfer.workers.slurm_queue import Queue, Queued, SlurmConfig
 
@@ -106,3 +107,16 @@ def test_options_are_named_as_submitit_names_them() -> None:
 def test_what_would_break_a_batch_script_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         SlurmConfig.model_validate({field: value})
+
+
+def test_the_folder_of_job_files_is_private(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    (study / "logs" / "slurm").mkdir(parents=True)
+    (study / "logs" / "slurm").chmod(0o777)
+    slurm_queue._make_private(study / "logs" / "slurm")
+    assert (study / "logs" / "slurm").stat().st_mode & 0o777 == 0o700
+    study.chmod(0o777)
+    with pytest.raises(ExecutorError, match="everybody may write"):
+        slurm_queue._make_private(study / "logs" / "slurm")
+    study.chmod(0o1777)  # as of /tmp: nobody can put another's folder in the place of mine
+    slurm_queue._make_private(study / "logs" / "slurm")

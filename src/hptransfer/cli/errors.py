@@ -16,6 +16,7 @@ from hptransfer.files import printable
 P = ParamSpec("P")
 
 WRONG = 2  # exit code of a user's error, as for wrong usage
+SOME_FAILED = 3  # the command did its work, but runs failed, or a study of several cannot be read
 INTERRUPTED = 130  # 128 + SIGINT
 CLOSED = 141  # 128 + SIGPIPE: the reader of our output has left
 

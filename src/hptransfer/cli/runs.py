@@ -1,4 +1,4 @@
-"""`hptransfer runs`: list, export, import, merge, compare and log the runs of studies."""
+"""`hptransfer runs`: list, export, import, merge, compare, log and repair the runs of studies."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hptransfer.cli.errors import handle_errors
+from hptransfer.cli.errors import SOME_FAILED, handle_errors
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import HPTransferError
+from hptransfer.files import printable
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 
 Folders = Annotated[list[Path], argument("DIR...", "Folders of studies.")]
 app = typer.Typer(
-    help="Work with the runs of studies: list, export, import, merge, compare, log.", no_args_is_help=True
+    help="Work with the runs of studies: list, export, import, merge, compare, log, repair.",
+    no_args_is_help=True,
 )
 
 
 def list_(
     root: Annotated[Path, argument("DIR", "Folder in which to look for studies.")] = Path("runs"),
 ) -> None:
-    """List the studies in a folder and below it.
+    """List the studies in a folder and below it. The exit code is 3 where one of them cannot be read.
 
     Example: hptransfer runs list
     """
@@ -45,9 +47,11 @@ def list_(
         rows.append((str(s.folder), s.name, *counts, f"{s.flops:.3g}", last))
     if rows:
         print_table(("folder", "study", "done", "diverged", "failed", "FLOPs", "last session (UTC)"), rows)
-    for s in found:
-        if s.trouble is not None:
-            typer.echo(f"{s.folder}: {s.trouble}", err=True)
+    troubled = [s for s in found if s.trouble is not None]
+    for s in troubled:
+        typer.echo(printable(f"{s.folder}: {s.trouble}"), err=True)
+    if troubled:
+        raise typer.Exit(SOME_FAILED)
 
 
 def export(
@@ -178,5 +182,25 @@ def log(
     typer.echo(f"Logged {log_curves(folder, to, into)} runs to {to}.")
 
 
-for command in (list_, export, import_, merge, compare, log):
+def repair(folder: Annotated[Path, argument("DIR", "Folder of a study.")]) -> None:
+    """Keep what is sound of a study whose store is damaged; the old file stays beside the new one.
+
+    Every row of a store has a checksum. A run whose row is not as it was written, or cannot be read, is left
+    out, and `hptransfer run` trains it again.
+
+    Example: hptransfer runs repair runs/demo
+    """
+    from hptransfer.study.store_repair import repair as rescue
+
+    done = rescue(folder)
+    typer.echo(f"Kept {done.kept} runs; the old file is {done.aside}.")
+    if done.lost:
+        named = ", ".join(printable(run_id) for run_id in done.lost[:5])
+        more = f" and {len(done.lost) - 5} more" if len(done.lost) > 5 else ""
+        typer.echo(f"{len(done.lost)} runs were not sound and are trained again: {named}{more}.")
+    if not done.spec:
+        typer.echo("The spec was not sound; `hptransfer run` with the study's spec brings it back.")
+
+
+for command in (list_, export, import_, merge, compare, log, repair):
     app.command(name=command.__name__.strip("_"))(handle_errors(command))

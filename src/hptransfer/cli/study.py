@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from hptransfer.cli.errors import SOME_FAILED
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
+from hptransfer.files import printable
 
 if TYPE_CHECKING:
     from hptransfer.study.run import StudyResult
@@ -34,6 +36,9 @@ def run(
 
     Finished runs are kept in the study's folder and never trained again: after Ctrl-C or a crash, the same
     command resumes the study. Writes runs.csv, fit.json and report.html into the folder.
+
+    Exit codes: 0, every run is finished (also where there was nothing to train; a diverged run is finished);
+    2, an error, or no run finished; 3, some runs failed and are tried again at the next start; 130, Ctrl-C.
 
     Examples: hptransfer run kalra2026-step --size tiny;
     hptransfer run study.yaml --executor ray --address auto --set executor.cpus=2
@@ -79,8 +84,13 @@ def run_and_report(spec: StudySpec, out: Path | None) -> None:
     progress = Console(stderr=True)  # so that a reader of the report may leave while runs are trained
     result = run_study(spec, folder, console=progress)
     for reason in result.failures:
-        typer.echo(f"a run failed and will be tried again at the next start: {reason}", err=True)
+        told = printable(" ".join(reason.split()))
+        typer.echo(f"a run failed and will be tried again at the next start: {told}", err=True)
+    if not result.trained and not result.failures:
+        typer.echo("Nothing to train: every run of the study is finished.", err=True)
     report_study(result)
+    if result.failures:
+        raise typer.Exit(SOME_FAILED)
 
 
 def report_study(result: StudyResult) -> None:

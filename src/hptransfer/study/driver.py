@@ -16,6 +16,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from hptransfer.errors import HPTransferError, StoreError
+from hptransfer.files import printable
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import coupled_widths, plan
 from hptransfer.study.progress import Progress
@@ -24,6 +25,7 @@ from hptransfer.study.runs_table import place_of, planner_loss
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.study.store import Store
+from hptransfer.study.store_integrity import storable
 from hptransfer.study.store_schema import Place
 from hptransfer.workers.executor import Executor, Job, OnReport, StepReport
 from hptransfer.workers.spool import clear, discard_result, spool_of
@@ -208,7 +210,7 @@ class Driver:
         with suppress(StoreError):
             for future, stack in self._pending.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
-                    pairs = zip(stack.runs, future.result(), strict=True)
+                    pairs = zip(stack.runs, _records(stack, future), strict=True)
                     self._keep(stack, [(run, record) for run, record in pairs if record.status != "failed"])
 
 
@@ -225,12 +227,14 @@ def _drain(queue: SimpleQueue[T], wait: float = 0.0) -> list[T]:
 def _records(stack: Stack, future: Future[Results]) -> Results:
     """A stack's records, failed ones where training raised or its worker died."""
     try:
-        return future.result()
+        return [storable(run.spec, record) for run, record in zip(stack.runs, future.result(), strict=True)]
     except HPTransferError:
         raise
     except Exception as error:
         return [
-            RunRecord(run.run_id, "failed", math.nan, tokens=run.spec.tokens, error=str(error))
+            RunRecord(
+                run.run_id, "failed", math.nan, tokens=run.spec.tokens, error=printable(str(error))[:1000]
+            )
             for run in stack.runs
         ]
 

@@ -10,9 +10,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from hptransfer.files import write_whole
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Cell, Progress, RunningStack, Snapshot, State, empty_cells
 from hptransfer.study.spec import StudySpec
@@ -21,6 +25,7 @@ from hptransfer.workers.spool import read_json
 
 PROGRESS_FILE = "progress.json"
 EVERY = 1.0  # seconds between two snapshots
+MOST = 1e15  # of a count or a time that can be meant
 STALE = 15.0  # seconds without a new one after which a driver counts as gone
 
 
@@ -50,10 +55,8 @@ class ProgressWriter:
             "cells": [[*key, _cell_as_json(cell)] for key, cell in seen.cells.items()],
             "running_stacks": [asdict(running) for running in seen.running_stacks],
         }
-        draft = self._path.with_suffix(".json.part")
         with suppress(OSError):
-            draft.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(draft, self._path)
+            write_whole(self._path, json.dumps(content).encode())
 
 
 @dataclass
@@ -86,7 +89,7 @@ class Watcher:
             self._beat, self._since = beat, now
         alive = now - self._since < STALE and not _has_ended(str(content.get("host")), beat[0])
         if content.get("state") == "running" and alive:
-            with suppress(KeyError, TypeError, ValueError):  # another version's, or not whole
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # another version's, or not whole
                 return _snapshot_from(self.spec, content)
         return self._stored("ended" if content.get("state") == "ended" else "not running")
 
@@ -105,13 +108,29 @@ class Watcher:
 
 
 def _snapshot_from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
+    """What a driver wrote; whatever else the file may hold is a ValueError."""
     cells = empty_cells(spec)
     for variant, width, cell in content["cells"]:
+        if (variant, width) not in cells:
+            raise ValueError("the file is of another study")
         best = math.inf if cell["best"] is None else cell["best"]
         best_lr = math.nan if cell["best_lr"] is None else cell["best_lr"]
-        cells[variant, width] = Cell(**{**cell, "best": best, "best_lr": best_lr})
-    running_stacks = tuple(RunningStack(**running) for running in content["running_stacks"])
-    return Snapshot(spec, cells, content["elapsed"], content["left"], running_stacks, "running")
+        cells[variant, width] = _checked(Cell).validate_python({**cell, "best": best, "best_lr": best_lr})
+    running = _checked(tuple[RunningStack, ...]).validate_python(content["running_stacks"])
+    seconds = _checked(float | None)
+    elapsed, left = (seconds.validate_python(content[name]) for name in ("elapsed", "left"))
+    if not all(value is None or 0 <= value < MOST for value in (elapsed, left)):
+        raise ValueError("times must be positive")
+    counts = [n for c in cells.values() for n in (c.planned, c.done, c.diverged, c.failed)]
+    counts += [n for r in running for n in (r.width, r.runs, r.step, r.steps)]
+    if not all(0 <= n < MOST for n in counts):
+        raise ValueError("counts must be positive")
+    return Snapshot(spec, cells, elapsed, left, running, "running")
+
+
+@cache
+def _checked(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _cell_as_json(cell: Cell) -> dict[str, Any]:
@@ -119,7 +138,7 @@ def _cell_as_json(cell: Cell) -> dict[str, Any]:
 
 
 def _integer(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 
 def _has_ended(host: str, pid: int) -> bool:

@@ -20,11 +20,12 @@ from hptransfer.study.provenance import provenance
 from hptransfer.study.runs_table import RUNS_CSV, Row, RunsTable, sweep_table
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
+from hptransfer.study.store_integrity import storable
 from hptransfer.sweep.table import Source, SweepTable
 from hptransfer.workers.executor import Executor, OnReport
 from hptransfer.workers.registry import make_executor
 from hptransfer.workers.run_job import TRAIN
-from hptransfer.workers.spool import clear, pending_results, spool_of
+from hptransfer.workers.spool import clear, pending_results, set_aside, spool_of
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
@@ -137,8 +138,12 @@ def _take_in_spool(store: Store) -> None:
     """Stores what workers finished and a driver that died did not store."""
     spool = spool_of(store.path.parent)
     for path, pairs in pending_results(spool):
-        store.add(path.stem, pairs)
-        clear(spool, path.stem)
+        sound = [pair for pair in pairs if storable(*pair).status != "failed"]
+        store.add(path.stem, sound)
+        if len(sound) == len(pairs):
+            clear(spool, path.stem)
+        else:
+            set_aside(path)
 
 
 def _prepare(spec: StudySpec, store: Store) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hptransfer.errors import StoreError
-from hptransfer.files import write_whole
+from hptransfer.files import printable, write_whole
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
@@ -51,6 +51,7 @@ RUN_COLUMNS: Mapping[str, str] = {
 }
 _PLACE = {name: place for place, name in enumerate(RUN_COLUMNS)}
 _STATUS = _PLACE["status"]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
 _EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 
 
@@ -63,10 +64,9 @@ class RunsTable:
     @classmethod
     def of(cls, store: Store, spec: StudySpec) -> RunsTable:
         """The table of the study in a store; the loss of a run that is not done is NaN."""
-        variant, loss = _PLACE["variant"], _PLACE["loss"]
+        variant = _PLACE["variant"]
         found: list[Line] = [
-            line if line[_STATUS] == "done" else (*line[:loss], math.nan, *line[loss + 1 :])
-            for line in store.rows(RUN_COLUMNS)
+            line if line[_STATUS] == "done" else _of_no_loss(line) for line in store.rows(RUN_COLUMNS)
         ]
         order: dict[Value, int] = {name: place for place, name in enumerate(spec.variants_with_decay())}
         found.sort(key=lambda line: order.get(line[variant], -1))  # stable: the rest is the store's order
@@ -100,6 +100,16 @@ class RunsTable:
             write_whole(path, self.content)
         except OSError as error:
             raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
+
+
+def _of_no_loss(line: Line) -> Line:
+    """A line of a run that is not done; its error is shown so that no spreadsheet reads it as a formula."""
+    found = list(line)
+    found[_PLACE["loss"]] = math.nan
+    error = line[_PLACE["error"]]
+    if isinstance(error, str):
+        found[_PLACE["error"]] = "'" * error.startswith(_FORMULA) + printable(error)
+    return tuple(found)
 
 
 def _as_rows(lines: Iterable[Line]) -> list[Row]:

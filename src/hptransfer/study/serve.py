@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable
 from html import escape
@@ -23,6 +24,7 @@ from string import Template
 from typing import Any
 
 from hptransfer.errors import HPTransferError
+from hptransfer.files import printable
 from hptransfer.study.progress import Snapshot
 from hptransfer.study.progress_display import cell_text, running_stacks, summary
 from hptransfer.study.progress_file import Watcher
@@ -52,6 +54,12 @@ class StudyServer(ThreadingHTTPServer):
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.pages = Pages(folder)
         super().__init__((HOST, port), Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """One line, and none for a client that leaves early; no request ends the server."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"error: {type(error).__name__}: {printable(str(error))}", file=sys.stderr)
 
     @property
     def url(self) -> str:
@@ -134,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._answer(HTTPStatus.OK, kind, make())
         except HPTransferError as error:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{error}\n")
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{printable(str(error))}\n")
 
     def send_error(self, code: int, *_: object, **__: object) -> None:
         """Refuse a request without repeating anything of it."""
@@ -149,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get_all("Host") in [[f"{name}:{port}"] for name in (HOST, "localhost")]
 
     def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
-        body = text.encode()
+        body = text.encode(errors="replace")
         self.send_response(status)
         headers = {
             "Content-Type": f"{kind}; charset=utf-8",

@@ -227,7 +227,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySpec:
     try:
         data = read_yaml(text)
     except ValueError as error:
-        raise SpecError(f"{path} must be YAML, but: {' '.join(str(error).split())}") from None
+        raise SpecError(f"{path} must be plain YAML, but: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold `key: value` lines, but got {' '.join(repr(data).split()):.60}")
     return parse_study(apply_overrides({str(k): v for k, v in data.items()}, overrides), where=str(path))

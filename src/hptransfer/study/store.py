@@ -9,20 +9,26 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from hptransfer.errors import StoreError
+from hptransfer.files import printable
 from hptransfer.runs.config import RunRecord, RunSpec
-from hptransfer.study import store_schema
+from hptransfer.study import store_integrity, store_schema
 from hptransfer.study.lock import take_lock
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store_schema import DETAIL, NARROW, PLACE, PLACES, STORE_SCHEMA, UPSERT, Place
 from hptransfer.version import __version__
 
 STORE_FILE = "study.sqlite"
+_COMMITS = "SELECT value FROM meta WHERE key = 'commits'"
+_COUNT_ONE = "INSERT INTO meta VALUES ('commits', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
+# A value that SQLite does not take, which says nothing of the file; and content that cannot be decoded.
+_REFUSED = (sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError)
+_UNREADABLE = (ValueError, KeyError, TypeError, zlib.error)
 
 
 class Store:
@@ -41,14 +47,18 @@ class Store:
         self.path = Path(folder) / STORE_FILE
         self._lock: int | None = None
         self._session: int | None = None
+        self._commits = 0  # that the file holds
         if read_only and not self.path.is_file():
             raise StoreError(f"a study's folder must hold {STORE_FILE}, but {folder} does not")
         if not read_only:
             self._lock = take_lock(Path(folder))
+        # Read before the store, since a driver writes it after; a store that was moved away begins anew.
+        expected = store_integrity.read_count(Path(folder)) if self.path.exists() else 0
         try:
             with self._translate_errors():
                 self._db = store_schema.connect(self.path, read_only)
-                self._check(read_only)
+                store_integrity.add_checksums(self._db)
+                self._check(read_only, expected)
         except StoreError:
             self.close()
             raise
@@ -72,6 +82,7 @@ class Store:
         with self._transaction():
             text = json.dumps(spec.model_dump(mode="json"), allow_nan=False)
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('spec', ?)", (text,))
+            self._db.execute(store_integrity.SEAL_SPEC)
             cursor = self._db.execute(
                 "INSERT INTO sessions (started, provenance) VALUES (?, ?)", (_now(), json.dumps(provenance))
             )
@@ -91,14 +102,20 @@ class Store:
         with self._transaction():
             self._db.executemany(DETAIL, details)
             self._db.executemany(UPSERT, rows)
-            self._db.executemany(PLACE, [dataclasses.astuple(place) for place in places])
+            self._db.executemany(store_integrity.SEAL_RUN, [(record.run_id,) for _, record in results])
+            self._put_places(places)
 
     def set_places(self, places: Iterable[Place]) -> None:
         """Sets which runs are the study's, and where; those of an earlier spec stay in the file, unseen."""
-        rows = [dataclasses.astuple(place) for place in places]
         with self._transaction():
             self._db.execute("DELETE FROM members")
-            self._db.executemany(PLACE, rows)
+            self._db.execute("DELETE FROM checks WHERE kind = 'place'")
+            self._put_places(places)
+
+    def _put_places(self, places: Iterable[Place]) -> None:
+        rows = [dataclasses.astuple(place) for place in places]
+        self._db.executemany(PLACE, rows)
+        self._db.executemany(store_integrity.SEAL_PLACE, [row[:1] for row in rows])
 
     def losses(self) -> dict[str, float]:
         """Loss by run id of every finished run, in nats; infinite where diverged, absent where failed."""
@@ -175,10 +192,13 @@ class Store:
         with self._translate_errors():
             return self._db.execute(sql).fetchall()
 
-    def _check(self, read_only: bool) -> None:
-        """Make the tables of a new file; refuse what is not ours, of another schema or damaged."""
+    def _check(self, read_only: bool, expected: int) -> None:
+        """Make the tables of a new file; refuse what is not ours, of another schema, cut or damaged."""
         tables = self._value("SELECT count(*) FROM sqlite_master")
-        if not tables and not self._value("PRAGMA user_version") and not read_only:
+        if not tables and not self._value("PRAGMA user_version"):
+            store_integrity.check_count(self.path, 0, expected)
+            if read_only:
+                raise StoreError(f"{self.path} holds no study yet: it was made, but never started")
             with self._transaction():
                 store_schema.create(self._db, {"created_by": __version__, "created": _now()})
         if self._value("PRAGMA application_id") != store_schema.APPLICATION:
@@ -190,6 +210,13 @@ class Store:
             raise StoreError(
                 f"{self.path} must have store schema {STORE_SCHEMA} (hptransfer {__version__}), "
                 f"but has {version} (hptransfer {maker}): use that version, or another folder"
+            )
+        self._commits = int(self._value(_COMMITS) or 0)
+        store_integrity.check_count(self.path, self._commits, expected)
+        if wrong := store_integrity.wrong_rows(self._db):
+            raise StoreError(
+                f"{self.path} is damaged: {len(wrong)} of its rows are not as written, first {wrong[0][0]} "
+                f"{printable(wrong[0][1])}; `hptransfer runs repair {self.path.parent}` keeps the others"
             )
 
     def _value(self, sql: str) -> Any:
@@ -207,32 +234,49 @@ class Store:
         finally:
             with self._translate_errors():
                 if self._db.in_transaction:  # not where SQLite has given it up: a full disk
-                    self._db.execute("COMMIT")
+                    self._commit()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         inside = self._db.in_transaction
-        with self._translate_errors():
+        with self._translate_errors(writing=True):
             self._db.execute("SAVEPOINT part" if inside else "BEGIN IMMEDIATE")
             try:
                 yield
-                self._db.execute("RELEASE part" if inside else "COMMIT")
+                if inside:
+                    self._db.execute("RELEASE part")
+                else:
+                    self._commit()
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK TO part" if inside else "ROLLBACK")
                 raise
 
+    def _commit(self) -> None:
+        """Commit, and move it from the write-ahead log, which can be lost on its own, to the main file."""
+        self._db.execute(_COUNT_ONE)
+        self._db.execute("COMMIT")
+        self._commits += 1
+        with suppress(sqlite3.OperationalError):  # a full disk: the commit itself is safe
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")  # as far as no reader needs the old state
+        store_integrity.write_count(self.path.parent, self._commits)
+
     @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """SQLite's errors, and values it cannot have written, as one line that says what to do."""
+    def _translate_errors(self, *, writing: bool = False) -> Iterator[None]:
+        """SQLite's errors as one line that says what to do; damaged is what SQLite or a checksum calls so."""
         try:
             yield
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self.path} must be readable and writable, but: {error}") from error
-        except (sqlite3.DatabaseError, ValueError, zlib.error) as error:
-            cause = " ".join(str(error).split())
+        except (*_REFUSED, sqlite3.DatabaseError, *_UNREADABLE) as error:
+            cause = " ".join(printable(str(error)).split())
+            if isinstance(error, _REFUSED) or (writing and isinstance(error, _UNREADABLE)):
+                raise StoreError(
+                    f"{self.path} must be able to hold what it is given, but: {cause}"
+                ) from error
             raise StoreError(
-                f"{self.path} is damaged ({cause}): move it away to start again, or restore a copy"
+                f"{self.path} is damaged ({cause}): `hptransfer runs repair {self.path.parent}` keeps "
+                "what can be read, or restore a copy"
             ) from error
 
 

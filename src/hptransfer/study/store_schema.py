@@ -17,7 +17,7 @@ from hptransfer.quantify.result import finite
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
 
-STORE_SCHEMA = 2  # raise when a table changes meaning
+STORE_SCHEMA = 3  # raise when a table changes meaning
 APPLICATION = 0x68707473  # marks the file as a study of hptransfer
 
 # What is read of every run stands in narrow rows; what is read of one at a time stands apart.
@@ -35,6 +35,7 @@ CREATE TABLE members (
   lr REAL NOT NULL, lr_mup REAL NOT NULL, seed INTEGER NOT NULL, data_seed INTEGER NOT NULL,
   weight_decay REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE checks (kind TEXT, id TEXT, sum INTEGER, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 """
 NARROW = ("loss", "loss_se", "initial_loss", "diverged_step", "tokens", "params", "flops", "wall_s", "error")
 RUNS = ("run_id", "stack_id", "status", *NARROW, "session", "finished")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import dataclasses
+import json
 import pkgutil
 import platform
 import time
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from hptransfer.errors import HPTransferError
 from hptransfer.runs.config import RunRecord
+from hptransfer.runs.decode import run_from
 from hptransfer.version import __version__
 from hptransfer.workers.executor import Job, JobFailedError, OnReport, StepReport
 from hptransfer.workers.spool import checkpoint_of, write_result
@@ -25,24 +27,34 @@ Outcome = tuple[Kind, Any]  # records, or one line; plain, so that workers of an
 
 
 def pack(job: Job) -> bytes:
-    """A job on its way, with the version that packed it outside, where any version can read it."""
-    return pickle.dumps((__version__, pickle.dumps(job)))
+    """A job on its way as JSON, which holds no code, with the version that packed it."""
+    plain = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
+    plain["runs"] = [run.model_dump(mode="json") for run in job.runs]
+    plain["trial"] = None if job.trial is None else job.trial.model_dump(mode="json")
+    return json.dumps({"version": __version__, "job": plain}).encode()
 
 
 def unpack(data: bytes) -> Job:
     """The job.
 
     Raises:
-        HPTransferError: another version of hptransfer packed it: the two might train differently.
+        HPTransferError: another version of hptransfer packed it, so that the two might train differently;
+            or it is not whole.
     """
-    version, content = pickle.loads(data)
+    from hptransfer.workers.user_code.config import TrialConfig
+
+    try:
+        found = json.loads(data)
+        version, plain = found["version"], found["job"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise HPTransferError("a job must be as the driver wrote it, but cannot be read") from None
     if version != __version__:
         raise HPTransferError(
             f"every worker must run the driver's hptransfer {version}, but the one on "
             f"{platform.node() or 'another machine'} runs {__version__}: install the same there"
         )
-    job: Job = pickle.loads(content)
-    return job
+    trial = plain["trial"] and TrialConfig.model_validate(plain["trial"])
+    return Job(**{**plain, "runs": tuple(run_from(run) for run in plain["runs"]), "trial": trial})
 
 
 def run_packed_job(data: bytes, on_report: OnReport) -> Outcome:

@@ -24,14 +24,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hptransfer.errors import ExecutorError, StoreError
+from hptransfer.files import read_regular
 from hptransfer.runs.config import RunRecord
 from hptransfer.workers.executor import Job, OnReport, StepReport, WorkerDiedError
-from hptransfer.workers.run_job import pack, settle, unwrap_outcome
+from hptransfer.workers.run_job import Kind, pack, settle, unwrap_outcome
 from hptransfer.workers.slurm_queue import Queue, Queued, SlurmConfig, submitter
 from hptransfer.workers.slurm_task import Task
-from hptransfer.workers.spool import DONE, read_json, read_result, spool_of, write_whole
+from hptransfer.workers.spool import DONE, MAX_BYTES, read_json, read_result, spool_of, write_whole
 
 ARRAY = 1000  # most tasks of one array; Slurm's own limit is 1001 where nobody has changed it
 _SPOOL_S = 0.5  # seconds between two looks at the spool
@@ -111,7 +113,7 @@ class SlurmExecutor:
 
     def _alive(self) -> dict[str, tuple[str, int]]:
         """Stacks of earlier drivers' arrays that Slurm still knows as queued or running, by stack id."""
-        arrays = {path.name: json.loads(path.read_bytes()) for path in (self._spool / "arrays").iterdir()}
+        arrays = {path.name: _stacks(path) for path in (self._spool / "arrays").iterdir()}
         states = self._queue.states(arrays) if arrays else {}
         found = {}
         for name, stacks in arrays.items():
@@ -120,7 +122,12 @@ class SlurmExecutor:
                 with suppress(OSError):
                     (self._spool / "arrays" / name).unlink()
             for index, state in tasks.items():
-                if state.alive and self._owner(stacks[index]) == name and not self._at_fault(stacks[index]):
+                if (
+                    state.alive
+                    and index < len(stacks)
+                    and self._owner(stacks[index]) == name
+                    and not self._at_fault(stacks[index])
+                ):
                     found[stacks[index]] = (name, index)
         return found
 
@@ -181,12 +188,13 @@ class SlurmExecutor:
                 continue
             fault = read_json(self._spool / f"{stack}.fault")
             if fault is not None and fault.get("array") == (one.place or ("", 0))[0]:
-                settle(self._close(stack), partial(unwrap_outcome, (fault["kind"], fault["content"])))
+                kind: Kind = "refused" if fault.get("kind") == "refused" else "failed"
+                settle(self._close(stack), partial(unwrap_outcome, (kind, str(fault.get("content")))))
                 continue
-            report = read_json(self._spool / f"{stack}.progress")
-            if report is not None and report["step"] != one.step:
-                one.step = report["step"]
-                self._on_report(StepReport(stack, report["step"], tuple(report["losses"])))
+            report = _report(stack, read_json(self._spool / f"{stack}.progress"))
+            if report is not None and report.step != one.step:
+                one.step = report.step
+                self._on_report(report)
 
     def _ask(self) -> None:
         """Give up tasks that are over and have left nothing."""
@@ -213,3 +221,22 @@ class SlurmExecutor:
     def _fail_all(self, error: Exception) -> None:
         for stack in list(self._open):
             self._close(stack).set_exception(error)
+
+
+def _stacks(path: Path) -> list[str]:
+    """The stacks of an array, as its file says; none where it cannot be read."""
+    try:
+        found = json.loads(read_regular(path, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) and all(isinstance(stack, str) for stack in found) else []
+
+
+def _report(stack: str, content: dict[str, Any] | None) -> StepReport | None:
+    """A task's report; None where there is none, or anything else stands in its file."""
+    step, losses = (content or {}).get("step"), (content or {}).get("losses")
+    if not isinstance(step, int) or not isinstance(losses, list):
+        return None
+    if not all(isinstance(loss, int | float) for loss in losses):
+        return None
+    return StepReport(stack, step, tuple(float(loss) for loss in losses))

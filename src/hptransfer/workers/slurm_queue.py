@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -131,15 +132,19 @@ def submitter(
         logs: folder for submitit's files and the tasks' logs.
 
     Raises:
-        MissingExtraError: submitit is not installed. ExecutorError (when called): sbatch refused.
+        MissingExtraError: submitit is not installed. ExecutorError: others may write to the job files; when
+            called: sbatch refused.
     """
     try:
         import submitit
     except ImportError:
         raise MissingExtraError("slurm", "executor slurm") from None
 
+    jobs = logs / "slurm"  # submitit's pickles of tasks: whoever can write here runs code as the user
+    _make_private(jobs)
+
     def submit(name: str, tasks: Sequence[Callable[[], Any]]) -> None:
-        executor = submitit.SlurmExecutor(folder=logs / "slurm", max_num_timeout=config.requeues)
+        executor = submitit.SlurmExecutor(folder=jobs, max_num_timeout=config.requeues)
         parallel = workers or len(tasks)
         executor.update_parameters(job_name=name, array_parallelism=parallel, **config.options())
         try:
@@ -151,3 +156,26 @@ def submitter(
             raise ExecutorError(f"Slurm must accept a job array, but sbatch said: {cause[-300:]}") from None
 
     return submit
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only its owner can write to, in folders that not everybody can write to.
+
+    Raises:
+        ExecutorError: somebody else owns it, or everybody may write to a folder above it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if folder.stat().st_uid != os.getuid():
+            raise ExecutorError(f"the folder of Slurm's job files must be yours, but {folder} is not")
+    except OSError as error:
+        raise ExecutorError(
+            f"the folder of Slurm's job files must be private, but {folder}: {error.strerror}"
+        ) from None
+    for above in folder.parents[:2]:  # the logs and the study
+        if above.stat().st_mode & 0o1002 == 0o0002:
+            raise ExecutorError(
+                "a study's folder under Slurm holds job files that are run as you, but everybody may write "
+                f"to {above}: chmod o-w it"
+            )

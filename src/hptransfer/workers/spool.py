@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer import files
+from hptransfer.files import read_regular
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.decode import record_from, run_from
 from hptransfer.workers.executor import Job
 
+MAX_BYTES = 1 << 30  # of a file in the spool, with the curves and probes of a whole stack
 FOLDER = "spool"  # in the study's
 DONE = ".done"
 CHECKPOINTS = "checkpoints"  # in the spool
@@ -46,11 +48,11 @@ def spool_of(folder: str | Path) -> Path:
 def read_result(path: Path) -> list[tuple[RunSpec, RunRecord]] | None:
     """The records that a worker wrote; None where there are none, or the file is damaged."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, MAX_BYTES))
         runs = [run_from(data) for data in content["runs"]]
         records = [record_from(data) for data in content["records"]]
         return list(zip(runs, records, strict=True))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -61,8 +63,13 @@ def pending_results(folder: Path) -> Iterator[tuple[Path, list[tuple[RunSpec, Ru
         if found is not None:
             yield path, [(run, record) for run, record in found if record.status != "failed"]
         else:
-            with suppress(OSError):
-                path.rename(path.with_suffix(".damaged"))
+            set_aside(path)
+
+
+def set_aside(path: Path) -> None:
+    """Put a result that cannot be used where it is not found again; its runs are trained again."""
+    with suppress(OSError):
+        path.rename(path.with_suffix(".damaged"))
 
 
 def checkpoint_of(folder: str | Path, stack_id: str) -> Path:
@@ -87,8 +94,8 @@ def clear(folder: Path, stack_id: str) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None where the file is missing or holds anything else."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(read_regular(path, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
