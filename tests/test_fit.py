@@ -81,22 +81,41 @@ def test_a_fit_prints_in_a_few_lines(fit):
 
 
 @pytest.mark.parametrize("kind", ["basins", "optimum", "loss"])
-def test_plot_gives_axes_back(fit, kind):
-    assert len(fit.plot(kind)) == 2
-    (axes,) = fit.plot(kind, ["mup"])
+def test_plot_gives_a_figure(fit, kind):
+    assert len([axes for axes in fit.plot(kind).axes if axes.get_visible()]) == 2
+    (axes,) = (axes for axes in fit.plot(kind, ["mup"]).axes if axes.get_visible())
     assert axes.get_title(loc="left") == "mup"
 
 
 def test_plot_of_the_metrics_and_of_nothing_known(fit):
-    assert all(axes.figure is not None for axes in fit.plot("metrics"))
+    assert fit.plot("metrics").axes
     with pytest.raises(hpt.HPTransferError, match="kind must be one of basins, optimum, loss, metrics"):
         fit.plot("everything")
 
 
 def test_a_notebook_shows_the_summary(fit):
     shown = fit._repr_html_()
-    assert shown.startswith("<pre>")
+    assert "<table>" in shown
     assert "Drift" in shown
+
+
+def test_a_fit_as_plain_data_and_as_inference_data(fit):
+    assert fit.to_dict() == json.loads(fit.to_json())
+    pytest.importorskip("arviz")
+    posterior = fit.to_arviz().posterior
+    assert posterior["drift"].dims == ("chain", "draw", "variant")
+    np.testing.assert_array_equal(posterior["drift"].sel(variant="sp")[0], fit.variants["sp"].draws["drift"])
+
+
+@pytest.mark.parametrize("targets", [2048, "2048", "2.048k", [2048], ("2k", 4096)])
+def test_targets_may_be_one_or_several(fit, targets):
+    found = hpt.quantify(fit.sweep, targets=targets, draws=100).settings["targets"]
+    assert found in ((2048,), (2000, 4096))
+
+
+def test_a_target_that_is_no_scale_is_refused(fit):
+    with pytest.raises(hpt.HPTransferError, match="must be a scale such as 4096 or 4k, but got 'big'"):
+        hpt.quantify(fit.sweep, targets="big")
 
 
 def test_every_option_reaches_the_settings(fit):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
-from hptransfer.errors import QuantifyError
+from hptransfer.errors import MissingExtraError, QuantifyError
 from hptransfer.files import write_whole
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import get_optimizer
@@ -30,7 +30,6 @@ from hptransfer.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_NAMED = 20  # variants that `repr` names
@@ -87,8 +86,8 @@ class TransferFit(SweepFit):
             )
         return pairs
 
-    def plot(self, kind: str = "basins", variants: Sequence[str] | None = None) -> list[Axes]:
-        """One kind of figure as small multiples, a panel a variant; `fit.plot()[0].figure` is the figure.
+    def plot(self, kind: str = "basins", variants: Sequence[str] | None = None) -> Figure:
+        """One kind of figure as small multiples, a panel a variant; a notebook shows it.
 
         Args:
             kind: `basins` (loss against the hyperparameter), `optimum` or `loss` (their laws against scale),
@@ -108,7 +107,7 @@ class TransferFit(SweepFit):
         }
         if kind not in kinds:
             raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
-        return [axes for axes in kinds[kind](self, variants=variants).axes if axes.get_visible()]
+        return kinds[kind](self, variants=variants)
 
     def to_frame(self, table: str = "metrics") -> pd.DataFrame:
         """One table of the fit as a pandas frame; see `hptransfer.quantify.frames.to_frame`."""
@@ -121,18 +120,51 @@ class TransferFit(SweepFit):
             write_whole(path, f"{text}\n".encode())
         return text
 
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers and names of the JSON as plain dicts, lists, numbers and None."""
+        return to_json_dict(self)
+
+    def to_arviz(self) -> Any:
+        """The posterior draws of every metric as ArviZ `InferenceData`: chain, draw, variant.
+
+        Draw b of one variant belongs with draw b of another. NaN where a variant lacks a metric.
+
+        Raises:
+            QuantifyError: the fit holds no draws.
+            MissingExtraError: ArviZ is not installed.
+        """
+        try:
+            import arviz
+        except ImportError:
+            raise MissingExtraError("arviz", "to_arviz") from None
+        held = {name: variant.draws for name, variant in self.variants.items() if variant.draws}
+        if not held:
+            raise QuantifyError("to_arviz needs a fit that holds its draws, and this one has none")
+        metrics = dict.fromkeys(metric for draws in held.values() for metric in draws)
+        blank = np.full(self.settings["draws"], np.nan)
+        posterior = {
+            metric: np.stack([draws.get(metric, blank) for draws in held.values()], axis=-1)[None]
+            for metric in metrics
+        }
+        return arviz.from_dict(
+            posterior=posterior, coords={"variant": list(held)}, dims={key: ["variant"] for key in metrics}
+        )
+
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The report as one self-contained page, written to `path` where one is given."""
+        """The report as one self-contained page, written to `path` where given; no notebook echoes it."""
+        from hptransfer.report.notebook import QuietText
         from hptransfer.report.page import page
 
         text = page(self)
         if path is not None:
             write_whole(path, text.encode())
-        return text
+        return QuietText(text)
 
     def _repr_html_(self) -> str:
         """The summary, in a notebook."""
-        return f"<pre>{html.escape(self.summary(100))}</pre>"
+        from hptransfer.report.notebook import fit_html
+
+        return fit_html(self)
 
     def __repr__(self) -> str:
         verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:_MOST_NAMED])

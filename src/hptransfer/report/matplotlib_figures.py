@@ -9,6 +9,7 @@ from hptransfer.errors import QuantifyError
 from hptransfer.quantify.result import SweepFit, VariantFit
 from hptransfer.report import basin_chart, charts, law_chart, metric_chart, palette, table_data
 from hptransfer.report.matplotlib_backend import SMALL, draw, key_handle
+from hptransfer.report.notebook import InlineFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,13 +51,12 @@ def plot_metrics(
         names: metrics to show; None shows the headline metrics.
         variants: names of those to draw; None draws all.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     rows = chosen(fit, variants)
     item = metric_chart.metrics(rows, names if names is not None else table_data.main_metrics(fit))
     columns = max(len(item.panels), 1)
-    figure = Figure(figsize=(1.1 + 1.55 * columns, 0.75 + 0.22 * len(rows)), layout="constrained")
+    figure = InlineFigure(figsize=(1.1 + 1.55 * columns, 0.75 + 0.22 * len(rows)), layout="constrained")
     every = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
     for axes, panel in zip(every, item.panels, strict=False):
         draw(axes, panel)
@@ -86,12 +86,10 @@ def chosen(fit: SweepFit, names: Sequence[str] | None) -> list[VariantFit]:
 
 def _multiples(item: charts.Figure) -> Figure:
     """Small multiples on shared axes, which are named once for the whole figure."""
-    from matplotlib.figure import Figure
-
     count = max(len(item.panels), 1)
     columns = min(count, 4 if count > 6 else 3)
     rows = -(-count // columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.3), layout="constrained")
+    figure = InlineFigure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.3), layout="constrained")
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     for axes in every[len(item.panels) :]:
         axes.set_visible(False)

@@ -55,7 +55,10 @@ def summary_text(fit: SweepFit, width: int = 80, *, limit: int = 20) -> str:
     """
     buffer = io.StringIO()
     print_summary(
-        fit, Console(file=buffer, width=width, color_system=None, legacy_windows=False), limit=limit
+        fit,
+        # In a notebook rich would show the text instead of writing it.
+        Console(file=buffer, width=width, color_system=None, legacy_windows=False, force_jupyter=False),
+        limit=limit,
     )
     return buffer.getvalue()
 

@@ -46,7 +46,7 @@ def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:
     Raises:
         SweepError: where the user does, and the table has no column of steps.
     """
-    if take is None:
+    if take is None or table.of_runs:
         return table
     steps = sorted(
         (place, column)

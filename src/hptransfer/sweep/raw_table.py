@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 from typing import Any, TypeAlias
 
@@ -34,6 +34,7 @@ class RawTable:
     names: tuple[str, ...]  # the sources
     source: Source = field(default_factory=Source)  # path and hash, for the result's provenance
     notes: tuple[str, ...] = ()  # how it was read, where that is not plain
+    of_runs: bool = False  # whether each row is known to be a run, and none a step of one
 
     def __len__(self) -> int:
         return int(self.row.size)
@@ -45,7 +46,7 @@ class RawTable:
     def keep(self, mask: NDArray[np.bool_]) -> RawTable:
         """The rows of a mask of shape [rows]."""
         columns = {name: _compress(cells, mask) for name, cells in self.columns.items()}
-        return RawTable(columns, self.row[mask], self.origin[mask], self.names, self.source, self.notes)
+        return replace(self, columns=columns, row=self.row[mask], origin=self.origin[mask])
 
 
 def _compress(cells: RawColumn, mask: NDArray[np.bool_]) -> RawColumn:
@@ -86,7 +87,9 @@ def concat(tables: Sequence[RawTable]) -> RawTable:
     firsts = np.cumsum([0, *(len(table.names) for table in tables)])
     origin = np.concatenate([t.origin + first for t, first in zip(tables, firsts, strict=False)])
     notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
-    return RawTable(columns, row, origin, tuple(n for t in tables for n in t.names), tables[0].source, notes)
+    origins = tuple(name for table in tables for name in table.names)
+    of_runs = all(table.of_runs for table in tables)
+    return RawTable(columns, row, origin, origins, tables[0].source, notes, of_runs)
 
 
 def expand(columns: Mapping[str, RawColumn]) -> dict[str, RawColumn]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -177,6 +178,12 @@ class SweepTable:
                 **self.extra,
             }
         )
+
+    def _repr_html_(self) -> str:
+        """The first and last runs as a table, in a notebook."""
+        head = f"<p>{len(self)} runs, {int(self.diverged.sum())} diverged. {escape(self.taken)}</p>"
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return head + str(self.to_frame().to_html(max_rows=10, index=False)) + notes
 
     def __repr__(self) -> str:
         head = f"SweepTable: {len(self)} runs, {int(self.diverged.sum())} diverged"

@@ -1,0 +1,127 @@
+"""Folders of runs: W&B, Hydra, Ray Tune, MLflow, TensorBoard, Hugging Face, Lightning, one file a run."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hptransfer.errors import SweepError
+from hptransfer.sweep.files import KINDS, read_files
+from hptransfer.sweep.options import ReadOptions
+from hptransfer.sweep.raw_table import RawTable, columns_of, floats, make_table
+from hptransfer.sweep.run_files import RESULTS, SETTINGS, read_mlflow, reader_of
+from hptransfer.sweep.runs import LoggedRun, curves_of, has_steps, table_of_runs
+from hptransfer.sweep.table import Source
+
+MOST_FILES = 200_000  # in a folder; one with more is not meant
+PARTS = re.compile(  # of a run's folder
+    r"\d{9,}(?:\.\d+)?|checkpoint-\d+|files|\.hydra|logs|tb|tensorboard|eval|train|val|validation|test"
+)
+SKIPPED = frozenset({"node_modules", "__pycache__", ".git", "artifacts", "site-packages"})
+
+
+def read_folder(name: str, options: ReadOptions) -> RawTable:
+    """The runs in a folder and the folders within it, one row a run; `run` is each one's path.
+
+    A folder with files of results is a run. Its settings are in the same folder, in one of its own
+    (`.hydra`), or in one around it. Where there are no such files, every table in the folder is read.
+
+    Raises:
+        SweepError: where there is no run.
+    """
+    folder = Path(name)
+    if options.extract is not None:
+        logs = [str(path) for path in _files(folder) if path.suffix in (".log", ".out", ".txt", ".err", "")]
+        return read_files(logs, options) if logs else _nothing(name)
+    runs: dict[Path, LoggedRun] = {}
+    settings: dict[Path, list[Path]] = {}
+    for path in _files(folder):
+        if path.name == "meta.yaml" and any((path.parent / name).is_dir() for name in ("metrics", "params")):
+            read_mlflow(path.parent, _run(runs, path.parent, folder))
+        elif (read := reader_of(path.name, RESULTS)) is not None and not _is_within_mlflow(path):
+            read(path, _run(runs, _home(path.parent, folder), folder))
+        elif reader_of(path.name, SETTINGS) is not None:
+            settings.setdefault(_home(path.parent, folder), []).append(path)
+    runs = {place: run for place, run in runs.items() if run.curves or run.values}
+    if not runs:
+        return _tables(name, options)
+    for place, run in runs.items():
+        for around in (place, *place.parents):
+            for path in settings.get(around, ()):
+                if (read := reader_of(path.name, SETTINGS)) is not None:
+                    read(path, run)
+            if around == folder:
+                break
+    table = table_of_runs(runs.values(), name, options.take)
+    note = (
+        f"{name}: {len(table)} runs, of each curve the {_taken(options.take)} is read; --take says otherwise"
+    )
+    notes = (note,) if any(len(curve) > 1 for run in runs.values() for curve in run.curves.values()) else ()
+    return replace(table, source=Source(name), notes=notes)
+
+
+def _taken(take: str | None) -> str:
+    """What is read of a curve, in words."""
+    kind, _, count = (take or "final").partition(":")
+    return {"final": "last value", "best": "lowest value"}.get(kind, f"mean of the last {count} values")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file in a folder, in order; folders of code and of artifacts are left out."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        found += [Path(place, name) for name in sorted(names)]
+        if len(found) > MOST_FILES:
+            raise SweepError(f"{folder} has more than {MOST_FILES} files; name the folder of the runs")
+    return found
+
+
+def _home(place: Path, folder: Path) -> Path:
+    """The folder that names a run: around the parts that loggers make, as `files` or `checkpoint-500`."""
+    while place != folder and PARTS.fullmatch(place.name):
+        place = place.parent
+    return place
+
+
+def _is_within_mlflow(path: Path) -> bool:
+    kept = (place for place in path.parents if place.name in ("metrics", "params", "tags"))
+    return any((place.parent / "meta.yaml").exists() for place in kept)
+
+
+def _run(runs: dict[Path, LoggedRun], place: Path, folder: Path) -> LoggedRun:
+    return runs.setdefault(place, LoggedRun(place.relative_to(folder).as_posix()))
+
+
+def _nothing(name: str) -> RawTable:
+    raise SweepError(
+        f"{name} holds no runs that are known: of W&B, Hydra, Ray Tune, MLflow, TensorBoard, "
+        f"Hugging Face, Lightning, "
+        "and no tables; name a file, or find runs in printed logs with --extract"
+    )
+
+
+def _tables(name: str, options: ReadOptions) -> RawTable:
+    """Every table in a folder as one; a table with a row for every step of one run is that run."""
+    paths = [path for path in _files(Path(name)) if path.suffix.lower() in KINDS]
+    if not paths:
+        return _nothing(name)
+    table = read_files([str(path) for path in paths], options)
+    steps = has_steps(table.columns)
+    if not steps or len(paths) == 1:
+        return replace(table, source=replace(table.source, path=name))
+    records = []
+    for i, path in enumerate(paths):
+        part = table.keep(np.asarray(table.origin == i))
+        if not len(part):
+            continue
+        rows = [{key: cells[j] for key, cells in part.columns.items()} for j in range(len(part))]
+        same = {key: cells[0] for key, cells in part.columns.items() if floats(cells)[1].all()}
+        run = LoggedRun(path.relative_to(name).with_suffix("").as_posix(), same, curves_of(rows))
+        records.append(run.record(options.take))
+    whole = make_table(columns_of(records), name, range(1, len(records) + 1))
+    return replace(whole, source=Source(name), of_runs=True)
