@@ -58,7 +58,7 @@ def judged(code: int, out: str, errors: str) -> str | None:
     if code not in CODES:
         return f"exit: {code}"
     if "Traceback" in out + errors or "Warning:" in errors:
-        return "exit: a warning or a traceback is printed"
+        return f"exit: a warning or a traceback is printed: {errors[:300]}"
     if code == 2 and "rror" not in errors:
         return "exit: 2 without a reason"
     return "exit: an escape sequence is printed" if "\x1b" in out + errors else None

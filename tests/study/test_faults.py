@@ -40,10 +40,10 @@ def one_line(error: pytest.ExceptionInfo[HPTransferError]) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 kB."""
+    """A disk of 160 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if _mount("-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)):
+    if _mount("-t", "tmpfs", "-o", "size=160k", "tmpfs", str(folder)):
         pytest.skip("a small disk needs the right to mount one")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=False)

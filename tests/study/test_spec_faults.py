@@ -14,7 +14,7 @@ WRONG = {
     "seeds": (GOOD + f"seeds: {list(range(20_000))}", "10000"),
     "runs": (
         GOOD + f"seeds: {list(range(10_000))}\nweight_decays: {[w / 100 for w in range(100)]}",
-        "1,000,000",
+        "200,000",
     ),
     "power": (GOOD.replace("2^-2", "0^-1"), "lr.high"),
     "true width": (GOOD.replace("64", "true"), "truth"),
