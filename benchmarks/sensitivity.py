@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
+import inspect
 import sys
 import time
 from collections import defaultdict
@@ -153,7 +154,7 @@ def table(rows: list[dict[str, str]]) -> str:
         )
     ]
     for group, values in priors.GROUPS.items():
-        lines.append(f"## {group}\n\n{type(values).__doc__}\n\n{HEAD}")
+        lines.append(f"## {group}\n\n{inspect.getdoc(values)}\n\n{HEAD}")
         for prior in (p for p in priors.all_priors() if p.group == group):
             value = f"{_value(prior.value)} {prior.unit}".strip()
             cells = [_cell(by_setting[f"{group}.{prior.name}", factor], base) for factor in FACTORS]
