@@ -131,8 +131,9 @@ def _loss_law(laws: Laws, grid: FloatArray, level: float, rng: np.random.Generat
     low, high = bands(loss.draws_at(grid) + scatter, level)
     bound = loss.flags
     # A belongs to n in the user's units, not to n / n0 as it is fitted.
-    amplitude = loss.parameters[1] * loss.origin ** loss.parameters[2]
-    amplitudes = loss.draws[:, 1] * loss.origin ** loss.draws[:, 2]
+    with np.errstate(over="ignore"):  # at n = 1, far from all that was measured: infinite is no limit
+        amplitude = loss.parameters[1] * loss.origin ** loss.parameters[2]
+        amplitudes = loss.draws[:, 1] * loss.origin ** loss.draws[:, 2]
     parameters = {
         "L_inf": estimate(float(loss.parameters[0]), loss.draws[:, 0], level, *bound),
         "A": estimate(float(amplitude), amplitudes, level, *bound),
