@@ -96,7 +96,7 @@ def test_a_file_that_is_no_spec_is_one_line(tmp_path: Path, text: str | bytes) -
 
 def test_loading_a_spec_runs_no_code(tmp_path: Path) -> None:
     path = write(tmp_path, f"name: !!python/object/apply:os.mkdir [{tmp_path / 'made'}]\n")
-    with pytest.raises(SpecError, match="must be YAML"):
+    with pytest.raises(SpecError, match="must be plain YAML"):
         load_study(path)
     assert not (tmp_path / "made").exists()
 

@@ -36,7 +36,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"variants": []}, ["`variants`", "at least 1"]),
     ({"seeds": [-1]}, ["`seeds`", "-1"]),
     ({"seeds": [0.5]}, ["`seeds[0]`", "0.5"]),
-    ({"weight_decays": [math.nan]}, ["`weight_decays`", "nan"]),
+    ({"weight_decays": [math.nan]}, ["finite", "nan"]),
     ({"name": "../elsewhere"}, ["`name`", "letters", "'../elsewhere'"]),
     ({"compile": "yes"}, ["`compile`", "'auto', 'always' or 'never'", "'yes'"]),
     ({"stack": 0}, ["`stack`", "got 0"]),
