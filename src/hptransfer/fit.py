@@ -177,7 +177,8 @@ class TransferFit(SweepFit):
 def quantify(
     sweep: SweepTable,
     *,
-    targets: float | str | Sequence[float | str] = (),
+    scale: str | Sequence[str] | None = None,
+    targets: float | str | Sequence[float | str] | Targets = (),
     level: float = 0.95,
     tolerance: float | None = None,
     draws: int = 1000,
