@@ -21,8 +21,15 @@ COST = "{cost}"  # stands for the cost in a reason, until the unit is known
 
 
 def written(at: Place) -> str:
-    """A place in words: `params 1.07e+09, tokens 2e+10`."""
-    return ", ".join(f"{axis} {value:.3g}" for axis, value in at.items())
+    """A place in words: `params 1.07B, tokens 20B`."""
+    return ", ".join(f"{axis} {_short(value)}" for axis, value in at.items())
+
+
+def _short(value: float) -> str:
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if value >= size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:,.0f}" if value >= 100 and float(value).is_integer() else f"{value:.4g}"
 
 
 def keep_answer(basis: Basis, s: AxesSettings) -> PlaceAnswer:

@@ -18,6 +18,7 @@ from hptransfer.quantify.axes.result import (
     AxesVariant,
     AxisBand,
     PlacePrediction,
+    PlaceRuns,
     PointOptimum,
     Surface,
 )
@@ -76,7 +77,7 @@ def measure_axes(
     q, free = model.question, basis.design.names
     tests = {
         name: estimate(value, draws, s.level)
-        for name, (value, draws) in tested_terms(q, float(np.mean(model.hp.scatter_draws)), free, rng).items()
+        for name, (value, draws) in tested_terms(q, _off_plane(model), free, rng).items()
     }
     bent = tuple(name for name, e in tests.items() if e.low is not None and e.high is not None and e.low * e.high > 0)
     predictions = tuple(_prediction(model, s, i, target, bent) for i, target in enumerate(s.targets))
@@ -222,7 +223,7 @@ def _metrics(
         basis.basins, plane, model.loss.at(z), model.log_curvature.plane(z), s.filter
     )
     inside = basis.inside
-    away = basis.basins.x_draws[:, inside][model.index] - model.hp.plane_draws(z[inside])
+    away = basis.basins.x_draws[:, inside] - plane[inside]
     value = float(np.sqrt(np.mean((basis.basins.x[inside] - plane[inside]) ** 2)))
     error = fit_error(residuals, s.draws, rng)
     return {
@@ -233,7 +234,16 @@ def _metrics(
     }
 
 
-def _suggested(model: AxesModel, s: AxesSettings) -> tuple:  # type: ignore[type-arg]
+def _off_plane(model: AxesModel) -> float:
+    """Sd of a point about the plane beyond the error of its optimum, whatever its reason, octaves."""
+    q = model.question
+    away = q.y - model.hp.plane(q.z)
+    left = max(len(q.y) - q.z.shape[1] - 1, 1)
+    beyond = float(away @ away) / left - float(np.mean(np.var(q.y_draws, axis=0)))
+    return float(np.sqrt(max(beyond, float(np.mean(model.hp.scatter_draws**2)))))
+
+
+def _suggested(model: AxesModel, s: AxesSettings) -> tuple[PlaceRuns, ...]:
     """What narrows the interval at the first target most, else at four times every axis."""
     design, z = model.basis.design, model.basis.points.z
     goal: Place = {axis: float(np.exp2(top + 2.0)) for axis, top in zip(s.axes, z.max(axis=0), strict=True)}
