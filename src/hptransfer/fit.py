@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-# Scales to predict at; over several axes each is a mapping by axis, or a text such as `params=7e9,tokens=200x`.
+# Scales to predict at; over several axes each is a mapping by axis, or a text such as
+# `params=7e9,tokens=200x`.
 Targets = float | str | Mapping[str, float | str] | Sequence[float | str | Mapping[str, float | str]]
 
 _MOST_NAMED = 20  # variants that `repr` names
@@ -226,7 +227,8 @@ def quantify(
 
     Args:
         sweep: the runs.
-        scale: column to take as the scale instead of the table's; several, `["params", "tokens"]`, are axes of
+        scale: column to take as the scale instead of the table's; several, `["params", "tokens"]`, are
+        axes of
             their own. None takes those that the table was read with.
         targets: scales to predict at, one or several, in the sweep table's own units of scale: 4096 or "4k".
             Over several axes each is a mapping, `{"params": 7e9, "tokens": 1.4e12}`, or a text,
@@ -244,14 +246,16 @@ def quantify(
             becomes the other goes by the optimizer that the sweep table names for the variant.
         suggest: whether to look for runs that would settle what is not known. They are tried in simulation,
             which takes about a second for each undecided variant.
-        path: over several axes, a direction in which exponents and kappa are given too, octaves of each axis per
+        path: over several axes, a direction in which exponents and kappa are given too, octaves of each
+        axis per
             octave of the path: `{"params": 1, "tokens": 1}`.
 
-    `family`, `holdout`, `coordinates` and `suggest` are for one axis: over several the law is a plane, the largest of
-    every axis and a corner are left out, and suggested runs come by themselves.
+    `family`, `holdout`, `coordinates` and `suggest` are for one axis: over several the law is a plane, the
+    largest of every axis and a corner are left out, and suggested runs come by themselves.
 
     Returns:
-        Everything measured, a `TransferFit`; over several axes an `AxesTransferFit`. What cannot be estimated is
+        Everything measured, a `TransferFit`; over several axes an `AxesTransferFit`. What cannot be
+        estimated is
         None, with the reason in `flags`.
 
     Raises:
@@ -309,7 +313,9 @@ def _with_scale(sweep: SweepTable, name: str) -> SweepTable:
     """The table with another of its columns as the scale; the one it had becomes a further column."""
     if name not in sweep.extra:
         valid = ", ".join((sweep.columns.scale, *sweep.extra))
-        raise QuantifyError(f"scale must be a column of numbers of the table, but got {name!r}; valid: {valid}")
+        raise QuantifyError(
+            f"scale must be a column of numbers of the table, but got {name!r}; valid: {valid}"
+        )
     extra = {key: values for key, values in sweep.extra.items() if key != name}
     extra[sweep.columns.scale] = sweep.scale
     return replace(sweep, scale=sweep.extra[name], extra=extra, columns=replace(sweep.columns, scale=name))
@@ -324,7 +330,9 @@ def _scales(targets: Targets) -> tuple[float, ...]:
     several = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else list(targets)
     mapping = next((target for target in several if isinstance(target, Mapping)), None)
     if mapping is not None:
-        raise QuantifyError(f"a target by axis needs several axes of scale, but there is one: {dict(mapping)}")
+        raise QuantifyError(
+            f"a target by axis needs several axes of scale, but there is one: {dict(mapping)}"
+        )
     found = [number(target, labelled=True) for target in several]
     if None in found:
         raise QuantifyError(

@@ -72,7 +72,8 @@ class AxesTransferFit(AxesFit):
 
     def __repr__(self) -> str:
         lines = (
-            f"  {v.name}: keep {v.keep.value}, extrapolate {v.extrapolate.value}" for v in self.variants.values()
+            f"  {v.name}: keep {v.keep.value}, extrapolate {v.extrapolate.value}"
+            for v in self.variants.values()
         )
         over = ", ".join(self.axes)
         return "\n".join([f"Fit of {len(self.sweep)} runs over {over}, hptransfer {self.version}", *lines])
@@ -87,7 +88,8 @@ def quantify_axes(
         sweep: the runs.
         axes: names of the columns, two or more.
         targets: as `quantify.axes.targets.read_targets` takes them.
-        options: `level`, `tolerance`, `draws`, `seed`, `reference`, `filter` and `path`, as `quantify` takes them.
+        options: `level`, `tolerance`, `draws`, `seed`, `reference`, `filter` and `path`, as `quantify`
+        takes them.
 
     Raises:
         QuantifyError: an axis, a target or a setting cannot be used.
@@ -110,7 +112,5 @@ def quantify_axes(
         **common,
     }
     with threadpool_limits(limits=1, user_api="blas"):
-        variants = fit_axes(
-            scaled(sweep, unit), AxesSettings(**{**shown, "tolerance": allowed * unit}), unit
-        )
+        variants = fit_axes(scaled(sweep, unit), AxesSettings(**{**shown, "tolerance": allowed * unit}), unit)
     return AxesTransferFit(sweep, axes, variants, shown, __version__)

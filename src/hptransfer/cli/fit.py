@@ -9,7 +9,7 @@ import typer
 from hptransfer.cli import fit_options as options
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
-from hptransfer.fit import TransferFit, quantify
+from hptransfer.fit import Options, TransferFit, quantify
 from hptransfer.fit_axes import AxesTransferFit
 from hptransfer.sweep import read
 from hptransfer.sweep.metric import warnings
@@ -86,26 +86,26 @@ def fit(
     )
     if sweep.diverged.all():
         raise SweepError(f"at least one run must have finished, but all {len(sweep.loss)} diverged")
-    result = quantify(
-        sweep,
-        targets=target or (),
-        level=level,
-        tolerance=tolerance,
-        draws=draws,
-        family=family,
-        reference=reference,
-        holdout=holdout,
-        filter=filter,
-        coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
-        suggest=suggest,
-        path=path,
-    )
+    settings: Options = {
+        "targets": target or (),
+        "level": level,
+        "tolerance": tolerance,
+        "draws": draws,
+        "family": family,
+        "reference": reference,
+        "holdout": holdout,
+        "filter": filter,
+        "coordinates": coordinates,  # type: ignore[typeddict-item]  # checked by quantify
+        "suggest": suggest,
+        "path": path,
+    }
+    result = quantify(sweep, scale=sweep.axes or None, **settings)
     written = write_outputs((None if alone else json, result.to_json), (html, result.to_html))
     for note in (*sweep.notes, *warnings(sweep)):
         typer.echo(f"note: {note}", err=True)
     _print(result, limit, alone)
-    for path in written:
-        typer.echo(f"wrote {path}", err=alone)
+    for file in written:
+        typer.echo(f"wrote {file}", err=alone)
     if len(sweep.scales) == 1 and not sweep.axes:
         raise SweepError(
             f"to say what transfers takes two {sweep.columns.scale}s or more, but the table holds one, "

@@ -98,7 +98,9 @@ Target = Annotated[
 ]
 AlongPath = Annotated[
     str | None,
-    option("AXES", "Of several axes: a path to give exponents along too, params=1,tokens=1.  [default: none]"),
+    option(
+        "AXES", "Of several axes: a path to give exponents along too, params=1,tokens=1.  [default: none]"
+    ),
 ]
 Level = Annotated[float, option("X", "Level of the credible intervals.")]
 # What the loss is

@@ -278,10 +278,13 @@ class AxesPriors:
     """Laws over several axes (`axes`): what differs there from the departures of one axis."""
 
     wander: float = _measured(
-        1.0, "Median of the turning along each axis, as a share of that of one axis over the root of their number."
+        0.5,
+        "Median of the turning along each axis, as a share of that of one axis over the root of "
+        "their number.",
     )
     wander_log_sd: float = _judged(
-        1.2, "Sd of the log of the turning along each axis: wider than of one, for none of several was learned."
+        1.2,
+        "Sd of the log of the turning along each axis: wider than of one, for none of several was learned.",
     )
     wander_none: float = _judged(0.3, "Prior probability that the law does not turn along an axis.")
 

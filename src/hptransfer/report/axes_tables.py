@@ -16,11 +16,14 @@ _FLAGS = Column("flags", "flags", "Why not to trust the row; each flag is explai
 _VARIANT = Column("variant", "text", "What is compared.")
 MEANINGS = {
     **flags.FLAG_MEANINGS,
-    "collinear": "axes that always grow together: the runs cannot tell them apart, and exponents are along the path "
+    "collinear": "axes that always grow together: the runs cannot tell them apart, and exponents are along "
+    "the path "
     "they share",
-    "collinear_without_them": "without these points the axes cannot be told apart, so they cannot be predicted",
+    "collinear_without_them": "without these points the axes cannot be told apart, so they cannot be "
+    "predicted",
     "off_path": "the target lies off the path that the axes of the runs share; nothing is known there",
-    "long_extrapolation": "the target is more than 8 times beyond the runs along an axis, and the interval is right "
+    "long_extrapolation": "the target is more than 8 times beyond the runs along an axis, and the interval "
+    "is right "
     "only if the law holds that far",
     "no_gain": "the loss does not fall along this axis, so it has no exponent",
     "no_laws": "too few points with an optimum inside the grid for a law over so many axes",
@@ -45,7 +48,8 @@ def extent(fit: AxesFit) -> str:
     diverged = int(sweep.diverged.sum())
     lost = f", {diverged:,} of them diverged" if diverged else ""
     runs = number_format.plural(len(sweep), "run")
-    return f"{runs} at {points} points of {', '.join(fit.axes)}{lost}. Intervals are {level(fit)} credible intervals."
+    where = f"{points} points of {', '.join(fit.axes)}"
+    return f"{runs} at {where}{lost}. Intervals are {level(fit)} credible intervals."
 
 
 def level(fit: AxesFit) -> str:
@@ -55,11 +59,21 @@ def level(fit: AxesFit) -> str:
 
 def every_table(fit: AxesFit, variants: Sequence[AxesVariant]) -> tuple[Table, ...]:
     """All tables in reading order."""
-    makers = (answers, predictions, laws, tests, rules, holdouts, suggestions, loss_laws, metrics, optima)
-    return tuple(maker(fit, variants) for maker in makers)
+    return (
+        answers(variants),
+        predictions(fit, variants),
+        laws(fit, variants),
+        tests(variants),
+        rules(fit, variants),
+        holdouts(fit, variants),
+        suggestions(fit, variants),
+        loss_laws(variants),
+        metrics(variants),
+        optima(fit, variants),
+    )
 
 
-def answers(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
+def answers(variants: Iterable[AxesVariant]) -> Table:
     """The two answers, and why."""
     rows: list[Row] = []
     for v in variants:
@@ -68,7 +82,9 @@ def answers(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     columns = (
         _VARIANT,
         Column("keep?", "text", "May the optimum of the smallest point be kept, unchanged, at every other?"),
-        Column("extrapolate?", "text", "May the law be followed, judged by the points left out and the targets?"),
+        Column(
+            "extrapolate?", "text", "May the law be followed, judged by the points left out and the targets?"
+        ),
         Column("because", "prose"),
     )
     return Table("The answer", columns, tuple(rows))
@@ -89,7 +105,9 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     columns = (
         _VARIANT,
         Column("at", "text", "The target."),
-        Column(f"use {names.hp}", "hp_value", "The value that minimises the expected loss under the uncertainty."),
+        Column(
+            f"use {names.hp}", "hp_value", "The value that minimises the expected loss under the uncertainty."
+        ),
         Column("optimum", "hp_value", "The predicted optimum."),
         Column("in", "hp_interval", f"{level(fit)} prediction interval of the optimum."),
         Column("octaves", "text", "Width of that interval, in octaves (factors of 2)."),
@@ -120,13 +138,19 @@ def laws(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
         _VARIANT,
         Column("along", "text", "The axis; or a path, as powers of the axes that change together."),
         Column("drift", "estimate", f"Exponent of the optimal {fit.sweep.columns.hp}, the other axes fixed."),
-        Column("alpha", "estimate", "Exponent of the loss; along a path, of its gap to L_inf at the farthest point."),
+        Column(
+            "alpha",
+            "estimate",
+            "Exponent of the loss; along a path, of its gap to L_inf at the farthest point.",
+        ),
         Column("gamma", "estimate", "Exponent of the raw curvature d2L/d eta2."),
         Column("kappa", "estimate", "alpha - 2 beta + gamma: below 0 the penalty of a wrong value fades."),
         Column("P(0)", "text", "Probability that the optimum does not change along this axis."),
         _FLAGS,
     )
-    return Table("Exponents along each axis", columns, tuple(rows), "" if rows else "Too few points for a law.")
+    return Table(
+        "Exponents along each axis", columns, tuple(rows), "" if rows else "Too few points for a law."
+    )
 
 
 def _share(value: float | None) -> str:
@@ -135,7 +159,7 @@ def _share(value: float | None) -> str:
     return "<1%" if 0 < value < 0.01 else f"{100 * value:.0f}%"
 
 
-def tests(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
+def tests(variants: Iterable[AxesVariant]) -> Table:
     """Bends and interactions."""
     rows: list[Row] = [
         (v.name, name, item, _share(v.interactions.get(name)), _verdict(item))
@@ -144,7 +168,9 @@ def tests(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     columns = (
         _VARIANT,
         Column("term", "text", "A bend along an axis, or an interaction of two."),
-        Column("octaves per octave^2", "estimate", "Second derivative of log2 of the optimum, beside the plane."),
+        Column(
+            "octaves per octave^2", "estimate", "Second derivative of log2 of the optimum, beside the plane."
+        ),
         Column("P", "text", "Probability of the interaction in the predictions."),
         Column("clear of 0", "text", "Whether its interval leaves 0 out."),
     )
@@ -162,21 +188,29 @@ def rules(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     unit = fit.sweep.metric.unit
     rows: list[Row] = []
     for v in variants:
-        target = [Estimate(p) for p in ()]
         for r in v.rules:
             target = [Estimate(value) for value in r.predictions[:1]]
             powers = " ".join(f"{axis}^{power:.3g}" for axis, power in r.exponents.items())
             at: Cell = target[0] if target else ""
             name = f"{r.name} ({r.source})" if r.source else r.name
-            rows.append((v.name, name, powers, Estimate(r.cost), Estimate(r.worst), _rejected(r.probability, r.rejected),
+            rows.append((v.name, name, powers, Estimate(r.cost), Estimate(r.worst),
+            _rejected(r.probability, r.rejected),
                          r.level, at))  # fmt: skip
     columns = (
         _VARIANT,
         Column("rule", "text", "Where it is from."),
-        Column("eta goes as", "text", "Its powers of the axes; of the others it says nothing, and the law's are taken."),
+        Column(
+            "eta goes as",
+            "text",
+            "Its powers of the axes; of the others it says nothing, and the law's are taken.",
+        ),
         Column("mean cost", "cost", f"Loss that it gives up on these runs, mean over the points, in {unit}."),
         Column("worst", "cost", "The largest of these."),
-        Column("rejected", "text", "Whether its exponents (and level) are outside what the runs allow; p in brackets."),
+        Column(
+            "rejected",
+            "text",
+            "Whether its exponents (and level) are outside what the runs allow; p in brackets.",
+        ),
         Column("level", "text", "Whether the rule gives values, or its constant was fitted."),
         Column("at target", "hp_value", "Its value at the first target."),
     )
@@ -231,19 +265,21 @@ def suggestions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     return Table("Suggested runs", columns, tuple(rows), note)
 
 
-def loss_laws(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
+def loss_laws(variants: Iterable[AxesVariant]) -> Table:
     """Parameters of the loss law."""
     rows: list[Row] = [(v.name, name, item, item.flags) for v in variants for name, item in v.loss.items()]
     columns = (
         _VARIANT,
-        Column("parameter", "text", "L* = L_inf + sum of A (n / n0)^-alpha over the axes, n0 its smallest value."),
+        Column(
+            "parameter", "text", "L* = L_inf + sum of A (n / n0)^-alpha over the axes, n0 its smallest value."
+        ),
         Column("value", "estimate"),
         _FLAGS,
     )
     return Table("Loss law", columns, tuple(rows))
 
 
-def metrics(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
+def metrics(variants: Iterable[AxesVariant]) -> Table:
     """E, E_hp, scatter and R."""
     chosen = list(variants)
     names = list(dict.fromkeys(name for v in chosen for name in v.metrics))
@@ -262,7 +298,8 @@ def metrics(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
 def optima(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     """The optimum at every point."""
     rows: list[Row] = [
-        (v.name, written(p.at), p.hp, p.hp, Estimate(p.law), Estimate(p.lowest), p.loss, float(p.runs), p.flags)
+        (v.name, written(p.at), p.hp, p.hp, Estimate(p.law), Estimate(p.lowest), p.loss, float(p.runs),
+         p.flags)
         for v in variants for p in v.points
     ]  # fmt: skip
     columns = (

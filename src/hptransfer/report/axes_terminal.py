@@ -40,7 +40,9 @@ def print_axes(fit: AxesFit, console: Console | None = None, *, limit: int = 20)
         out.print(grid)
         out.print()
     if len(fit.variants) > limit:
-        out.print(as_text(f"{len(fit.variants) - limit} more variants are not shown; the JSON holds them.", out))
+        out.print(
+            as_text(f"{len(fit.variants) - limit} more variants are not shown; the JSON holds them.", out)
+        )
 
 
 def _narrowed(table: Table, many: bool) -> Table:

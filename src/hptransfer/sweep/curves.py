@@ -38,13 +38,11 @@ def loss_of_curve(values: Sequence[float] | FloatArray, take: str | None) -> flo
     return float(curve[-1])
 
 
-def one_row_a_run(
-    table: RawTable, found: Found, take: str | None, axes: Sequence[str] = ()
-) -> RawTable:
+def one_row_a_run(table: RawTable, found: Found, take: str | None, axes: Sequence[str] = ()) -> RawTable:
     """A table with a row for every step as one with a row for every run; any other as it is.
 
-    Only where the user says what to take: repeated rows may as well be replicates or budgets. `axes` are further
-    columns that tell runs apart.
+    Only where the user says what to take: repeated rows may as well be replicates or budgets. `axes` are
+    further columns that tell runs apart.
 
     Raises:
         SweepError: where the user does, and the table has no column of steps.

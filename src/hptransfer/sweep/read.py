@@ -99,7 +99,9 @@ def read(
     """
     if take == "best" and (maximize or metric == "accuracy"):
         raise SweepError("take must be final or mean:K where a higher value is better, but got 'best'")
-    options = ReadOptions(first_axis(scale), hp, loss, decimal, hp_scale, take, extract, query, metric, maximize)
+    options = ReadOptions(
+        first_axis(scale), hp, loss, decimal, hp_scale, take, extract, query, metric, maximize
+    )
     table = _load(data, options)
     if extract_from is not None:
         table = extract_columns(table, *extract_from)
@@ -153,7 +155,9 @@ def _assembled(
         axes=options.axes,
     )
     for axis in sweep.axes[1:]:
-        _positive(table, axis, axis, sweep.extra[axis] if axis in sweep.extra else np.full(len(sweep), np.nan))
+        _positive(
+            table, axis, axis, sweep.extra[axis] if axis in sweep.extra else np.full(len(sweep), np.nan)
+        )
     sweep = as_metric(sweep, options.metric, options.maximize)
     zero = (
         (f"{left_out} runs with {names.hp} = 0 are left out: the fit is over its logarithm",)

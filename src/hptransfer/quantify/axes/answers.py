@@ -8,14 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from hptransfer.quantify.axes.model import AxesModel, AxesSettings, Basis
-from hptransfer.quantify.axes.result import PlaceAnswer, PlaceHoldOut, PlacePrediction
-from hptransfer.quantify.axes.targets import Place
+from hptransfer.quantify.axes.result import Place, PlaceAnswer, PlaceHoldOut, PlacePrediction
 from hptransfer.quantify.basin.shape import excess
 from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.predict import regret_between
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate
-
 
 COST = "{cost}"  # stands for the cost in a reason, until the unit is known
 
@@ -35,7 +33,9 @@ def _short(value: float) -> str:
 def keep_answer(basis: Basis, s: AxesSettings) -> PlaceAnswer:
     """Whether the optimum of the smallest point costs less than the tolerance at every other."""
     if not len(basis.inside):
-        return PlaceAnswer("not known", missing("no_optimum"), None, "no point has an optimum inside its grid")
+        return PlaceAnswer(
+            "not known", missing("no_optimum"), None, "no point has an optimum inside its grid"
+        )
     start = int(basis.inside[np.argmin(basis.points.z[basis.inside].sum(axis=1))])
     x = float(basis.basins.x[start])
     costs = [
@@ -55,12 +55,20 @@ def extrapolate_answer(
         return PlaceAnswer("not known", missing("no_laws"), None, "too few points have an optimum for a law")
     costs = [(check.regret, check.at) for check in holdouts if check.regret.value is not None]
     if not costs:
-        return PlaceAnswer("not known", missing("no_holdout"), None, "no points could be left out to check the law")
-    costs += [(cost, p.at) for i, p in enumerate(predictions) if (cost := _at_target(model, i, p, s)) is not None]
+        return PlaceAnswer(
+            "not known", missing("no_holdout"), None, "no points could be left out to check the law"
+        )
+    costs += [
+        (cost, p.at) for i, p in enumerate(predictions) if (cost := _at_target(model, i, p, s)) is not None
+    ]
     found = _answer(costs, s, "following the law")
     missed = [check for check in holdouts if check.covered is False]
     if found.value == "yes" and (bent or 2 * len(missed) > len(holdouts)):
-        why = f"but it bends ({', '.join(bent)})" if bent else "but most points left out lie outside its intervals"
+        why = (
+            f"but it bends ({', '.join(bent)})"
+            if bent
+            else "but most points left out lie outside its intervals"
+        )
         return PlaceAnswer("not known", found.cost, found.at, f"{found.reason}, {why}")
     return found
 
@@ -84,7 +92,9 @@ def _answer(costs: Sequence[tuple[Estimate, Place]], s: AxesSettings, what: str)
         return PlaceAnswer("no", cost, at, f"{what} costs {COST} at {written(at)}")
     open_ = [(cost, at) for cost, at in costs if cost.high is None or cost.high >= s.tolerance]
     if open_ or not costs:
-        cost, at = max(open_, key=lambda item: np.inf if item[0].high is None else item[0].high, default=(missing(), {}))
+        cost, at = max(
+            open_, key=lambda item: np.inf if item[0].high is None else item[0].high, default=(missing(), {})
+        )
         words = f"{what} may cost {COST} at {written(at)}" if costs else f"{what} could be judged nowhere"
         return PlaceAnswer("not known", cost, at or None, words)
     cost, at = max(costs, key=lambda item: item[0].high or 0.0)
@@ -97,5 +107,6 @@ def with_cost(answer: PlaceAnswer, unit: str) -> PlaceAnswer:
     if cost.value is None:
         text = "an amount that the runs do not bound"
     else:
-        text = f"{cost.value:.2g} {unit} [{cost.low or 0:.2g}, {'inf' if cost.high is None else f'{cost.high:.2g}'}]"
+        high = "inf" if cost.high is None else f"{cost.high:.2g}"
+        text = f"{cost.value:.2g} {unit} [{cost.low or 0:.2g}, {high}]"
     return replace(answer, reason=answer.reason.replace(COST, text))

@@ -22,7 +22,7 @@ def points_of(sweep: SweepTable, values: FloatArray, axes: tuple[str, ...]) -> l
     """Points and cells of each variant, in order of first appearance; `values` [runs, A] of the axes."""
     every, number = np.unique(values, axis=0, return_inverse=True)
     out = []
-    for cells in cells_of(replace(sweep, scale=number.ravel() + 1.0)):
+    for cells in cells_of(replace(sweep, scale=np.asarray(number.ravel() + 1.0, dtype=np.float64))):
         rows = np.round(cells.scale).astype(int) - 1
         out.append((Points(axes, every[rows]), cells))
     return out
@@ -47,7 +47,8 @@ def fit_points(
 ) -> tuple[Basins, FloatArray]:
     """The basins of one variant's points, and the direction along which curvatures were found to go.
 
-    Basins share a shape, and their log curvature lies on a line in one coordinate. Over several axes that line
+    Basins share a shape, and their log curvature lies on a line in one coordinate. Over several axes that
+    line
     is a plane, which is a line along its steepest direction: the direction under which points differ least
     from the shared shape.
 

@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from hptransfer.quantify.law.scatter import LOG_NODE_WEIGHT, NODES, NO_WANDER, SizePrior
+from hptransfer.quantify.law.scatter import LOG_NODE_WEIGHT, NO_WANDER, NODES, SizePrior
 from hptransfer.sweep.table import FloatArray, IntArray
 
 MOST_SETTINGS = 520  # combinations of sizes that are tried for a few points
@@ -67,9 +67,7 @@ def walk_covariances(z: FloatArray, others: FloatArray | None = None) -> FloatAr
     )
 
 
-def covariance(
-    errors: FloatArray, walks: FloatArray, scatter: FloatArray, wander: FloatArray
-) -> FloatArray:
+def covariance(errors: FloatArray, walks: FloatArray, scatter: FloatArray, wander: FloatArray) -> FloatArray:
     """Of estimates with `errors` [K, K] about the plane under each setting [S], by `walks` [F, K, K]."""
     single = scatter[:, None, None] ** 2 * np.eye(len(errors))
     return np.asarray(errors + single + np.einsum("sf,fkl->skl", wander**2, walks))
@@ -87,11 +85,12 @@ def draw_walks(z: FloatArray, wander: FloatArray, rng: np.random.Generator) -> F
 
 def farthest(z: FloatArray, places: FloatArray) -> FloatArray:
     """Octaves by which places [M, F] lie beyond the range of the points z [K, F], along each axis, [M, F]."""
-    return np.maximum(np.maximum(z.min(axis=0) - places, places - z.max(axis=0)), 0.0)
+    beyond = np.maximum(z.min(axis=0) - places, places - z.max(axis=0))
+    return np.asarray(np.maximum(beyond, 0.0))
 
 
 def sampled(log_weight: FloatArray, uniform: FloatArray) -> IntArray:
     """Index of a setting for each uniform number, by log weights [S]."""
     weight = np.exp(log_weight - log_weight.max())
     total = np.cumsum(weight)
-    return np.minimum(np.searchsorted(total, uniform * total[-1]), len(weight) - 1)
+    return np.asarray(np.minimum(np.searchsorted(total, uniform * total[-1]), len(weight) - 1))

@@ -83,12 +83,14 @@ def axis_values(sweep: SweepTable, axes: Sequence[str]) -> FloatArray:
         if bad.size:
             cell = "nothing" if np.isnan(column[bad[0]]) else f"{column[bad[0]]:g}"
             raise QuantifyError(
-                f"an axis must be a positive number in every row, but {axis} is {cell} in row {bad[0]} of the "
+                f"an axis must be a positive number in every row, but {axis} is {cell} in row "
+                f"{bad[0]} of the "
                 f"runs, and so in {bad.size} of {len(column)}; leave such rows out, or the axis"
             )
         if np.ptp(np.log2(column)) == 0:
             raise QuantifyError(
-                f"an axis must vary, but {axis} is {column[0]:g} in every run; leave it out of the axes, or add "
+                f"an axis must vary, but {axis} is {column[0]:g} in every run; leave it out of the "
+                "axes, or add "
                 "runs at a second value"
             )
     return np.stack(columns, axis=1)
@@ -104,14 +106,14 @@ def _column(sweep: SweepTable, axis: str) -> FloatArray:
 
 
 def find_design(points: Points) -> Design:
-    """Free and tied axes of some points: in the user's order, an axis is tied where the earlier ones tell it."""
+    """Free and tied axes of some points: in the user's order, an axis that earlier ones tell is tied."""
     z = points.z
     free: list[int] = []
     tied: dict[int, FloatArray] = {}
     for i in range(z.shape[1]):
         basis = np.column_stack([np.ones(len(z)), z[:, free]])
-        line = np.linalg.lstsq(basis, z[:, i], rcond=None)[0]
-        left, own = np.std(z[:, i] - basis @ line), np.std(z[:, i])
+        line = np.asarray(np.linalg.lstsq(basis, z[:, i], rcond=None)[0], dtype=np.float64)
+        left, own = float(np.std(z[:, i] - basis @ line)), float(np.std(z[:, i]))
         if left <= max(TIED_SHARE * own, TIED_OCTAVES) and free:
             tied[i] = line
         else:
@@ -130,7 +132,8 @@ def tied_sentence(design: Design) -> str:
         power = " ".join(f"{name}^{slope:.2g}" for name, slope in used)
         parts.append(
             f"These runs cannot tell {design.axes[i]} from {others}: they always grow together "
-            f"({design.axes[i]} as {power or 'a constant'}). Exponents are along the path they share; nothing is "
+            f"({design.axes[i]} as {power or 'a constant'}). Exponents are along the path they share; "
+            "nothing is "
             f"said off it. A few runs with one changed and the other kept would tell them apart."
         )
     return " ".join(parts)

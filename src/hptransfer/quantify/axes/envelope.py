@@ -39,7 +39,9 @@ def envelope_of(bases: Sequence[Basis], reference: str | None) -> Envelope | Non
     if not best:
         return None
     z = np.array(list(best))
-    return Envelope(z, np.array([v for v, _ in best.values()]), np.stack([d for _, d in best.values()], axis=1))
+    return Envelope(
+        z, np.array([v for v, _ in best.values()]), np.stack([d for _, d in best.values()], axis=1)
+    )
 
 
 def penalties(model: AxesModel, envelope: Envelope | None, level: float) -> dict[str, Estimate]:

@@ -46,7 +46,8 @@ def _check(sweep: SweepTable, found: list[Points], s: AxesSettings) -> None:
     most, needed = max(len(points.values) for points in found), len(s.axes) + SPARE
     if most < needed:
         raise QuantifyError(
-            f"a law over {len(s.axes)} axes needs runs at {needed} different points of {', '.join(s.axes)} or "
+            f"a law over {len(s.axes)} axes needs runs at {needed} different points of "
+            f"{', '.join(s.axes)} or "
             f"more, but there are {most}; add runs at {needed - most} more, or take fewer axes"
         )
     if s.reference is not None and s.reference not in sweep.variants:

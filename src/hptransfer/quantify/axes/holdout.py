@@ -26,7 +26,9 @@ def check_holdouts(
 def left_out(basis: Basis) -> list[tuple[str, IntArray]]:
     """The sets: points at the largest value of each free axis; those above the middle in every axis."""
     z, design = basis.points.z, basis.design
-    sets = [(f"largest {design.axes[i]}", np.flatnonzero(z[:, i] >= z[:, i].max() - 1e-9)) for i in design.free]
+    sets = [
+        (f"largest {design.axes[i]}", np.flatnonzero(z[:, i] >= z[:, i].max() - 1e-9)) for i in design.free
+    ]
     if len(design.free) > 1:
         free = design.coordinates(z)
         upper = (free > np.median(free, axis=0)).all(axis=1)
@@ -47,7 +49,8 @@ def hold_out(
         nothing = missing(why)
         return [
             PlaceHoldOut(
-                label, basis.points.at(int(k)), nothing, optimal_hp(basis.basins, int(k), s.level), None, nothing,
+                label, basis.points.at(int(k)), nothing, optimal_hp(basis.basins, int(k), s.level), None,
+                nothing,
                 None, (why,),
             )
             for k in rows

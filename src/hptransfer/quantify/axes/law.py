@@ -2,8 +2,8 @@
 
 y = c + sum_i a_i log2 n_i + departures. Flat on level and slopes; which slopes are 0, whether two axes
 interact, how far points scatter and how the law turns along each axis are averaged over by their evidence.
-Places without runs are predicted by kriging (generalised least squares, then the departures' own correlation),
-one draw for each posterior draw of the optima (Matheron's rule).
+Places without runs are predicted by kriging (generalised least squares, then the departures' own
+correlation), one draw for each posterior draw of the optima (Matheron's rule).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hptransfer.quantify.axes.departures import (
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.law.scatter import LEAST_VARIANCE
 from hptransfer.quantify.priors import LAW
-from hptransfer.sweep.table import FloatArray, IntArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 INTERACTION = 0.1  # prior probability that some two axes interact
 INTERACTION_SD = 0.1  # range of interactions against which none is weighed, octaves per octave^2
@@ -40,7 +40,9 @@ class Question:
     y_draws: FloatArray  # posterior draws of it, [B, K]
     places: FloatArray  # where it is predicted, log2, [M, F]
     sizes: Sizes  # of departures
-    constant: float = 0.0  # prior probability that the quantity does not change along an axis; 0: not thought of
+    constant: float = (
+        0.0  # prior probability that the quantity does not change along an axis; 0: not thought of
+    )
     interactions: bool = False  # whether axes may interact
 
 
@@ -102,7 +104,7 @@ class _Setting:
         weighted = self.basis.T @ self.inverse
         project = np.linalg.solve(weighted @ self.basis, weighted)
         left = np.eye(len(self.inverse)) - self.basis @ project
-        return project, self.ahead @ project + self.across @ (self.inverse @ left)
+        return np.asarray(project), self.ahead @ project + self.across @ (self.inverse @ left)
 
 
 def fit_plane(q: Question, rng: np.random.Generator) -> PlaneFit:
@@ -131,21 +133,19 @@ def fit_plane(q: Question, rng: np.random.Generator) -> PlaneFit:
         t, s, o = key
         columns = [0, *(1 + i for i in terms[t].slopes)]
         project, values = _setting(q, terms[t], inverse[s], walks, (s, o - 1), origin).solved()
-        draws[np.ix_(rows, columns)] = (noisy[rows] @ project.T)[:, : len(columns)]
+        draws[rows[:, None], columns] = (noisy[rows] @ project.T)[:, : len(columns)]
         ahead[rows] += noisy[rows] @ values.T
         total[columns] += len(rows) * (project @ q.y)[: len(columns)]
         at += len(rows) * (values @ q.y)
     pairs = {p: float(np.mean([terms[t].product == p for t in term])) for p in _pairs(q)}
-    return PlaneFit(
-        total / len(noisy), draws, origin, at / len(noisy), ahead, scatter, wander, pairs
-    )
+    return PlaneFit(total / len(noisy), draws, origin, at / len(noisy), ahead, scatter, wander, pairs)
 
 
 def _inverse(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inverses and log determinants of matrices [S, K, K]; LAPACK's for large ones."""
     if matrices.shape[-1] <= 24:
         return batched_linalg.inverse(matrices)
-    return np.linalg.inv(matrices), np.linalg.slogdet(matrices)[1]
+    return np.asarray(np.linalg.inv(matrices)), np.asarray(np.linalg.slogdet(matrices)[1])
 
 
 def _pairs(q: Question) -> list[tuple[int, int]]:
@@ -193,7 +193,7 @@ def _basis(z: FloatArray, term: Term) -> FloatArray:
 
 
 def _evidence(q: Question, basis: FloatArray, inverse: FloatArray, log_det: FloatArray) -> FloatArray:
-    """Log probability of the estimates under each size, without and with each point off the law, [S, 1 + K]."""
+    """Log probability of the estimates under each size, and with each point off the law, [S, 1 + K]."""
     weighted = inverse @ basis  # [S, K, P]
     gram = basis.T @ weighted
     small, gram_det = batched_linalg.inverse(gram)
@@ -211,10 +211,11 @@ def _evidence(q: Question, basis: FloatArray, inverse: FloatArray, log_det: Floa
     return np.concatenate([none[:, None], one], axis=1)
 
 
-def _outermost(z: FloatArray) -> FloatArray:
+def _outermost(z: FloatArray) -> BoolArray:
     """Which points z [K, F] no other exceeds along every axis, [K]."""
-    beyond = (z[None] >= z[:, None]).all(axis=2) & (z[None] > z[:, None]).any(axis=2)
-    return np.asarray(~beyond.any(axis=1))
+    at_least = np.all(z[None] >= z[:, None], axis=2)
+    more = np.any(z[None] > z[:, None], axis=2)
+    return np.asarray(~np.any(at_least & more, axis=1))
 
 
 def _groups(*parts: IntArray) -> list[tuple[tuple[int, ...], IntArray]]:
@@ -227,7 +228,12 @@ def _groups(*parts: IntArray) -> list[tuple[tuple[int, ...], IntArray]]:
 
 
 def _setting(
-    q: Question, term: Term, inverse: FloatArray, walks: FloatArray, chosen: tuple[int, int], origin: FloatArray
+    q: Question,
+    term: Term,
+    inverse: FloatArray,
+    walks: FloatArray,
+    chosen: tuple[int, int],
+    origin: FloatArray,
 ) -> _Setting:
     """The matrices of a combination; `chosen` are the size and the point off the law, -1 for none."""
     s, off = chosen
@@ -238,16 +244,19 @@ def _setting(
     return _Setting(_basis(q.z - origin, term), _basis(q.places - origin, term), inverse, across)
 
 
-def tested_terms(
+def further_terms(
     q: Question, scatter: float, names: tuple[str, ...], rng: np.random.Generator
 ) -> dict[str, tuple[float, FloatArray]]:
     """Bends along each axis and interactions of each two: coefficient and its draws, by name.
 
-    A bend is the second derivative of log2 eta* in log2 n, an interaction the mixed one; each is fitted beside
+    A bend is the second derivative of log2 eta* in log2 n, an interaction the mixed one; each is fitted
+    beside
     the plane by generalised least squares with the scatter of single points. Only those that the points tell.
     """
     z = q.z - q.z.mean(axis=0)
-    inverse = np.linalg.inv(np.atleast_2d(np.cov(q.y_draws.T)) + (scatter**2 + LEAST_VARIANCE) * np.eye(len(z)))
+    inverse = np.linalg.inv(
+        np.atleast_2d(np.cov(q.y_draws.T)) + (scatter**2 + LEAST_VARIANCE) * np.eye(len(z))
+    )
     noisy = q.y_draws + scatter * rng.standard_normal(q.y_draws.shape)
     out = {}
     for i in range(z.shape[1]):

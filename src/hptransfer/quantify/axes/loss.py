@@ -13,7 +13,7 @@ STEPS = 40  # of Gauss and Newton, damped
 LEAST_VARIANCE = 1e-14  # nats squared; keeps covariances of draws invertible
 SIZE_SD = 3.0  # sd of the log of L_inf and of every gain about the losses' range: wide
 NO_GAIN = 0.02  # share of the losses' range below which an axis is taken to gain nothing
-ENDS = (np.log(LAW.alpha_ends[0]), np.log(LAW.alpha_ends[1]))
+ENDS = (float(np.log(LAW.alpha_ends[0])), float(np.log(LAW.alpha_ends[1])))
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LossSurface:
 
     def at(self, z: FloatArray) -> FloatArray:
         """The law at places z [P, F] of log2 n, [P]."""
-        return _surface(self.parameters[None], z - self.start)[0]
+        return np.asarray(_surface(self.parameters[None], z - self.start)[0])
 
     def draws_at(self, z: FloatArray) -> FloatArray:
         """Draws of the law there, [B, P]."""
@@ -59,7 +59,8 @@ def fit_loss_surface(z: FloatArray, y: FloatArray, y_draws: FloatArray) -> LossS
     errors = np.atleast_2d(np.cov(y_draws.T))
     scatter = 0.0
     for _ in range(2):  # the scatter about a first fit weighs the second
-        inverse = np.linalg.inv(errors + (max(scatter, LAW.loss_scatter) ** 2 + LEAST_VARIANCE) * np.eye(len(y)))
+        single = max(scatter, LAW.loss_scatter) ** 2 + LEAST_VARIANCE
+        inverse = np.asarray(np.linalg.inv(errors + single * np.eye(len(y))), dtype=np.float64)
         parameters = _solved(z - start, y[None], inverse, _first(z - start, y))
         residual = y - _surface(parameters, z - start)[0]
         scatter = _scatter(residual, errors, 1 + 2 * z.shape[1])
@@ -99,7 +100,8 @@ def _first(away: FloatArray, y: FloatArray) -> FloatArray:
     """A place to start from, and the middle of the weak prior, [1, 1 + 2 F]."""
     axes, spread = away.shape[1], max(float(np.ptp(y)), 1e-6)
     floor = max(float(y.min()) - spread, 0.1 * abs(float(y.min())), 1e-6)
-    return np.log(np.concatenate([[floor], np.full(axes, spread), np.full(axes, LAW.alpha_median)]))[None]
+    middle = np.concatenate([[floor], np.full(axes, spread), np.full(axes, LAW.alpha_median)])
+    return np.asarray(np.log(middle)[None])
 
 
 def _solved(away: FloatArray, y: FloatArray, inverse: FloatArray, start: FloatArray) -> FloatArray:
@@ -129,7 +131,12 @@ def _solved(away: FloatArray, y: FloatArray, inverse: FloatArray, start: FloatAr
 
 
 def _chi2(
-    at: FloatArray, away: FloatArray, y: FloatArray, inverse: FloatArray, middle: FloatArray, precision: FloatArray
+    at: FloatArray,
+    away: FloatArray,
+    y: FloatArray,
+    inverse: FloatArray,
+    middle: FloatArray,
+    precision: FloatArray,
 ) -> FloatArray:
     residual, off = y - _surface(at, away), at - middle
     return np.asarray(

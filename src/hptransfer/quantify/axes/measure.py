@@ -11,12 +11,13 @@ from hptransfer.quantify.axes.departures import farthest
 from hptransfer.quantify.axes.design import OFF_PATH, tied_sentence
 from hptransfer.quantify.axes.envelope import Envelope, penalties
 from hptransfer.quantify.axes.holdout import check_holdouts
-from hptransfer.quantify.axes.law import tested_terms
+from hptransfer.quantify.axes.law import further_terms
 from hptransfer.quantify.axes.model import SPARE, AxesModel, AxesSettings, Basis, fit_model
 from hptransfer.quantify.axes.paths import axis_laws
 from hptransfer.quantify.axes.result import (
     AxesVariant,
     AxisBand,
+    Place,
     PlacePrediction,
     PlaceRuns,
     PointOptimum,
@@ -24,7 +25,6 @@ from hptransfer.quantify.axes.result import (
 )
 from hptransfer.quantify.axes.rules import check_rules
 from hptransfer.quantify.axes.suggest import suggest_runs
-from hptransfer.quantify.axes.targets import Place
 from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.fit_error import fit_error, residuals_about
 from hptransfer.quantify.intervals import estimate, missing
@@ -77,9 +77,11 @@ def measure_axes(
     q, free = model.question, basis.design.names
     tests = {
         name: estimate(value, draws, s.level)
-        for name, (value, draws) in tested_terms(q, _off_plane(model), free, rng).items()
+        for name, (value, draws) in further_terms(q, _off_plane(model), free, rng).items()
     }
-    bent = tuple(name for name, e in tests.items() if e.low is not None and e.high is not None and e.low * e.high > 0)
+    bent = tuple(
+        name for name, e in tests.items() if e.low is not None and e.high is not None and e.low * e.high > 0
+    )
     predictions = tuple(_prediction(model, s, i, target, bent) for i, target in enumerate(s.targets))
     holdouts = check_holdouts(basis, cells, s, np.random.default_rng([s.seed, 8, place]))
     return AxesVariant(
@@ -91,9 +93,7 @@ def measure_axes(
         loss=_loss(model, s),
         metrics=_metrics(model, envelope, s, rng),
         tests=tests,
-        interactions={
-            f"{free[i]} x {free[j]}": float(p) for (i, j), p in model.hp.interacting.items()
-        },
+        interactions={f"{free[i]} x {free[j]}": float(p) for (i, j), p in model.hp.interacting.items()},
         predictions=predictions,
         holdouts=holdouts,
         rules=check_rules(model, s.targets, s.level),
@@ -115,7 +115,9 @@ def _without_law(basis: Basis, s: AxesSettings) -> AxesVariant:
     return AxesVariant(
         name=cells.variant, free=basis.design.names, tied=tied_sentence(basis.design),
         points=_points(basis, s, None), axes=(), loss={}, metrics={}, tests={}, interactions={},
-        predictions=tuple(PlacePrediction(t, nothing, None, nothing, None, {}, ("no_laws",)) for t in s.targets),
+        predictions=tuple(
+            PlacePrediction(t, nothing, None, nothing, None, {}, ("no_laws",)) for t in s.targets
+        ),
         holdouts=(), rules=(), suggested=(), keep=keep_answer(basis, s),
         extrapolate=extrapolate_answer(None, (), (), s, ()), flags=(why, *_flags(cells)),
     )  # fmt: skip
@@ -191,7 +193,11 @@ def _points(basis: Basis, s: AxesSettings, model: AxesModel | None) -> tuple[Poi
     for k in range(len(basis.points.values)):
         found = optimum(basis.basins, k, s.level)
         usable = cells.usable[k]
-        lowest = float(np.exp2(cells.x[k, np.nanargmin(np.where(usable, cells.loss[k], np.nan))])) if usable.any() else None
+        lowest = (
+            float(np.exp2(cells.x[k, np.nanargmin(np.where(usable, cells.loss[k], np.nan))]))
+            if usable.any()
+            else None
+        )
         law = None if plane is None else float(np.exp2(plane[k]))
         out.append(
             PointOptimum(
@@ -219,9 +225,7 @@ def _metrics(
     """E, E_hp, the scatter of points, and R where there are several variants."""
     basis, z = model.basis, model.basis.design.coordinates(model.basis.points.z)
     plane = model.hp.plane(z)
-    residuals = residuals_about(
-        basis.basins, plane, model.loss.at(z), model.log_curvature.plane(z), s.filter
-    )
+    residuals = residuals_about(basis.basins, plane, model.loss.at(z), model.log_curvature.plane(z), s.filter)
     inside = basis.inside
     away = basis.basins.x_draws[:, inside] - plane[inside]
     value = float(np.sqrt(np.mean((basis.basins.x[inside] - plane[inside]) ** 2)))

@@ -12,7 +12,7 @@ from hptransfer.quantify.axes.departures import sizes
 from hptransfer.quantify.axes.design import Design, Points, find_design
 from hptransfer.quantify.axes.law import PlaneFit, Question, fit_plane
 from hptransfer.quantify.axes.loss import LossSurface, fit_loss_surface
-from hptransfer.quantify.axes.targets import Place
+from hptransfer.quantify.axes.result import Place
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.law.departure import departure
@@ -99,7 +99,9 @@ def fit_model(basis: Basis, places: FloatArray, rng: np.random.Generator) -> Axe
     every = np.vstack([asked, design.coordinates(basis.points.z[edges])])
     prior = departure(basins)
     axes, count = len(design.free), len(inside)
-    wander = SizePrior(AXES.wander * prior.wander.median / np.sqrt(axes), AXES.wander_log_sd, AXES.wander_none)
+    wander = SizePrior(
+        AXES.wander * prior.wander.median / np.sqrt(axes), AXES.wander_log_sd, AXES.wander_none
+    )
     scatter = SizePrior(prior.scatter.median, prior.scatter.log_sd, prior.scatter.none)
     question = Question(
         z, basins.x[inside], basins.x_draws[:, inside], every,

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.quantify.axes.model import AxesModel, AxesSettings
-from hptransfer.quantify.axes.result import AxisLaw
+from hptransfer.quantify.axes.result import AxisLaw, Place
 from hptransfer.quantify.axes.rules import kind_of
-from hptransfer.quantify.axes.targets import Place
 from hptransfer.quantify.exponents import LN2
 from hptransfer.quantify.intervals import estimate
 from hptransfer.sweep.table import FloatArray
 
 
 def axis_laws(model: AxesModel, s: AxesSettings) -> tuple[AxisLaw, ...]:
-    """Along each free axis, along fixed tokens per parameter where both are axes, and along the user's path."""
+    """Along each free axis, fixed tokens per parameter where both are axes, and the user's path."""
     free = model.basis.design.names
     out = []
     for i, axis in enumerate(free):

@@ -1,22 +1,23 @@
-"""Named rules of the literature beside the law: what they say, what they cost, whether the runs reject them."""
+"""Named rules of the literature beside the law: what they say, their cost, whether the runs reject them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaincc
 
 from hptransfer.quantify.axes.model import AxesModel
-from hptransfer.quantify.axes.result import RuleCheck
-from hptransfer.quantify.axes.targets import Place
+from hptransfer.quantify.axes.result import Place, RuleCheck
 from hptransfer.sweep.names import base_name, joined, word_set
-from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 KINDS = {
     "width": word_set("width dmodel hiddensize modeldim nembd embeddim hiddendim dim channels"),
-    "params": word_set("params nparams numparams parameters nparameters n modelsize nonembeddingparams modelparams"),
+    "params": word_set(
+        "params nparams numparams parameters nparameters n modelsize nonembeddingparams modelparams"
+    ),
     "depth": word_set("depth nlayer nlayers numlayers layers numhiddenlayers"),
     "tokens": word_set("tokens ntokens numtokens trainingtokens traintokens d datasetsize"),
     "batch": word_set("batchsize batch bs globalbatchsize batchtokens"),
@@ -52,7 +53,7 @@ RULES = (
     Rule("muP, LR as its user sets it", "arXiv:2203.03466", {"width": 0.0}, None, "LR in muP coordinates"),
     Rule("muP, LR of hidden weights under Adam", "arXiv:2203.03466", {"width": -1.0}, None,
          "LR in SP coordinates"),
-    Rule("the same LR everywhere", "", {kind: 0.0 for kind in KINDS}),
+    Rule("the same LR everywhere", "", dict.fromkeys(KINDS, 0.0)),
 )  # fmt: skip
 
 
@@ -94,15 +95,22 @@ def _check(
 
     def value(z: FloatArray) -> FloatArray:
         free = design.coordinates(z)
-        return np.asarray(z @ np.where(np.isfinite(powers), powers, 0.0) + free @ np.where(unsaid, hp.parameters[1:], 0))
+        return np.asarray(
+            z @ np.where(np.isfinite(powers), powers, 0.0) + free @ np.where(unsaid, hp.parameters[1:], 0)
+        )
 
     inside = basis.inside
     x = value(whole[inside])
     constant = rule.log2_level if own and not unsaid.any() else None
     level_at = float(np.mean(basis.basins.x[inside] - x)) if constant is None else constant
-    costs = [float(basis.basins.regret_at(int(k), np.array([at + level_at]))[0]) for k, at in zip(inside, x, strict=True)]
-    chance = _probability(model, said, ~unsaid, None if constant is None else constant, value)
-    places = np.log2(np.array([[target[axis] for axis in design.axes] for target in targets])).reshape(-1, len(powers))
+    costs = [
+        float(basis.basins.regret_at(int(k), np.array([at + level_at]))[0])
+        for k, at in zip(inside, x, strict=True)
+    ]
+    chance = _probability(model, said, ~unsaid, constant, value)
+    places = np.log2(np.array([[target[axis] for axis in design.axes] for target in targets])).reshape(
+        -1, len(powers)
+    )
     return RuleCheck(
         name=rule.name,
         source=rule.source,
@@ -117,7 +125,7 @@ def _check(
     )
 
 
-def _in_free(model: AxesModel, powers: FloatArray, fixed: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _in_free(model: AxesModel, powers: FloatArray, fixed: IntArray) -> tuple[FloatArray, BoolArray]:
     """A rule's exponents along the free axes, tied ones included, [F]; and of which it says nothing, [F]."""
     design = model.basis.design
     said = powers[list(design.free)].copy()
@@ -130,15 +138,19 @@ def _in_free(model: AxesModel, powers: FloatArray, fixed: FloatArray) -> tuple[F
 
 
 def _probability(
-    model: AxesModel, said: FloatArray, held: FloatArray, constant: float | None, value: object
+    model: AxesModel,
+    said: FloatArray,
+    held: BoolArray,
+    constant: float | None,
+    value: Callable[[FloatArray], FloatArray],
 ) -> float:
-    """Of a law at least as far from the rule as the runs' is, were the rule true; by its exponents and level."""
+    """Of a law as far from the rule as the runs' is, or further, were the rule true."""
     hp = model.hp
     columns = [1 + int(i) for i in np.flatnonzero(held)]
     aim = [float(said[i - 1]) for i in columns]
     if constant is not None:
         centre = _whole(model, hp.origin)
-        columns, aim = [0, *columns], [float(value(centre[None])[0]) + constant, *aim]  # type: ignore[operator]
+        columns, aim = [0, *columns], [float(value(centre[None])[0]) + constant, *aim]
     draws = hp.draws[:, columns]
     away = hp.parameters[columns] - np.array(aim)
     covariance = np.atleast_2d(np.cov(draws.T)) + LEAST_VARIANCE * np.eye(len(columns))

@@ -8,9 +8,8 @@ import numpy as np
 
 from hptransfer.quantify.axes.departures import walk_covariances
 from hptransfer.quantify.axes.model import AxesModel
-from hptransfer.quantify.axes.result import PlaceRuns
+from hptransfer.quantify.axes.result import Place, PlaceRuns
 from hptransfer.quantify.axes.rules import kind_of
-from hptransfer.quantify.axes.targets import Place
 from hptransfer.quantify.intervals import limits
 from hptransfer.sweep.table import FloatArray
 
@@ -50,7 +49,10 @@ def suggest_runs(model: AxesModel, goal: Place, targets_at: FloatArray) -> tuple
 def _candidates(z: FloatArray, goal: FloatArray) -> list[FloatArray]:
     """Places where no runs are: corners of the design, and each axis two and four times as far."""
     low, high = z.min(axis=0), z.max(axis=0)
-    steps = [sorted({low[i], high[i], *(high[i] + s for s in (1.0, 2.0) if goal[i] > high[i])}) for i in range(len(low))]
+    steps = [
+        sorted({low[i], high[i], *(high[i] + s for s in (1.0, 2.0) if goal[i] > high[i])})
+        for i in range(len(low))
+    ]
     places = [np.array(place) for place in product(*steps)]
     return [place for place in places if np.abs(z - place).max(axis=1).min() > 0.3]
 
@@ -95,7 +97,7 @@ def _power(axis: str) -> float:
 
 def _place(model: AxesModel, free: FloatArray) -> Place:
     design = model.basis.design
-    out = dict(zip(design.names, np.exp2(free), strict=True))
+    out = dict(zip(design.names, map(float, np.exp2(free)), strict=True))
     for j, line in design.tied.items():
         out[design.axes[j]] = float(np.exp2(line[0] + free @ line[1:]))
     return {axis: float(f"{out[axis]:.3g}") for axis in design.axes}

@@ -12,14 +12,14 @@ from hptransfer.errors import QuantifyError
 from hptransfer.sweep.values import number
 
 _TIMES = re.compile(r"^\s*(?P<factor>[^\s*x×]+)\s*[x×]\s*$", re.IGNORECASE)
-Place = dict[str, float]
 
 
-def read_targets(targets: Any, axes: Sequence[str]) -> tuple[Place, ...]:
+def read_targets(targets: Any, axes: Sequence[str]) -> tuple[dict[str, float], ...]:
     """Places at which to predict, as numbers by axis.
 
     Args:
-        targets: one or several, each a mapping by axis or a text `axis=value,axis=value`. A value is a positive
+        targets: one or several, each a mapping by axis or a text `axis=value,axis=value`. A value is a
+        positive
             number, `7B`, or `200x`: so many times the first axis.
         axes: the names that each must give.
 
@@ -46,20 +46,23 @@ def read_path(path: Mapping[str, float] | str | None, axes: Sequence[str]) -> di
     return found
 
 
-def _place(target: Any, axes: Sequence[str]) -> Place:
+def _place(target: Any, axes: Sequence[str]) -> dict[str, float]:
     given = _pairs(target, axes, "target")
     missing = [axis for axis in axes if axis not in given]
     if missing:
         raise QuantifyError(
-            f"a target must give every axis, but {_shown(target)} leaves out {', '.join(missing)}; for example "
+            f"a target must give every axis, but {_shown(target)} leaves out {', '.join(missing)}; "
+            "for example "
             f"{_example(axes, '1e9')}"
         )
-    out: Place = {}
+    out: dict[str, float] = {}
     for axis in axes:
         times = _TIMES.match(given[axis]) if isinstance(given[axis], str) else None
         value = number(times["factor"] if times else given[axis], labelled=times is None)
         if times and axis == axes[0]:
-            raise QuantifyError(f"200x is so many times {axes[0]}, which must itself be a number: {_shown(target)}")
+            raise QuantifyError(
+                f"200x is so many times {axes[0]}, which must itself be a number: {_shown(target)}"
+            )
         if value is None or not (np.isfinite(value) and value > 0):
             raise QuantifyError(f"{axis} of a target must be a positive number, but got {given[axis]!r}")
         out[axis] = float(value) * (out[axes[0]] if times else 1.0)
@@ -75,10 +78,8 @@ def _pairs(target: Any, axes: Sequence[str], what: str) -> dict[str, Any]:
         for part in str(target).split(","):
             name, equals, value = part.partition("=")
             if not equals:
-                raise QuantifyError(
-                    f"a {what} over several axes must be {_example(axes, '1e9' if what == 'target' else '1')}, "
-                    f"but got {_shown(target)}"
-                )
+                example = _example(axes, "1e9" if what == "target" else "1")
+                raise QuantifyError(f"a {what} over several axes must be {example}, but got {_shown(target)}")
             given[name.strip()] = value.strip()
     unknown = [name for name in given if name not in axes]
     if unknown:

@@ -41,9 +41,14 @@ def _plain(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return [_plain(item) for item in value]
         if isinstance(value, Estimate):
-            return {**{k: plain(getattr(value, k)) for k in ("value", "low", "high")}, "flags": list(value.flags)}
+            return {
+                **{k: plain(getattr(value, k)) for k in ("value", "low", "high")},
+                "flags": list(value.flags),
+            }
         return plain(np.round(value, 6) if isinstance(value, np.ndarray) else value)
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "name" or not _named(value)}
+    return {
+        f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "name" or not _named(value)
+    }
 
 
 def _named(value: Any) -> bool:
