@@ -271,6 +271,12 @@ class DeparturePriors:
     steady_by_trait: tuple[float, ...] = _learned(
         (-0.048, 0.009, -0.034, -0.018), "Change of its logit by trait."
     )
+    slope_shared: float = _learned(0.92, "Prior probability that a slope is like the other variants'.")
+    slope_tau: float = _learned(0.14, "Median sd of slopes within one sweep table.", "octaves per octave")
+    slope_tau_log_sd: float = _learned(0.51, "Sd of its log.")
+    slope_mup_sd: float = _learned(
+        0.36, "Sd of a table's slope in muP coordinates about 0.", "octaves per octave"
+    )
 
 
 @dataclass(frozen=True)
