@@ -225,10 +225,15 @@ def main() -> None:
     parser.add_argument(
         "--as-shipped", action="store_true", help="with the numbers in priors.py, learned from all"
     )
+    parser.add_argument(
+        "--alone", action="store_true", help="every series in a table of its own, its coordinates unknown"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     tables, every = every_example()
+    if options.alone:
+        tables = [single for table in tables for single in table.alone()]
     by_table = [row for group in tables for row in judged(group)] if options.as_shipped else None
     rows = pd.DataFrame(by_table or left_out(tables, every, options.jobs))
     if options.out:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,19 @@ class Group:
     def coordinates(self) -> Coordinates | None:
         """Of x; None where they are not known."""
         return None if self.members[0].own is None else "mup"
+
+    def alone(self) -> list[Group]:
+        """Every series that something is asked of by itself, as if nothing were known of coordinates."""
+        found = []
+        for series in self.members:
+            asked = [
+                replace(c, series=replace(c.series, own=None))
+                for c in self.cases
+                if c.series.name == series.name
+            ]
+            if asked:
+                found.append(Group([replace(series, own=None)], asked))
+        return found
 
     def sweep(self) -> SweepTable:
         """As an estimator gets them, one variant a series."""
