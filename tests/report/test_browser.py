@@ -127,6 +127,8 @@ def test_hovering_a_run_shows_it_and_zooming_moves_all_panels(
         "[...document.querySelectorAll('.plot[data-figure=basins]')].map(p => p.layout.xaxis.range.join())"
     )
     before = page.evaluate(ranges)
+    ticks = "[...document.querySelectorAll('.plot[data-figure=basins] .xtick')].map(t => t.textContent)"
+    assert page.evaluate(f"{ticks}.every(t => /^2.\\d+$/.test(t))"), "whole powers of two"
     page.evaluate(
         "Plotly.relayout(document.querySelector('.plot[data-figure=basins]'), {'xaxis.range': [-9, -5]})"
     )
@@ -188,6 +190,8 @@ def test_the_dynamics_section_filters_chooses_and_hovers(
     page.select_option("form[data-filters=phase] select[name=decay]", "0.01")
     page.wait_for_function(f"{shown} === 2", timeout=PATIENCE)
     assert page.evaluate(panels) == every // 2
+    rows = "[...document.querySelectorAll('tbody tr[data-variant]')].filter(r => r.checkVisibility())"
+    assert page.evaluate(f"{rows}.every(r => r.dataset.variant.endsWith('wd=0.01'))")
     page.select_option("form[data-filters=phase] select[name=decay]", "")
     page.wait_for_function(f"{shown} === 4", timeout=PATIENCE)
     assert "wd=" in _hover(page, ".plot[data-figure=phase]").text_content()
