@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray) -> FloatArra
     form = inverse - 0.5 * (explained + np.swapaxes(explained, -1, -2))
     away, (i, j) = y - y[0], np.triu_indices(y.shape[1])
     pairs = away[:, i] * away[:, j] * np.where(i == j, 1.0, 2.0)
-    enough = np.float32 if pairs.max(initial=0.0) < SINGLE_MOST else np.float64
+    enough: Any = np.float32 if pairs.max(initial=0.0) < SINGLE_MOST else np.float64
     linear = np.concatenate([np.ones((len(y), 1)), away], axis=1, dtype=enough)
 
     def along(at_first: FloatArray, slope: FloatArray) -> FloatArray:
