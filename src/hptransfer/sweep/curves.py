@@ -11,7 +11,7 @@ import numpy as np
 from hptransfer.errors import SweepError
 from hptransfer.sweep.names import NAMES, STEPS, base_name, joined, rank
 from hptransfer.sweep.profile import group_numbers
-from hptransfer.sweep.raw_table import RawTable, floats, texts
+from hptransfer.sweep.raw_table import RawTable, floats, level_keys
 from hptransfer.sweep.table import FloatArray
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:
     step = floats(table.columns[steps[0][1]])[0]
     run_columns = [found.scale, found.hp, *found.variant, *([found.seed] if found.seed else [])]
     run_columns += [column for column in table.columns if joined(base_name(column)) in NAMES]
-    group = group_numbers(*(texts(table.columns[column]) for column in run_columns))
+    group = group_numbers(*(level_keys(table.columns[column]) for column in run_columns))
     order = np.lexsort((step, group))
     losses, _ = floats(table.columns[found.loss])
     last = order[np.flatnonzero(np.diff(group[order], append=-1))]

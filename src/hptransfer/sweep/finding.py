@@ -21,12 +21,14 @@ from hptransfer.sweep.names import (
     word_set,
     words,
 )
+from hptransfer.sweep.profile import group_numbers
 from hptransfer.sweep.raw_table import (
     RawTable,
     candidates,
     closest,
     find,
     floats,
+    level_keys,
     listed,
     own_columns,
     shown,
@@ -156,13 +158,16 @@ def _levels(table: RawTable, column: str, what: str) -> int:
 
 
 def _same(table: RawTable, one: str, other: str) -> bool:
-    return texts(table.columns[one]) == texts(table.columns[other])
+    a, b = (level_keys(table.columns[column]) for column in (one, other))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=True)
+    return texts(a) == texts(b)
 
 
 def _alike(table: RawTable, one: str, other: str) -> bool:
     """Whether two columns always change together, as width and parameters do."""
-    pairs = set(zip(texts(table.columns[one]), texts(table.columns[other]), strict=True))
-    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    a, b = (group_numbers(level_keys(table.columns[column])) for column in (one, other))
+    return bool(group_numbers(a, b).max() == a.max() == b.max())
 
 
 def _remaining(table: RawTable, what: str, taken: set[str]) -> str | None:
@@ -196,8 +201,8 @@ def _variants(table: RawTable, names: str | None, taken: set[str]) -> tuple[str,
     for column in own_columns(table):
         if column in taken or rank(column, VARIANTS) is None:
             continue
-        labels = set(texts(table.columns[column]))
-        if 1 < len(labels) <= min(MOST_LEVELS, len(table) // 2) and not any(
+        levels = int(group_numbers(level_keys(table.columns[column])).max()) + 1
+        if 1 < levels <= min(MOST_LEVELS, len(table) // 2) and not any(
             _alike(table, column, o) for o in found
         ):
             found.append(column)

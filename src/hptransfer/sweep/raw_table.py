@@ -225,11 +225,16 @@ def texts(cells: RawColumn) -> list[str]:
     """RawColumn as labels: whole numbers without a point, nothing for a blank."""
     if isinstance(cells, np.ndarray):
         levels, index = np.unique(cells, return_inverse=True)
-        labels = [_text(level) for level in levels]
+        labels = [_text(level) for level in levels.tolist()]
         return [labels[i] for i in index.tolist()]
     if set(map(type, cells)) == {str}:
         return [cell.strip() for cell in cells]
     return [_text(cell) for cell in cells]
+
+
+def level_keys(cells: RawColumn) -> RawColumn:
+    """Keys that are equal where cells are: numbers as they are, else their labels."""
+    return cells if isinstance(cells, np.ndarray) else texts(cells)
 
 
 def _text(cell: Any) -> str:
