@@ -211,14 +211,21 @@ def floats(cells: RawColumn, labelled: bool = False) -> tuple[FloatArray, NDArra
             return np.array(cells, dtype=np.float64), np.zeros(len(cells), dtype=np.bool_)
         except (ValueError, OverflowError):
             pass
-    values: list[float | None]
-    if kinds == {str}:  # a text is looked at once, however often it stands there
-        numbers = {cell: number(cell, labelled) for cell in set(cells)}
-        values = [numbers[cell] for cell in cells]
-    else:
-        values = [number(cell, labelled) for cell in cells]
+    known: dict[str, float | None] = {}  # a text that is no plain number is looked at once
+    values = [_number(cell, labelled, known) for cell in cells]
     bad = np.array([value is None for value in values], dtype=np.bool_)
     return np.array(values, dtype=np.float64), bad
+
+
+def _number(cell: Any, labelled: bool, known: dict[str, float | None]) -> float | None:
+    if not isinstance(cell, str):
+        return number(cell, labelled)
+    try:
+        return float(cell)
+    except ValueError:
+        if cell not in known:
+            known[cell] = number(cell, labelled)
+        return known[cell]
 
 
 def texts(cells: RawColumn) -> list[str]:

@@ -28,6 +28,7 @@ from hptransfer.sweep.values import HP_SCALES
 from hptransfer.sweep.where import where as keep_where
 from hptransfer.sweep.wide import lengthen
 
+FIRST = 1000  # cells by which a column is judged before the others are looked at
 MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
 
 
@@ -215,6 +216,8 @@ def _extra(table: RawTable, used: set[str]) -> dict[str, FloatArray]:
     for column, cells in table.columns.items():
         if column in used or not column:
             continue
+        if floats(cells[:FIRST])[1].any():  # most columns of texts are told by their first cells
+            continue
         values, strange = floats(cells)
         if strange.any() or np.isnan(values).all():
             continue
@@ -240,7 +243,7 @@ def _unexplained(sweep: SweepTable, table: RawTable, seed: str | None, unread: l
     cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, seeds)
     if cell.max() + 1 == len(sweep):
         return ()
-    differ = [repr(column) for column in unread if _differs(cell, level_keys(table.columns[column]))]
+    differ = [repr(column) for column in unread if _differs(cell, table.columns[column])]
     if not differ:
         return ()
     return (
@@ -250,9 +253,11 @@ def _unexplained(sweep: SweepTable, table: RawTable, seed: str | None, unread: l
     )
 
 
-def _differs(cell: NDArray[np.int64], labels: RawColumn) -> bool:
+def _differs(cell: NDArray[np.int64], cells: RawColumn) -> bool:
     """Whether a column of few levels (not an id, not a measurement) differs between replicates."""
-    level = group_numbers(labels)
+    if group_numbers(level_keys(cells[:FIRST])).max() >= MOST_LEVELS:
+        return False
+    level = group_numbers(level_keys(cells))
     if not 1 <= level.max() < min(MOST_LEVELS, cell.size // 3):
         return False
     return bool(group_numbers(cell, level).max() > cell.max())
