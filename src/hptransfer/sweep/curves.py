@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hptransfer.errors import SweepError
-from hptransfer.sweep.names import NAMES, STEPS, base_name, joined, rank
+from hptransfer.sweep.names import NAMES, STEPS, base_name, joined, loss_rank, rank
 from hptransfer.sweep.profile import group_numbers
-from hptransfer.sweep.raw_table import RawTable, floats, level_keys
+from hptransfer.sweep.raw_table import RawTable, floats, level_keys, shown
 from hptransfer.sweep.table import FloatArray
+from hptransfer.sweep.values import number
 
 if TYPE_CHECKING:
     from hptransfer.sweep.finding import Found
@@ -36,6 +37,26 @@ def loss_of_curve(values: Sequence[float] | FloatArray, take: str | None) -> flo
     if take is not None and take.startswith("mean:"):
         return float(np.mean(curve[-int(take[5:]) :]))
     return float(curve[-1])
+
+
+def with_last_values(table: RawTable, take: str | None) -> RawTable:
+    """A table whose cells of a loss are lists, a run's history, with what `take` says of each."""
+    curves = {
+        column: cells for column, cells in table.columns.items()
+        if loss_rank(column) is not None and any(isinstance(cell, list) for cell in cells)
+    }  # fmt: skip
+    if not curves:
+        return table
+    taken = {column: [_of_list(cell, take) for cell in cells] for column, cells in curves.items()}
+    note = f"{table.names[0]}: of each curve of {', '.join(map(shown, curves))} one value is read; see --take"
+    return replace(table, columns={**table.columns, **taken}, notes=(*table.notes, note))
+
+
+def _of_list(cell: Any, take: str | None) -> Any:
+    if not isinstance(cell, list) or not cell:
+        return cell
+    values = [number(value) for value in cell if not isinstance(value, list | dict)]
+    return loss_of_curve([np.nan if v is None else v for v in values], take) if values else None
 
 
 def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:

@@ -41,7 +41,7 @@ def _variants(table: RawTable, columns: tuple[str, ...]) -> list[str]:
 def _part(name: str, cells: RawColumn) -> list[str]:
     """A column's share in a joined label: `mup` as it stands, a number with its name, `epoch=5`."""
     labels = texts(cells)
-    plain = floats(cells)[1].all() and not _are_flags(labels)
+    plain = np.isnan(floats(cells)[0]).all() and not _are_flags(labels)
     return [("" if plain else f"{name}=") + (label or BLANK_LABEL) for label in labels]
 
 
