@@ -44,7 +44,9 @@ def test_cells_show_tables_figures_and_nothing_of_a_page():
     sweep, fit, summary, figure, page, verdict, variant = ran(CELLS)
     for shown in (sweep, fit, verdict, variant):
         assert "<table" in shown[0]["data"]["text/html"]
-    assert "The answer" in fit[0]["data"]["text/html"]
+    text = fit[0]["data"]["text/html"]
+    assert text.startswith("<p><b>Keep the small models")  # both optima stay where they are
+    assert all(f"<th>{title}</th>" in text for title in ("variant", "keep?", "extrapolate?", "use lr"))
     assert "May its law be followed?" in verdict[0]["data"]["text/html"]
     assert "Drift" in summary[0]["text"]
     assert "image/png" in figure[-1]["data"]

@@ -61,7 +61,10 @@ def _refitted(u: FloatArray, rise: FloatArray, log_curvature: FloatArray, basins
             break
         jacobian = model[:, None] * f
         pull = prior @ (shape - PRIOR_MEAN[2:])
-        step = np.linalg.solve(jacobian.T @ jacobian + prior, jacobian.T @ residual - pull)
+        try:
+            step = np.linalg.solve(jacobian.T @ jacobian + prior, jacobian.T @ residual - pull)
+        except np.linalg.LinAlgError:
+            break  # beside losses of absurd size the prior is lost to rounding, and nothing says where to go
         shape = shape + np.clip(step, -SHAPE_STEP, SHAPE_STEP)
     return best
 

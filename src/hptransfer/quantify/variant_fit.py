@@ -76,11 +76,18 @@ def measure(basins: Basins, refits: list[Basins | None], place: int, context: Fi
 
 
 def _kept(metrics: Mapping[str, MetricDraws], keep: int) -> dict[str, FloatArray]:
-    """The first `keep` draws of every metric, in single precision; none where that is too few to use."""
+    """The first `keep` draws of every metric, in single precision; none where that is too few to use.
+
+    A draw beyond what single precision holds is kept as the last that it does.
+    """
     if keep < MIN_DRAWS:
         return {}
-    found = ((name, metric.draws) for name, metric in metrics.items())
-    return {name: draws[:keep].astype(np.float32) for name, draws in found if draws is not None}
+    found, most = ((name, metric.draws) for name, metric in metrics.items()), np.finfo(np.float32).max
+    return {
+        name: np.clip(draws[:keep], -most, most).astype(np.float32)
+        for name, draws in found
+        if draws is not None
+    }
 
 
 def _flags(basins: Basins, laws: Laws | None) -> tuple[str, ...]:
