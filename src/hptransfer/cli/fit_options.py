@@ -15,7 +15,7 @@ Sources = Annotated[
     argument(
         "SOURCE",
         "A table in a file (CSV, TSV, JSON, JSONL, Markdown, XLSX, Parquet, Feather, SQLite, a log; "
-        "compressed), a folder of runs, `-` for standard input, or a tracker: wandb:ENTITY/PROJECT, "
+        "perhaps compressed), a folder of runs, `-` for standard input, or a tracker: wandb:ENTITY/PROJECT, "
         "mlflow:URI#EXPERIMENT, optuna:STORAGE#STUDY. Several are read as one table.",
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def with_axes(table: RawTable, scale: Scale) -> tuple[RawTable, tuple[str, ...]]
     return replace(table, columns=columns), tuple(names)
 
 
-def cell_numbers(sweep: SweepTable) -> NDArray[np.int64]:
-    """Number of each run's cell: runs of one are replicates of each other, [runs]."""
+def cell_numbers(sweep: SweepTable, seeds: Sequence[Any] | NDArray[np.generic]) -> NDArray[np.int64]:
+    """Number of each run's cell by the runs' seeds: runs of one are replicates of each other, [runs]."""
     further = (sweep.extra[axis] for axis in sweep.axes[1:] if axis in sweep.extra)
-    return group_numbers(sweep.variant, sweep.scale, *further, sweep.hp, sweep.seed)
+    return group_numbers(sweep.variant, sweep.scale, *further, sweep.hp, seeds)

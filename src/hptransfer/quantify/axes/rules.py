@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaincc
 
 from hptransfer.quantify.axes.model import AxesModel
 from hptransfer.quantify.axes.result import Place, RuleCheck
@@ -145,6 +144,8 @@ def _probability(
     value: Callable[[FloatArray], FloatArray],
 ) -> float:
     """Of a law as far from the rule as the runs' is, or further, were the rule true."""
+    from scipy.special import gammaincc  # here, so that importing the package stays quick
+
     hp = model.hp
     columns = [1 + int(i) for i in np.flatnonzero(held)]
     aim = [float(said[i - 1]) for i in columns]
