@@ -41,7 +41,8 @@ def sweep_of(
     values = {name: np.array(column, float) for name, column in zip(names, columns[1:-2], strict=True)}
     first, *others = names
     return SweepTable(
-        np.array(columns[0]), values[first], np.array(columns[-2]), np.full(len(rows), ""), np.array(columns[-1]),
+        np.array(columns[0]), values[first], np.array(columns[-2]), np.full(len(rows), ""),
+        np.array(columns[-1]),
         extra={name: values[name] for name in others}, axes=names, columns=Columns(scale=first),
     )  # fmt: skip
 
