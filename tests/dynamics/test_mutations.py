@@ -17,7 +17,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.hooks import InputFactor
+from hptransfer.parametrization.hooks import Factored
 
 WIDTHS, LR = (16, 64, 256), 2.0**-6
 BASE = WIDTHS[0]
@@ -70,10 +70,9 @@ def readout_multiplier(power: float) -> Break:
     """The forward multiplier of the readout x m**power."""
 
     def apply(model: nn.Module, groups: Groups, m: float) -> None:
-        hooks = [h for h in model.readout._forward_pre_hooks.values() if isinstance(h, InputFactor)]
-        assert hooks or m == 1.0
-        for hook in hooks:
-            hook.factor *= m**power
+        assert isinstance(model.readout, Factored) or m == 1.0
+        if isinstance(model.readout, Factored):
+            model.readout.factor_on_input *= m**power
 
     return apply
 

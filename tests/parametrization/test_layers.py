@@ -64,8 +64,11 @@ def test_a_bias_and_what_grows() -> None:
     both = layer_of(weight, (16, 8), (4, 2))
     assert (both.infinite, both.is_vector, both.change) == ({0, 1}, False, "[4, 2] -> [16, 8]")
     assert layer_of(weight, (16, 8), (4, 8)).infinite == {0}
-    # A dimension of one is none: a matrix of one column is a vector. Where the base has more, it is not.
-    assert layer_of(weight, (16, 1), (4, 1)).is_vector
+    # A layer's type outranks a dimension of one; a bare tensor with one long dimension is a vector.
+    assert not layer_of(weight, (16, 1), (4, 1)).is_vector
+    holder = Holder(16, 1)
+    bare = NamedParameter("weight", holder.weight, holder, "weight", ())
+    assert layer_of(bare, (16, 1), (4, 1)).is_vector
     assert not layer_of(weight, (16, 1), (4, 2)).is_vector
 
 

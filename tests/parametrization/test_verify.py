@@ -152,7 +152,8 @@ def test_a_weight_that_the_model_reads_without_calling_its_layer() -> None:
 
     model.forward = by_hand
     model(batch(0))
-    assert faults(scaling, model, optimizer) == {("readout", "multiplier")}
+    assert faults(scaling, model, optimizer) == {("readout.weight", "multiplier")}
+    assert faults(scaling, model, optimizer) == {("readout.weight", "multiplier")}  # it is said again
 
 
 # -- mutations -----------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ def _growth(run: RunSpec, group: str) -> Growth:
     m = run.width_ratio
     depth_ratio = run.depth_ratio if group != role else 1.0
     # Fewer than two dimensions: the usual choice is not to decay them.
-    return Growth(role, m, m, depth_ratio, longest_ratio=m, decays=role not in ("vector", "scalar"))
+    decays = role not in ("vector", "scalar")
+    return Growth(role, m, m, depth_ratio, longest_ratio=m, decays=decays, tied=run.model.tied)
 
 
 def forward_scales(run: RunSpec) -> ForwardScales:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 from torch import nn
 
 from hptransfer.errors import RuleError, one_of
+from hptransfer.parametrization.constants import tensor_constants
 from hptransfer.parametrization.optimizers import DECAY_KINDS, OPTIMIZERS, MuonAdjust, get_optimizer
 from hptransfer.parametrization.parameters import matching
-from hptransfer.parametrization.plan import ModelPlan
+from hptransfer.parametrization.plan import ModelPlan, TensorPlan
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
 from hptransfer.parametrization.tensor_settings import (
@@ -26,25 +27,47 @@ Wanted = dict[str, GroupSettings]  # by tensor name
 
 
 def optimizer_settings(
-    plan: ModelPlan, model: nn.Module, training: TrainingSettings, no_decay: Sequence[str], matrices: bool
+    plan: ModelPlan,
+    model: nn.Module,
+    training: TrainingSettings,
+    constants: Mapping[str, float],
+    no_decay: Sequence[str],
+    matrices: bool,
 ) -> Wanted:
     """What every trainable tensor's group must hold before any schedule; see `Scaling.param_groups`."""
     _check_training(plan.rule, training)
     live = plan.live_parameters(model)
     kept = {n for p in no_decay for n in matching(p, live, "a no_decay pattern must match a tensor")}
+    by_name = _constants(plan, constants)
     wanted = {}
     for tensor in plan.tensors:
         if live[tensor.name].parameter.requires_grad and (matrices or not tensor.is_matrix):
+            _thawed(plan, tensor)
             growth = replace(tensor.growth, decays=tensor.growth.decays and tensor.name not in kept)
-            wanted[tensor.name] = group_settings(plan.rule, growth, training)
+            wanted[tensor.name] = group_settings(plan.rule, growth, training, by_name.get(tensor.name, 1.0))
     return wanted
 
 
-def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings) -> Wanted:
+def _constants(plan: ModelPlan, constants: Mapping[str, float]) -> dict[str, float]:
+    return tensor_constants({t.name: (t.role, t.tensor.aliases) for t in plan.tensors}, constants)
+
+
+def _thawed(plan: ModelPlan, tensor: TensorPlan) -> None:
+    if tensor.frozen:
+        raise RuleError(
+            f"a tensor that is trained must not have been frozen when {plan.rule.name} was applied, but "
+            f"{tensor.name} was: call hpt.parametrize again, with requires_grad as it is in training"
+        )
+
+
+def muon_settings(
+    plan: ModelPlan, model: nn.Module, training: TrainingSettings, constants: Mapping[str, float]
+) -> Wanted:
     """The same of hidden matrices under Muon, with eta in muP coordinates; see `Scaling.muon_groups`."""
     one_of(training.muon_adjust, get_args(MuonAdjust), "adjust", RuleError)
     _check(lr=training.lr, weight_decay=training.weight_decay)
     live, rule = plan.live_parameters(model), in_coordinates(plan.rule, "mup")
+    by_name = _constants(plan, constants)
     wanted = {}
     for tensor in plan.tensors:
         if not live[tensor.name].parameter.requires_grad or not tensor.is_matrix:
@@ -54,7 +77,8 @@ def muon_settings(plan: ModelPlan, model: nn.Module, training: TrainingSettings)
                 f"Muon has its own width rule, but {rule.name} puts a multiplier on {tensor.name}; use "
                 "hpt.without_multipliers(rule)"
             )
-        wanted[tensor.name] = group_settings(rule, tensor.growth, training)
+        _thawed(plan, tensor)
+        wanted[tensor.name] = group_settings(rule, tensor.growth, training, by_name.get(tensor.name, 1.0))
     if not wanted:
         raise RuleError("Muon must have hidden matrices to train, but the model has none of two dimensions")
     return wanted
