@@ -127,7 +127,7 @@ def test_copies_pickles_exports_and_checkpointed_blocks_keep_factors() -> None:
 def test_a_forward_pass_that_was_replaced_on_the_object_is_refused() -> None:
     model = Model()
     model.head.forward = lambda x: x  # as accelerate's hooks do
-    with pytest.raises(RuleError, match="head must have its own forward pass.*call init_ or apply_ before"):
+    with pytest.raises(RuleError, match=r"head must have its own forward pass.*call init_ or apply_ before"):
         set_factors(model, FACTORS)
 
 

@@ -24,6 +24,14 @@ class Experts(nn.Module):
         self.weight, self.is_transposed = nn.Parameter(torch.empty(2, 8, 3)), transposed
 
 
+class LlamaExperts(nn.Module):
+    """A stack that reads the width, and says only how large the width is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden_size, self.weight = 4, nn.Parameter(torch.empty(2, 4, 24))
+
+
 class Holder(nn.Module):
     """Holds a tensor and says no more."""
 
@@ -44,6 +52,7 @@ class Holder(nn.Module):
         (Experts(transposed=True), "experts", 1, 2),
         (nn.LayerNorm(8), "norm", None, None),
         (Holder(3, 8), "parameter", None, None),
+        (LlamaExperts(), "experts", 1, 2),
         (Holder(8), "parameter", None, None),
     ],
 )

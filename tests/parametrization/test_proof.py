@@ -1,4 +1,4 @@
-"""A forward pass shows what acts: factors, attention scales, weights read past them, the model's own factors."""
+"""What a forward pass shows: factors and scales that act, weights read past them, a model's own factors."""
 
 import math
 
@@ -48,7 +48,7 @@ def test_init_proves_where_it_is_given_a_batch() -> None:
     model = build(WIDTH)
     scaling = hpt.parametrize(model, base=build(BASE), rule="mup")
     assert scaling.init_(model, batch=batch(0)) is model
-    with pytest.raises(RuleError, match="batch must be what the model is called with .* Transformer raised"):
+    with pytest.raises(RuleError, match=r"batch must be what the model is called with .* Transformer raised"):
         scaling.init_(model, batch={"nothing": 1})
 
 

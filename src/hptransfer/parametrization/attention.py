@@ -63,7 +63,7 @@ def attention_sites(
 
 def known_heads(pairing: Pairing) -> frozenset[str]:
     """Names of the modules that are attention by their class and say their head dimension, or hold such."""
-    return frozenset(name for name, module in pairing.modules.items() if _is_attention(module))
+    return frozenset(name for name, module in pairing.modules.items() if is_attention(module))
 
 
 def _site(name: str, attribute: str, module: nn.Module, twin: nn.Module, rule: Rule) -> AttentionSite:
@@ -94,19 +94,20 @@ def _given(here: Mapping[str, nn.Module], given: Mapping[str, str]) -> dict[str,
 
 
 def _found(here: Mapping[str, nn.Module]) -> dict[str, str]:
-    scales = {name: _first_number(module, SCALES) for name, module in here.items() if _is_attention(module)}
+    scales = {name: _first_number(module, SCALES) for name, module in here.items() if is_attention(module)}
     return {name: scale for name, scale in scales.items() if scale and _head_dim(here[name]) is not None}
 
 
 def _nothing_missed(pairing: Pairing, found: Mapping[str, str], rule: Rule) -> None:
     """An attention module whose scale nobody sets is an error, unless its head dimension stays."""
-    attention = {name: module for name, module in pairing.modules.items() if _is_attention(module)}
+    attention = {name: module for name, module in pairing.modules.items() if is_attention(module)}
     told = {name: pairing.base_modules.get(name) for name, m in attention.items() if _head_dim(m) is not None}
     stays = [name for name, twin in told.items() if twin and _head_dim(twin) == _head_dim(attention[name])]
     for name, module in attention.items():
         if not _covered(name, [*found, *stays]):
             raise RuleError(_unset(rule, f"{name} ({type(module).__name__})"))
-    if not found and not attention:
+    kinds = (type(module).__name__.lower() for module in pairing.modules.values())
+    if not found and not any("attention" in kind or "attn" in kind for kind in kinds):
         named = next((name for name in pairing.tensors if _NAMED.search(name)), None)
         if named is not None:
             raise RuleError(_unset(rule, f"the model, by its tensor {named}, has attention but no module"))
@@ -126,7 +127,7 @@ def _covered(name: str, found: Sequence[str]) -> bool:
     return any(name == f or f.startswith(f"{name}.") or name.startswith(f"{f}.") for f in found)
 
 
-def _is_attention(module: nn.Module) -> bool:
+def is_attention(module: nn.Module) -> bool:
     """By its class's name; RWKV's, which keeps no logits, by the gate that it has instead."""
     name = type(module).__name__.lower()
     return ("attention" in name or "attn" in name) and not hasattr(module, "receptance")

@@ -30,6 +30,7 @@ CONVENTIONS: tuple[tuple[str, Role, str], ...] = (
     ("*.value.weight", "hidden", "values of a fixed number of heads are internal"),
     ("*pos_emb*", "embedding", "a positional table"),
     ("*position*", "embedding", "a positional table"),
+    ("*rg_lru.*_gate_weight", "vector", "a gate of fixed blocks, a few inputs a channel"),
     ("*A_log", "vector", "state-space decay, one row a channel"),
     ("*.D", "vector", "state-space skip, one value a channel"),
     ("*dt_bias", "vector", "state-space step bias"),

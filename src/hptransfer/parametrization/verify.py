@@ -102,7 +102,7 @@ def _proof(plan: ModelPlan, model: nn.Module, batch: Any) -> Proof:
     try:
         return prove(plan, model, batch)
     except VerifyError as error:
-        return Proof(faults=list(error.faults))
+        return Proof(faults=[fault for fault in error.faults if isinstance(fault, Fault)])
 
 
 def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[Fault]) -> dict[str, _Live]:
