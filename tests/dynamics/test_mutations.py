@@ -85,7 +85,8 @@ def one_lr(model: nn.Module, groups: Groups, m: float) -> None:
 
 def forgotten(model: nn.Module, groups: Groups, m: float) -> None:
     """The forward multipliers were never set, as after a checkpoint loaded without apply_."""
-    model.readout._forward_pre_hooks.clear()
+    if isinstance(model.readout, Factored):
+        model.readout.factor_on_input = None
 
 
 @dataclass(frozen=True)

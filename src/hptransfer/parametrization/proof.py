@@ -75,6 +75,8 @@ def recorded_proof(plan: ModelPlan, model: nn.Module) -> Proof | None:
     recorder = batch_recorder(model)
     if recorder is None or recorder.batch is None:
         return None
+    if any(hasattr(module, "reshard") for module in model.modules()):
+        return None  # a pass under FSDP2 waits for every process, and verify may have been called by one
     batch, recorder.batch, recorder.is_open = recorder.batch, None, False
     try:
         found = proof_of(plan, model, batch)
@@ -142,6 +144,11 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
         finally:
             if caches:
                 config.use_cache = caches  # type: ignore[union-attr]
+            for module in model.modules():
+                if callable(
+                    reshard := getattr(module, "reshard", None)
+                ):  # FSDP2, after a pass without backward
+                    reshard()
             with torch.no_grad():
                 for name, buffer in model.named_buffers():
                     if name in buffers and buffers[name].shape == buffer.shape:
