@@ -59,10 +59,11 @@ def _of_list(cell: Any, take: str | None) -> Any:
     return loss_of_curve([np.nan if v is None else v for v in values], take) if values else None
 
 
-def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:
+def one_row_a_run(table: RawTable, found: Found, take: str | None, axes: Sequence[str] = ()) -> RawTable:
     """A table with a row for every step as one with a row for every run; any other as it is.
 
-    Only where the user says what to take: repeated rows may as well be replicates or budgets.
+    Only where the user says what to take: repeated rows may as well be replicates or budgets. `axes` are
+    further columns that tell runs apart.
 
     Raises:
         SweepError: where the user does, and the table has no column of steps.
@@ -78,7 +79,7 @@ def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:
     if not steps:
         raise SweepError(f"--take {take} needs a column of steps or epochs, but {table.names[0]} has none")
     step = floats(table.columns[steps[0][1]])[0]
-    run_columns = [found.scale, found.hp, *found.variant, *([found.seed] if found.seed else [])]
+    run_columns = [found.scale, found.hp, *axes, *found.variant, *([found.seed] if found.seed else [])]
     run_columns += [column for column in table.columns if joined(base_name(column)) in NAMES]
     group = group_numbers(*(level_keys(table.columns[column]) for column in run_columns))
     order = np.lexsort((step, group))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
+from hptransfer.sweep.axes import Scale, cell_numbers, first_axis, with_axes
 from hptransfer.sweep.curves import one_row_a_run
 from hptransfer.sweep.extract import extract_from as extract_columns
 from hptransfer.sweep.finding import USUAL, Found, find_columns
@@ -35,7 +36,7 @@ MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a w
 def read(
     data: Any,
     *,
-    scale: str | None = None,
+    scale: Scale = None,
     hp: str | None = None,
     loss: str | None = None,
     variant: str | None = None,
@@ -66,6 +67,7 @@ def read(
             tables (W&B's `config` and `summary`) become dotted columns, `config.lr`, and are found by their
             plain names too. A table with learning rates or sizes as its heads becomes one row a run.
         scale: column of the axis along which the hyperparameter is carried; positive numbers, or 60M, d128.
+            Several, as a list or comma-separated (`params,tokens`), are axes of their own.
         hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note.
         loss: column of the final loss. Blank, NaN, infinite and `diverged` mean that the run diverged.
         variant: column of the variant; several, comma-separated, are joined. Where no column is one, all runs
@@ -94,18 +96,23 @@ def read(
     """
     if take == "best" and (maximize or metric == "accuracy"):
         raise SweepError("take must be final or mean:K where a higher value is better, but got 'best'")
-    options = ReadOptions(scale, hp, loss, decimal, hp_scale, take, extract, query, metric, maximize)
+    options = ReadOptions(
+        first_axis(scale), hp, loss, decimal, hp_scale, take, extract, query, metric, maximize
+    )
     table = _load(data, options)
     if extract_from is not None:
         table = extract_columns(table, *extract_from)
     if where is not None:
         table = keep_where(table, where)
-    named = {"scale": scale, "hp": hp, "loss": loss, "variant": variant, "seed": seed}
+    table, axes = with_axes(table, scale)
+    if len(axes) > 1:
+        options = replace(options, axes=axes)
+    named = {"scale": axes[0] if axes else None, "hp": hp, "loss": loss, "variant": variant, "seed": seed}
     second = None if profile is None else find(table, profile, "profile")
     table, found = find_columns(table, named, second)
     if second in (found.scale, found.hp, found.loss):
         raise SweepError(f"profile must be a column that is not read as another, but got {shown(second)}")
-    table = one_row_a_run(table, found, take)
+    table = one_row_a_run(table, found, take, options.axes[1:])
     names = _names(table, found, named)
     losses = read_losses(table, found.loss, names.loss, by_state=where is None)
     own = own_coordinates_of(table, variant_labels(table, found.variant, names.variant), parametrization)
@@ -140,7 +147,12 @@ def _assembled(
         columns=names,
         source=table.source,
         taken=found.taken,
+        axes=options.axes,
     )
+    for axis in sweep.axes[1:]:
+        _positive(
+            table, axis, axis, sweep.extra[axis] if axis in sweep.extra else np.full(len(sweep), np.nan)
+        )
     sweep = as_metric(sweep, options.metric, options.maximize)
     zero = (
         (f"{left_out} runs with {names.hp} = 0 are left out: the fit is over its logarithm",)
@@ -151,6 +163,7 @@ def _assembled(
     if second is not None:
         profiled = _profiled(sweep, floats(table.columns[second])[0], base_name(second))
         return replace(profiled, notes=(*notes, *profiled.notes))
+    read_columns |= set(sweep.axes)
     unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
     return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, found.seed, unread)))
 
@@ -227,7 +240,7 @@ def _extra(table: RawTable, used: set[str]) -> dict[str, FloatArray]:
 
 
 def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
-    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    cell = cell_numbers(sweep, sweep.seed)
     kept, levels = profile_out(cell, second, sweep.loss)
     note = (
         f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
@@ -240,7 +253,7 @@ def _unexplained(sweep: SweepTable, table: RawTable, seed: str | None, unread: l
     """A note where rows that count as replicates differ in columns that nobody asked for."""
     names = sweep.columns
     seeds = sweep.seed if seed is None else level_keys(table.columns[seed])
-    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, seeds)
+    cell = cell_numbers(sweep, seeds)
     if cell.max() + 1 == len(sweep):
         return ()
     differ = [repr(column) for column in unread if _differs(cell, table.columns[column])]
