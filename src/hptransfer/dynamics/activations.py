@@ -120,14 +120,14 @@ def layer_outputs(
     def keep(name: str, value: Tensor) -> None:
         parts.setdefault(name, []).append(value.detach().float().flatten().clone())
 
-    seen: set[int] = set()  # ids of the layers' outputs, which `parts` has copies of
+    seen: dict[int, Tensor] = {}  # the layers' outputs by id, which `parts` has copies of
 
     def on_call(call: Call) -> None:
         called.add(call.name)
         value = _first_tensor(call.output)
         if value is not None and _is_layer(call.module):
             keep(call.name, value)
-            seen.add(id(value))
+            seen[id(value)] = value
         elif call.module is model:
             logits = getattr(call.output, "logits", call.output)
             if isinstance(logits, Tensor) and logits.ndim > 1 and id(logits) not in seen:
