@@ -53,7 +53,7 @@ HEAD_DIMS = (
 STEP_RANKS = ("time_step_rank", "mamba_dt_rank")  # Mamba's, derived from the width
 # Not widths, whatever their value: sizes of the vocabulary, of contexts and images, numbers of things.
 _NOT_WIDTHS = re.compile(
-    r"vocab|position|token|length|image|window|chunk|num_|max_|_id$|^n_|size_per|buckets|local"
+    r"vocab|position|token|length|image|window|chunk|num_|max_|_id$|^n_|size_per|buckets|local|projection_dim"
 )
 DEPTHS = ("num_hidden_layers", "n_layer", "num_layers")
 CONTEXTS = ("max_position_embeddings", "n_positions")
