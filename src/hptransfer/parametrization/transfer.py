@@ -186,11 +186,7 @@ def _assumptions(
     if rule.attention != -0.5:
         found.append("attention logits are scaled as the rule says where the head dimension grows")
     if "depth" in ratios:
-        found.append(
-            f"depth is scaled as {rule.name} says: residual branches x depth^{rule.residual:g} ({rule.source})"
-        )
-    for law in laws:
-        found.append(f"{law.axis}: {law.assumes}" + f" ({law.source})" * bool(law.source))
-    if len(laws) == 2 and {law.name for law in laws} == {"timescale"}:
-        found.append("LR stays along batch and tokens: only lambda moves")
+        branches = f"residual branches x depth^{rule.residual:g}"
+        found.append(f"depth is scaled as {rule.name} says: {branches} ({rule.source})")
+    found += [f"{law.axis}: {law.assumes}" + f" ({law.source})" * bool(law.source) for law in laws]
     return tuple(found)
