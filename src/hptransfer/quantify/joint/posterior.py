@@ -1,0 +1,182 @@
+"""Posterior of the joint basins of a variant: a pilot fit, robust weights, an average over noise settings.
+
+As for a basin of one hyperparameter: the mode at each noise setting by Gauss-Newton steps, the posterior
+about it taken as normal, and settings weighed by their evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hptransfer.quantify.basin.batched_linalg import root
+from hptransfer.quantify.basin.noise_model import GROWTHS, SIGMAS
+from hptransfer.quantify.basin.posterior import MEDIAN_OF_ABS_NORMAL, MOST_VARIANCE_FACTOR
+from hptransfer.quantify.intervals import sample_settings
+from hptransfer.quantify.joint.model import (
+    Batch,
+    Linear,
+    Normal,
+    State,
+    apply_step,
+    linearised,
+    normal_equations,
+)
+from hptransfer.quantify.joint.priors import JOINT
+from hptransfer.quantify.priors import NOISE, SEARCH
+from hptransfer.sweep.table import FloatArray
+
+PILOT_STEPS, RESCALED_STEPS, ROBUST_FROM, FINAL_STEPS = 14, (3, 5, 7, 9), 8, 2
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One setting of what points scatter by; see `basin.noise_model`."""
+
+    sigma: float  # sd of one run near the optimum, nats
+    misfit: float  # sd of the shape's relative error
+    growth: float  # of a run's sd right of the optimum, fraction of sigma an octave
+
+    @property
+    def bump_sd(self) -> float:
+        """Sd of the coefficients of the shape's corrections, which all scales share."""
+        return JOINT.bump_sd + JOINT.bump_per_misfit * self.misfit
+
+    def log_prior(self) -> float:
+        """Of the setting."""
+        sigma = (np.log(self.sigma) - np.log(NOISE.sigma_median)) / NOISE.sigma_log_sd
+        misfit = (np.log(self.misfit) - np.log(NOISE.misfit_median)) / NOISE.misfit_log_sd
+        return float(-0.5 * (sigma**2 + misfit**2))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Modes at the likely noise settings, with their weights; G of them."""
+
+    state: list[State]
+    normal: list[Normal]
+    noise: list[Noise]
+    weight: FloatArray  # [G]
+    factor: FloatArray  # on the variance of outlying points, [K, N]
+
+    def mean(self) -> State:
+        """Means over the settings."""
+        return State(
+            np.einsum("g,gkp->kp", self.weight, np.stack([s.local for s in self.state])),
+            np.einsum("g,gp->p", self.weight, np.stack([s.shared for s in self.state])),
+        )
+
+    def draws(self, count: int, rng: np.random.Generator) -> State:
+        """Draws of the parameters: local [B, K, local], shared [B, shared]."""
+        setting = sample_settings(self.weight, rng.random(count))
+        scales, size = self.state[0].local.shape
+        z_shared = rng.standard_normal((count, len(self.state[0].shared)))
+        z_local = rng.standard_normal((count, scales, size))
+        local, shared = np.empty_like(z_local), np.empty_like(z_shared)
+        for g in np.unique(setting):
+            here, normal = setting == g, self.normal[g]
+            shift = z_shared[here] @ root(normal.shared).T
+            own = np.einsum("kpq,bkq->bkp", root(normal.own), z_local[here])
+            shared[here] = self.state[g].shared + shift
+            local[here] = self.state[g].local + own - np.einsum("kpq,bq->bkp", normal.cross, shift)
+        return State(local, shared)
+
+
+class _Errors:
+    """The errors of the points at a state: their covariance for any noise setting."""
+
+    def __init__(self, batch: Batch, linear: Linear, factor: FloatArray, noise: Noise | None = None) -> None:
+        self.batch, self.linear, self.factor = batch, linear, factor
+        real, rise = batch.real, linear.rise
+        seen = linear.jacobian[..., -1] + rise
+        if noise is not None:  # a run up a cliff that the shape does not follow says little
+            sd = np.sqrt(self._run_variance(noise, rise) / np.maximum(batch.count, 1))
+            seen = np.where(seen - rise > SEARCH.cliff_min_sd * sd, seen, rise)
+        self.rise = np.where(real, np.maximum(rise, seen), 0.0)
+        gap = np.sum((linear.u[:, :, None] - linear.u[:, None]) ** 2, axis=-1) / JOINT.misfit_length**2
+        self.smooth = self.rise[:, :, None] * self.rise[:, None] * np.exp(-0.5 * gap)
+        self.place = np.sum((linear.slope * batch.place_sd) ** 2, axis=-1)
+
+    def _run_variance(self, noise: Noise, rise: FloatArray) -> FloatArray:
+        right = np.minimum(self.linear.right, NOISE.growth_octaves)
+        flat = noise.sigma * (1.0 + noise.growth * right)
+        return np.asarray(flat**2 + (NOISE.rise_per_misfit * noise.misfit * rise) ** 2)
+
+    def inverse(self, noise: Noise) -> tuple[FloatArray, float]:
+        """Inverse covariance of the points [K, N, N], and the log determinant of the covariance."""
+        count, real = self.batch.count, self.batch.real
+        single = (self._run_variance(noise, self.rise) + self.place) * self.factor / np.maximum(count, 1)
+        covariance = noise.misfit**2 * self.smooth
+        n = np.arange(count.shape[1])
+        covariance[:, n, n] += np.where(real, single, 1.0)
+        lower = np.linalg.cholesky(covariance)
+        log_det = 2.0 * float(np.log(lower[:, n, n]).sum())
+        half = np.linalg.inv(lower)
+        return np.swapaxes(half, -1, -2) @ half, log_det
+
+    def repeats(self, noise: Noise) -> float:
+        """Log likelihood of the scatter of repeats."""
+        spare = np.maximum(self.batch.count - 1, 0)
+        variance = self._run_variance(noise, self.rise)
+        each = -0.5 * (self.batch.spread / variance + spare * np.log(variance))
+        return float(each[spare > 0].sum())
+
+
+def fit_posterior(batch: Batch, start: State) -> Posterior:
+    """Fits a batch from a state."""
+    state, noise, factor = _pilot(batch, start)
+    linear = linearised(batch, state)
+    errors = _Errors(batch, linear, factor, noise)
+    settings = _likely(batch, state, linear, errors)
+    states, normals, logs = [], [], []
+    for setting in settings:
+        weight, log_det = errors.inverse(setting)
+        here = state
+        for _ in range(FINAL_STEPS):
+            normal = normal_equations(batch, here, linearised(batch, here), weight, setting.bump_sd)
+            here = apply_step(batch.layout, here, normal.step)
+        normal = normal_equations(batch, here, linearised(batch, here), weight, setting.bump_sd)
+        states.append(here)
+        normals.append(normal)
+        logs.append(normal.log_evidence - 0.5 * log_det + setting.log_prior() + errors.repeats(setting))
+    log = np.array(logs)
+    w = np.exp(log - log.max())
+    return Posterior(states, normals, settings, w / w.sum(), factor)
+
+
+def _pilot(batch: Batch, state: State) -> tuple[State, Noise, FloatArray]:
+    """State, noise and robust weights of the pilot fit."""
+    noise = Noise(SEARCH.pilot_sigma, SEARCH.pilot_misfit, SEARCH.pilot_growth)
+    factor = np.ones(batch.y.shape)
+    for step in range(PILOT_STEPS):
+        linear = linearised(batch, state)
+        weight, _ = _Errors(batch, linear, factor, None if step < 4 else noise).inverse(noise)
+        weighted = np.einsum("kij,kj->ki", weight, linear.jacobian[..., -1])
+        precision = np.einsum("kii->ki", weight)
+        z = np.abs(weighted) / np.sqrt(precision)  # of each point, seen from all others
+        if step in RESCALED_STEPS:
+            typical = float(np.median(z[batch.real])) / MEDIAN_OF_ABS_NORMAL
+            sigma = noise.sigma * float(np.clip(typical, *SEARCH.pilot_rescale_ends))
+            noise = Noise(float(np.clip(sigma, SIGMAS[0], SIGMAS[-1])), noise.misfit, noise.growth)
+        if step >= ROBUST_FROM:
+            square = z**2 * factor
+            heavy = (SEARCH.t_freedom + square) / (SEARCH.t_freedom + JOINT.outlier_sd**2)
+            factor = np.clip(heavy, 1.0, MOST_VARIANCE_FACTOR)
+        state = apply_step(batch.layout, state, normal_equations(batch, state, linear, weight, noise.bump_sd).step)
+    return state, noise, factor
+
+
+def _likely(batch: Batch, state: State, linear: Linear, errors: _Errors) -> list[Noise]:
+    """The settings with most of the weight, by the evidence of one step from the pilot fit."""
+
+    def log(noise: Noise) -> float:
+        weight, log_det = errors.inverse(noise)
+        found = normal_equations(batch, state, linear, weight, noise.bump_sd).log_evidence
+        return found - 0.5 * log_det + noise.log_prior() + errors.repeats(noise)
+
+    middle = float(GROWTHS[len(GROWTHS) // 2])
+    grid = [Noise(float(s), m, middle) for s in SIGMAS for m in JOINT.misfits]
+    first = sorted(grid, key=log, reverse=True)[: JOINT.settings_kept // 2]
+    every = [Noise(n.sigma, n.misfit, float(g)) for n in first for g in GROWTHS]
+    return sorted(every, key=log, reverse=True)[: JOINT.settings_kept]
