@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import HPTransferError
 from hptransfer.fit import TransferFit, quantify
+from hptransfer.joint import JointFit, quantify_joint
 from hptransfer.quantify.compare import compare
 from hptransfer.sweep import read
 from hptransfer.sweep.table import SweepTable
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CoordCheck",
     "HPTransferError",
+    "JointFit",
     "Recorder",
     "Rule",
     "Scaling",
@@ -56,6 +58,7 @@ __all__ = [
     "parametrize",
     "probe",
     "quantify",
+    "quantify_joint",
     "read",
     "rule_from",
     "trainer_callback",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from hptransfer.sweep.objects import from_object
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.profile import group_numbers, profile_out
 from hptransfer.sweep.raw_table import RawColumn, RawTable, candidates, find, floats, shown, texts
+from hptransfer.sweep.several import several_hps, split_names
 from hptransfer.sweep.sources import read_sources
 from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 from hptransfer.sweep.values import HP_SCALES
@@ -39,7 +41,7 @@ def read(
     data: Any,
     *,
     scale: str | None = None,
-    hp: str | None = None,
+    hp: str | Sequence[str] | None = None,
     loss: str | None = None,
     variant: str | None = None,
     seed: str | None = None,
@@ -69,7 +71,8 @@ def read(
             tables (W&B's `config` and `summary`) become dotted columns, `config.lr`, and are found by their
             plain names too. A table with learning rates or sizes as its heads becomes one row a run.
         scale: column of the axis along which the hyperparameter is carried; positive numbers, or 60M, d128.
-        hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note.
+        hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note. Several, as a list
+            or comma-separated, are for `quantify_joint`; there a weight decay of 0 stays.
         loss: column of the final loss. Blank, NaN, infinite and `diverged` mean that the run diverged.
         variant: column of the variant; several, comma-separated, are joined. Where no column is one, all runs
             are one variant, `all`. `file` stands for the name of the file a run came from.
@@ -97,21 +100,30 @@ def read(
     """
     if take == "best" and (maximize or metric == "accuracy"):
         raise SweepError("take must be final or mean:K where a higher value is better, but got 'best'")
+    names = split_names(hp)
+    hp = hp if isinstance(hp, str) and names is None else None
     options = ReadOptions(scale, hp, loss, decimal, hp_scale, take, extract, query, metric, maximize)
     table = _load(data, options)
     if extract_from is not None:
         table = extract_columns(table, *extract_from)
     if where is not None:
         table = keep_where(table, where)
+    several = None if names is None else several_hps(table, names)
+    hp = hp if several is None else several.first
     named = {"scale": scale, "hp": hp, "loss": loss, "variant": variant, "seed": seed}
     second = None if profile is None else find(table, profile, "profile")
     table, found = find_columns(table, named, second)
     if second in (found.scale, found.hp, found.loss):
         raise SweepError(f"profile must be a column that is not read as another, but got {shown(second)}")
+    if several is not None:
+        found = replace(found, more_hps=several.others)
+        if taken := {found.scale, found.loss, *found.variant, found.seed, second} & {*several.columns}:
+            raise SweepError(f"{shown(taken.pop())} must be a hyperparameter or another column, but is named as both")
     table = one_row_a_run(table, found, take)
     sweep = _assembled(table, found, _names(table, found, named), options, where, second, optimizer)
     own = _own_coordinates(table, _labels(table, found.variant), parametrization)
-    return replace(sweep, own_coordinates=own)
+    sweep = replace(sweep, own_coordinates=own)
+    return sweep if several is None else several.named(sweep)
 
 
 def _assembled(
@@ -156,8 +168,9 @@ def _assembled(
     if second is not None:
         profiled = _profiled(sweep, floats(table.columns[second])[0], base_name(second))
         return replace(profiled, notes=(*notes, *profiled.notes))
-    unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
-    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, unread)))
+    known = read_columns | {*found.more_hps}
+    unread = [name for name in table.columns if name not in known and is_readable(table.columns[name])]
+    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, unread, found.more_hps)))
 
 
 def _load(data: Any, options: ReadOptions) -> RawTable:
@@ -271,10 +284,13 @@ def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
     return replace(sweep.take(kept), notes=(*sweep.notes, note))
 
 
-def _unexplained(sweep: SweepTable, table: RawTable, unread: list[str]) -> tuple[str, ...]:
+def _unexplained(
+    sweep: SweepTable, table: RawTable, unread: list[str], more_hps: tuple[str, ...]
+) -> tuple[str, ...]:
     """A note where rows that count as replicates differ in columns that nobody asked for."""
     names = sweep.columns
-    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    further = (texts(table.columns[column]) for column in more_hps)
+    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed, *further)
     if cell.max() + 1 == len(sweep):
         return ()
     differ = [repr(column) for column in unread if _differs(cell, texts(table.columns[column]))]
