@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import HPTransferError
 from hptransfer.fit import TransferFit, quantify
-from hptransfer.joint import JointFit, quantify_joint
 from hptransfer.quantify.compare import compare
 from hptransfer.sweep import read
 from hptransfer.sweep.table import SweepTable
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from hptransfer.dynamics.recorder import Recorder
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.dynamics.training_loop import probe
+    from hptransfer.joint import JointFit, quantify_joint
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
     from hptransfer.parametrization.parametrize import parametrize
@@ -70,6 +70,7 @@ __all__ = [
 # What needs torch, or is seldom needed, is imported when it is first asked for.
 _LATER = {
     "CoordCheck": "dynamics.result",
+    "JointFit": "joint",
     "Recorder": "dynamics.recorder",
     "Rule": "parametrization.rule",
     "Scaling": "parametrization.scaling",
@@ -81,6 +82,7 @@ _LATER = {
     "load_rule": "parametrization.custom",
     "parametrize": "parametrization.parametrize",
     "probe": "dynamics.training_loop",
+    "quantify_joint": "joint",
     "rule_from": "parametrization.custom",
     "trainer_callback": "parametrization.callbacks",
     "trainer_probe": "dynamics.callbacks",

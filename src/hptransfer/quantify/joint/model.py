@@ -19,8 +19,8 @@ from hptransfer.quantify.joint.surface import (
     MOST_EXPONENT,
     TILT_ENDS,
     Surface,
-    bumps,
-    corrected,
+    bump_count,
+    correction,
     correction_slopes,
     corrections,
     mixed,
@@ -59,7 +59,7 @@ class Layout:
     @property
     def shared_sizes(self) -> tuple[int, ...]:
         """How many there are of each kind of shared parameter, in order."""
-        return (self.d, self.d, self.couplings, self.d, self.d, self.d, len(bumps(self.d)[0]))
+        return (self.d, self.d, self.couplings, self.d, self.d, self.d, bump_count(self.d))
 
     def split_local(self, of: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """a [...], x [..., d], dc [..., d] and db [..., P] of the parameters of a scale [..., local]."""
@@ -133,7 +133,7 @@ def linearised(batch: Batch, state: State) -> Linear:
     v = mixed(b, w)
     z = warp(v, shape.tilt, shape.bend)
     features = corrections(u)
-    factor = np.exp(corrected(features, shape.bump))[..., None]
+    factor = np.exp(correction(u, shape.bump))[..., None]
     by_z = factor * np.exp(np.minimum(shape.c, MOST_EXPONENT))[:, None] * z  # [K, N, d]
     by_v = by_z * warp_slope(v, shape.tilt, shape.bend)
     by_w = by_v.copy()
@@ -187,15 +187,15 @@ class Normal:
 
 
 def normal_equations(
-    batch: Batch, state: State, linear: Linear, weight: FloatArray, bump_sd: float
+    batch: Batch, state: State, whitened: FloatArray, bump_sd: float
 ) -> Normal:
-    """The Gauss-Newton step from a state, for an inverse covariance [K, N, N] of the points.
+    """The Gauss-Newton step from a state.
 
-    `bump_sd` is the prior sd of the corrections' coefficients.
+    `whitened` [K, N, P] is the jacobian in units in which errors are independent and of variance 1, `bump_sd` is the prior sd of the corrections' coefficients.
     """
     size = batch.layout.local
     mean, precision, centre, shared_precision = prior_of(batch, bump_sd)
-    product = np.swapaxes(linear.jacobian, -1, -2) @ (weight @ linear.jacobian)  # [K, P, P]
+    product = np.swapaxes(whitened, -1, -2) @ whitened  # [K, P, P]
     away = state.local - mean
     away[:, 0] = 0.0
     product = _with_prior(product, precision, away)

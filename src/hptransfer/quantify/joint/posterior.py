@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from hptransfer.quantify.basin.batched_linalg import root
 from hptransfer.quantify.basin.noise_model import GROWTHS, SIGMAS
@@ -83,6 +84,12 @@ class Posterior:
         return State(local, shared)
 
 
+def _whitened(lower: FloatArray, of: FloatArray) -> FloatArray:
+    """Columns [K, N, P] in the units of a root of their covariance [K, N, N]."""
+    solved = [solve_triangular(a, b, lower=True, check_finite=False) for a, b in zip(lower, of, strict=True)]
+    return np.stack(solved)
+
+
 class _Errors:
     """The errors of the points at a state: their covariance for any noise setting."""
 
@@ -103,17 +110,15 @@ class _Errors:
         flat = noise.sigma * (1.0 + noise.growth * right)
         return np.asarray(flat**2 + (NOISE.rise_per_misfit * noise.misfit * rise) ** 2)
 
-    def inverse(self, noise: Noise) -> tuple[FloatArray, float]:
-        """Inverse covariance of the points [K, N, N], and the log determinant of the covariance."""
+    def root(self, noise: Noise) -> tuple[FloatArray, float]:
+        """Cholesky root of the covariance of the points [K, N, N], and the log determinant of the covariance."""
         count, real = self.batch.count, self.batch.real
         single = (self._run_variance(noise, self.rise) + self.place) * self.factor / np.maximum(count, 1)
         covariance = noise.misfit**2 * self.smooth
         n = np.arange(count.shape[1])
         covariance[:, n, n] += np.where(real, single, 1.0)
         lower = np.linalg.cholesky(covariance)
-        log_det = 2.0 * float(np.log(lower[:, n, n]).sum())
-        half = np.linalg.inv(lower)
-        return np.swapaxes(half, -1, -2) @ half, log_det
+        return lower, 2.0 * float(np.log(lower[:, n, n]).sum())
 
     def repeats(self, noise: Noise) -> float:
         """Log likelihood of the scatter of repeats."""
@@ -131,12 +136,15 @@ def fit_posterior(batch: Batch, start: State) -> Posterior:
     settings = _likely(batch, state, linear, errors)
     states, normals, logs = [], [], []
     for setting in settings:
-        weight, log_det = errors.inverse(setting)
+        lower, log_det = errors.root(setting)
+
+        def normal_at(state: State, lower: FloatArray = lower, bump_sd: float = setting.bump_sd) -> Normal:
+            return normal_equations(batch, state, _whitened(lower, linearised(batch, state).jacobian), bump_sd)
+
         here = state
         for _ in range(FINAL_STEPS):
-            normal = normal_equations(batch, here, linearised(batch, here), weight, setting.bump_sd)
-            here = apply_step(batch.layout, here, normal.step)
-        normal = normal_equations(batch, here, linearised(batch, here), weight, setting.bump_sd)
+            here = apply_step(batch.layout, here, normal_at(here).step)
+        normal = normal_at(here)
         states.append(here)
         normals.append(normal)
         logs.append(normal.log_evidence - 0.5 * log_det + setting.log_prior() + errors.repeats(setting))
@@ -151,9 +159,12 @@ def _pilot(batch: Batch, state: State) -> tuple[State, Noise, FloatArray]:
     factor = np.ones(batch.y.shape)
     for step in range(PILOT_STEPS):
         linear = linearised(batch, state)
-        weight, _ = _Errors(batch, linear, factor, None if step < 4 else noise).inverse(noise)
-        weighted = np.einsum("kij,kj->ki", weight, linear.jacobian[..., -1])
-        precision = np.einsum("kii->ki", weight)
+        lower, _ = _Errors(batch, linear, factor, None if step < 4 else noise).root(noise)
+        one = np.broadcast_to(np.eye(lower.shape[-1]), lower.shape)
+        both = _whitened(lower, np.concatenate([linear.jacobian, one], axis=-1))
+        whitened, half = both[..., : linear.jacobian.shape[-1]], both[..., linear.jacobian.shape[-1] :]
+        weighted = np.einsum("kji,kj->ki", half, whitened[..., -1])
+        precision = np.sum(half**2, axis=-2)
         z = np.abs(weighted) / np.sqrt(precision)  # of each point, seen from all others
         if step in RESCALED_STEPS:
             typical = float(np.median(z[batch.real])) / MEDIAN_OF_ABS_NORMAL
@@ -163,7 +174,7 @@ def _pilot(batch: Batch, state: State) -> tuple[State, Noise, FloatArray]:
             square = z**2 * factor
             heavy = (SEARCH.t_freedom + square) / (SEARCH.t_freedom + JOINT.outlier_sd**2)
             factor = np.clip(heavy, 1.0, MOST_VARIANCE_FACTOR)
-        state = apply_step(batch.layout, state, normal_equations(batch, state, linear, weight, noise.bump_sd).step)
+        state = apply_step(batch.layout, state, normal_equations(batch, state, whitened, noise.bump_sd).step)
     return state, noise, factor
 
 
@@ -171,8 +182,9 @@ def _likely(batch: Batch, state: State, linear: Linear, errors: _Errors) -> list
     """The settings with most of the weight, by the evidence of one step from the pilot fit."""
 
     def log(noise: Noise) -> float:
-        weight, log_det = errors.inverse(noise)
-        found = normal_equations(batch, state, linear, weight, noise.bump_sd).log_evidence
+        lower, log_det = errors.root(noise)
+        whitened = _whitened(lower, linear.jacobian)
+        found = normal_equations(batch, state, whitened, noise.bump_sd).log_evidence
         return found - 0.5 * log_det + noise.log_prior() + errors.repeats(noise)
 
     middle = float(GROWTHS[len(GROWTHS) // 2])

@@ -9,7 +9,7 @@ import numpy as np
 from hptransfer.quantify.joint.surface import Surface
 from hptransfer.sweep.table import FloatArray
 
-REACH, POINTS, ZOOMS = 8.0, 13, 4  # octaves either side that the others are looked for in, and how finely
+REACH, POINTS, ZOOMS = 8.0, 9, 4  # octaves either side that the others are looked for in, and how finely
 ANGLES, STEPS = 73, 26  # of a contour
 
 

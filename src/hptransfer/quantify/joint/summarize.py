@@ -13,7 +13,7 @@ from hptransfer.quantify.joint.surface import Surface, pairs
 from hptransfer.quantify.result import Estimate, finite
 from hptransfer.sweep.table import FloatArray
 
-CURVE_POINTS, BAND_DRAWS = 49, 60  # of a profile, and of those behind its band
+CURVE_POINTS, BAND_POINTS, BAND_DRAWS = 49, 9, 40  # of a profile, and of those behind its band
 CONTOUR_RISES = (1.0, 4.0, 16.0)  # heights of contours, in the tolerance
 HALF_STEPS = (0.0, 0.5, 1.0)  # exponents that theories give: arXiv:2506.15025
 LAW_POINTS = 41
@@ -102,15 +102,15 @@ def _curve(basins: JointBasins, k: int, j: int, level: float, unit: float) -> Cu
     surface, base = part(basins.surface, k), float(basins.loss[k])
     profile = base + profiled(surface, (j,), (x - basins.x[k, j])[:, None])
     some = np.linspace(0, len(basins.x_draws) - 1, BAND_DRAWS).astype(int)
-    drawn = np.stack(
-        [
-            basins.loss_draws[b, k]
-            + profiled(part(basins.surface_draws, (b, k)), (j,), (x - basins.x_draws[b, k, j])[:, None])
-            for b in some
-        ],
-        axis=1,
-    )
-    bottom, top = bands(drawn, level)
+    few = np.linspace(x[0], x[-1], BAND_POINTS)
+    at_few = base + profiled(surface, (j,), (few - basins.x[k, j])[:, None])
+    drawn = [
+        basins.loss_draws[b, k]
+        + profiled(part(basins.surface_draws, (b, k)), (j,), (few - basins.x_draws[b, k, j])[:, None])
+        for b in some
+    ]
+    sides = (np.interp(x, few, end - at_few) for end in bands(np.stack(drawn, axis=1), level))
+    bottom, top = (profile + side for side in sides)
     along = base + sliced(surface, j, x - basins.x[k, j])
     return Curve(x, profile / unit, along / unit, np.minimum(bottom, profile) / unit, np.maximum(top, profile) / unit)
 

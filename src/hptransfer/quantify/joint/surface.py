@@ -12,6 +12,7 @@ At the optimum the curvature is U'DU, D holding exp(c): positive definite whatev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -43,7 +44,7 @@ class Surface:
         """Loss above the optimum's, nats, at u [..., d] octaves from it; [...]."""
         z = warp(mixed(self.b, warp(u, self.skew)), self.tilt, self.bend)
         smooth = 0.5 * np.sum(np.exp(np.minimum(self.c, MOST_EXPONENT)) * z * z, axis=-1)
-        return np.asarray(smooth * np.exp(corrected(corrections(u), self.bump)))
+        return np.asarray(smooth * np.exp(correction(u, self.bump)))
 
     def curvature(self) -> FloatArray:
         """d2L/dx dx' at the optimum, nats per octave^2, [..., d, d]."""
@@ -56,31 +57,67 @@ class Surface:
         return np.asarray(np.swapaxes(upper, -1, -2) @ weighted)
 
 
-def bumps(d: int) -> tuple[FloatArray, float]:
-    """Centres [M, d] of the corrections in asinh(u), and their width."""
-    ends, each, width = (2.2, 5, 1.0) if d == 2 else (1.8, 3, 1.6)
-    line = np.linspace(-ends, ends, each)
-    return np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d), width
+@cache
+def bump_line(d: int) -> tuple[FloatArray, float]:
+    """Centres of the corrections along each coordinate, in asinh(u), and their width."""
+    return (np.linspace(-2.2, 2.2, 5), 1.0) if d == 2 else (np.linspace(-1.8, 1.8, 3), 1.6)
+
+
+def bump_count(d: int) -> int:
+    """M, the number of corrections: one at every crossing of the centres."""
+    return len(bump_line(d)[0]) ** d
+
+
+def _nearness(u: FloatArray) -> FloatArray:
+    """Of each coordinate of u [..., d] to each centre, [..., d, centres]."""
+    line, width = bump_line(u.shape[-1])
+    return np.asarray(np.exp(-0.5 * ((np.arcsinh(u)[..., None] - line) / width) ** 2))
+
+
+@cache
+def _at_optimum(d: int) -> FloatArray:
+    """The corrections' features at u = 0 before they are made to vanish there, [M]."""
+    return _products(_nearness(np.zeros(d)))
+
+
+def _products(near: FloatArray) -> FloatArray:
+    """Of the coordinates' nearnesses [..., d, centres], one from each; [..., M]."""
+    out = near[..., 0, :]
+    for j in range(1, near.shape[-2]):
+        out = (out[..., :, None] * near[..., j, None, :]).reshape(*near.shape[:-2], -1)
+    return out
 
 
 def corrections(u: FloatArray) -> FloatArray:
     """Features of the corrections at u [..., d]; all are zero at u = 0; [..., M]."""
-    centres, width = bumps(u.shape[-1])
-    away = (np.arcsinh(u)[..., None, :] - centres) / width
-    return np.asarray(np.exp(-0.5 * np.sum(away**2, axis=-1)) - np.exp(-0.5 * np.sum(centres**2, axis=-1) / width**2))
+    return _products(_nearness(u)) - _at_optimum(u.shape[-1])
+
+
+def correction(u: FloatArray, bump: FloatArray) -> FloatArray:
+    """Log of the corrections' factor at u [..., d], of coefficients [..., M]; [...]."""
+    d = u.shape[-1]
+    line, _ = bump_line(d)
+    near, names = _nearness(u), "abc"[:d]
+    cube = bump.reshape(*bump.shape[:-1], *[len(line)] * d)
+    total = cube
+    for j in reversed(range(d)):  # one coordinate after the other: far fewer products than all M at once
+        total = np.einsum(f"...{names[: j + 1]},...{names[j]}->...{names[:j]}", total, near[..., j, :])
+    there = bump @ _at_optimum(d)
+    return np.asarray(np.clip(total - there, -MOST_EXPONENT, MOST_EXPONENT))
 
 
 def correction_slopes(u: FloatArray, bump: FloatArray) -> FloatArray:
     """Derivative of the corrections' sum in u, [..., d]; `bump` is [M]."""
-    centres, width = bumps(u.shape[-1])
-    away = (np.arcsinh(u)[..., None, :] - centres) / width
-    near = np.exp(-0.5 * np.sum(away**2, axis=-1)) * bump
-    return np.asarray(-np.einsum("...m,...md->...d", near, away) / width / np.sqrt(1.0 + u * u))
-
-
-def corrected(features: FloatArray, bump: FloatArray) -> FloatArray:
-    """Log of the corrections' factor."""
-    return np.asarray(np.clip(np.einsum("...m,...m->...", features, bump), -MOST_EXPONENT, MOST_EXPONENT))
+    d = u.shape[-1]
+    line, width = bump_line(d)
+    near = _nearness(u)
+    away = (np.arcsinh(u)[..., None] - line) / width
+    out = []
+    for j in range(d):
+        turned = near.copy()
+        turned[..., j, :] *= -away[..., j, :] / width
+        out.append(_products(turned) @ bump)
+    return np.stack(out, axis=-1) / np.sqrt(1.0 + u * u)
 
 
 def stretch_features(u: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -30,7 +30,7 @@ from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.verdict import word
 from hptransfer.sweep.table import FloatArray, SweepTable
 
-CANDIDATES, ENOUGH_DRAWS = 200, 300  # points that a recommendation is chosen from, and draws it is judged by
+CANDIDATES, ENOUGH_DRAWS = 80, 200  # points that a recommendation is chosen from, and draws it is judged by
 
 
 @dataclass(frozen=True)
