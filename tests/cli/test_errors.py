@@ -1,43 +1,10 @@
-import numpy as np
 import pytest
 import typer
+from tests.cli.sweep_text import table
 
-from hptransfer.cli import main
 from hptransfer.cli.errors import handle_errors
 from hptransfer.errors import SpecError
 from hptransfer.study.run import StudyInterrupted
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
-
-
-def table(widths=(64, 128, 256, 512), variants=("sp", "mup"), lrs=range(3, 12)):
-    lines = ["variant,width,lr,seed,loss"]
-    for variant in variants:
-        for width in widths:
-            for x in lrs:
-                best = 7 + (np.log2(width / 64) if variant == "sp" else 0)
-                loss = 3 + (width / 64) ** -0.5 + 0.05 * (x - best) ** 2
-                lines.append(f"{variant},{width},{2.0**-x},0,{loss:.6f}")
-    return "\n".join(lines) + "\n"
-
-
-@pytest.fixture
-def csv(tmp_path):
-    def csv(text, name="runs.csv"):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return csv
 
 
 def test_interrupts_exit_with_130(run, csv, monkeypatch):

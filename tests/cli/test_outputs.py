@@ -1,41 +1,7 @@
 import os
 
-import numpy as np
 import pytest
-
-from hptransfer.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return ended.value.code or 0, printed.out, printed.err
-
-    return run
-
-
-def table(widths=(64, 128, 256, 512), variants=("sp", "mup"), lrs=range(3, 12)):
-    lines = ["variant,width,lr,seed,loss"]
-    for variant in variants:
-        for width in widths:
-            for x in lrs:
-                best = 7 + (np.log2(width / 64) if variant == "sp" else 0)
-                loss = 3 + (width / 64) ** -0.5 + 0.05 * (x - best) ** 2
-                lines.append(f"{variant},{width},{2.0**-x},0,{loss:.6f}")
-    return "\n".join(lines) + "\n"
-
-
-@pytest.fixture
-def csv(tmp_path):
-    def csv(text, name="runs.csv"):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return csv
+from tests.cli.sweep_text import table
 
 
 def test_unwritable_outputs_are_found_before_the_work(run, csv, tmp_path):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from hptransfer.cli.options import argument, option
+from hptransfer.cli import fit_options as options
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import TransferFit, quantify
@@ -16,149 +15,37 @@ from hptransfer.sweep.metric import warnings
 
 
 def fit(
-    sources: Annotated[
-        list[str],
-        argument(
-            "SOURCE",
-            "A table in a file (CSV, TSV, JSON, JSONL, Markdown, XLSX, Parquet, Feather, SQLite, a "
-            "log; perhaps "
-            "compressed), a folder of runs, `-` for standard input, or a tracker: wandb:ENTITY/PROJECT, "
-            "mlflow:URI#EXPERIMENT, optuna:STORAGE#STUDY. Several are read as one table.",
-        ),
-    ],
-    scale: Annotated[
-        str | None,
-        option(
-            "COLUMN", "Column of the scale: width, params, tokens, ...  [default: width, or what is like it]"
-        ),
-    ] = None,
-    hp: Annotated[
-        str | None,
-        option(
-            "COLUMN", "Column of the hyperparameter: lr, weight_decay, ...  [default: lr, or what is like it]"
-        ),
-    ] = None,
-    loss: Annotated[
-        str | None,
-        option(
-            "COLUMN",
-            "Column of the loss; blank, nan, inf or diverged means that the run diverged.  "
-            "[default: loss, or what "
-            "is like it]",
-        ),
-    ] = None,
-    by: Annotated[
-        str | None,
-        option(
-            "COLUMN",
-            "Column of the variant, or several, comma-separated; `file` takes the file name.  "
-            "[default: variant, "
-            "or what is like it]",
-        ),
-    ] = None,
-    seed: Annotated[
-        str | None, option("COLUMN", "Column of the seed.  [default: seed, or what is like it]")
-    ] = None,
-    where: Annotated[
-        str | None, option("EXPRESSION", 'Keep only these rows: "epoch == 5 and variant in [sp, mup]".')
-    ] = None,
-    profile: Annotated[
-        str | None,
-        option("COLUMN", "Column of a second hyperparameter; its value with the lowest loss is kept."),
-    ] = None,
-    hp_scale: Annotated[
-        str | None,
-        option(
-            "SCALE",
-            "What the hyperparameter's numbers are: linear, log2, log10 or ln.  [default: by its name]",
-        ),
-    ] = None,
-    take: Annotated[
-        str | None,
-        option("WHAT", "Loss of a run with a logged curve: final, best or mean:K, of its last K points."),
-    ] = None,
-    extract: Annotated[
-        str | None,
-        option(
-            "REGEX",
-            "Find the runs in a printed log: 'd=(?P<width>\\d+) lr=(?P<lr>\\S+) loss=(?P<loss>\\S+)'.",
-        ),
-    ] = None,
-    extract_from: Annotated[
-        tuple[str, str] | None,
-        option("COLUMN TEMPLATE", "Find columns in the texts of another: Name '...lr{lr}...d{width}'."),
-    ] = None,
-    query: Annotated[
-        str | None,
-        option("TEXT", "Table of a database, or SELECT ...; sheet of a workbook; filter of a tracker."),
-    ] = None,
-    decimal: Annotated[
-        str | None, option("CHARACTER", "What stands before decimals, . or ,  [default: found out]")
-    ] = None,
-    target: Annotated[
-        list[str] | None, option("N", "Scale to predict the optimum at, 4096 or 4k; may be repeated.")
-    ] = None,
-    level: Annotated[float, option("X", "Level of the credible intervals.")] = 0.95,
-    metric: Annotated[
-        str,
-        option(
-            "METRIC", "What the loss column holds: nats, bits, perplexity, mse, error, accuracy, or a unit."
-        ),
-    ] = "nats",
-    maximize: Annotated[
-        bool, typer.Option("--maximize", help="A higher value of the loss column is better.")
-    ] = False,
-    tolerance: Annotated[
-        float | None,
-        option(
-            "X",
-            "Cost that counts as none, in the loss column's unit.  [default: 0.01 nats; 5% of the lowest mse "
-            "at the largest scale, 2% of the lowest error]",
-        ),
-    ] = None,
-    family: Annotated[
-        str | None, option("LAW", "Law of the optimum: power, offset or const.  [default: by AICc]")
-    ] = None,
-    reference: Annotated[
-        str | None,
-        option("VARIANT", "Variant that R(inf) is measured from.  [default: the best of all at each scale]"),
-    ] = None,
-    holdout: Annotated[
-        int, option("K", "Number of largest scales to leave out and predict, as a check.")
-    ] = 1,
-    filter: Annotated[
-        float, option("X", "Losses above this many times the lowest of their scale do not enter E.")
-    ] = 1.35,
-    coordinates: Annotated[
-        str | None, option("sp|mup", "Coordinates of the learning rates; the drift is then shown in both.")
-    ] = None,
-    parametrization: Annotated[
-        str | None,
-        option(
-            "RULE",
-            "Parametrization of all runs, such as sp or mup: says whose learning rate the answer is about.  "
-            "[default: the column `parametrization`, where there is one]",
-        ),
-    ] = None,
-    optimizer: Annotated[
-        str | None,
-        option(
-            "NAME", "Optimizer that trained the runs; for sgd both coordinates are one.  [default: adamw]"
-        ),
-    ] = None,
-    suggest: Annotated[
-        bool,
-        typer.Option(
-            "--suggest/--no-suggest", help="Look for runs that would settle what is not known: some seconds."
-        ),
-    ] = True,
-    draws: Annotated[int, option("B", "Number of posterior draws.")] = 1000,
-    limit: Annotated[int, option("N", "Number of variants to print; files hold all of them.", min=1)] = 20,
-    json: Annotated[
-        Path | None,
-        option("OUT", "Write the fit as JSON (schema version 2); `-` prints it and nothing else."),
-    ] = None,
-    html: Annotated[Path | None, option("OUT", "Write the report as one self-contained page.")] = None,
+    sources: options.Sources,
+    scale: options.Scale = None,
+    hp: options.Hp = None,
+    loss: options.Loss = None,
+    by: options.By = None,
+    seed: options.Seed = None,
+    where: options.Where = None,
+    profile: options.Profile = None,
+    hp_scale: options.HpScale = None,
+    take: options.Take = None,
+    extract: options.Extract = None,
+    extract_from: options.ExtractFrom = None,
+    query: options.Query = None,
+    decimal: options.Decimal = None,
+    target: options.Target = None,
+    level: options.Level = 0.95,
+    metric: options.Metric = "nats",
+    maximize: options.Maximize = False,
+    tolerance: options.Tolerance = None,
+    family: options.Family = None,
+    reference: options.Reference = None,
+    holdout: options.Holdout = 1,
+    filter: options.LossFilter = 1.35,
+    coordinates: options.Coordinates = None,
+    parametrization: options.Parametrization = None,
+    optimizer: options.Optimizer = None,
+    suggest: options.Suggest = True,
+    draws: options.Draws = 1000,
+    limit: options.Limit = 20,
+    json: options.JsonOut = None,
+    html: options.HtmlOut = None,
 ) -> None:
     """Measure how a hyperparameter transfers, from a table of runs.
 
