@@ -1,4 +1,4 @@
-"""How often intervals of a joint optimum and of its predictions hold, on simulated surfaces with a known truth.
+"""How often intervals of a joint optimum and of its predictions hold, on simulated surfaces.
 
 python benchmarks/joint.py --studies 40                  # a random quarter of a 12 x 10 grid at 5 scales
 python benchmarks/joint.py --speed                       # 2 hyperparameters x 5 scales x 200 runs
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hptransfer.joint import quantify_joint
 from hptransfer.quantify.priors import DEPARTURE
+from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import Columns, SweepTable
 
 Array = NDArray[np.float64]
@@ -46,19 +48,25 @@ def side(family: str, h: float, rng: np.random.Generator) -> Callable[[Array], A
     return lambda u: h / s**2 * (np.exp(np.clip(s * u, -30, 30)) - s * u - 1)
 
 
-def departures(kind: str, rng: np.random.Generator, draws: int = 1) -> Array:
+def departures(kind: str, rng: np.random.Generator) -> Array:
     """What optima at the scales and the target lie off their law by, octaves, [K + 1]."""
     t = np.log2(np.append(SCALES, TARGET))
     if kind == "exact" or rng.random() < DEPARTURE.steady:
         return np.zeros(len(t))
     p = DEPARTURE
-    wander = 0.0 if rng.random() < p.wander_none else p.wander * np.exp(p.wander_log_sd * rng.standard_normal())
-    scatter = 0.0 if rng.random() < p.scatter_none else p.scatter * np.exp(p.scatter_log_sd * rng.standard_normal())
+    wander = (
+        0.0 if rng.random() < p.wander_none else p.wander * np.exp(p.wander_log_sd * rng.standard_normal())
+    )
+    scatter = (
+        0.0 if rng.random() < p.scatter_none else p.scatter * np.exp(p.scatter_log_sd * rng.standard_normal())
+    )
     walk = np.concatenate([[0.0], np.cumsum(rng.standard_normal(len(t) - 1) * np.sqrt(np.diff(t)))])
     return np.asarray(wander * walk + scatter * rng.standard_normal(len(t)))
 
 
-def simulate(family: str, kind: str, share: float, rng: np.random.Generator, grid: tuple[int, int] = (12, 10)) -> Joint:
+def simulate(
+    family: str, kind: str, share: float, rng: np.random.Generator, grid: tuple[int, int] = (12, 10)
+) -> Joint:
     """A sweep over lr and batch_size: a random `share` of a grid at every scale."""
     h = np.exp(rng.uniform(np.log(0.02), np.log(0.3), 2))
     if family == "flat":
@@ -85,10 +93,14 @@ def simulate(family: str, kind: str, share: float, rng: np.random.Generator, gri
         if family == "ragged":
             right = np.maximum(ridge, 0)
             noise = NOISE * (1 + 1.5 * right)
-            loss = loss + np.where(rng.random(len(u)) < 0.12 * np.minimum(right, 3), rng.exponential(0.05, len(u)) * right, 0)
+            loss = loss + np.where(
+                rng.random(len(u)) < 0.12 * np.minimum(right, 3), rng.exponential(0.05, len(u)) * right, 0
+            )
         loss = loss + noise * rng.standard_normal(len(u))
         if family == "cliff":
-            loss = np.where(ridge > wall, np.where(rng.random(len(u)) < 0.5, np.nan, 6 + rng.random(len(u))), loss)
+            loss = np.where(
+                ridge > wall, np.where(rng.random(len(u)) < 0.5, np.nan, 6 + rng.random(len(u))), loss
+            )
         rows.append(np.column_stack([np.full(len(u), n), np.exp2(points[chosen]), loss]))
     table = np.concatenate(rows)
     sweep = SweepTable(
@@ -96,3 +108,80 @@ def simulate(family: str, kind: str, share: float, rng: np.random.Generator, gri
         loss=table[:, 3], extra={"batch_size": table[:, 2]}, columns=Columns(),
     )  # fmt: skip
     return Joint(sweep, x[:-1], x[-1], slopes)
+
+
+def held(item: Estimate, x: float) -> float:
+    """Whether limits hold log2 x; NaN where there is one only."""
+    if item.low is None or item.high is None:
+        return float("nan")
+    return float(np.log2(item.low) <= x <= np.log2(item.high))
+
+
+def width(item: Estimate) -> float:
+    """Octaves between the limits; NaN where there is one only."""
+    return float(np.log2(item.high / item.low)) if item.low and item.high else float("nan")
+
+
+def measure(study: Joint, found: dict[str, list[float]]) -> None:
+    """Adds what one study says of both optima, both predictions and both exponents."""
+    fit = quantify_joint(study.sweep, ("lr", "batch_size"), targets=[TARGET], holdout=0)
+    variant = fit.variants["a"]
+    for j, name in enumerate(fit.hp):
+        for k, optimum in enumerate(variant.optima):
+            found[f"optimum of {name}"].append(held(optimum.hp[name], study.x[k, j]))
+            found[f"width of {name}"].append(width(optimum.hp[name]))
+        if name in variant.laws:
+            found[f"{name} at 4x"].append(held(variant.predictions[0].hp[name], study.target[j]))
+            found[f"width of {name} at 4x"].append(width(variant.predictions[0].hp[name]))
+
+
+def coverage(studies: int, kind: str, share: float, first: int) -> None:
+    """Prints, family by family and together, how often intervals hold, and their median width."""
+    every: dict[str, list[float]] = defaultdict(list)
+    for place, family in enumerate(FAMILIES):
+        found: dict[str, list[float]] = defaultdict(list)
+        for i in range(first, first + studies):
+            measure(simulate(family, kind, share, np.random.default_rng([i, place])), found)
+        for name, values in found.items():
+            every[name] += values
+        _print(family, found)
+    _print("all", every)
+
+
+def _print(family: str, found: dict[str, list[float]]) -> None:
+    cells = (
+        f"{name} {np.nanmedian(v):.2f}" if name.startswith("width") else f"{name} {np.nanmean(v):.3f}"
+        for name, v in found.items()
+    )
+    print(f"{family:10s} {' | '.join(cells)}", flush=True)
+
+
+def speed() -> None:
+    """Prints process and wall time of 2 hyperparameters x 5 scales x 200 runs, hold-out and all."""
+    for family in ("skewed", "flat"):
+        study = simulate(family, "exact", 1.0, np.random.default_rng(0), grid=(20, 10))
+        process, wall = time.process_time(), time.perf_counter()
+        quantify_joint(study.sweep, ("lr", "batch_size"), targets=[TARGET])
+        process, wall = time.process_time() - process, time.perf_counter() - wall
+        print(f"{family:10s} {len(study.sweep)} runs: process {process:.2f} s, wall {wall:.2f} s", flush=True)
+
+
+def main() -> None:
+    """Runs what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, default=20, help="of each family")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first")
+    parser.add_argument("--share", type=float, default=0.25, help="of the full grid that was run")
+    parser.add_argument(
+        "--laws", choices=("exact", "real"), default="exact", help="optima on laws, or off as real"
+    )
+    parser.add_argument("--speed", action="store_true", help="time alone")
+    arguments = parser.parse_args()
+    if arguments.speed:
+        speed()
+    else:
+        coverage(arguments.studies, arguments.laws, arguments.share, arguments.first)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""quantify_joint(): two or three hyperparameters of a sweep table at once, as a JointFit that shows itself."""
+"""quantify_joint(): two or three hyperparameters of a sweep table at once, as a JointFit."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def quantify_joint(
     Args:
         sweep: the runs; `read(..., hp="lr,batch_size")` makes one.
         hp: names of the hyperparameters; None takes those that the table was read with.
-        combinations: products of powers whose laws are wanted too, such as `lr/sqrt(batch_size)`. Columns that
-            are no fitted hyperparameter, such as `tokens`, must have one value at each scale.
+        combinations: products of powers whose laws are wanted too, such as `lr/sqrt(batch_size)`. Columns
+            that are no fitted hyperparameter, such as `tokens`, must have one value at each scale.
         targets: scales to predict at, one or several.
         level: of the credible intervals, in (0, 1).
         tolerance: cost that counts as none, in the unit of the losses; None is the metric's own.
@@ -135,6 +135,7 @@ def quantify_joint(
         values=found.values,
         zero_places=zero_places(found.axes),
         variants=found.variants,
+        left_out=found.left_out,
         settings=kept,
         version=__version__,
     )

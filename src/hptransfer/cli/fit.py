@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from hptransfer.cli import fit_options as options
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import TransferFit, quantify
+from hptransfer.joint import JointFit, quantify_joint
 from hptransfer.sweep import read
 from hptransfer.sweep.metric import warnings
 
@@ -18,6 +20,7 @@ def fit(
     sources: options.Sources,
     scale: options.Scale = None,
     hp: options.Hp = None,
+    combination: options.Combination = None,
     loss: options.Loss = None,
     by: options.By = None,
     seed: options.Seed = None,
@@ -54,6 +57,10 @@ def fit(
     predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
     law, the rest is printed. A table of one scale only ends with exit code 2.
 
+    Several hyperparameters, `--hp lr,batch_size`, are fitted together: their joint optimum, its laws, and
+    those of combinations (`--combination 'lr/sqrt(batch_size)'`). A weight decay of 0 is then a value like
+    others.
+
     Columns are found by their names where these are usual ones, and the first line says which were taken.
 
     Example: hptransfer fit runs.csv --scale width --hp lr --loss val_loss --target 4096 --html report.html
@@ -82,19 +89,35 @@ def fit(
     )
     if sweep.diverged.all():
         raise SweepError(f"at least one run must have finished, but all {len(sweep.loss)} diverged")
-    result = quantify(
-        sweep,
-        targets=target or (),
-        level=level,
-        tolerance=tolerance,
-        draws=draws,
-        family=family,
-        reference=reference,
-        holdout=holdout,
-        filter=filter,
-        coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
-        suggest=suggest,
-    )
+    result: TransferFit | JointFit
+    if sweep.hps:
+        _check_joint({"--reference": reference, "--coordinates": coordinates, "--filter": filter != 1.35})
+        result = quantify_joint(
+            sweep,
+            combinations=combination or (),
+            targets=target or (),
+            level=level,
+            tolerance=tolerance,
+            draws=draws,
+            family=family,
+            holdout=holdout,
+        )
+    elif combination:
+        raise SweepError("--combination takes several hyperparameters: --hp lr,batch_size, for one")
+    else:
+        result = quantify(
+            sweep,
+            targets=target or (),
+            level=level,
+            tolerance=tolerance,
+            draws=draws,
+            family=family,
+            reference=reference,
+            holdout=holdout,
+            filter=filter,
+            coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
+            suggest=suggest,
+        )
     written = write_outputs((None if alone else json, result.to_json), (html, result.to_html))
     for note in (*sweep.notes, *warnings(sweep)):
         typer.echo(f"note: {note}", err=True)
@@ -108,13 +131,24 @@ def fit(
         )
 
 
-def _print(result: TransferFit, limit: int, json_alone: bool) -> None:
+def _check_joint(options: Mapping[str, object]) -> None:
+    """Refuse options that say nothing about several hyperparameters."""
+    given = [flag for flag, value in options.items() if value]
+    if given:
+        raise SweepError(f"{given[0]} goes with one hyperparameter, but --hp names several; leave it out")
+
+
+def _print(result: TransferFit | JointFit, limit: int, json_alone: bool) -> None:
     """The answer: which columns were taken, where that is not plain, and the summary; or the JSON alone."""
     if json_alone:
         typer.echo(result.to_json())
         return
-    from hptransfer.report.terminal import print_summary  # rich is not needed for --help
+    from hptransfer.report.joint_terminal import print_joint  # rich is not needed for --help
+    from hptransfer.report.terminal import print_summary
 
     if result.sweep.taken:
         typer.echo(result.sweep.taken)
-    print_summary(result, limit=limit)
+    if isinstance(result, JointFit):
+        print_joint(result, limit=limit)
+    else:
+        print_summary(result, limit=limit)

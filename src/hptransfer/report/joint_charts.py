@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def contours(fit: JointSweepFit, variant: JointVariant, pair: tuple[int, int]) -
     """A panel for each scale: runs by their loss, contours of the fit, the optimum with its 95% ellipse."""
     mine = fit.sweep.variant == variant.name
     i, j = pair
-    axes = tuple(_axis(fit, k, places(fit, k, fit.values[mine, k])) for k in pair)
+    x, y = (_axis(fit, k, places(fit, k, fit.values[mine, k])) for k in pair)
     panels = []
     for optimum in variant.optima:
         title = f"{fit.sweep.columns.scale} {number_format.scale(optimum.scale)}"
@@ -38,7 +39,7 @@ def contours(fit: JointSweepFit, variant: JointVariant, pair: tuple[int, int]) -
             marks.append(charts.Line(line.x, line.y, "#2f6f97", width))
         marks += _optimum(fit, optimum, i, j)
         message = "" if lines else "no optimum: too few finished runs"
-        panels.append(charts.Panel(title, *axes, tuple(marks), message=message))
+        panels.append(charts.Panel(title, x, y, tuple(marks), message=message))
     return charts.Figure(tuple(panels), _contour_key(fit))
 
 
@@ -46,7 +47,11 @@ def _contour_key(fit: JointSweepFit) -> tuple[charts.KeyItem, ...]:
     unit, tolerance = fit.sweep.metric.unit, fit.settings["tolerance"]
     items = [charts.KeyItem(f"runs above the lowest of their {fit.sweep.columns.scale} by")]
     heads = [f"{times * tolerance:.3g}" for times in _HEIGHTS]
-    labels = [f"up to {heads[0]}", *(f"{a} to {b}" for a, b in zip(heads, heads[1:], strict=False)), f"more {unit}"]
+    labels = [
+        f"up to {heads[0]}",
+        *(f"{a} to {b}" for a, b in pairwise(heads)),
+        f"more {unit}",
+    ]
     items += [charts.KeyItem(label, shade, "circle") for label, shade in zip(labels, _SHADES, strict=True)]
     items.append(charts.KeyItem("diverged", palette.GREY, "cross"))
     items.append(charts.KeyItem("optimum and its 95% ellipse", palette.ACCENT, "circle", 1.6))
@@ -96,14 +101,24 @@ def _optimum(fit: JointSweepFit, optimum: JointOptimum, i: int, j: int) -> list[
     text = "\n".join(
         [
             f"optimum at {fit.sweep.columns.scale} {number_format.scale(optimum.scale)}",
-            *(f"{fit.hp[k]} {number_format.decimal(e)} {number_format.hp_interval(e)}" for k, e in zip((i, j), items, strict=True)),
+            *(
+                f"{fit.hp[k]} {number_format.decimal(e)} {number_format.hp_interval(e)}"
+                for k, e in zip((i, j), items, strict=True)
+            ),
         ]
     )
     angle = np.linspace(0.0, 2 * np.pi, 61)
     root = np.linalg.cholesky(optimum.covariance[np.ix_((i, j), (i, j))] + 1e-12 * np.eye(2))
     ring = np.sqrt(_ELLIPSE) * root @ np.stack([np.cos(angle), np.sin(angle)])
     dot = charts.Points(
-        np.array([x]), np.array([y]), palette.ACCENT, "circle", 7, edge=palette.PAPER, edge_width=1.0, texts=(text,)
+        np.array([x]),
+        np.array([y]),
+        palette.ACCENT,
+        "circle",
+        7,
+        edge=palette.PAPER,
+        edge_width=1.0,
+        texts=(text,),
     )
     return [charts.Line(x + ring[0], y + ring[1], palette.ACCENT, 1.6), dot]
 
@@ -119,10 +134,13 @@ def _axis(fit: JointSweepFit, j: int, x: FloatArray) -> charts.Axis:
 
 
 def _ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
-    """Powers of two, few enough, as plain numbers."""
-    step = max(int(np.ceil((high - low) / _MOST_TICKS)), 1)
-    first = int(np.ceil(low / step)) * step
-    return tuple((float(x), f"{2.0**x:.2g}" if x < 0 else f"{2.0**x:.6g}") for x in range(first, int(high) + 1, step))
+    """Powers of two, or halves of one, few enough, as plain numbers."""
+    step = next(s for s in (0.25, 0.5, *range(1, 60)) if (high - low) / s <= _MOST_TICKS or s == 59)
+    first, last = int(np.ceil(low / step)), int(np.floor(high / step))
+    return tuple(
+        (step * k, number_format.decimal(Estimate(float(f"{2.0 ** (step * k):.2g}"))))
+        for k in range(first, last + 1)
+    )
 
 
 def law(fit: JointSweepFit, variant: JointVariant, name: str) -> charts.Figure:
@@ -143,8 +161,13 @@ def law(fit: JointSweepFit, variant: JointVariant, name: str) -> charts.Figure:
         for part, dashed in zip(split_at(found.scale, largest), (False, True), strict=True):
             if part.sum() > 1:
                 marks.append(charts.Line(at[part], np.log2(found.value[part]), palette.ACCENT, 1.6, dashed))
-    marks += [_estimates(known, palette.INK, "circle", scale), _estimates(targets, palette.ACCENT, "diamond", scale)]
-    message = "" if found is not None else "no law: fewer than three scales with an optimum inside what was run"
+    marks += [
+        _estimates(known, palette.INK, "circle", scale),
+        _estimates(targets, palette.ACCENT, "diamond", scale),
+    ]
+    message = (
+        "" if found is not None else "no law: fewer than three scales with an optimum inside what was run"
+    )
     return charts.Figure((charts.Panel(name, x, y, tuple(marks), message=message),))
 
 
@@ -159,10 +182,7 @@ def _law_axis(name: str, found: JointLaw | None, items: Sequence[tuple[float, Es
     low, high = (min(middle), max(middle)) if middle else (0.0, 1.0)
     room = 0.1 * max(high - low, 1.0)
     low, high = float(low - room), float(high + room)
-    label = _ticks(low, high)
-    if high - low < 2.0 or any(abs(float(text) or 1.0) < 1e-4 for _, text in label):
-        return charts.Axis(low, high, name, base=2)
-    return charts.Axis(low, high, name, base=2, ticks=label)
+    return charts.Axis(low, high, name, base=2, ticks=_ticks(low, high))
 
 
 def _estimates(
@@ -170,7 +190,8 @@ def _estimates(
 ) -> charts.Points:
     octaves = [number_format.octaves(e) for _, e in items]
     texts = tuple(
-        f"{scale} {number_format.scale(n)}\n{number_format.decimal(e)} {number_format.hp_interval(e)}" for n, e in items
+        f"{scale} {number_format.scale(n)}\n{number_format.decimal(e)} {number_format.hp_interval(e)}"
+        for n, e in items
     )
     return charts.Points(
         np.log2(np.array([n for n, _ in items])),
@@ -186,7 +207,7 @@ def _estimates(
 
 
 def profiles(fit: JointSweepFit, variant: JointVariant, j: int) -> charts.Figure:
-    """Loss above the optimum along one hyperparameter: the others at their best (solid), or fixed (dashed)."""
+    """Loss above the optimum along one hyperparameter: others at their best (solid), or fixed (dashed)."""
     name, unit = fit.hp[j], fit.sweep.metric.unit
     fitted = [o for o in variant.optima if name in o.curves and o.loss.value is not None]
     colours = palette.sequence(max(len(fitted), 1))
@@ -197,8 +218,13 @@ def profiles(fit: JointSweepFit, variant: JointVariant, j: int) -> charts.Figure
         head = f"{fit.sweep.columns.scale} {number_format.scale(o.scale)}"
         if o is fitted[-1]:
             shown = curve.low - base <= 1.2 * top
-            marks.append(charts.Band(curve.x[shown], (curve.low - base)[shown], (curve.high - base)[shown], colour))
-        for values, dashed, words in ((curve.profile, False, "best over the others"), (curve.slice, True, "others fixed")):
+            marks.append(
+                charts.Band(curve.x[shown], (curve.low - base)[shown], (curve.high - base)[shown], colour)
+            )
+        for values, dashed, words in (
+            (curve.profile, False, "best over the others"),
+            (curve.slice, True, "others fixed"),
+        ):
             rise = np.where(values - base <= 1.3 * top, values - base, np.nan)
             label = f"{head}, {words}\n{name} 2^%{{x:.2f}}\n+%{{y:.4f}}"
             marks.append(charts.Line(curve.x, rise, colour, 0.9 if dashed else 1.6, dashed, template=label))

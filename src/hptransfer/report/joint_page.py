@@ -35,9 +35,14 @@ def joint_page(fit: JointSweepFit, *, title: str | None = None) -> str:
 
 
 def _opening(fit: JointSweepFit, heading: str, variants: Sequence[JointVariant]) -> str:
-    notes = "".join(f'<p class="extent user">{escape(note)}</p>' for note in fit.sweep.notes)
+    notes = "".join(
+        f'<p class="extent user">{escape(note)}</p>'
+        for note in (*fit.sweep.notes, *joint_tables.left_out(fit))
+    )
     answer, why = joint_tables.answers(fit, variants), joint_tables.reasons(variants)
-    reasons = "".join(f"<div><dt>{escape(str(row[0]))}</dt><dd>{escape(str(row[1]))}</dd></div>" for row in why.rows)
+    reasons = "".join(
+        f"<div><dt>{escape(str(row[0]))}</dt><dd>{escape(str(row[1]))}</dd></div>" for row in why.rows
+    )
     return (
         f'<header>\n<h1 class="user">{escape(heading)}</h1>\n'
         f'<p class="lead user">{escape(joint_tables.headline(fit))}</p>\n'
@@ -53,12 +58,15 @@ def _contours(fit: JointSweepFit, variant: JointVariant, place: int, name: str, 
         key = f"contours{place}-{i}{j}"
         panels[key] = plotly_backend.panels(figure)
         body += html_figures.key(figure.key) + _multiples(key, figure, f"{fit.hp[i]} by {fit.hp[j]}")
-    rises = " and ".join(f"{c.rise:.3g}" for c in next((o.contours[:3] for o in variant.optima if o.contours), ()))
+    rises = " and ".join(
+        f"{c.rise:.3g}" for c in next((o.contours[:3] for o in variant.optima if o.contours), ())
+    )
     caption = (
-        f"Each dot is a run, the darker the lower its loss. Blue lines are where the fit lies above its optimum by "
-        f"{rises} {escape(fit.sweep.metric.unit)}"
+        f"Each dot is a run, the darker the lower its loss. Blue lines are where the fit lies above its "
+        f"optimum by {rises} {escape(fit.sweep.metric.unit)}"
         + (", the remaining hyperparameter at its best. " if len(fit.hp) > 2 else ". ")
-        + "The orange ellipse holds the optimum with 95% probability: a long one says which changes of both cancel."
+        + "The orange ellipse holds the optimum with 95% probability: a long one says which changes of both "
+        "cancel."
     )
     return section(f"Where the optimum lies{name}", caption, body)
 
@@ -72,25 +80,29 @@ def _multiples(key: str, figure: charts.Figure, label: str) -> str:
 def _laws(fit: JointSweepFit, variant: JointVariant, place: int, name: str, panels: _Panels) -> str:
     drawn = {q: joint_charts.law(fit, variant, q) for q in (*fit.hp, *fit.combinations)}
     caption = (
-        "The optima with their intervals, the law through them (dashed beyond what was measured) and its prediction "
-        "band; a diamond is the prediction at a target. Every combination has a law of its own."
+        "The optima with their intervals, the law through them (dashed beyond what was measured) and its "
+        "prediction band; a diamond is the prediction at a target. Every combination has a law of its own."
     )
-    return section(f"Laws over {escape(fit.sweep.columns.scale)}{name}", caption, _row("law", place, drawn, panels))
+    return section(
+        f"Laws over {escape(fit.sweep.columns.scale)}{name}", caption, _row("law", place, drawn, panels)
+    )
 
 
 def _profiles(fit: JointSweepFit, variant: JointVariant, place: int, name: str, panels: _Panels) -> str:
     drawn = {hp: joint_charts.profiles(fit, variant, j) for j, hp in enumerate(fit.hp)}
     caption = (
-        "What a value costs where the others are tuned to it (solid: the profile, with its band at the largest "
-        "scale), and where they stay at the optimum (dashed: the slice). Where the two differ, hyperparameters must "
-        "be changed together."
+        "What a value costs where the others are tuned to it (solid: the profile, with its band at the "
+        "largest scale), and where they stay at the optimum (dashed: the slice). Where the two differ, "
+        "hyperparameters must be changed together."
     )
     key = html_figures.key(next(iter(drawn.values())).key)
-    return section(f"One hyperparameter at a time{name}", caption, key + _row("profile", place, drawn, panels))
+    return section(
+        f"One hyperparameter at a time{name}", caption, key + _row("profile", place, drawn, panels)
+    )
 
 
 def _row(kind: str, place: int, drawn: dict[str, charts.Figure], panels: _Panels) -> str:
-    """Panels side by side, each a figure by itself: their axes differ, so zooming one must not move the others."""
+    """Panels side by side, each a figure by itself: zooming one must not move the others."""
     cells = []
     for i, (title, figure) in enumerate(drawn.items()):
         panels[f"{kind}{place}-{i}"] = plotly_backend.panels(figure)
@@ -111,7 +123,11 @@ def _flags(fit: JointSweepFit) -> str:
 
 
 def _facts(fit: JointSweepFit) -> str:
-    facts = {"hptransfer": fit.version, "source": fit.sweep.source.path, "sha256 of source": fit.sweep.source.sha256}
+    facts = {
+        "hptransfer": fit.version,
+        "source": fit.sweep.source.path,
+        "sha256 of source": fit.sweep.source.sha256,
+    }
     known = {**facts, **fit.settings}
     items = "".join(
         definition(escape(name), f"<code>{escape(_plain(value))}</code>")

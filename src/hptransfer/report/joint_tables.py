@@ -40,9 +40,14 @@ def extent(fit: JointSweepFit) -> str:
     diverged = int(s.diverged.sum())
     return (
         f"{number_format.plural(len(s), 'run')}, {number_format.count(diverged)} diverged; "
-        f"{number_format.plural(len(s.scales), s.columns.scale)}. Intervals are "
+        f"{number_format.plural(len(s.scales), 'value')} of {s.columns.scale}. Intervals are "
         f"{100 * fit.settings['level']:g}%.{zero}"
     )
+
+
+def left_out(fit: JointSweepFit) -> tuple[str, ...]:
+    """A line for each variant that could not be fitted."""
+    return tuple(f"{name} is left out: {why}" for name, why in fit.left_out.items())
 
 
 def tables(fit: JointSweepFit, variants: Sequence[JointVariant]) -> tuple[Table, ...]:
@@ -73,8 +78,8 @@ def answers(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
             Column(
                 f"use {name}",
                 "number",
-                "The value to set at the largest target: the small models' where all may be kept, else the one with "
-                "the least expected loss. With a question mark it is a guess: neither answer is yes.",
+                "The value to set at the largest target: the small models' where all may be kept, else the one "
+                "with the least expected loss. With a question mark it is a guess: neither answer is yes.",
             )
             for name in fit.hp
         ),
@@ -96,13 +101,16 @@ def to_use(v: JointVariant, name: str) -> str:
 
 
 def _plain(value: float | None) -> str:
-    return number_format.MISSING if value is None else f"{value:.3g}"
+    return number_format.decimal(Estimate(value))
 
 
 def reasons(variants: Sequence[JointVariant]) -> Table:
     """What each answer rests on."""
     rows = tuple(
-        (v.name, f"Keep all values: {v.verdict.keep.reason}. Follow the laws: {v.verdict.extrapolate.reason}.")
+        (
+            v.name,
+            f"Keep all values: {v.verdict.keep.reason}. Follow the laws: {v.verdict.extrapolate.reason}.",
+        )
         for v in variants
     )
     return Table("Why", (_VARIANT, Column("because", "prose")), rows)
@@ -122,7 +130,7 @@ def predictions(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
         Column("of", "text", "A hyperparameter, or a combination by its own law."),
         Column("predicted", "hp_value", "What its law says."),
         Column("interval", "hp_interval", "With scatter and turning of the law as real sweeps showed them."),
-        Column("recommended", "number", "The point with the least expected loss under the uncertainty of all."),
+        Column("use", "number", "The point with the least expected loss under the uncertainty of all."),
     )
     return Table("Predictions", columns, rows, "" if rows else "No target was asked for.")
 
@@ -134,7 +142,9 @@ def laws(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
         for name in (*fit.hp, *fit.combinations):
             law = v.laws.get(name)
             if law is not None:
-                rows.append((v.name, name, law.exponent, compatible(law), Estimate(law.scatter), _names(law.flags)))
+                rows.append(
+                    (v.name, name, law.exponent, compatible(law), Estimate(law.scatter), _names(law.flags))
+                )
     scale = fit.sweep.columns.scale
     columns = (
         _VARIANT,
@@ -191,7 +201,11 @@ def optima(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
         _VARIANT,
         Column(fit.sweep.columns.scale, "scale"),
         *each,
-        Column("corr", "text", "Between the first two: errors of both that go along cancel in part where it is not 0."),
+        Column(
+            "corr",
+            "text",
+            "Between the first two: errors of both that go along cancel in part where it is not 0.",
+        ),
         Column("loss", "value", "Loss at the optimum."),
         Column("counted", "text", "Points that the fit rests on, of all runs."),
         Column("flags", "flags"),
@@ -239,4 +253,3 @@ def _meaning(flag: str) -> str:
     if flag_name(flag) == "near_zero":
         return "the optimum is nearer to 0 than to the smallest positive value that was run; it enters no law"
     return flag_sentence(flag_name(flag) if flag_name(flag) in ("at_edge", "near_zero") else flag)
-

@@ -57,7 +57,13 @@ def one_row_a_run(table: RawTable, found: Found, take: str | None) -> RawTable:
     if not steps:
         raise SweepError(f"--take {take} needs a column of steps or epochs, but {table.names[0]} has none")
     step = floats(table.columns[steps[0][1]])[0]
-    run_columns = [found.scale, found.hp, *found.more_hps, *found.variant, *([found.seed] if found.seed else [])]
+    run_columns = [
+        found.scale,
+        found.hp,
+        *found.more_hps,
+        *found.variant,
+        *([found.seed] if found.seed else []),
+    ]
     run_columns += [column for column in table.columns if joined(base_name(column)) in NAMES]
     group = group_numbers(*(texts(table.columns[column]) for column in run_columns))
     order = np.lexsort((step, group))

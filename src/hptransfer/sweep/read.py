@@ -71,8 +71,8 @@ def read(
             tables (W&B's `config` and `summary`) become dotted columns, `config.lr`, and are found by their
             plain names too. A table with learning rates or sizes as its heads becomes one row a run.
         scale: column of the axis along which the hyperparameter is carried; positive numbers, or 60M, d128.
-        hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note. Several, as a list
-            or comma-separated, are for `quantify_joint`; there a weight decay of 0 stays.
+        hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note. Several, as a
+            list or comma-separated, are for `quantify_joint`; there a weight decay of 0 stays.
         loss: column of the final loss. Blank, NaN, infinite and `diverged` mean that the run diverged.
         variant: column of the variant; several, comma-separated, are joined. Where no column is one, all runs
             are one variant, `all`. `file` stands for the name of the file a run came from.
@@ -118,7 +118,9 @@ def read(
     if several is not None:
         found = replace(found, more_hps=several.others)
         if taken := {found.scale, found.loss, *found.variant, found.seed, second} & {*several.columns}:
-            raise SweepError(f"{shown(taken.pop())} must be a hyperparameter or another column, but is named as both")
+            raise SweepError(
+                f"{shown(taken.pop())} must be a hyperparameter or another column, but is named as both"
+            )
     table = one_row_a_run(table, found, take)
     sweep = _assembled(table, found, _names(table, found, named), options, where, second, optimizer)
     own = _own_coordinates(table, _labels(table, found.variant), parametrization)

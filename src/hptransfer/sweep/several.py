@@ -71,10 +71,13 @@ def several_hps(table: RawTable, names: Sequence[str]) -> SeveralHps:
             cell = shown(table.columns[column][row])
             raise SweepError(f"{name} must be a number, but {table.place(row)} has {name}={cell}")
         if len(names) > 1 and hp_logarithm(column) != "linear":
-            raise SweepError(f"of several hyperparameters each must be given itself, but {name} is a logarithm")
+            raise SweepError(
+                f"of several hyperparameters each must be given itself, but {name} is a logarithm"
+            )
         with_zero.append(bool((values == 0).any()))
     if all(with_zero):
         raise SweepError(
-            f"of several hyperparameters one must be positive in every run, but {', '.join(names)} all have runs at 0"
+            f"of several hyperparameters one must be positive in every run, but {', '.join(names)} all have "
+            f"runs at 0"
         )
     return SeveralHps(tuple(names), columns, with_zero.index(False))

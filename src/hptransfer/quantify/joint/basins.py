@@ -1,8 +1,9 @@
-"""The joint basins of one variant as fitted: optima, losses and surfaces of every scale, with draws of all."""
+"""The joint basins of one variant: optima, losses and surfaces of every scale, with draws of all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from hptransfer.quantify.joint.priors import JOINT
 from hptransfer.quantify.joint.start import batch_of
 from hptransfer.quantify.joint.surface import Surface
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
+
+
+class TooFewRunsError(QuantifyError):
+    """A variant has too few runs, or runs too much alike, for a surface."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +63,17 @@ class JointBasins:
         return surface_of(self.layout, zero, self.mean.shared, t), surface_of(self.layout, own, shared, t)
 
     def regret(self, k: int, x: FloatArray) -> tuple[float, FloatArray]:
-        """Loss above the optimum of scale k at log2 hyperparameters x [d], nats: point estimate, draws [B]."""
+        """Loss above the optimum of scale k at x [d], log2, nats: point estimate, draws [B]."""
         return (
             float(part(self.surface, k).excess(x - self.x[k])),
             part(self.surface_draws, (slice(None), k)).excess(x - self.x_draws[:, k]),
         )
 
 
-def part(surface: Surface, index: object) -> Surface:
+def part(surface: Surface, index: Any) -> Surface:
     """Some of many surfaces, by an index of their leading axes."""
     fields = (np.broadcast_to(f, (*surface.c.shape[:-1], f.shape[-1])) for f in vars(surface).values())
-    return Surface(*(f[index] for f in fields))  # type: ignore[index]
+    return Surface(*(f[index] for f in fields))
 
 
 def fit_joint(points: Points, draws: int, rng: np.random.Generator) -> JointBasins:
@@ -82,14 +87,12 @@ def fit_joint(points: Points, draws: int, rng: np.random.Generator) -> JointBasi
     batch, start = batch_of(points, kept)
     posterior = fit_posterior(batch, start)
     mean, drawn = posterior.mean(), posterior.draws(draws, rng)
-    layout, fitted = batch.layout, kept.any(axis=1)
+    layout, fitted = batch.layout, np.asarray(kept.any(axis=1))
     a, x, _, _ = layout.split_local(mean.local)
     a_draws, x_draws, _, _ = layout.split_local(drawn.local)
-    everywhere = np.where(points.usable[..., None], points.x, np.nan)
-    with np.errstate(all="ignore"):
-        low = np.min(np.where(points.usable[..., None], points.x, np.inf), axis=1)
-        high = np.max(np.where(points.usable[..., None], points.x, -np.inf), axis=1)
-    del everywhere
+    usable = points.usable[..., None]
+    low = np.min(np.where(usable, points.x, np.inf), axis=1)
+    high = np.max(np.where(usable, points.x, -np.inf), axis=1)
     basins = JointBasins(
         points=points,
         kept=kept,
@@ -119,14 +122,17 @@ def fit_joint(points: Points, draws: int, rng: np.random.Generator) -> JointBasi
 def _check_enough(points: Points, kept: BoolArray) -> None:
     d, names = points.x.shape[-1], points.axes.names
     needed = surface_coefficients(d) + 1
-    most = int(kept.sum(axis=1).max())
-    if most < needed:
-        best = int(points.usable.sum(axis=1).max())
-        raise QuantifyError(
-            f"a surface in {' and '.join(names) if d == 2 else ', '.join(names)} has {needed - 1} "
-            f"coefficients, so some scale needs finished runs at {needed} or more different values that do not lie on "
-            f"one line, but of {points.variant!r} the most at one scale are {best}"
-        )
+    if int(kept.sum(axis=1).max()) >= needed:
+        return
+    best, what = int(points.usable.sum(axis=1).max()), " and ".join(names)
+    constant = [name for j, name in enumerate(names) if best and np.ptp(points.x[points.usable][:, j]) < 1e-6]
+    if constant:
+        raise TooFewRunsError(f"{constant[0]} has one value in all runs of {points.variant!r}")
+    raise TooFewRunsError(
+        f"a surface in {what} has {needed - 1} coefficients, so some scale needs finished runs at {needed} "
+        f"or more points of {what} that do not lie on one line, but {points.variant!r} has at most {best} at "
+        f"one scale"
+    )
 
 
 def _mixed(posterior: Posterior, name: str) -> float:

@@ -48,10 +48,10 @@ def parse_combination(text: str, valid: Sequence[str]) -> Combination:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
         log_factor, found = _product(tree.body)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        reason = "it cannot be read" if not isinstance(error, ValueError) or isinstance(error, SyntaxError) else error
+        plain = isinstance(error, ValueError) and not isinstance(error, SyntaxError)
         raise QuantifyError(
-            f"a combination must be a product of powers of columns such as lr/sqrt(batch_size), but got {text!r}: "
-            f"{reason}"
+            f"a combination must be a product of powers of columns such as lr/sqrt(batch_size), but got "
+            f"{text[:80]!r}: {error if plain else 'it cannot be read'}"
         ) from None
     powers: dict[str, float] = {}
     for name, power in found.items():
@@ -96,7 +96,7 @@ def _number(node: ast.expr) -> float:
         if below == 0:
             raise ValueError("it divides by zero")
         return _number(node.left) / below
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float) and math.isfinite(node.value):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and math.isfinite(node.value):
         return float(node.value)
     raise ValueError("an exponent must be a number")
 
@@ -121,20 +121,22 @@ def _column(name: str, valid: Sequence[str], text: str) -> str:
     """The column that a name stands for: itself, one of a like name, or the only one that begins so."""
     if name in valid:
         return name
-    groups = ("lr", " ".join(LEARNING_RATES[1:]), *OTHER_HPS[:2])
-    place = rank(name, groups)
-    tests = (
-        lambda column: joined(column) == joined(name),
-        lambda column: place is not None and (rank(column, groups) or (None,))[0] == place[0],
-        lambda column: joined(column).startswith(joined(name)),
-    )
-    for test in tests:
-        fits = [column for column in valid if test(column)]
+    line = _line(name)
+    like = [column for column in valid if joined(column) == joined(name)]
+    kin = [column for column in valid if line is not None and _line(column) == line]
+    begun = [column for column in valid if joined(column).startswith(joined(name))]
+    for fits in (like, kin, begun):
         if len(fits) == 1:
             return fits[0]
     raise QuantifyError(
         f"a combination must be of columns of the table, but {text!r} has {name!r}; valid: {', '.join(valid)}"
     )
+
+
+def _line(name: str) -> int | None:
+    """Which of the usual kinds of hyperparameter a name is of: learning rate, weight decay, batch size."""
+    place = rank(name, ("lr", " ".join(LEARNING_RATES[1:]), *OTHER_HPS[:2]))
+    return None if place is None else place[0]
 
 
 def column_offset(
@@ -155,8 +157,8 @@ def column_offset(
             found = np.unique(values[rows & (sweep.scale == scale)])
             if len(found) != 1 or not found[0] > 0 or not np.isfinite(found[0]):
                 raise QuantifyError(
-                    f"{name} in {combination.text!r} is no fitted hyperparameter, so it must have one positive value "
-                    f"at each {sweep.columns.scale}, but at {scale:g} it has "
+                    f"{name} in {combination.text!r} must have one positive value at every {sweep.columns.scale}, "
+                    f"since it is not fitted, but at {scale:g} it has "
                     f"{', '.join(f'{v:g}' for v in found[:4])}{', ...' if len(found) > 4 else ''}"
                 )
             out[k] += power * np.log2(found[0])

@@ -56,7 +56,12 @@ def _diverges(basins: JointBasins, k: int, x: FloatArray) -> bool:
 
 
 def paid_ahead(
-    basins: JointBasins, scale: float, x: FloatArray, target: FloatArray, target_draws: FloatArray, level: float
+    basins: JointBasins,
+    scale: float,
+    x: FloatArray,
+    target: FloatArray,
+    target_draws: FloatArray,
+    level: float,
 ) -> MetricDraws:
     """Of the point x [d] at a scale without runs, whose optimum is said to be `target` [d], draws [B, d]."""
     point, drawn = basins.surface_at(scale)
@@ -104,13 +109,22 @@ class Judge:
     def _answered(self, value: AnswerValue, worst: JointCost | None, why: Sequence[str]) -> Answer:
         if worst is None:
             nothing = missing("no_cost")
-            return Answer(value, nothing, nothing, nothing, None, "; ".join([f"{value}, its cost is not known", *why]), tuple(why))
+            return Answer(
+                value,
+                nothing,
+                nothing,
+                nothing,
+                None,
+                "; ".join([f"{value}, its cost is not known", *why]),
+                tuple(why),
+            )
         e = worst.paid.estimate
         cost = Estimate(e.value, finite(max(e.low or 0.0, 0.0)), e.high, e.flags).times(1.0 / self.unit)
         share = cost.times(self.unit / worst.best) if worst.best and worst.best > 0 else missing("no_optimum")
         factor = scale_factor(self.loss, worst.scale, worst.paid, self.level)
         high = "no upper limit" if cost.high is None else f"{cost.high:.4g}"
-        said = f"{value}, costs {cost.value:.4g} {self.unit_name} ({cost.low:.4g} to {high}) at {self.scale_name} {worst.scale:g}"
+        paid = f"{cost.value:.4g} {self.unit_name} ({cost.low:.4g} to {high})"
+        said = f"{value}, costs {paid} at {self.scale_name} {worst.scale:g}"
         return Answer(value, cost, share, factor, worst.scale, "; ".join([said, *why]), tuple(why))
 
 

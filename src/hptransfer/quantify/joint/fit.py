@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from hptransfer.errors import QuantifyError
+from hptransfer.quantify.joint.basins import TooFewRunsError
 from hptransfer.quantify.joint.combination import Combination, parse_combination
 from hptransfer.quantify.joint.points import Axes, axes_of, hyperparameters
 from hptransfer.quantify.joint.result import JointVariant
@@ -22,6 +24,7 @@ class JointVariants:
     """Every variant's fit, and what they were fitted on."""
 
     variants: dict[str, JointVariant]
+    left_out: dict[str, str]  # why a variant has no fit
     values: FloatArray  # of the hyperparameters, [runs, d]
     axes: Axes
     combinations: tuple[Combination, ...]
@@ -49,9 +52,17 @@ def fit_joint_variants(
     axes = axes_of(hps, values)
     inside = scaled(sweep, settings.unit)
     context = JointContext(inside, values, axes, parsed, settings)
+    variants: dict[str, JointVariant] = {}
+    left_out: dict[str, str] = {}
     with threadpool_limits(limits=1, user_api="blas"):
-        variants = {name: measure_joint(context, name, i) for i, name in enumerate(sweep.variants)}
-    return JointVariants(variants, values, axes, parsed)
+        for i, name in enumerate(sweep.variants):
+            try:
+                variants[name] = measure_joint(context, name, i)
+            except TooFewRunsError as error:
+                left_out[name] = str(error)
+    if not variants:
+        raise QuantifyError(next(iter(left_out.values())))
+    return JointVariants(variants, left_out, values, axes, parsed)
 
 
 def zero_places(axes: Axes) -> dict[str, float]:

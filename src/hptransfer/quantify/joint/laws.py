@@ -55,7 +55,7 @@ class QuantityLaw:
 def quantity(basins: JointBasins, name: str, weight: FloatArray, offset: FloatArray) -> Quantity:
     """A product of powers of the hyperparameters and other columns; see `Quantity`."""
     used = weight != 0
-    inside = basins.fitted & (basins.edge[:, used] == 0).all(axis=1)
+    inside = np.asarray(basins.fitted & (basins.edge[:, used] == 0).all(axis=1))
     x, draws = basins.x @ weight + offset, basins.x_draws @ weight + offset
     return Quantity(name, weight, offset, x, draws, inside)
 
@@ -81,7 +81,9 @@ def _as_basins(b: JointBasins, q: Quantity) -> Basins:
     low, high = np.full(len(q.x), -np.inf), np.full(len(q.x), np.inf)
     edge = np.zeros(len(q.x), dtype=np.int64)
     used = np.flatnonzero(q.weight)
-    if len(used) == 1 and q.weight[used[0]] == 1.0 and not q.offset.any():  # of a combination nothing is known
+    if (
+        len(used) == 1 and q.weight[used[0]] == 1.0 and not q.offset.any()
+    ):  # of a combination nothing is known
         j = used[0]
         edge = np.where(b.fitted, b.edge[:, j], 0)
         low = np.where(edge > 0, b.high[:, j] - EDGE_OCTAVES, low)
@@ -115,8 +117,8 @@ def _as_basins(b: JointBasins, q: Quantity) -> Basins:
 
 
 def _log_curvature(curvature: FloatArray, weight: FloatArray) -> FloatArray:
-    """Log curvature of the loss in a quantity, best over all else, of curvature matrices [..., d, d]; [...]."""
-    known = np.isfinite(curvature).all(axis=(-1, -2))
+    """Log curvature [...] in a quantity, best over all else, of curvature matrices [..., d, d]."""
+    known = np.asarray(np.isfinite(curvature).all(axis=(-1, -2)))
     safe = np.where(known[..., None, None], curvature, np.eye(len(weight)))
     return np.where(known, -np.log(np.einsum("i,...ij,j->...", weight, np.linalg.inv(safe), weight)), np.nan)
 

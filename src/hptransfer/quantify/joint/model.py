@@ -62,12 +62,12 @@ class Layout:
         return (self.d, self.d, self.couplings, self.d, self.d, self.d, bump_count(self.d))
 
     def split_local(self, of: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """a [...], x [..., d], dc [..., d] and db [..., P] of the parameters of a scale [..., local]."""
+        """Parameters a [...], x [..., d], dc [..., d] and db [..., P] of a scale's [..., local]."""
         d = self.d
         return of[..., 0], of[..., 1 : 1 + d], of[..., 1 + d : 1 + 2 * d], of[..., 1 + 2 * d :]
 
     def split_shared(self, of: FloatArray) -> list[FloatArray]:
-        """c, slope [..., d], b [..., P], skew, tilt and bend [..., d], bump [..., M] of the shared parameters [..., shared]."""
+        """Parameters c, slope [..., d], b [..., P], skew, tilt, bend [..., d] and bump [..., M]."""
         return np.split(of, np.cumsum(self.shared_sizes)[:-1].tolist(), axis=-1)
 
 
@@ -107,7 +107,9 @@ class State:
 class Linear:
     """The model at a state."""
 
-    jacobian: FloatArray  # in the local and the shared parameters, then the residual, [K, N, local + shared + 1]
+    jacobian: (
+        FloatArray  # in the local and the shared parameters, then the residual, [K, N, local + shared + 1]
+    )
     u: FloatArray  # octaves from the optimum, [K, N, d]
     rise: FloatArray  # loss above the optimum's, nats, [K, N]
     slope: FloatArray  # of the loss in the coordinates, nats per octave, [K, N, d]
@@ -165,14 +167,22 @@ def prior_of(batch: Batch, bump_sd: float) -> tuple[FloatArray, FloatArray, Floa
     precision = np.concatenate(
         [np.full((scales, 1), FLAT_PRECISION), batch.x_sd**-2.0, np.tile(sd**-2.0, (scales, 1))], axis=1
     )
-    sizes = [SHAPE.log_curvature_sd, SHAPE.curvature_slope_sd, JOINT.coupling_sd, JOINT.skew_sd, JOINT.tilt_sd]
+    sizes = [
+        SHAPE.log_curvature_sd,
+        SHAPE.curvature_slope_sd,
+        JOINT.coupling_sd,
+        JOINT.skew_sd,
+        JOINT.tilt_sd,
+    ]
     shared_precision = np.repeat(np.array([*sizes, JOINT.bend_sd, bump_sd]) ** -2.0, layout.shared_sizes)
     return mean, precision, shared_mean(layout), shared_precision
 
 
 def shared_mean(layout: Layout) -> FloatArray:
     """Prior mean of the shared parameters."""
-    return np.repeat([SHAPE.log_curvature_mean, 0.0, 0.0, 0.0, JOINT.tilt_mean, 0.0, 0.0], layout.shared_sizes)
+    return np.repeat(
+        [SHAPE.log_curvature_mean, 0.0, 0.0, 0.0, JOINT.tilt_mean, 0.0, 0.0], layout.shared_sizes
+    )
 
 
 @dataclass(frozen=True)
@@ -186,12 +196,11 @@ class Normal:
     log_evidence: float  # of the data, but for what the covariance of the points adds
 
 
-def normal_equations(
-    batch: Batch, state: State, whitened: FloatArray, bump_sd: float
-) -> Normal:
+def normal_equations(batch: Batch, state: State, whitened: FloatArray, bump_sd: float) -> Normal:
     """The Gauss-Newton step from a state.
 
-    `whitened` [K, N, P] is the jacobian in units in which errors are independent and of variance 1, `bump_sd` is the prior sd of the corrections' coefficients.
+    `whitened` [K, N, P] is the jacobian in units in which errors are independent and of variance 1, `bump_sd`
+    the prior sd of the corrections' coefficients.
     """
     size = batch.layout.local
     mean, precision, centre, shared_precision = prior_of(batch, bump_sd)
@@ -208,12 +217,14 @@ def normal_equations(
     step = shared @ left[:-1, -1]
     chi2 = float(left[-1, -1] - left[-1, :-1] @ step)
     local_step = cross[..., -1] - cross[..., :-1] @ step
-    log = 0.5 * float(np.log(shared_precision).sum()) - 0.5 * (chi2 + float(log_det.sum()) + float(np.linalg.slogdet(left[:-1, :-1])[1]))
+    log = 0.5 * float(np.log(shared_precision).sum()) - 0.5 * (
+        chi2 + float(log_det.sum()) + float(np.linalg.slogdet(left[:-1, :-1])[1])
+    )
     return Normal(own, cross[..., :-1], shared, State(local_step, step), log)
 
 
 def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) -> FloatArray:
-    """Products [K, P, P] with independent priors on the first S parameters, the state `away` [K, S] from them."""
+    """Products [K, P, P] with priors on the first S parameters, from which the state is `away` [K, S]."""
     out, size = product.copy(), away.shape[-1]
     n = np.arange(size)
     pull = precision * away

@@ -1,8 +1,9 @@
-"""Points: the runs of one variant at their hyperparameters, averaged over repeats; and which of them count."""
+"""Points: the runs of one variant at their hyperparameters, averaged over repeats; which of them count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from hptransfer.errors import QuantifyError
 from hptransfer.quantify.basin.cells import SAME_CELL
 from hptransfer.quantify.basin.seeds import freedom_lost, seed_effects
 from hptransfer.quantify.joint.priors import JOINT
-from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, SweepTable
+from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, StrArray, SweepTable
 
 MIN_VALUES = 3  # of a hyperparameter: two make no curvature
 QUARTILE_OF_ABS_NORMAL = 0.3186
@@ -25,7 +26,7 @@ class Axes:
     zero: BoolArray  # whether a run has it at zero, [d]
 
     def place(self, values: FloatArray) -> FloatArray:
-        """x of values [..., d]: log2, and zero two octaves left of the smallest positive value."""
+        """Places x of values [..., d]: log2, and zero two octaves left of the smallest positive value."""
         out = np.log2(np.where(values > 0, values, 1.0))
         return np.where(values > 0, out, self.least - JOINT.zero_octaves)
 
@@ -105,11 +106,7 @@ def _check_column(name: str, values: FloatArray) -> None:
 
 
 def axes_of(names: tuple[str, ...], values: FloatArray) -> Axes:
-    """The axes of hyperparameters [runs, d].
-
-    Raises:
-        QuantifyError: a hyperparameter other than a weight decay or the like is zero in half of the runs.
-    """
+    """The axes of hyperparameters [runs, d]."""
     least = np.array([np.log2(column[column > 0].min()) for column in values.T])
     return Axes(names, least, (values == 0).any(axis=0))
 
@@ -137,7 +134,7 @@ def points_of(sweep: SweepTable, variant: str, values: FloatArray, axes: Axes) -
     mean, spread = _means(loss, cell, k, k_of, dead, sweep.seed[rows])
     shape = (len(scales), int(slot.max()) + 1)
 
-    def grid(of_points: FloatArray, fill: float) -> FloatArray:
+    def grid(of_points: Any, fill: float | bool) -> Any:
         out = np.full((*shape, *of_points.shape[1:]), fill, dtype=of_points.dtype)
         out[k_of, slot] = of_points
         return out
@@ -158,7 +155,7 @@ def points_of(sweep: SweepTable, variant: str, values: FloatArray, axes: Axes) -
 
 
 def _means(
-    loss: FloatArray, cell: IntArray, k: IntArray, k_of: IntArray, dead: BoolArray, seed: FloatArray
+    loss: FloatArray, cell: IntArray, k: IntArray, k_of: IntArray, dead: BoolArray, seed: StrArray
 ) -> tuple[FloatArray, FloatArray]:
     """Mean loss and sum of squares of each point, what a seed adds to all losses of a scale taken off."""
     finite = np.isfinite(loss)

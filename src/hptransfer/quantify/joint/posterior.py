@@ -111,7 +111,7 @@ class _Errors:
         return np.asarray(flat**2 + (NOISE.rise_per_misfit * noise.misfit * rise) ** 2)
 
     def root(self, noise: Noise) -> tuple[FloatArray, float]:
-        """Cholesky root of the covariance of the points [K, N, N], and the log determinant of the covariance."""
+        """Cholesky root [K, N, N] of the covariance of the points, and the covariance's log determinant."""
         count, real = self.batch.count, self.batch.real
         single = (self._run_variance(noise, self.rise) + self.place) * self.factor / np.maximum(count, 1)
         covariance = noise.misfit**2 * self.smooth
@@ -139,7 +139,9 @@ def fit_posterior(batch: Batch, start: State) -> Posterior:
         lower, log_det = errors.root(setting)
 
         def normal_at(state: State, lower: FloatArray = lower, bump_sd: float = setting.bump_sd) -> Normal:
-            return normal_equations(batch, state, _whitened(lower, linearised(batch, state).jacobian), bump_sd)
+            return normal_equations(
+                batch, state, _whitened(lower, linearised(batch, state).jacobian), bump_sd
+            )
 
         here = state
         for _ in range(FINAL_STEPS):

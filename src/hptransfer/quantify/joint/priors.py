@@ -25,7 +25,9 @@ class JointPriors:
     window_cells: float = 3.0  # and the lowest, this many times the parameters of a scale
     most_cells: int = 220  # of a scale; the lowest are kept
     # Where the optimum may lie.
-    x_sd: float = 1.0  # octaves, added to half of the range that was run: sd of the weak prior about its start
+    x_sd: float = (
+        1.0  # octaves, added to half of the range that was run: sd of the weak prior about its start
+    )
     edge_share: float = 0.25  # of the draws beyond the outermost value that make an optimum `at_edge`
     # Weight decay (or another) of zero.
     zero_octaves: float = 2.0  # its place, left of the smallest positive value of the table

@@ -1,4 +1,4 @@
-"""Profiles, slices and contours of a joint basin: the loss along one or two hyperparameters, the rest at their best."""
+"""Profiles, slices and contours of a joint basin: the loss along one or two of its hyperparameters."""
 
 from __future__ import annotations
 

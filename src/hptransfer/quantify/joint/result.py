@@ -50,12 +50,12 @@ class JointOptimum:
 
     Attributes:
         scale: n.
-        hp: the optimum, by hyperparameter; an optimum beyond the values that were run has one limit only.
+        hp: the optimum, by hyperparameter; one beyond the values that were run has one limit only.
         combinations: the same of every combination that was named.
         loss: loss at the optimum.
         covariance: of the posterior of log2 of the optimum, octaves^2, shape [d, d]: its ellipse.
-        curvature: d2L/dx dx' with x = log2 of the hyperparameters, in the loss's unit, shape [d, d].
-        correlation: between the hyperparameters of the inverse curvature, shape [d, d]: how errors of two that
+        curvature: d2L/dx dx' with x = log2 of the hyperparameters, shape [d, d].
+        correlation: of the inverse curvature between hyperparameters, shape [d, d]: how errors of two that
             cancel go together.
         octave: loss that a value half and twice the optimum costs, the others at their best for it, by
             hyperparameter: the skew of the basin.
@@ -119,7 +119,7 @@ class JointPrediction:
         scale: n.
         hp: predicted optimum, by hyperparameter.
         combinations: predicted value of every combination, each by its own law.
-        recommended: the point with the least expected loss; None where there is no law of some hyperparameter.
+        recommended: the point with the least expected loss; None where a hyperparameter has no law.
         loss: predicted loss at the optimum.
         regret: expected loss given up by using the recommended point.
         covariance: of the prediction in octaves, shape [d, d].
@@ -217,6 +217,7 @@ class JointSweepFit:
         values: of the hyperparameters of every run, shape [runs, d].
         zero_places: by hyperparameter that has runs at zero, the value whose place they take.
         variants: by name.
+        left_out: why a variant has no fit, by name.
         settings: as used.
         version: of hptransfer.
     """
@@ -227,5 +228,6 @@ class JointSweepFit:
     values: FloatArray
     zero_places: Mapping[str, float]
     variants: Mapping[str, JointVariant]
+    left_out: Mapping[str, str]
     settings: Mapping[str, Any]
     version: str

@@ -68,7 +68,9 @@ def _shared_start(layout: Layout, curvatures: list[FloatArray]) -> FloatArray:
     d, p = layout.d, layout.couplings
     shared = shared_mean(layout)
     if curvatures:
-        lower = np.linalg.cholesky(np.exp(np.mean(np.log(np.abs([np.linalg.det(a) for a in curvatures])) / d)) * _unit(curvatures))
+        lower = np.linalg.cholesky(
+            np.exp(np.mean(np.log(np.abs([np.linalg.det(a) for a in curvatures])) / d)) * _unit(curvatures)
+        )
         root = np.diag(lower)
         shared[:d] = 2.0 * np.log(root)
         shared[2 * d : 2 * d + p] = [np.clip((lower / root)[j, i], -3.0, 3.0) for i, j in pairs(d)]

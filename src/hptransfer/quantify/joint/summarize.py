@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hptransfer.quantify.intervals import bands, estimate, limits, missing
@@ -33,14 +35,23 @@ def joint_optimum(
         else missing(*(basins.flags[k] or ("no_optimum",)))
         for q in quantities[d:]
     }
-    counts = {"runs": int(p.runs[k]), "diverged": int(p.diverged[k]), "counted": int(basins.kept[k].sum())}
-    best = _best_run(basins, k)
+    bare = JointOptimum(
+        scale=float(p.scale[k]),
+        hp=hp,
+        combinations=combined,
+        loss=missing(*basins.flags[k]),
+        covariance=None,
+        curvature=None,
+        correlation=None,
+        octave={},
+        runs=int(p.runs[k]),
+        diverged=int(p.diverged[k]),
+        counted=int(basins.kept[k].sum()),
+        flags=basins.flags[k],
+        best_run=_best_run(basins, k),
+    )
     if not fitted:
-        nothing = missing(*basins.flags[k])
-        return JointOptimum(
-            float(p.scale[k]), hp, combined, nothing, None, None, None, {}, **counts, flags=basins.flags[k],
-            best_run=best,
-        )  # fmt: skip
+        return bare
     surface = part(basins.surface, k)
     curvature = surface.curvature()
     loss = estimate(float(basins.loss[k]), basins.loss_draws[:, k], level).times(1.0 / unit)
@@ -48,20 +59,15 @@ def joint_optimum(
     root = np.sqrt(np.diag(inverse))
     sides = np.array([[-1.0], [1.0]])
     octave = {name: profiled(surface, (j,), sides) / unit for j, name in enumerate(names)}
-    return JointOptimum(
-        scale=float(p.scale[k]),
-        hp=hp,
-        combinations=combined,
+    return replace(
+        bare,
         loss=loss,
         covariance=np.cov(basins.x_draws[:, k].T),
         curvature=curvature / unit,
         correlation=inverse / np.outer(root, root),
         octave={name: (float(low), float(high)) for name, (low, high) in octave.items()},
-        **counts,
-        flags=basins.flags[k],
         curves={name: _curve(basins, k, j, level, unit) for j, name in enumerate(names)},
         contours=_contours(basins, k, surface, tolerance, unit),
-        best_run=best,
     )
 
 
@@ -70,7 +76,7 @@ def _best_run(basins: JointBasins, k: int) -> dict[str, float] | None:
     if not p.usable[k].any():
         return None
     x = p.x[k, int(np.nanargmin(p.loss[k]))]
-    return {name: float(p.axes.value(j, x[j])) for j, name in enumerate(p.axes.names)}
+    return {name: float(f"{p.axes.value(j, x[j]):.12g}") for j, name in enumerate(p.axes.names)}
 
 
 def hp_estimate(basins: JointBasins, k: int, j: int, level: float) -> Estimate:
@@ -112,10 +118,14 @@ def _curve(basins: JointBasins, k: int, j: int, level: float, unit: float) -> Cu
     sides = (np.interp(x, few, end - at_few) for end in bands(np.stack(drawn, axis=1), level))
     bottom, top = (profile + side for side in sides)
     along = base + sliced(surface, j, x - basins.x[k, j])
-    return Curve(x, profile / unit, along / unit, np.minimum(bottom, profile) / unit, np.maximum(top, profile) / unit)
+    return Curve(
+        x, profile / unit, along / unit, np.minimum(bottom, profile) / unit, np.maximum(top, profile) / unit
+    )
 
 
-def _contours(basins: JointBasins, k: int, surface: Surface, tolerance: float, unit: float) -> tuple[Contour, ...]:
+def _contours(
+    basins: JointBasins, k: int, surface: Surface, tolerance: float, unit: float
+) -> tuple[Contour, ...]:
     out = []
     for pair in pairs(len(basins.points.axes.names)):
         for times in CONTOUR_RISES:

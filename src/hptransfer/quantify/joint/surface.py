@@ -1,11 +1,12 @@
-"""The shape of a joint basin: quadratic in the logs of the hyperparameters, every direction skewed by itself.
+"""The shape of a joint basin: quadratic in the logs of the hyperparameters, every direction skewed.
 
-Of u, octaves from the optimum, each coordinate is first stretched by itself, w_j = u_j exp(skew_j T(u_j) / 2).
-Coordinates are then mixed, v = U w with U unit upper triangular: the coupling b_ij in U is by how much the best
-w_i falls per unit of w_j, so that v_i is how far hyperparameter i lies from its best value given those after
-it. Each v_i is stretched again, z_i = v_i exp((tilt_i T(v_i) + bend_i B(v_i)) / 2), with T and B those of a
-basin of one hyperparameter, and the loss above the optimum's is 1/2 sum exp(c_i) z_i^2, times exp of a sum of
-small corrections that vanishes at the optimum. So a cliff may follow one hyperparameter, or the ridge of two.
+Of u, octaves from the optimum, each coordinate is first stretched, w_j = u_j exp(skew_j T(u_j) / 2).
+Coordinates are then mixed, v = U w with U unit upper triangular: the coupling b_ij in U is by how much the
+best w_i falls per unit of w_j, so that v_i is how far hyperparameter i lies from its best value given those
+after it. Each v_i is stretched again, z_i = v_i exp((tilt_i T(v_i) + bend_i B(v_i)) / 2), with T and B those
+of a basin of one hyperparameter, and the loss above the optimum's is 1/2 sum exp(c_i) z_i^2, times exp of a
+sum of small corrections that vanishes at the optimum. So a cliff may follow one hyperparameter, or the ridge
+of two.
 At the optimum the curvature is U'DU, D holding exp(c): positive definite whatever the parameters are.
 """
 
@@ -65,7 +66,7 @@ def bump_line(d: int) -> tuple[FloatArray, float]:
 
 def bump_count(d: int) -> int:
     """M, the number of corrections: one at every crossing of the centres."""
-    return len(bump_line(d)[0]) ** d
+    return int(len(bump_line(d)[0]) ** d)
 
 
 def _nearness(u: FloatArray) -> FloatArray:
@@ -127,7 +128,7 @@ def stretch_features(u: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def warp(u: FloatArray, tilt: FloatArray, bend: FloatArray | float = 0.0) -> FloatArray:
-    """u stretched, [..., d]."""
+    """Coordinates u stretched, [..., d]."""
     odd, even = stretch_features(u)
     return np.asarray(u * np.exp(np.minimum(0.5 * (tilt * odd + bend * even), MOST_EXPONENT)))
 
@@ -141,7 +142,7 @@ def warp_slope(u: FloatArray, tilt: FloatArray, bend: FloatArray | float = 0.0) 
 
 
 def mixed(b: FloatArray, w: FloatArray) -> FloatArray:
-    """v = U w of stretched coordinates w [..., d]."""
+    """Mixed coordinates v = U w of stretched coordinates w [..., d]."""
     v = np.array(np.broadcast_to(w, (*np.broadcast_shapes(w.shape[:-1], b.shape[:-1]), w.shape[-1])))
     for p, (i, j) in enumerate(pairs(w.shape[-1])):
         v[..., i] += b[..., p] * w[..., j]

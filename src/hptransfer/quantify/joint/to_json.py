@@ -35,6 +35,7 @@ def joint_json(fit: JointSweepFit) -> Json:
         "diverged": int(sweep.diverged.sum()),
         "notes": list(sweep.notes),
         "settings": plain(fit.settings),
+        "left_out": dict(fit.left_out),
         "variants": {name: _variant(variant) for name, variant in fit.variants.items()},
     }
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.errors import QuantifyError
 from hptransfer.quantify.basin.batched_linalg import root
 from hptransfer.quantify.intervals import MetricDraws, estimate, missing
-from hptransfer.quantify.joint.basins import JointBasins, fit_joint
+from hptransfer.quantify.joint.basins import JointBasins, TooFewRunsError, fit_joint, part
 from hptransfer.quantify.joint.combination import Combination, column_offset
 from hptransfer.quantify.joint.costs import JointCost, Judge, paid_ahead, paid_at
 from hptransfer.quantify.joint.laws import Quantity, QuantityLaw, fit_law, quantity
@@ -124,7 +123,10 @@ class _Ahead:
         self.known = together is not None
         self.x = np.array([law.at(scale) for law in together or ()])
         self.x_draws = np.stack([x for x in self.draws[:d] if x is not None], axis=1) if together else None
-        self.best, self.regret = self._recommended(rng) if together else (self.x, None)
+        self.best: FloatArray = self.x
+        self.regret: float | None = None
+        if together:
+            self.best, self.regret = self._recommended(rng)
 
     def _recommended(self, rng: np.random.Generator) -> tuple[FloatArray, float]:
         """The point with the least expected loss among the predicted optimum and points about it."""
@@ -134,13 +136,16 @@ class _Ahead:
         candidates = np.concatenate([self.x[None], self.x + 0.5 * spread])
         some = slice(0, None, max(len(self.x_draws) // ENOUGH_DRAWS, 1))
         _, drawn = self.basins.surface_at(self.scale)
-        thin = type(drawn)(*(f[some, None] for f in vars(drawn).values()))
-        cost = np.minimum(thin.excess(candidates[None] - self.x_draws[some, None]), ADVICE.most_cost).mean(axis=0)
-        # Points about the optimum are noisy candidates: the weighted middle of the cheapest is steadier than one.
-        cheapest = np.argsort(cost)[: max(CANDIDATES // 20, 1)]
-        middle = candidates[cheapest].mean(axis=0)
-        at = np.minimum(thin.excess(middle[None, None] - self.x_draws[some, None]), ADVICE.most_cost).mean()
-        return (middle, float(at)) if at < cost[0] else (self.x, float(cost[0]))
+        thin, centre = part(drawn, (some, None)), self.x_draws[some, None]
+
+        def expected(tried: FloatArray) -> FloatArray:
+            return np.asarray(np.minimum(thin.excess(tried - centre), ADVICE.most_cost).mean(axis=0))
+
+        cost = expected(candidates)
+        # The middle of the cheapest is steadier than the cheapest of points drawn at random.
+        middle = candidates[np.argsort(cost)[: max(CANDIDATES // 20, 1)]].mean(axis=0)
+        at = float(expected(middle[None])[0])
+        return (middle, at) if at < cost[0] else (self.x, float(cost[0]))
 
     def prediction(self, context: JointContext) -> JointPrediction:
         """As plain data."""
@@ -186,13 +191,16 @@ def _holdouts(
 ) -> list[tuple[JointHoldOut, JointCost]]:
     """Refits without the largest scales, predicts the smallest of those left out, and compares."""
     s, out = context.settings, []
-    for k in range(s.holdout, 0, -1):
-        held = len(full.points.scale) - k
-        if held < MIN_SCALES:
-            continue
+    fitted = np.flatnonzero(full.fitted)
+    for k in range(min(s.holdout, len(fitted) - MIN_SCALES), 0, -1):
+        held = int(fitted[-k])
         try:
-            learned = fit_joint(full.points.without_largest(k), s.draws, np.random.default_rng([s.seed, 12, place]))
-        except QuantifyError:  # what is left has too few runs
+            learned = fit_joint(
+                full.points.without_largest(len(full.fitted) - held),
+                s.draws,
+                np.random.default_rng([s.seed, 12, place]),
+            )
+        except TooFewRunsError:  # what is left has too few runs
             continue
         bare = replace(context, combinations=())
         ahead = _Ahead(learned, _laws(bare, learned, rng), float(full.points.scale[held]), s.level, rng)
@@ -253,17 +261,19 @@ def _verdict(
     vetoes += [f"the law of {law.quantity.name} bends" for law in together or () if law.bends]
     extrapolate = judge.answer([*found, *forward], [*found, *forward, *inside], vetoes)
     axes = context.axes
-    point = {name: float(axes.value(j, x[j])) for j, name in enumerate(axes.names)} if basins.fitted[0] else {}
-    return JointVerdict(
-        word(keep.value, extrapolate.value), keep, extrapolate, s.tolerance / s.unit, point
+    point = (
+        {name: float(axes.value(j, x[j])) for j, name in enumerate(axes.names)} if basins.fitted[0] else {}
     )
+    return JointVerdict(word(keep.value, extrapolate.value), keep, extrapolate, s.tolerance / s.unit, point)
 
 
 def _flags(basins: JointBasins, laws: _Laws, axes: Axes) -> tuple[str, ...]:
     flags = []
     if laws.hyperparameters(len(axes.names)) is None:
         found = int((basins.fitted & (basins.edge == 0).all(axis=1)).sum())
-        flags.append(f"no_laws: {found} scale{'' if found == 1 else 's'} with an optimum inside, a law needs 3")
+        flags.append(
+            f"no_laws: {found} scale{'' if found == 1 else 's'} with an optimum inside, a law needs 3"
+        )
     if basins.points.count.max(initial=0) == 1:
         flags.append("one_seed")
     return tuple(flags)
