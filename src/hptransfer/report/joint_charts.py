@@ -137,10 +137,14 @@ def _ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
     """Powers of two, or halves of one, few enough, as plain numbers."""
     step = next(s for s in (0.25, 0.5, *range(1, 60)) if (high - low) / s <= _MOST_TICKS or s == 59)
     first, last = int(np.ceil(low / step)), int(np.floor(high / step))
-    return tuple(
-        (step * k, number_format.decimal(Estimate(float(f"{2.0 ** (step * k):.2g}"))))
-        for k in range(first, last + 1)
-    )
+    return tuple((step * k, _tick_label(2.0 ** (step * k))) for k in range(first, last + 1))
+
+
+def _tick_label(value: float) -> str:
+    """Two digits of a small number, whole ones up to a million."""
+    if value >= 1e4:
+        return number_format.scale(value)
+    return f"{value:.2g}".replace("e-0", "e-") if value < 100 else f"{value:.0f}"
 
 
 def law(fit: JointSweepFit, variant: JointVariant, name: str) -> charts.Figure:

@@ -78,8 +78,9 @@ def answers(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
             Column(
                 f"use {name}",
                 "number",
-                "The value to set at the largest target: the small models' where all may be kept, else the one "
-                "with the least expected loss. With a question mark it is a guess: neither answer is yes.",
+                "The value to set at the largest target: the small models' where all may be kept, else "
+                "the one with the least expected loss. With a question mark it is a guess: neither answer "
+                "is yes.",
             )
             for name in fit.hp
         ),
@@ -181,7 +182,7 @@ def holdouts(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
         Column("predicted", "hp_value", "Without this scale and those above it."),
         Column("interval", "hp_interval"),
         Column("found", "hp_value", "With all runs."),
-        Column("octaves off", "text", "Predicted less found."),
+        Column("off", "text", "Predicted less found, octaves."),
         Column("held", "text", "Whether the interval holds what was found."),
     )
     return Table("Hold-out check", columns, tuple(rows), "" if rows else "It takes four scales or more.")

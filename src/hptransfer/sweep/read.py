@@ -299,9 +299,9 @@ def _unexplained(
     if not differ:
         return ()
     return (
-        f"runs of equal {names.variant}, {names.scale}, {names.hp} and {names.seed} differ in "
-        f"{', '.join(differ)} and count as replicates; choose one with --where, or add it to the "
-        f"variant with --by",
+        f"runs of equal {names.variant}, {names.scale}, {', '.join((names.hp, *more_hps))} and "
+        f"{names.seed} differ in {', '.join(differ)} and count as replicates; choose one with --where, "
+        f"or add it to the variant with --by",
     )
 
 

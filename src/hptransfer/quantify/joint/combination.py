@@ -135,7 +135,7 @@ def _column(name: str, valid: Sequence[str], text: str) -> str:
 
 def _line(name: str) -> int | None:
     """Which of the usual kinds of hyperparameter a name is of: learning rate, weight decay, batch size."""
-    place = rank(name, ("lr", " ".join(LEARNING_RATES[1:]), *OTHER_HPS[:2]))
+    place = rank(name, (" ".join(LEARNING_RATES), *OTHER_HPS[:2]))
     return None if place is None else place[0]
 
 
@@ -157,8 +157,8 @@ def column_offset(
             found = np.unique(values[rows & (sweep.scale == scale)])
             if len(found) != 1 or not found[0] > 0 or not np.isfinite(found[0]):
                 raise QuantifyError(
-                    f"{name} in {combination.text!r} must have one positive value at every {sweep.columns.scale}, "
-                    f"since it is not fitted, but at {scale:g} it has "
+                    f"{name} in {combination.text!r} must have one positive value at every "
+                    f"{sweep.columns.scale}, since it is not fitted, but at {scale:g} it has "
                     f"{', '.join(f'{v:g}' for v in found[:4])}{', ...' if len(found) > 4 else ''}"
                 )
             out[k] += power * np.log2(found[0])

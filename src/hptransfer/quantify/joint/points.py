@@ -14,7 +14,7 @@ from hptransfer.quantify.joint.priors import JOINT
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, StrArray, SweepTable
 
 MIN_VALUES = 3  # of a hyperparameter: two make no curvature
-QUARTILE_OF_ABS_NORMAL = 0.3186
+THIRD = 2  # lowest run of a scale, from which the rise of others is counted
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,9 @@ def windows(points: Points) -> BoolArray:
     for k, usable in enumerate(points.usable):
         if usable.sum() < d + 2 or not _spans(points.x[k, usable]):
             continue
-        rise = points.loss[k] - np.nanmin(points.loss[k])
-        order = np.sort(rise[usable])
+        order = np.sort(points.loss[k, usable])
+        floor = order[min(THIRD, len(order) - 1)]  # the lowest alone may be a wild run
+        rise, order = points.loss[k] - floor, order - floor
         enough = order[min(int(JOINT.window_cells * local), len(order)) - 1]
         least = max(JOINT.window_nats, JOINT.window_sd * noise_guess(points), float(enough))
         most = order[min(JOINT.most_cells, len(order)) - 1]

@@ -28,7 +28,8 @@ from hptransfer.quantify.joint.priors import JOINT
 from hptransfer.quantify.priors import NOISE, SEARCH
 from hptransfer.sweep.table import FloatArray
 
-PILOT_STEPS, RESCALED_STEPS, ROBUST_FROM, FINAL_STEPS = 14, (3, 5, 7, 9), 8, 2
+PILOT_STEPS, RESCALED_STEPS, ROBUST_FROM, FINAL_STEPS = 14, (4, 6, 8, 10), 2, 2
+LEAST_PRECISION = 1e-3  # of a point's own: what others say of it is never worse than so
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,16 @@ class _Errors:
         flat = noise.sigma * (1.0 + noise.growth * right)
         return np.asarray(flat**2 + (NOISE.rise_per_misfit * noise.misfit * rise) ** 2)
 
+    def single(self, noise: Noise) -> FloatArray:
+        """Variance of each point by itself, [K, N]."""
+        each = self._run_variance(noise, self.rise) + self.place
+        return np.asarray(each / np.maximum(self.batch.count, 1))
+
     def root(self, noise: Noise) -> tuple[FloatArray, float]:
         """Cholesky root [K, N, N] of the covariance of the points, and the covariance's log determinant."""
-        count, real = self.batch.count, self.batch.real
-        single = (self._run_variance(noise, self.rise) + self.place) * self.factor / np.maximum(count, 1)
         covariance = noise.misfit**2 * self.smooth
-        n = np.arange(count.shape[1])
-        covariance[:, n, n] += np.where(real, single, 1.0)
+        n = np.arange(covariance.shape[-1])
+        covariance[:, n, n] += np.where(self.batch.real, self.single(noise) * self.factor, 1.0)
         lower = np.linalg.cholesky(covariance)
         return lower, 2.0 * float(np.log(lower[:, n, n]).sum())
 
@@ -161,23 +165,46 @@ def _pilot(batch: Batch, state: State) -> tuple[State, Noise, FloatArray]:
     factor = np.ones(batch.y.shape)
     for step in range(PILOT_STEPS):
         linear = linearised(batch, state)
-        lower, _ = _Errors(batch, linear, factor, None if step < 4 else noise).root(noise)
+        errors = _Errors(batch, linear, factor, None if step < ROBUST_FROM else noise)
+        lower, _ = errors.root(noise)
         one = np.broadcast_to(np.eye(lower.shape[-1]), lower.shape)
         both = _whitened(lower, np.concatenate([linear.jacobian, one], axis=-1))
         whitened, half = both[..., : linear.jacobian.shape[-1]], both[..., linear.jacobian.shape[-1] :]
-        weighted = np.einsum("kji,kj->ki", half, whitened[..., -1])
-        precision = np.sum(half**2, axis=-2)
-        z = np.abs(weighted) / np.sqrt(precision)  # of each point, seen from all others
+        normal = normal_equations(batch, state, whitened, noise.bump_sd)
+        z = _from_others(whitened, half, normal, (factor - 1.0) * errors.single(noise))
         if step in RESCALED_STEPS:
             typical = float(np.median(z[batch.real])) / MEDIAN_OF_ABS_NORMAL
             sigma = noise.sigma * float(np.clip(typical, *SEARCH.pilot_rescale_ends))
             noise = Noise(float(np.clip(sigma, SIGMAS[0], SIGMAS[-1])), noise.misfit, noise.growth)
         if step >= ROBUST_FROM:
-            square = z**2 * factor
-            heavy = (SEARCH.t_freedom + square) / (SEARCH.t_freedom + JOINT.outlier_sd**2)
+            heavy = (SEARCH.t_freedom + z**2) / (SEARCH.t_freedom + JOINT.outlier_sd**2)
             factor = np.clip(heavy, 1.0, MOST_VARIANCE_FACTOR)
-        state = apply_step(batch.layout, state, normal_equations(batch, state, whitened, noise.bump_sd).step)
+        state = apply_step(batch.layout, state, normal.step)
     return state, noise, factor
+
+
+def _from_others(whitened: FloatArray, half: FloatArray, normal: Normal, extra: FloatArray) -> FloatArray:
+    """Distance of each point from what all others say of it, in the sd of both, [K, N].
+
+    A scale's parameters are refitted without the point: else a wild run at the bottom would fit itself.
+
+    Args:
+        whitened: jacobian and residual in independent units, shape [K, N, P].
+        half: inverse root of the points' covariance, shape [K, N, N].
+        normal: the fit at this state.
+        extra: variance that points were given since they stood out, which does not count here, shape [K, N].
+    """
+    size = normal.own.shape[-1]
+    step = np.concatenate([normal.step.local, np.tile(normal.step.shared, (len(half), 1))], axis=1)
+    left = whitened[..., -1] - np.einsum("knp,kp->kn", whitened[..., :-1], step)
+    back = np.swapaxes(half, -1, -2)
+    leverage = back @ whitened[..., :size]
+    precision = np.sum(half**2, axis=-2) - np.einsum("knp,kpq,knq->kn", leverage, normal.own, leverage)
+    precision = np.maximum(precision, LEAST_PRECISION * np.sum(half**2, axis=-2))
+    away = (back @ left[..., None])[..., 0] / precision
+    # Without what it was given, a point's variance is at least a tenth of that by which it is told.
+    variance = np.maximum(1.0 / precision - extra, 0.1 / (precision * (1.0 + extra * precision)))
+    return np.asarray(np.abs(away) / np.sqrt(variance))
 
 
 def _likely(batch: Batch, state: State, linear: Linear, errors: _Errors) -> list[Noise]:

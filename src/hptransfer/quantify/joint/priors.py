@@ -22,7 +22,7 @@ class JointPriors:
     # Which runs count.
     window_nats: float = 0.12  # runs this far above a scale's lowest always count
     window_sd: float = 30.0  # and those within this many sd of the noise
-    window_cells: float = 3.0  # and the lowest, this many times the parameters of a scale
+    window_cells: float = 2.0  # and the lowest, this many times the parameters of a scale
     most_cells: int = 220  # of a scale; the lowest are kept
     # Where the optimum may lie.
     x_sd: float = (
