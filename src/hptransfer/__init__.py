@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.dynamics.training_loop import probe
     from hptransfer.joint import JointFit, quantify_joint
+    from hptransfer.parametrization.audit import audit
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
     from hptransfer.parametrization.parametrize import parametrize
@@ -48,6 +49,7 @@ __all__ = [
     "SweepTable",
     "TransferFit",
     "__version__",
+    "audit",
     "compare",
     "coord_check",
     "find_roles",
@@ -74,6 +76,7 @@ _LATER = {
     "Recorder": "dynamics.recorder",
     "Rule": "parametrization.rule",
     "Scaling": "parametrization.scaling",
+    "audit": "parametrization.audit",
     "coord_check": "dynamics.coord_check",
     "find_roles": "parametrization.roles",
     "get_rule": "parametrization.rule_arithmetic",

@@ -105,6 +105,11 @@ def quantify_joint(
     Raises:
         QuantifyError: a setting, a column or a combination is not usable, or the runs are too few.
     """
+    if len(sweep.axes) > 1:
+        raise QuantifyError(
+            f"several hyperparameters are fitted along one axis of scale, but the table has "
+            f"{', '.join(sweep.axes)}; name one with --scale, and keep the others fixed with --where"
+        )
     names = (hp.split(",") if isinstance(hp, str) else list(hp)) if hp is not None else list(sweep.hps)
     texts = [combinations] if isinstance(combinations, str) else list(combinations)
     allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.errors import SweepError
+from hptransfer.sweep.finding import Found
 from hptransfer.sweep.names import base_name, hp_logarithm
 from hptransfer.sweep.raw_table import RawTable, find, floats, shown
 from hptransfer.sweep.table import SweepTable
@@ -30,6 +31,19 @@ class SeveralHps:
     def others(self) -> tuple[str, ...]:
         """Columns of the rest."""
         return tuple(column for i, column in enumerate(self.columns) if i != self.lead)
+
+    def apart_from(self, found: Found, others: Sequence[str | None]) -> Found:
+        """The columns that were found, with these beside them.
+
+        Raises:
+            SweepError: one of these is read as something else, or is one of the `others`.
+        """
+        taken = {found.scale, found.loss, *found.variant, found.seed, *others} & {*self.columns}
+        if taken:
+            raise SweepError(
+                f"{shown(taken.pop())} must be a hyperparameter or another column, but is named as both"
+            )
+        return replace(found, more_hps=self.others)
 
     def named(self, sweep: SweepTable) -> SweepTable:
         """The table with the names under which it holds them."""
