@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.groups import Groups, merged, muon_settings, optimizer_settings
+from hptransfer.parametrization.groups import (
+    Groups,
+    OneOptimizer,
+    for_one_optimizer,
+    merged,
+    muon_settings,
+    optimizer_settings,
+)
 from hptransfer.parametrization.initialize import apply_, init_
 from hptransfer.parametrization.multipliers import tied_readouts
 from hptransfer.parametrization.optimizers import DecayKind, MuonAdjust, OptimizerName
@@ -73,7 +80,7 @@ class Scaling(ModelPlan):
         *,
         lr: float,
         weight_decay: float = 0.0,
-        eps: float = 1e-8,
+        eps: float | None = 1e-8,
         optimizer: OptimizerName | None = None,
         decay: DecayKind = "coupled",
         eps_rule: EpsRule = "rule",
@@ -87,7 +94,7 @@ class Scaling(ModelPlan):
             model: the live model, wrapped or sharded as it will be trained.
             lr: eta, in the rule's coordinates.
             weight_decay: lambda.
-            eps: Adam's, at the base.
+            eps: Adam's, at the base; None for an optimizer that has none, or another one, such as Adafactor.
             optimizer: adamw, adam, lion (update sizes free of the gradient's) or sgd; default by the rule.
             decay: `coupled`: group decay = lambda x the rule's factor (each step shrinks by LR x lambda);
                 `independent`: each step shrinks by schedule x lambda whatever the LR; `mup`: LR x lambda is
@@ -96,7 +103,8 @@ class Scaling(ModelPlan):
             no_decay: name patterns that do not decay, besides vectors, tensors of fewer than two dimensions,
                 and those that the model marks (`_no_weight_decay` on a tensor, as Mamba's code does; names
                 that its method `no_weight_decay` gives, as timm's do).
-            matrices: False leaves hidden matrices out, for `muon_groups` beside it.
+            matrices: False leaves out hidden matrices, and what `muon_groups` took, for Muon beside it; then
+                `lr` is eta in muP coordinates, as Muon's is, whatever the rule's.
             factors: constants on the LR, the same at every width, by role, or pattern of a tensor's or a
                 layer's name, such as {"embedding": 10, "*.wq": 0.5}; the first match wins.
 
@@ -111,8 +119,9 @@ class Scaling(ModelPlan):
             decay=decay,
             eps_rule=eps_rule,
         )
-        wanted = optimizer_settings(self, model, training, factors or {}, no_decay, matrices)
         beside = {} if matrices else {n: e for n, e in self.expected.items() if e.optimizer == "muon"}
+        taken = None if matrices else {*beside, *(plan.name for plan in self.tensors if plan.is_matrix)}
+        wanted = optimizer_settings(self, model, training, factors or {}, no_decay, taken)
         self.expected = beside | wanted
         return merged(self, model, wanted)
 
@@ -122,7 +131,9 @@ class Scaling(ModelPlan):
         *,
         lr: float,
         weight_decay: float = 0.0,
+        decay: DecayKind = "coupled",
         adjust: MuonAdjust = "original",
+        stacks: Sequence[str] = (),
         factors: Mapping[str, float] | None = None,
     ) -> Groups:
         """Groups of the hidden matrices for torch.optim.Muon; `param_groups(matrices=False)` has the rest.
@@ -135,16 +146,49 @@ class Scaling(ModelPlan):
             model: the live model, wrapped or sharded as it will be trained.
             lr: Muon's eta at the base width.
             weight_decay: lambda; each step shrinks a matrix by its LR x lambda.
-            adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`.
+            decay: as in `param_groups`: `coupled` gives every group lambda, `mup` keeps LR x lambda.
+            adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`; the groups carry it.
+            stacks: name patterns of stacked matrices ([experts, out, in]) that the optimizer orthogonalises
+                one by one; torch.optim.Muon takes none, and without a pattern they are left to AdamW.
             factors: constants on the LR, as those of `param_groups`.
 
         Raises:
             RuleError: as `param_groups`; or the rule puts a multiplier on hidden matrices.
         """
-        training = TrainingSettings("muon", lr, weight_decay, muon_adjust=adjust)
-        wanted = muon_settings(self, model, training, factors or {})
+        training = TrainingSettings("muon", lr, weight_decay, decay=decay, muon_adjust=adjust)
+        wanted = muon_settings(self, model, training, factors or {}, stacks)
         self.expected = self.expected | wanted
         return merged(self, model, wanted)
+
+    def one_optimizer_groups(
+        self,
+        model: nn.Module,
+        *,
+        lr: float,
+        others_lr: float,
+        style: OneOptimizer = "use_muon",
+        muon: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> Groups:
+        """Groups for one class that is Muon for hidden matrices and AdamW for the rest.
+
+        Args:
+            model: the live model, wrapped or sharded as it will be trained.
+            lr: Muon's eta at the base width.
+            others_lr: AdamW's eta, in muP coordinates.
+            style: how the class is told: `use_muon` (MuonWithAuxAdam, DeepSpeed, Moonlight) or `algorithm`
+                (Dion and its Muon).
+            muon: further arguments of `muon_groups`, such as `stacks` or `adjust`.
+            **others: further arguments of `param_groups`; `weight_decay` and `decay` count for both.
+
+        Raises:
+            RuleError: as `muon_groups` and `param_groups`.
+        """
+        shared = {key: value for key, value in others.items() if key in ("weight_decay", "decay")}
+        matrices = self.muon_groups(model, lr=lr, **{**shared, **(muon or {})})
+        return for_one_optimizer(
+            [*matrices, *self.param_groups(model, lr=others_lr, matrices=False, **others)], style
+        )
 
     def verify(
         self,
