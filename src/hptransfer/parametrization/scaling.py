@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.groups import Groups, merged, muon_settings, optimizer_settings
+from hptransfer.parametrization.groups import (
+    Groups,
+    OneOptimizer,
+    for_one_optimizer,
+    merged,
+    muon_settings,
+    optimizer_settings,
+)
 from hptransfer.parametrization.initialize import apply_, init_
 from hptransfer.parametrization.multipliers import tied_readouts
 from hptransfer.parametrization.optimizers import DecayKind, MuonAdjust, OptimizerName
@@ -60,7 +67,7 @@ class Scaling(ModelPlan):
         *,
         lr: float,
         weight_decay: float = 0.0,
-        eps: float = 1e-8,
+        eps: float | None = 1e-8,
         optimizer: OptimizerName | None = None,
         decay: DecayKind = "coupled",
         eps_rule: EpsRule = "rule",
@@ -73,14 +80,15 @@ class Scaling(ModelPlan):
             model: the live model, wrapped or sharded as it will be trained.
             lr: eta, in the rule's coordinates.
             weight_decay: lambda.
-            eps: Adam's, at the base.
+            eps: Adam's, at the base; None for an optimizer that has none, or another one, such as Adafactor.
             optimizer: adamw, adam, lion (update sizes free of the gradient's) or sgd; default by the rule.
             decay: `coupled`: group decay = lambda x the rule's factor (each step shrinks by LR x lambda);
                 `independent`: each step shrinks by schedule x lambda whatever the LR; `mup`: LR x lambda is
                 that of the base in muP coordinates (lambda x m on hidden matrices).
             eps_rule: `rule`: as the rule says (most: fixed); `fixed`; `scaled`: in proportion to gradients.
             no_decay: name patterns that do not decay, besides tensors of fewer than two dimensions.
-            matrices: False leaves hidden matrices out, for `muon_groups` beside it.
+            matrices: False leaves out hidden matrices, and what `muon_groups` took, for Muon beside it; then
+                `lr` is eta in muP coordinates, as Muon's is, whatever the rule's.
 
         Raises:
             RuleError: the model is not the one that was scaled, or a setting is out of range.
@@ -93,13 +101,21 @@ class Scaling(ModelPlan):
             decay=decay,
             eps_rule=eps_rule,
         )
-        wanted = optimizer_settings(self, model, training, no_decay, matrices)
         beside = {} if matrices else {n: e for n, e in self.expected.items() if e.optimizer == "muon"}
+        taken = None if matrices else {*beside, *(plan.name for plan in self.tensors if plan.is_matrix)}
+        wanted = optimizer_settings(self, model, training, no_decay, taken)
         self.expected = beside | wanted
         return merged(self, model, wanted)
 
     def muon_groups(
-        self, model: nn.Module, *, lr: float, weight_decay: float = 0.0, adjust: MuonAdjust = "original"
+        self,
+        model: nn.Module,
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        decay: DecayKind = "coupled",
+        adjust: MuonAdjust = "original",
+        stacks: Sequence[str] = (),
     ) -> Groups:
         """Groups of the hidden matrices for torch.optim.Muon; `param_groups(matrices=False)` has the rest.
 
@@ -111,15 +127,48 @@ class Scaling(ModelPlan):
             model: the live model, wrapped or sharded as it will be trained.
             lr: Muon's eta at the base width.
             weight_decay: lambda; each step shrinks a matrix by its LR x lambda.
-            adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`.
+            decay: as in `param_groups`: `coupled` gives every group lambda, `mup` keeps LR x lambda.
+            adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`; the groups carry it.
+            stacks: name patterns of stacked matrices ([experts, out, in]) that the optimizer orthogonalises
+                one by one; torch.optim.Muon takes none, and without a pattern they are left to AdamW.
 
         Raises:
             RuleError: as `param_groups`; or the rule puts a multiplier on hidden matrices.
         """
-        training = TrainingSettings("muon", lr, weight_decay, muon_adjust=adjust)
-        wanted = muon_settings(self, model, training)
+        training = TrainingSettings("muon", lr, weight_decay, decay=decay, muon_adjust=adjust)
+        wanted = muon_settings(self, model, training, stacks)
         self.expected = self.expected | wanted
         return merged(self, model, wanted)
+
+    def one_optimizer_groups(
+        self,
+        model: nn.Module,
+        *,
+        lr: float,
+        others_lr: float,
+        style: OneOptimizer = "use_muon",
+        muon: Mapping[str, Any] | None = None,
+        **others: Any,
+    ) -> Groups:
+        """Groups for one class that is Muon for hidden matrices and AdamW for the rest.
+
+        Args:
+            model: the live model, wrapped or sharded as it will be trained.
+            lr: Muon's eta at the base width.
+            others_lr: AdamW's eta, in muP coordinates.
+            style: how the class is told: `use_muon` (MuonWithAuxAdam, DeepSpeed, Moonlight) or `algorithm`
+                (Dion and its Muon).
+            muon: further arguments of `muon_groups`, such as `stacks` or `adjust`.
+            **others: further arguments of `param_groups`; `weight_decay` and `decay` count for both.
+
+        Raises:
+            RuleError: as `muon_groups` and `param_groups`.
+        """
+        shared = {key: value for key, value in others.items() if key in ("weight_decay", "decay")}
+        matrices = self.muon_groups(model, lr=lr, **{**shared, **(muon or {})})
+        return for_one_optimizer(
+            [*matrices, *self.param_groups(model, lr=others_lr, matrices=False, **others)], style
+        )
 
     def verify(
         self,

@@ -53,7 +53,7 @@ class TrainingSettings:
     optimizer: str  # by its name in the registry
     lr: float  # eta, in the rule's coordinates
     weight_decay: float = 0.0  # lambda
-    eps: float = 1e-8  # Adam's, at the base
+    eps: float | None = 1e-8  # Adam's, at the base; None leaves it to the optimizer
     decay: DecayKind = "coupled"
     eps_rule: EpsRule = "rule"  # as the rule says; `fixed`; or `scaled`, in proportion to gradients
     muon_adjust: MuonAdjust = "original"  # length of Muon's orthogonal update
@@ -72,6 +72,7 @@ class GroupSettings:
         weight_decay: lambda as the optimizer takes it: a step shrinks the weight by LR x lambda, or adds
             lambda x weight to the gradient.
         eps: Adam's; None where the optimizer has none.
+        muon_adjust: how long Muon makes its update; None under another optimizer.
     """
 
     optimizer: str
@@ -80,6 +81,7 @@ class GroupSettings:
     lr: float
     weight_decay: float
     eps: float | None
+    muon_adjust: MuonAdjust | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ def group_settings(rule: Rule, growth: Growth, training: TrainingSettings) -> Gr
         lr=lr,
         weight_decay=training.weight_decay * decay if growth.decays else 0.0,
         eps=_eps(rule, growth, training, factors.eps) if "eps" in optimizer.hyperparameters else None,
+        muon_adjust=training.muon_adjust if optimizer.matrices_only else None,
     )
 
 
@@ -196,7 +199,9 @@ def _muon_factor(rule: Rule, growth: Growth, adjust: MuonAdjust) -> float:
     return width * depth_settings(rule, growth.role, growth.depth_ratio).lr
 
 
-def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float) -> float:
+def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float) -> float | None:
+    if training.eps is None:
+        return None
     if training.eps_rule == "scaled":
         return training.eps * float(growth.ratio ** scaled_eps_exponent(rule, growth.role))
     return training.eps * (by_rule if training.eps_rule == "rule" else 1.0)

@@ -14,7 +14,8 @@ from torch import nn
 
 from hptransfer.errors import VerifyError
 from hptransfer.parametrization.hooks import live_factors, was_called
-from hptransfer.parametrization.optimizers import get_optimizer, word_in_class_name
+from hptransfer.parametrization.optimizer_classes import ActsAs, acting_as
+from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.plan import ModelPlan
 from hptransfer.parametrization.tensor_settings import GroupSettings
@@ -55,7 +56,7 @@ class Verification:
     modules: int
 
 
-_Live = Mapping[str, Any]  # one tensor's group in a live optimizer, and the optimizer's class under `class`
+_Live = Mapping[str, Any]  # one tensor's group in a live optimizer, and what it does under `acts as`
 
 
 def verify(
@@ -113,7 +114,7 @@ def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[F
                     faults.append(Fault(place, "unknown", "a tensor of the model", "not one"))
                     continue
                 seen[name] += 1
-                found[name] = {**group, "class": type(inner).__name__}
+                found[name] = {**group, "acts as": acting_as(inner, group, parameter)}
     faults += [
         Fault(name, "duplicate", "once in the optimizer", f"{times} times")
         for name, times in seen.items()
@@ -143,11 +144,19 @@ def _settings(
 def _fixed(name: str, expected: GroupSettings, live: _Live, faults: list[Fault]) -> None:
     """Decay, eps and the optimizer's family: what no scheduler changes."""
     _compare(name, "weight_decay", expected.weight_decay, live.get("weight_decay", 0.0), faults)
-    if expected.eps is not None and "eps" in live:
-        _compare(name, "eps", expected.eps, live["eps"], faults)
-    found, wanted = word_in_class_name(live["class"]), get_optimizer(expected.optimizer).class_word
-    if found is not None and found != wanted:
-        faults.append(Fault(name, "optimizer", wanted, found))
+    eps = live.get("eps", live.get("epsilon"))
+    if expected.eps is not None and eps is not None:
+        _compare(name, "eps", expected.eps, eps[0] if isinstance(eps, tuple) else eps, faults)
+    found: ActsAs = live["acts as"]
+    if found.name != expected.optimizer and not _same_without_decay(found.name, expected):
+        faults.append(Fault(name, "optimizer", expected.optimizer, found.name or found.why))
+    elif found.adjust is not None and found.adjust != expected.muon_adjust:
+        faults.append(Fault(name, "adjust_lr_fn", str(expected.muon_adjust), found.adjust))
+
+
+def _same_without_decay(found: str | None, expected: GroupSettings) -> bool:
+    """Adam and AdamW are one where nothing decays."""
+    return expected.weight_decay == 0.0 and {found, expected.optimizer} == {"adam", "adamw"}
 
 
 def _lrs(
