@@ -279,8 +279,8 @@ def _read_by_hand(
 
 def plan_multiplier(plan: ModelPlan, tensor: TensorPlan) -> bool:
     """Whether the tensor's own rows must be multiplied, by the rule or to take off what the model does."""
-    native = plan.native.get(tensor.name.rpartition(".")[0], 1.0)
-    return tensor.factors.multiplier != 1.0 or (native != 1.0 and not plan.rule.keeps_native_multipliers)
+    native = any(layer in plan.native for layer in _layers(tensor))
+    return tensor.factors.multiplier != 1.0 or (native and not plan.rule.keeps_native_multipliers)
 
 
 def _needs_factor(
@@ -308,13 +308,14 @@ def _own_multiplication(
     if plan.rule.keeps_native_multipliers or plan.ratio == 1.0:
         return
     config = getattr(model, "config", None)
+    taken_off = {tensor.name for tensor in plan.tensors if _layers(tensor) & plan.native.keys()}
     fixed = [v for v in getattr(config, "__dict__", {}).values() if isinstance(v, float)]
     for table, numbers in watch.tables.items():
-        if (name := standing.table_of.get(table)) is None:
+        if (name := standing.table_of.get(table)) is None or name in taken_off:
             continue
         width = standing.weights[name].shape[-1]
         own = [n for n in numbers if math.isclose(n, width**0.5, rel_tol=_SAME) and n not in fixed]
-        if own and plan.native.get(name.rpartition(".")[0], 1.0) == 1.0:
+        if own:
             base = (width / plan.ratio) ** 0.5
             wanted = f"one number at every width, such as the base's {base:.6g}"
             found.faults.append(
