@@ -11,7 +11,7 @@ from hptransfer.parametrization.optimizers import family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.holdout import Known, check
 from hptransfer.quantify.intervals import MetricDraws
-from hptransfer.quantify.law.laws import Laws, fit_laws
+from hptransfer.quantify.law.laws import Laws, fit_laws, laws_beyond
 from hptransfer.quantify.metrics import MetricInputs, compute_metrics
 from hptransfer.quantify.pooling import pooled
 from hptransfer.quantify.predict import all_regrets, no_prediction, predict
@@ -44,8 +44,8 @@ def measure(known: Known, refits: list[Known | None], place: int, context: FitCo
     name = basins.cells.variant
     rng = np.random.default_rng([s.seed, 3, place])
     laws = beyond = fit_laws(basins, s.family, rng)
-    if known.slope is not None:
-        beyond = fit_laws(basins, s.family, np.random.default_rng([s.seed, 7, place]), known.slope)
+    if laws is not None and known.slope is not None:
+        beyond = laws_beyond(laws, basins, s.family, np.random.default_rng([s.seed, 7, place]), known.slope)
     pool = pooled(basins, laws, np.random.default_rng([s.seed, 4, place]))
     regrets = all_regrets(pool, laws.loss if laws else None, s.level)
     holdouts = tuple(

@@ -104,6 +104,19 @@ def fit_laws(
     return Laws(**parts, loss=loss, log_curvature=log_curvature, bend=bend)
 
 
+def laws_beyond(
+    laws: Laws, basins: Basins, family: str | None, rng: np.random.Generator, slope: SlopePrior
+) -> Laws | None:
+    """The laws with a slope about which something is known; the loss and curvature laws are as they were.
+
+    Arguments as for `fit_hp_laws`; `laws` are those of the same basins about whose slope nothing was known.
+    """
+    if basins.edge.any():  # which draws respect an edge's bounds changes: all laws are on the same draws
+        return fit_laws(basins, family, rng, slope)
+    hp = fit_hp_laws(basins, family, rng, slope)
+    return replace(laws, **{f.name: getattr(hp, f.name) for f in fields(HpLaws)}) if hp else None
+
+
 def _weights(families: Mapping[str, LineFit], constant: float) -> dict[str, float]:
     """Probabilities of `const` and `power`: a drift too small to see is not thereby known to be 0."""
     odds = families["power"].evidence - families["const"].evidence + np.log(1.0 / constant - 1.0)
