@@ -42,7 +42,7 @@ SCALARS = {
     "logit_wander_none": (-1.5, 1.0),
     "logit_steady": (-2.0, 1.0),
     "logit_constant": (-2.0, 0.7),
-    "logit_sizes_shared": (0.0, 1.0),
+    "log_sizes_shared": (0.0, 0.5),
     "logit_slope_shared": (1.5, 1.0),
     "log_slope_tau": (math.log(0.25), 0.5),
     "log_slope_tau_log_sd": (math.log(0.6), 0.3),
@@ -271,8 +271,9 @@ def log_probability(batch: Batch, numbers: Tensor) -> Tensor:
     *own_slopes, likelihood = own_laws(batch.members, sizes)
     log_slope, sds, means = _slopes(batch, (own_slopes[0], own_slopes[1]), numbers)
     rest = (likelihood[batch.others] * batch.other[..., None]).sum(1)  # [E, S]
+    rest = rest / batch.other.sum(1).clamp(min=1)[:, None]  # they count as one
     log_size = sizes.log_prior[batch.own]
-    raised = log_size + torch.sigmoid(as_scalars(numbers)["logit_sizes_shared"]) * rest
+    raised = log_size + torch.exp(as_scalars(numbers)["log_sizes_shared"]) * rest
     log_size = torch.log_softmax(raised, 1) + torch.logsumexp(log_size, 1, keepdim=True)
     count = log_size.shape[1]
     grid = torch.cartesian_prod(torch.arange(count), torch.arange(3))
@@ -329,7 +330,7 @@ def as_priors(numbers: Tensor) -> DeparturePriors:
     by_trait = numbers[len(SCALARS) :].reshape(3, TRAITS).tolist()
     share = {
         name: 1 / (1 + math.exp(-scalar[f"logit_{name}"]))
-        for name in ("scatter_none", "wander_none", "constant", "steady", "slope_shared", "sizes_shared")
+        for name in ("scatter_none", "wander_none", "constant", "steady", "slope_shared")
     }
     return replace(
         DEPARTURE,
@@ -340,6 +341,7 @@ def as_priors(numbers: Tensor) -> DeparturePriors:
         scatter_by_trait=tuple(by_trait[0]),
         wander_by_trait=tuple(by_trait[1]),
         steady_by_trait=tuple(by_trait[2]),
+        sizes_shared=math.exp(scalar["log_sizes_shared"]),
         slope_tau=math.exp(scalar["log_slope_tau"]),
         slope_tau_log_sd=math.exp(scalar["log_slope_tau_log_sd"]),
         slope_mup_sd=math.exp(scalar["log_slope_mup_sd"]),

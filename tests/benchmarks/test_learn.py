@@ -152,7 +152,7 @@ def test_learning_climbs_and_learned_numbers_are_priors(learn: ModuleType) -> No
     )
     assert after > before
     priors = learn.as_priors(found)
-    for name in ("scatter_none", "wander_none", "constant", "steady", "slope_shared", "sizes_shared"):
+    for name in ("scatter_none", "wander_none", "constant", "steady", "slope_shared"):
         assert 0.0 < getattr(priors, name) < 1.0
     assert priors.trait_centres == DEPARTURE.trait_centres
     assert len(priors.wander_by_trait) == learn.TRAITS

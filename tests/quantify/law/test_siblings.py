@@ -145,12 +145,12 @@ def test_a_sweeps_predictions_narrow_beside_variants_that_drift_alike():
     assert width(together) < 0.9 * width(alone)
 
 
-def test_sizes_count_to_a_power_and_a_variants_own_do_not() -> None:
+def test_sizes_count_as_those_of_one_variant_and_a_variants_own_do_not() -> None:
     rng = np.random.default_rng(0)
     own = [OwnLaw(-0.5, 0.01, rng.standard_normal(5)) for _ in range(3)] + [None]
     found = table_priors(own, None)
     for i, prior in enumerate(found):
-        rest = sum(o.sizes for j, o in enumerate(own) if o is not None and j != i)
+        rest = np.mean([o.sizes for j, o in enumerate(own) if o is not None and j != i], axis=0)
         assert prior.sizes - prior.sizes[0] == pytest.approx(DEPARTURE.sizes_shared * (rest - rest[0]))
     assert table_priors(own[:1], np.zeros(1))[0].sizes is None
 

@@ -2,8 +2,9 @@
 
 Variants of one sweep table share a model, data and a budget: their optima drift alike, and where those of the
 others lie on a line, its own will. Seen from the rest, a variant's slope is normal about the table's, mu,
-with a sd tau that the rest shows (a hierarchy of table, variant and scale), and the sizes of its departures
-from the law are as likely as they are for the rest, to a power. Slopes are compared in muP coordinates where
+with a sd tau that the rest shows (a hierarchy of table, variant and scale). The sizes of its departures from
+the law are as likely as they are for another variant on average: however many there are, they count about as
+one, since they were trained on the same data. Slopes are compared in muP coordinates where
 the coordinates are known; there mu itself is near 0, which is what muP promises. Only predictions use this.
 What is measured of a variant (drift, E, kappa, R) does not depend on what it was compared with.
 """
@@ -92,7 +93,7 @@ def table_priors(own: Sequence[OwnLaw | None], to_mup: FloatArray | None) -> lis
             out.append(None)
             continue
         rest = None if total is None else total - (0.0 if one is None else one.sizes)
-        sizes = DEPARTURE.sizes_shared * (rest - rest.max()) if others and rest is not None else None
+        sizes = DEPARTURE.sizes_shared * rest / others if others and rest is not None else None
         out.append(TablePrior(float(centre[i] - shift[i]), float(sd[i]), DEPARTURE.slope_shared, sizes))
     return out
 
