@@ -88,3 +88,10 @@ def test_what_stands_once_above_its_rows(write, right):
 def test_a_blank_loss_or_seed_is_not_filled():
     rows = [[64, 3.0, "1"], [64, "", ""], [64, "", ""], [64, "", ""]]
     assert filled_down(["width", "loss", "seed"], rows) == (rows, [])
+
+
+def test_blank_losses_under_learning_rates_are_no_runs(write):
+    sweep = read(write("width,lr=0.1,lr=0.2\n64,3,2\n128,2,\n256,1,\n512,1,\n"))
+    assert sorted(zip(sweep.scale, sweep.hp, strict=True)) == [
+        (64, 0.1), (64, 0.2), (128, 0.1), (256, 0.1), (512, 0.1)
+    ]  # fmt: skip
