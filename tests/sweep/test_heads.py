@@ -70,6 +70,11 @@ def test_names_of_rows():
     assert with_row_names(["a", "b"], [["r1", 1, 2], ["r2", 3, 4]]) == ["", "a", "b"]
     assert with_row_names(["a", "b"], [["r1", 1, ""], ["r2", 3, ""]]) == ["a", "b"]  # a mark at the end
     assert with_row_names(["a", "b"], [["r", 1, 2], ["r", 3, 4]]) == ["a", "b"]
+    assert with_row_names(["a", "b"], [["1", 1, 2], ["2", 3, 4]]) == ["", "a", "b"]
+    assert with_row_names(["width", "loss"], [["64", "3", "5"], ["128", "3", "2"]]) == [
+        "width",
+        "loss",
+    ]  # 3,5
 
 
 def test_what_stands_once_above_its_rows(write, right):

@@ -116,10 +116,13 @@ def _group_name(labels: Sequence[str], given: str, others: Sequence[Any]) -> str
 
 def with_row_names(header: Row, body: Sequence[Row]) -> Row:
     """A head with a blank name first where every row begins with a name of its own, as R and pandas print."""
-    firsts = [row[0] for row in body if row]
-    longer = all(len(row) == len(header) + 1 for row in body)
-    filled = any(not is_blank(row[-1]) for row in body)
-    return ["", *header] if longer and filled and len(body) > 1 and len(set(firsts)) == len(body) else header
+    longer = all(len(row) == len(header) + 1 for row in body) and any(not is_blank(row[-1]) for row in body)
+    if len(body) < 2 or not longer:
+        return header
+    firsts = [str(row[0]).strip() for row in body]
+    counted = any(firsts == [str(i) for i in range(start, start + len(body))] for start in (0, 1))
+    named = len(set(firsts)) == len(body) and all(number(first) is None for first in firsts)
+    return ["", *header] if counted or named else header  # other numbers may be halves of decimals
 
 
 def filled_down(header: Row, body: Sequence[Row]) -> tuple[list[Row], list[str]]:

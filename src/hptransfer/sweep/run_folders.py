@@ -52,7 +52,7 @@ def read_folder(name: str, options: ReadOptions) -> RawTable:
         elif reader_of(path.name, SETTINGS) is not None:
             settings.setdefault(_home(path.parent, folder), []).append(path)
     runs = {place: run for place, run in runs.items() if run.curves or run.values}
-    if not runs or any(_is_sweep(run) for run in runs.values()):
+    if not runs or (not settings and any(_is_sweep(run) for run in runs.values())):
         return _tables(name, options)
     for place, run in runs.items():
         for around in (place, *place.parents):
