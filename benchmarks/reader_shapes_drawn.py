@@ -70,10 +70,12 @@ def dicts(rows: list[Row], folder: Path) -> Path:
 
 @shape("a pivot of two levels")
 def pivot(rows: list[Row], folder: Path) -> Path:
-    runs = frame(rows).drop_duplicates(["variant", "width", "lr"])
+    runs = frame(rows)
+    runs["seed"] = runs.groupby(["variant", "width", "lr"]).cumcount()
     runs["loss"] = [loss if loss == loss else "diverged" for loss in runs["loss"]]  # a blank is no run
-    pd.DataFrame(runs).pivot(index="width", columns=["variant", "lr"], values="loss").to_csv(folder / "p.csv")
-    return folder / "p.csv"
+    wide = pd.pivot(runs, index=["width", "seed"], columns=["variant", "lr"], values="loss")
+    wide.to_csv(folder / "pivot.csv")
+    return folder / "pivot.csv"
 
 
 @shape("a chart of W&B")

@@ -4,7 +4,8 @@
     python -m benchmarks.readers --speed
 
 Each shape of reader_shapes.py and reader_shapes_drawn.py is written from a public table and read: without
-flags, with the flags that it needs, or refused; right where variants, scales, hyperparameters and losses all come back as they were.
+flags, with the flags that it needs, or refused; right where variants, scales, hyperparameters and losses all
+come back as they were.
 """
 
 from __future__ import annotations
