@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.sweep.losses import stands_for_none
 from hptransfer.sweep.names import LOGARITHM, SCALES, hp_rank, loss_rank, rank, word_set, words
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawColumn, RawTable, floats, texts
@@ -142,7 +143,8 @@ def _endings(label: str) -> list[str]:
 def _has_numbers(cells: RawColumn) -> bool:
     """Whether a column has a cell that is filled, and mostly numbers or what stands for none."""
     _, bad = floats(cells)
-    return bool(2 * bad.sum() <= len(bad)) and any(cell not in (None, "") for cell in cells)
+    words = sum(not stands_for_none(cells[i]) for i in np.flatnonzero(bad))
+    return 2 * words <= len(bad) and any(cell not in (None, "") for cell in cells)
 
 
 def _axes(
