@@ -57,6 +57,7 @@ class Found:
     variant: tuple[str, ...]  # columns that make the variant together; none where all runs are one
     seed: str | None
     taken: str = ""  # what was found without being named, in one line; empty where the usual names were
+    more_hps: tuple[str, ...] = ()  # further hyperparameters, where several were asked for
     names: Mapping[str, str] | None = None  # what the user called them, where that differs
 
 
