@@ -6,7 +6,7 @@ import sys
 import time
 from importlib import import_module
 
-MODULES = ("parametrizations",)
+MODULES = ("parametrizations", "what_e_is", "ablations", "instability")
 
 
 def main() -> None:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hptransfer.quantify.result import Estimate
 from papers.data import Draws, spec_of
 from papers.page import Page, interval
-
-from hptransfer.quantify.result import Estimate
 
 Status = Literal["supported", "refuted", "not decidable at this scale", "not run yet"]
 
@@ -57,7 +56,9 @@ def answers(page: Page, claims: Sequence[Claim]) -> None:
 def not_run(page: Page, *studies: str) -> None:
     """Says that a page's study has not been run."""
     listed = ", ".join(f"`{name}`" for name in studies)
-    page.text(f"**Not run yet.** This page will be written from the table of {listed}; see [the summary](index.md).")
+    page.text(
+        f"**Not run yet.** This page will be written from the table of {listed}; see [the summary](index.md)."
+    )
 
 
 def scale_of(study: str) -> str:
@@ -66,7 +67,9 @@ def scale_of(study: str) -> str:
     assert isinstance(spec, dict)
     train, model = spec["train"], {"depth": 2, "vocab": 512} | spec["model"]
     widths = ", ".join(map(str, spec["widths"]))
-    length = f"{train['steps']} steps" if "steps" in train else f"{train['tokens_per_param']:g} token a parameter"
+    length = (
+        f"{train['steps']} steps" if "steps" in train else f"{train['tokens_per_param']:g} token a parameter"
+    )
     return f"widths {widths}; depth {model['depth']}, vocabulary {model['vocab']:,}, {length}, {len(spec['seeds'])} seeds"
 
 

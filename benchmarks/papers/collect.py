@@ -33,7 +33,15 @@ MOST_BYTES = 20_000_000  # of all tables together
 LEFT_OUT = ["data_seed", "round", "error", "wall_s", "loss_se", "run_id"]  # columns that no page reads
 DIGITS = 8  # significant, of every number
 NO_HEIGHT = 99.0  # nats; of a spike whose loss is not finite
-MADE_BY = ("study", "spec_hash", "seeds", "hptransfer", "torch", "python", "cpu")  # kept of a study's provenance
+MADE_BY = (
+    "study",
+    "spec_hash",
+    "seeds",
+    "hptransfer",
+    "torch",
+    "python",
+    "cpu",
+)  # kept of a study's provenance
 
 
 def finished(folder: Path) -> list[Path]:
@@ -111,11 +119,15 @@ def main() -> None:
     TABLES.mkdir(exist_ok=True)
     for folder in options.folders:
         for study in finished(folder):
-            print(f"{study.name}: {'collected' if collect(study, commit=options.commit) else 'is there already'}")
+            print(
+                f"{study.name}: {'collected' if collect(study, commit=options.commit) else 'is there already'}"
+            )
     size = sum(p.stat().st_size for p in TABLES.iterdir())
     print(f"{size / 1e6:.2f} MB of {MOST_BYTES / 1e6:g}")
     if size > MOST_BYTES:
-        raise SystemExit(f"the tables must hold at most {MOST_BYTES:,} bytes together, but they hold {size:,}")
+        raise SystemExit(
+            f"the tables must hold at most {MOST_BYTES:,} bytes together, but they hold {size:,}"
+        )
 
 
 if __name__ == "__main__":

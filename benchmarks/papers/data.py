@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from papers.collect import TABLES, read_notes
 
 import hptransfer as hpt
 from hptransfer import SweepTable, TransferFit
@@ -22,6 +21,7 @@ from hptransfer.quantify.parallel import VariantGroup
 from hptransfer.quantify.pooling import pooled
 from hptransfer.quantify.settings import Settings
 from hptransfer.sweep.table import FloatArray
+from papers.collect import TABLES, read_notes
 
 ROOT = Path(__file__).resolve().parents[2]
 SERIES = ROOT / "benchmarks" / "corpus" / "tables"  # 20 further set-ups, each with its own table
@@ -121,16 +121,17 @@ def names(prefix: str) -> list[str]:
 def fitted(*studies: str, coordinates: Coordinates = "mup") -> Fitted:
     """Several collected studies of one grid, fitted together: all of their variants are compared."""
     frame = pd.concat([pd.read_csv(TABLES / f"{name}.csv.gz") for name in studies])
-    return _fitted(frame, coordinates)
+    return fit_frame(frame, coordinates)
 
 
 @cache
 def fitted_series(setup: str, coordinates: Coordinates = "mup") -> Fitted:
     """One set-up of the corpus."""
-    return _fitted(pd.read_csv(SERIES / f"{setup}.csv.gz"), coordinates)
+    return fit_frame(pd.read_csv(SERIES / f"{setup}.csv.gz"), coordinates)
 
 
-def _fitted(frame: pd.DataFrame, coordinates: Coordinates) -> Fitted:
+def fit_frame(frame: pd.DataFrame, coordinates: Coordinates) -> Fitted:
+    """Runs fitted together, in these coordinates."""
     hp = "lr_mup" if coordinates == "mup" else "lr"
     frame = frame.drop(columns=[c for c in ("status", "diverged_step") if c in frame])
     sweep = hpt.read(frame, scale="width", hp=hp, loss="loss", variant="variant", seed="seed")

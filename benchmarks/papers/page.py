@@ -14,10 +14,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from papers.data import ROOT, Draws
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import charts, number_format, palette, plotly_backend
+from papers.data import ROOT, Draws
 
 DOCS = ROOT / "docs" / "papers"
 NOTICE = "<!-- Written by `make paper` from the tables in benchmarks/papers/tables: edit the script, not this page. -->"
@@ -101,7 +101,9 @@ def _shown(cell: Cell) -> str:
     return number_format.number(cell)
 
 
-def axes_of(columns: int = 1, rows: int = 1, *, width: float = 7.0, height: float = 3.0) -> tuple[Figure, Any]:
+def axes_of(
+    columns: int = 1, rows: int = 1, *, width: float = 7.0, height: float = 3.0
+) -> tuple[Figure, Any]:
     """A quiet figure and its axes, [rows, columns]."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -122,28 +124,36 @@ def forest(
         y = np.array([-k - (i - (len(series) - 1) / 2) * gap for k, _ in known])
         x = np.array([item.value for _, item in known], dtype=float)
         ends = charts.error_bars([item for _, item in known])
-        axes.errorbar(x, y, xerr=ends if len(known) else None, fmt="o", ms=3.5, lw=1, color=colour, label=name)
+        axes.errorbar(
+            x, y, xerr=ends if len(known) else None, fmt="o", ms=3.5, lw=1, color=colour, label=name
+        )
     axes.axvline(0, lw=0.8, color=palette.HAIR, zorder=0)
     axes.set_yticks([-k for k in range(len(labels))], labels)
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
     """One legend for all panels."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
 
 
 def _interactive(panel: dict[str, Any], caption: str, filters: dict[str, str]) -> str:
     """A page with one panel and its filters; plotly.js lies beside it when the site is built."""
     data = json.dumps(panel, allow_nan=False, separators=(",", ":"), default=float).replace("<", "\\u003c")
     metas = [trace.get("meta", {}) for trace in panel["data"]]
-    forms = "".join(_filter(key, label, [meta.get(key, "") for meta in metas]) for key, label in filters.items())
+    forms = "".join(
+        _filter(key, label, [meta.get(key, "") for meta in metas]) for key, label in filters.items()
+    )
     return TEMPLATE.format(caption=escape(caption), filters=forms, data=data)
 
 
 def _filter(key: str, label: str, values: Sequence[str]) -> str:
     """A choice of one value or all."""
     each = "".join(f"<option>{escape(value)}</option>" for value in dict.fromkeys(values) if value)
-    return f'<label>{escape(label)} <select name="{key}"><option value="">all</option>{each}</select></label> '
+    return (
+        f'<label>{escape(label)} <select name="{key}"><option value="">all</option>{each}</select></label> '
+    )
 
 
 TEMPLATE = """<!DOCTYPE html>

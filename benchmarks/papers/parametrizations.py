@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from papers.claims import Claim, Status, all_of, answers, found, judge, not_run, scale_of
+
+from hptransfer.quantify.result import Estimate
+from hptransfer.report import palette, phase_chart
+from papers.claims import Claim, Status, answers, found, judge, not_run, scale_of
 from papers.data import Draws, Fitted, decays, fitted, published, the_sixteen, variant_of
 from papers.effects import MAIN, TERMS, Effect, effects
 from papers.page import KALRA, Page, axes_of, forest, interval, legend_below
 
-from hptransfer.quantify.result import Estimate
-from hptransfer.report import palette, phase_chart
-
 PAGE = "parametrizations"
-LN10 = float(np.log(10.0))
+Judged = Callable[[float], tuple[Status, str]]  # of a weight decay: the answer, and the numbers behind it
 
 
 def log10(item: Draws | None) -> Draws | None:
@@ -83,44 +83,52 @@ def recovered(decay: float) -> Draws:
 @cache
 def claims() -> list[Claim]:
     """The paper's claims about parametrizations, each at every decay that was run."""
-    words = {
-        "better": "muP transfers better than SP: a smaller E and a smaller loss penalty",
-        "embd": "Nearly all of that comes from the embedding's larger learning rate: SP with it alone is about as good",
-        "lost": "muP without the larger embedding learning rate loses the benefit",
-        "ln": "Scaling the learning rate of the norms (`ln`) harms the fit",
-        "fade": "The embedding's effect on E is smaller at strong weight decay (read off the published table)",
-    }
     if not decays():
-        return [Claim(KALRA, text, "not run yet", "", "", PAGE) for text in words.values()]
+        return [Claim(KALRA, words, "not run yet", "", "", PAGE) for words, _ in CLAIMS]
     out = [
-        Claim(KALRA, f"{words[key]}, at weight decay {decay:g}", *judged(decay), scale_of(name), PAGE)
+        Claim(KALRA, f"{words}, at weight decay {decay:g}", *judged(decay), scale_of(name), PAGE)
+        for words, judged in CLAIMS
         for decay, name in decays().items()
-        for key, judged in (("better", _better), ("embd", _embedding), ("lost", _without), ("ln", _norms))
     ]
-    return [*out, *_fading(words["fade"])]
+    return [*out, *_fading()]
 
 
-def _better(decay: float) -> tuple[Status, str]:
-    loss, fit = difference("R(n), nats", decay, "sp", "mup"), difference("log10 E", decay, "sp", "mup")
-    text = f"SP minus muP: {found('R(n)', loss)} nats, {found('log10 E', fit)}"
-    return all_of([judge(loss), judge(fit)]), text
+def _minus(quantity: str, a: str, b: str) -> Judged:
+    """Judges that rule a has more of a quantity than rule b."""
+
+    def judged(decay: float) -> tuple[Status, str]:
+        item = difference(quantity, decay, a, b)
+        return judge(item), found(f"{quantity}: `{a}` minus `{b}`", item)
+
+    return judged
 
 
-def _embedding(decay: float) -> tuple[Status, str]:
-    share, effect = recovered(decay), ours("log10 E", decay)["embd"].by_spread
-    text = f"{found('share of R(n) won back', share)}; {found('effect of `embd` on log10 E', effect)}"
-    return all_of([judge(share, 0.5), judge(effect, above=False)]), text
+def _share(decay: float) -> tuple[Status, str]:
+    item = recovered(decay)
+    return judge(item, 0.5), found("share of R(n) won back", item)
 
 
-def _without(decay: float) -> tuple[Status, str]:
-    loss, fit = difference("R(n), nats", decay, "mup-embd", "mup"), difference("log10 E", decay, "mup-embd", "mup")
-    text = f"muP without it minus muP: {found('R(n)', loss)} nats, {found('log10 E', fit)}"
-    return all_of([judge(loss), judge(fit)]), text
+def _effect(quantity: str, term: str, *, above: bool) -> Judged:
+    """Judges the sign of a switch's effect."""
+
+    def judged(decay: float) -> tuple[Status, str]:
+        item = ours(quantity, decay)[term].by_spread
+        return judge(item, above=above), found(f"effect of `{term}` on {quantity}", item)
+
+    return judged
 
 
-def _norms(decay: float) -> tuple[Status, str]:
-    effect = ours("log10 E", decay)["ln"].by_spread
-    return judge(effect), found("effect of `ln` on log10 E", effect)
+CLAIMS: Sequence[tuple[str, Judged]] = (
+    ("muP reaches a lower loss than SP at the largest width", _minus("R(n), nats", "sp", "mup")),
+    ("muP follows its scaling laws more closely than SP (smaller E)", _minus("log10 E", "sp", "mup")),
+    ("The embedding's larger learning rate alone wins back most of SP's loss penalty", _share),
+    ("Of the four switches, `embd` lowers the loss", _effect("R(n), nats", "embd", above=False)),
+    ("`embd` lowers E", _effect("log10 E", "embd", above=False)),
+    ("muP without it (`mup-embd`) loses the lower loss", _minus("R(n), nats", "mup-embd", "mup")),
+    ("muP without it (`mup-embd`) loses the smaller E", _minus("log10 E", "mup-embd", "mup")),
+    ("Scaling the norms' learning rate (`ln`) harms E", _effect("log10 E", "ln", above=True)),
+    ("Scaling attention by 1/d (`attn`) lowers E a little", _effect("log10 E", "attn", above=False)),
+)
 
 
 def decay_interaction(quantity: str = "log10 E", term: str = "embd") -> Estimate | None:
@@ -136,7 +144,8 @@ def decay_interaction(quantity: str = "log10 E", term: str = "embd") -> Estimate
     return Estimate(value, value - half, value + half)
 
 
-def _fading(words: str) -> list[Claim]:
+def _fading() -> list[Claim]:
+    words = "The effect of `embd` on E fades at strong weight decay (read off the published table)"
     change = decay_interaction()
     if change is None:
         return [Claim(KALRA, words, "not run yet", "needs two decays", "", PAGE)]
@@ -220,13 +229,19 @@ def _effect_figure(page: Page) -> None:
     legend_below(figure, axes[0, 0])
     page.figure(figure, "effects", "Main effects of the four switches, with 95% intervals by spread.")
     page.text("### Does weight decay change them?")
-    rows = []
-    for term in MAIN:
-        mine = [interval(ours("log10 E", decay)[term].by_spread) for decay in decays()]
-        other = [interval(theirs("log10 E", d)[term].by_spread) if in_print("log10 E", d) else "" for d in decays()]
-        rows.append([f"`{term}`", *mine, *other, decay_interaction(term=term)])
-    heads = [f"{whose}, decay {decay:g}" for whose in ("ours", "published") for decay in decays()]
-    page.table(["effect on log10 E", *heads, "ours, strongest minus weakest"], rows)
+    frame = published()
+    each = list(decays()) if frame is None else sorted({*decays(), *map(float, frame["weight_decay"])})
+    rows = [
+        (
+            f"{decay:g}",
+            *(ours("log10 E", decay)[t].by_spread if decay in decays() else "" for t in MAIN),
+            *(theirs("log10 E", decay)[t].by_spread for t in MAIN),
+        )
+        for decay in each
+    ]
+    page.table(["weight decay", *(f"{whose} `{t}`" for whose in ("ours,", "published,") for t in MAIN)], rows)
+    changes = ", ".join(f"`{t}` {interval(decay_interaction(term=t))}" for t in MAIN)
+    page.text(f"Effects on log10 E. In our runs, the strongest decay minus the weakest: {changes}.")
 
 
 def _phase(page: Page) -> None:
