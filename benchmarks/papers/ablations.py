@@ -7,13 +7,13 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from papers.claims import Claim, Status, answers, judge, not_run, scale_of
-from papers.data import PUBLISHED, Draws, Fitted, fit_frame, names, spec_of, table
-from papers.page import LINGLE, Page, axes_of, forest, interval
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
 from hptransfer.study.paper_presets import LINGLE_ABLATIONS
+from papers.claims import Claim, Status, answers, judge, not_run, scale_of
+from papers.data import PUBLISHED, Draws, Fitted, fit_frame, names, spec_of, table
+from papers.page import LINGLE, Page, axes_of, forest, interval
 
 PAGE = "ablations"
 PAPER_BATCH, TINY_BATCH = 1024, 8  # of the baseline, sequences: his, and that of the preset's size `tiny`
@@ -71,7 +71,7 @@ def keeping(ablation: str) -> Draws | None:
 
 
 def best_places(ablation: str, seed: int | None = None) -> dict[int, int]:
-    """By width, log2 of the best learning rate on the even powers of 2, as he judged; of one seed or the mean."""
+    """By width, log2 of the best learning rate on the even powers of 2, his grid; of a seed or the mean."""
     frame = runs(ablation)
     frame = frame if seed is None else frame[frame["seed"] == seed]
     column = "lr" if is_sp(ablation) else "lr_mup"
@@ -158,29 +158,30 @@ def write() -> Page:
     page = Page(PAGE, "Lingle's ablations of muP")
     page.claim(
         LINGLE,
-        "muP carries the best learning rate from small to large transformers in most of the settings that people "
-        "use; it fails with trainable gains of the norms, attention scaled by 1/sqrt(d), coupled weight decay of "
-        "0.1, Lion, and of course without muP. (First version; later ones name only gains and attention as "
-        "failures, and decay as a caution.)",
+        "muP carries the best learning rate from small to large transformers in most of the settings that "
+        "people use; it fails with trainable gains of the norms, attention scaled by 1/sqrt(d), coupled "
+        "weight decay of 0.1, Lion, and of course without muP. (First version; later ones name only gains "
+        "and attention as failures, and decay as a caution.)",
     )
     if not ran():
         not_run(page, "lingle-baseline", "...")
         return page
     page.text(
-        "He judged by whether the best of the learning rates 2^-10, 2^-8 ... 2^-2 is the same at widths 128, 512 and "
-        "2,048, one seed each. On a grid of factor 4 a drift of an octave is often not seen, and a flat curve moves "
-        "its best place by chance; so each ablation is judged here by what it costs as well: the loss given up at the "
-        f"largest width when the smallest width's optimum is kept, against {TOLERANCE} nats. SP is judged in its own "
-        "learning rate, the others in muP's base learning rate."
+        "He judged by whether the best of the learning rates 2^-10, 2^-8 ... 2^-2 is the same at widths 128, "
+        "512 and 2,048, one seed each. On a grid of factor 4 a drift of an octave is often not seen, and a "
+        "flat curve moves its best place by chance; so each ablation is judged here by what it costs as "
+        "well: the loss given up at the "
+        f"largest width when the smallest width's optimum is kept, against {TOLERANCE} nats. SP is judged in "
+        "its own learning rate, the others in muP's base learning rate."
     )
     answers(page, claims())
     _table(page)
     _figure(page)
     page.head("What would change it")
     page.text(
-        "He trained 24 layers at widths 128 to 2,048 for 125,000 steps; a failure that needs long training (weight "
-        "decay acts over thousands of steps, gains move slowly) cannot show in 150 steps. Where we say that a "
-        "failure is refuted, it is refuted at this scale only."
+        "He trained 24 layers at widths 128 to 2,048 for 125,000 steps; a failure that needs long training "
+        "(weight decay acts over thousands of steps, gains move slowly) cannot show in 150 steps. Where we "
+        "say that a failure is refuted, it is refuted at this scale only."
     )
     return page
 
@@ -196,7 +197,15 @@ def _table(page: Page) -> None:
         agree = sum(same_place(name, int(seed)) for seed in seeds)
         by_place = f"{'yes' if same_place(name) else 'no'} ({agree} of {len(seeds)} seeds alone)"
         rows.append(
-            (f"`{name}`", f.shift(name), keeping(name), by_cost, by_place, _moves(name), verdicts().get(name, ""))
+            (
+                f"`{name}`",
+                f.shift(name),
+                keeping(name),
+                by_cost,
+                by_place,
+                _moves(name),
+                verdicts().get(name, ""),
+            )
         )
     page.table(
         (
@@ -210,7 +219,9 @@ def _table(page: Page) -> None:
         ),
         rows,
     )
-    page.text(f"Widths {', '.join(map(str, best_places(ran()[0])))}. `sp` and `sp-gpt` are in SP's learning rate.")
+    page.text(
+        f"Widths {', '.join(map(str, best_places(ran()[0])))}. `sp` and `sp-gpt` are in SP's learning rate."
+    )
     _agreement(page)
 
 
@@ -221,7 +232,8 @@ def _agreement(page: Page) -> None:
     settled = [name for name, status in costs.items() if status in ("supported", "refuted")]
     cost = sum((costs[name] == "supported") == (verdicts()[name] == "yes") for name in settled)
     page.text(
-        f"Judged by the best place on his grid, {place} of {len(known)} of our verdicts agree with his; judged by "
+        f"Judged by the best place on his grid, {place} of {len(known)} of our verdicts agree with his; "
+        "judged by "
         f"cost, {cost} of the {len(settled)} that are settled. Our two judgements of the same runs agree in "
         f"{sum((costs[n] == 'supported') == same_place(n) for n in settled)} of {len(settled)}."
     )
@@ -239,5 +251,7 @@ def _figure(page: Page) -> None:
     axes[0, 1].axvline(TOLERANCE, lw=0.8, ls="--", color=palette.ACCENT)
     axes[0, 1].set_xscale("symlog", linthresh=TOLERANCE)
     page.figure(
-        figure, "ablations", "Shift of the optimum from the smallest to the largest width, and what keeping it costs."
+        figure,
+        "ablations",
+        "Shift of the optimum from the smallest to the largest width, and what keeping it costs.",
     )

@@ -73,7 +73,7 @@ def relative(basins: Basins, laws: Laws, most: Filter) -> FloatArray:
 
 
 def parabola(basins: Basins, laws: Laws, most: Filter) -> FloatArray:
-    """Residuals of parabolas in log2 LR whose three laws are fitted to these cells, all seven numbers at once."""
+    """Residuals of parabolas in log2 LR, the seven numbers of their laws fitted to these cells at once."""
     c = counted(basins, laws, most)
     t = np.log2(c.scale / basins.cells.scale[0])
     hp, curvature = laws.families["power"], laws.log_curvature
@@ -90,7 +90,7 @@ def parabola(basins: Basins, laws: Laws, most: Filter) -> FloatArray:
 
 
 def raw_parabola(basins: Basins, laws: Laws, most: Filter) -> FloatArray:
-    """Residuals of parabolas in the learning rate itself, L* + H/2 (eta - eta*)^2, on the instrument's laws."""
+    """Residuals of parabolas in the learning rate, L* + H/2 (eta - eta*)^2, on the instrument's laws."""
     c = counted(basins, laws, most)
     off = (np.exp2(c.u) - 1.0) / LN2  # (eta - eta*) / (eta* ln 2)
     return np.asarray(c.rise - 0.5 * np.exp(c.log_curvature) * off**2)

@@ -70,7 +70,8 @@ def scale_of(study: str) -> str:
     length = (
         f"{train['steps']} steps" if "steps" in train else f"{train['tokens_per_param']:g} token a parameter"
     )
-    return f"widths {widths}; depth {model['depth']}, vocabulary {model['vocab']:,}, {length}, {len(spec['seeds'])} seeds"
+    shape = f"depth {model['depth']}, vocabulary {model['vocab']:,}"
+    return f"widths {widths}; {shape}, {length}, {len(spec['seeds'])} seeds"
 
 
 def found(label: str, item: Estimate | Draws | None) -> str:

@@ -2,10 +2,10 @@
 
     PYTHONPATH=src:benchmarks python -m papers.collect runs/papers
 
-A folder of studies is searched one level deep; a study is finished when it has its table and its fit. Beside
-the columns of runs.csv the table holds, from each run's curve, the number of its loss spikes and the height of
-the highest (`spikes`, `spike_nats`). A study that is in `tables/` already is written again only if its runs
-changed, so the command can be repeated while studies finish.
+A folder of studies is searched one level deep; a study is finished when it has its table and its fit.
+Beside the columns of runs.csv the table holds, from each run's curve, the number of its loss spikes and the
+height of the highest (`spikes`, `spike_nats`). A study that is in `tables/` already is written again only if
+its runs changed, so the command can be repeated while studies finish.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def main() -> None:
     for folder in options.folders:
         for study in finished(folder):
             print(
-                f"{study.name}: {'collected' if collect(study, commit=options.commit) else 'is there already'}"
+                f"{study.name}: "
+                f"{'collected' if collect(study, commit=options.commit) else 'is there already'}"
             )
     size = sum(p.stat().st_size for p in TABLES.iterdir())
     print(f"{size / 1e6:.2f} MB of {MOST_BYTES / 1e6:g}")

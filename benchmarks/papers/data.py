@@ -159,7 +159,7 @@ def variant_of(rule: str, decay: float) -> str:
 
 
 def published() -> pd.DataFrame | None:
-    """E, kappa and R(inf) as published, one row a rule of the catalogue and weight decay; None without the file."""
+    """E, kappa and R(inf) as published, a row for each rule and weight decay; None without the file."""
     path = PUBLISHED / "kalra_metrics.csv"
     if not path.exists():
         return None

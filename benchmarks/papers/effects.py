@@ -1,4 +1,4 @@
-"""Main effects and two-way interactions of the four switches, from the 16 parametrizations or most of them."""
+"""Main effects and two-way interactions of the four switches, from the 16 parametrizations."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LEAST_LEFT_OVER = 2  # degrees of freedom of the residuals below which there is 
 
 @dataclass(frozen=True)
 class Effect:
-    """What throwing a switch changes on average over the others; of a pair, by how much one changes the other's.
+    """What throwing a switch changes on average; of a pair, by how much one changes the other's effect.
 
     Attributes:
         by_spread: least squares; the interval is from what is left over (of a main effect: interactions and
-            noise; of an interaction: higher ones and noise), so it says how far the effect can be told from an
-            accident of these 16.
+            noise; of an interaction: higher ones and noise), so it says how far the effect can be told from
+            an accident of these 16.
         by_noise: the interval is from the draws of each variant alone: of these 16 variants as they are, how
             well the runs determine the effect. Without limits where no draws are known.
     """
@@ -42,9 +42,9 @@ class Effect:
 def effects(values: Mapping[str, float | Draws]) -> dict[str, Effect]:
     """Every effect on a quantity, from its value by rule; rules that are missing or not finite are left out.
 
-    The model has the mean, the four main effects and the six interactions, with switches coded as -1/2 and 1/2,
-    so that a main effect is the mean difference between thrown and not, and an interaction is the difference of
-    two such differences.
+    The model has the mean, the four main effects and the six interactions, with switches coded as -1/2 and
+    1/2, so that a main effect is the mean difference between thrown and not, and an interaction is the
+    difference of two such differences.
     """
     points = {rule: v.value if isinstance(v, Draws) else v for rule, v in values.items()}
     rules = [rule for rule, point in points.items() if np.isfinite(point)]

@@ -7,15 +7,15 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from papers.claims import Claim, answers, judge, not_run, scale_of
-from papers.data import decays, spec_of, switches_of, table, variant_of
-from papers.page import KALRA, Page, axes_of, interval, legend_below
-from papers.shares import failure_edge, share, share_difference
 
 from hptransfer.dynamics.spikes import raggedness
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
 from hptransfer.report.dynamics_tables import mean_interval
+from papers.claims import Claim, answers, judge, not_run, scale_of
+from papers.data import decays, spec_of, switches_of, table, variant_of
+from papers.page import KALRA, Page, axes_of, interval, legend_below
+from papers.shares import failure_edge, share, share_difference
 
 PAGE = "instability"
 STUDY = "instability"
@@ -82,7 +82,10 @@ def claims() -> list[Claim]:
     words = "SP's slow embedding makes training unstable"
     out = _claims_of_spikes()
     if table(STUDY) is None:
-        return [*out, Claim(KALRA, f"{words}: more spikes, failed runs, ragged curves", "not run yet", "", "", PAGE)]
+        return [
+            *out,
+            Claim(KALRA, f"{words}: more spikes, failed runs, ragged curves", "not run yet", "", "", PAGE),
+        ]
     for slow, fast in SLOW:
         for what, column in (("spikes a run", "spikes"), ("share of failed runs", "failed")):
             item = paired(slow, fast, column)
@@ -125,8 +128,8 @@ def write() -> Page:
     page = Page(PAGE, "Instability")
     page.claim(
         KALRA,
-        "In SP the embedding's learning rate is a bottleneck that makes training unstable (spikes, ragged loss-LR "
-        "curves); raised by the width ratio, training becomes smooth.",
+        "In SP the embedding's learning rate is a bottleneck that makes training unstable (spikes, ragged "
+        "loss-LR curves); raised by the width ratio, training becomes smooth.",
     )
     answers(page, claims())
     _spike_table(page)
@@ -139,9 +142,10 @@ def write() -> Page:
     _figure(page)
     page.head("What would change it")
     page.text(
-        "Longer training, larger vocabularies and wider models, where the ratio of the two embedding learning rates is "
-        f"larger: here it is at most {int(runs()['width'].max()) // 32}. A difference smaller than the intervals above "
-        "is not excluded; a larger one is."
+        "Longer training, larger vocabularies and wider models, where the ratio of the two embedding "
+        "learning rates is "
+        f"larger: here it is at most {int(runs()['width'].max()) // 32}. A difference smaller than the "
+        "intervals above is not excluded; a larger one is."
     )
     return page
 
@@ -151,26 +155,30 @@ def _spike_table(page: Page) -> None:
         return
     page.head("Spikes in the 16 parametrizations")
     page.text(
-        "Runs at widths above the base (64 and 128), where `embd` raises the embedding's learning rate, eight "
-        "variants with a slow and eight with a fast embedding; a fifth of the steps is warmup. A spike is an "
-        "excursion of the training loss above its recent median by six times its noise and 0.1 nats."
+        "Runs at widths above the base (64 and 128), where `embd` raises the embedding's learning rate, "
+        "eight variants with a slow and eight with a fast embedding; a fifth of the steps is warmup. A spike "
+        "is an excursion of the training loss above its recent median by six times its noise and 0.1 nats."
     )
     rows = []
     for decay, name in decays().items():
         counts = [_spiking(name, decay, embd) for embd in (False, True)]
         rows.append((f"{decay:g}", *(share(*c) for c in counts), _spiking_difference(name, decay)))
-    page.table(("weight decay", "slow embedding: runs with a spike", "fast embedding", "slow minus fast"), rows)
+    page.table(
+        ("weight decay", "slow embedding: runs with a spike", "fast embedding", "slow minus fast"), rows
+    )
 
 
 def _rule(page: Page) -> None:
     page.head("What counts as failed")
     entropy = float(spec_of(STUDY)["unigram_entropy"])  # type: ignore[arg-type]
     page.text(
-        "A run *diverged* if its loss is not finite or ends above the loss at initialisation. A run *collapsed* if it "
-        "did not diverge and yet ended no better than a model that knows only how frequent each token is: within "
-        f"{COLLAPSED} nats of the unigram entropy of the held-out text, {entropy:.3f} nats here, or above it. Such a "
-        "run never rises above its first loss, so a rule about divergence alone counts it as trained. *Failed* is "
-        "either. The edge is the learning rate at which half of the runs fail (a logistic curve in log LR)."
+        "A run *diverged* if its loss is not finite or ends above the loss at initialisation. A run "
+        "*collapsed* if it did not diverge and yet ended no better than a model that knows only how frequent "
+        "each token is: within "
+        f"{COLLAPSED} nats of the unigram entropy of the held-out text, {entropy:.3f} nats here, or above "
+        "it. Such a run never rises above its first loss, so a rule about divergence alone counts it as "
+        "trained. *Failed* is either. The edge is the learning rate at which half of the runs fail (a "
+        "logistic curve in log LR)."
     )
 
 

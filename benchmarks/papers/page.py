@@ -20,7 +20,7 @@ from hptransfer.report import charts, number_format, palette, plotly_backend
 from papers.data import ROOT, Draws
 
 DOCS = ROOT / "docs" / "papers"
-NOTICE = "<!-- Written by `make paper` from the tables in benchmarks/papers/tables: edit the script, not this page. -->"
+NOTICE = "<!-- Written by `make paper` from benchmarks/papers/tables: edit the scripts, not this page. -->"
 KALRA = "arXiv:2605.21486"
 LINGLE = "arXiv:2404.05728"
 
@@ -33,7 +33,7 @@ class Page:
 
     name: str  # of its file
     title: str
-    folder: Path = DOCS  # where it is written
+    folder: Path = field(default_factory=lambda: DOCS)  # where it is written
     lines: list[str] = field(default_factory=list)
 
     def text(self, *paragraphs: str) -> None:
@@ -65,7 +65,7 @@ class Page:
         self.text(f"![{caption}](images/{name}.svg)", f"*{caption}*")
 
     def interactive(self, panel: charts.Panel, name: str, caption: str, filters: dict[str, str]) -> None:
-        """A figure that answers the pointer, in a frame of its own; `filters` are labels by tag of the points."""
+        """A figure that answers the pointer, in a frame of its own; `filters` are labels by tag."""
         path = self.folder / "figures" / f"{name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_interactive(plotly_backend.panel(panel), caption, filters))

@@ -75,7 +75,7 @@ def difference(quantity: str, decay: float, a: str, b: str) -> Draws:
 
 
 def recovered(decay: float) -> Draws:
-    """Share of SP's penalty against muP at the largest width that the embedding's learning rate alone wins back."""
+    """Share of SP's penalty against muP, at the largest width, that the embedding's rate alone wins back."""
     won, lost = difference("R(n), nats", decay, "sp", "sp+embd"), difference("R(n), nats", decay, "sp", "mup")
     return Draws(won.value / lost.value, won.draws / lost.draws)
 
@@ -159,18 +159,19 @@ def write() -> Page:
     page = Page(PAGE, "Sixteen parametrizations")
     page.claim(
         KALRA,
-        "The benefit of muP over SP under AdamW is, for the most part, that the embedding learns faster: SP is held "
-        "back by its slow embedding, and raising the embedding's learning rate by the width ratio smooths training "
-        "and improves the transfer of the learning rate.",
+        "The benefit of muP over SP under AdamW is, for the most part, that the embedding learns faster: SP "
+        "is held back by its slow embedding, and raising the embedding's learning rate by the width ratio "
+        "smooths training and improves the transfer of the learning rate.",
     )
     if not decays():
         not_run(page, "kalra-step-0")
         return page
     page.text(
-        "The paper has 16 parametrizations: SP with any of four switches thrown. `embd` multiplies the embedding's "
-        "learning rate by the width ratio m, `ln` that of the norms; `attn` scales the attention logits by 1/d "
-        "instead of 1/sqrt(d), `last` starts the readout with variance 1/n^2. All four thrown is muP. With all 16 "
-        "trained, each switch's effect is a mean over eight pairs that differ in it alone."
+        "The paper has 16 parametrizations: SP with any of four switches thrown. `embd` multiplies the "
+        "embedding's learning rate by the width ratio m, `ln` that of the norms; `attn` scales the attention "
+        "logits by 1/d instead of 1/sqrt(d), `last` starts the readout with variance 1/n^2. All four thrown "
+        "is muP. With all 16 trained, each switch's effect is a mean over eight pairs that differ in it "
+        "alone."
     )
     answers(page, claims())
     _scale(page)
@@ -186,18 +187,20 @@ def _scale(page: Page) -> None:
     rows = [(f"{decay:g}", f"`{name}`", scale_of(name)) for decay, name in decays().items()]
     page.table(("weight decay", "table", "scale"), rows)
     page.text(
-        "Learning rates 2^-9 to 2^-1 in muP coordinates, a factor of 2 apart; base width 32, so that at width 16 the "
-        "switches act the other way round. The paper trains 12 blocks, widths 128 to 2,048, 10,000 steps."
+        "Learning rates 2^-9 to 2^-1 in muP coordinates, a factor of 2 apart; base width 32, so that at "
+        "width 16 the switches act the other way round. The paper trains 12 blocks, widths 128 to 2,048, "
+        "10,000 steps."
     )
 
 
 def _effect_sections(page: Page) -> None:
     page.head("Effects of the switches")
     page.text(
-        "Each cell is the change when the switch is thrown, with a 95% interval. *By spread*: least squares on the "
-        "16 values (mean, four effects, six interactions); the interval comes from what that leaves over, for our "
-        "runs and for the published values alike. *By noise*: of these 16 variants as they were trained, from the "
-        "posterior draws. An interaction is how much throwing one switch changes the effect of the other."
+        "Each cell is the change when the switch is thrown, with a 95% interval. *By spread*: least squares "
+        "on the 16 values (mean, four effects, six interactions); the interval comes from what that leaves "
+        "over, for our runs and for the published values alike. *By noise*: of these 16 variants as they "
+        "were trained, from the posterior draws. An interaction is how much throwing one switch changes the "
+        "effect of the other."
     )
     for decay in decays():
         page.text(f"### At weight decay {decay:g}")
@@ -249,7 +252,8 @@ def _phase(page: Page) -> None:
     page.interactive(
         phase_chart.phase(list(study().fit.variants.values())),
         "phase",
-        "Quality of the fit E against robustness kappa; the darker a point, the larger R(inf). Low and left is good.",
+        "Quality of the fit E against robustness kappa; the darker a point, the larger R(inf). Low and left "
+        "is good.",
         {"rule": "parametrization", "decay": "weight decay"},
     )
 
@@ -269,8 +273,8 @@ def _values(page: Page) -> None:
 def _changes(page: Page) -> None:
     page.head("What would change it")
     page.text(
-        "Wider models and longer training: here m runs from 1/2 to 4 only, and R(inf) is an extrapolation from four "
-        "widths. E depends on which cells count, see [what E is](what-e-is.md): on these runs no variant's E is "
-        "known to better than a factor of about two. The same study at widths 64 to 1,024 needs a GPU "
-        "(`examples/gpu`)."
+        "Wider models and longer training: here m runs from 1/2 to 4 only, and R(inf) is an extrapolation "
+        "from four widths. E depends on which cells count, see [what E is](what-e-is.md): on these runs no "
+        "variant's E is known to better than a factor of about two. The same study at widths 64 to 1,024 "
+        "needs a GPU (`examples/gpu`)."
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from papers.data import LEVEL
 from scipy.stats import norm
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import BoolArray, FloatArray
+from papers.data import LEVEL
 
 Z = float(norm.ppf((1 + LEVEL) / 2))
 WIDTHS = np.geomspace(0.02, 2.0, 25)  # octaves over which failure sets in, that are thought of
@@ -49,7 +49,9 @@ def failure_edge(x: FloatArray, failed: BoolArray) -> Estimate:
     log_likelihood = -np.logaddexp(0.0, np.where(failed, -z, z)).sum(axis=-1)  # [places, widths]
     weight = np.exp(log_likelihood - log_likelihood.max()).sum(axis=1)
     total = np.cumsum(weight) / weight.sum()
-    low, middle, high = (float(place[np.searchsorted(total, q)]) for q in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2))
+    low, middle, high = (
+        float(place[np.searchsorted(total, q)]) for q in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
+    )
     if not failed.any():
         return Estimate(float(x.max()), low, None, ("none failed",))
     return Estimate(middle, low, high)
