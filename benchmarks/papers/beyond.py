@@ -70,11 +70,11 @@ def claims() -> list[Claim]:
     out = []
     for setup, optimizer in OPTIMIZERS.items():
         cost = own(setup, "mup").keeping("mup")
-        words = f"Beyond the papers: under {optimizer} muP's base learning rate can be kept"
+        words = f"Under {optimizer} muP's base learning rate can be kept"
         text = f"`{setup}`, keeping costs {interval(cost)} nats"
         out.append(Claim("ours", words, judge(cost, TOLERANCE, above=False), text, scale, PAGE))
     item = trend()
-    words = "Beyond the papers: the embedding's learning rate matters more, the larger the vocabulary"
+    words = "The embedding's learning rate matters more, the larger the vocabulary"
     text = f"gain of `sp+embd` over `sp` for each doubling of the vocabulary: {interval(item)} nats"
     out.append(Claim("ours", words, judge(item), text, scale, PAGE))
     with_both = [s for s in setups() if {"sp", "sp+embd"} <= {*fitted_series(s).fit.variants}]

@@ -23,6 +23,7 @@ class Claim:
     evidence: str  # the numbers that decide it
     scale: str  # at which it was tested
     page: str  # that shows it
+    case: str = ""  # in which case it was tested, where there are several, such as a weight decay
 
 
 def judge(found: Estimate | Draws | None, limit: float = 0.0, *, above: bool = True) -> Status:
@@ -49,7 +50,10 @@ def answers(page: Page, claims: Sequence[Claim]) -> None:
     page.head("The answer")
     page.table(
         ("claim", "answer", "found", "tested at"),
-        [(c.words, f"**{c.status}**", c.evidence, c.scale) for c in claims],
+        [
+            (", ".join(filter(None, (c.words, c.case))), f"**{c.status}**", c.evidence, c.scale)
+            for c in claims
+        ],
     )
 
 

@@ -77,13 +77,13 @@ def claims() -> list[Claim]:
     for decay in stronger(decays()):
         item = change(decays(), "log10 E", decay)
         text = f"log10 E at decay {decay:g} minus at 0, mean over 16 parametrizations: {interval(item)}"
-        words = f"{fits} (smaller E), decay {decay:g}"
-        out.append(Claim(KALRA, words, judge(item, above=False), text, scale_of(decays()[decay]), PAGE))
+        case, words = f"weight decay {decay:g}", f"{fits} (smaller E)"
+        out.append(Claim(KALRA, words, judge(item, above=False), text, scale_of(decays()[decay]), PAGE, case))
     for decay in stronger(token_decays()):
         item = change(token_decays(), "kappa", decay)
         text = f"kappa at decay {decay:g} minus at 0, mean over the parametrizations: {interval(item)}"
-        words = f"{robust} (larger kappa), decay {decay:g}"
-        out.append(Claim(KALRA, words, judge(item), text, scale_of(token_decays()[decay]), PAGE))
+        case, words = f"weight decay {decay:g}", f"{robust} (larger kappa)"
+        out.append(Claim(KALRA, words, judge(item), text, scale_of(token_decays()[decay]), PAGE, case))
     if not stronger(decays()):
         out.append(Claim(KALRA, f"{fits} (smaller E)", "not run yet", "", "", PAGE))
     if not stronger(token_decays()):

@@ -90,11 +90,12 @@ def claims() -> list[Claim]:
         for what, column in (("spikes a run", "spikes"), ("share of failed runs", "failed")):
             item = paired(slow, fast, column)
             text = f"{what}, `{slow}` minus `{fast}`: {interval(item)}"
-            out.append(Claim(KALRA, f"{words}: {what}", judge(item), text, scale_of(STUDY), PAGE))
+            out.append(Claim(KALRA, f"{words}: {what}", judge(item), text, scale_of(STUDY), PAGE, fast))
         more, less = bumps(slow), bumps(fast)
         gap = mean_interval([a - b for a, b in zip(more, less, strict=False)])
         text = f"raggedness, `{slow}` minus `{fast}`: {interval(gap)} nats"
-        out.append(Claim(KALRA, f"{words}: ragged loss-LR curves", judge(gap), text, scale_of(STUDY), PAGE))
+        ragged = f"{words}: ragged loss-LR curves"
+        out.append(Claim(KALRA, ragged, judge(gap), text, scale_of(STUDY), PAGE, fast))
     return out
 
 
@@ -103,8 +104,8 @@ def _claims_of_spikes() -> list[Claim]:
     for decay, name in decays().items():
         item = _spiking_difference(name, decay)
         text = f"share of runs with a spike, slow minus fast embedding: {interval(item)}"
-        words = f"A slow embedding brings loss spikes, at weight decay {decay:g} with warmup"
-        out.append(Claim(KALRA, words, judge(item), text, scale_of(name), PAGE))
+        words = "A slow embedding brings loss spikes, even with warmup"
+        out.append(Claim(KALRA, words, judge(item), text, scale_of(name), PAGE, f"weight decay {decay:g}"))
     return out
 
 

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import charts, number_format, palette, plotly_backend
@@ -111,6 +112,7 @@ def axes_of(
         for side in ("top", "right"):
             each.spines[side].set_visible(False)
         each.tick_params(labelsize=8, colors=palette.INK)
+        each.xaxis.set_major_locator(MaxNLocator(5))
     return figure, axes
 
 

@@ -86,7 +86,7 @@ def claims() -> list[Claim]:
     if not decays():
         return [Claim(KALRA, words, "not run yet", "", "", PAGE) for words, _ in CLAIMS]
     out = [
-        Claim(KALRA, f"{words}, at weight decay {decay:g}", *judged(decay), scale_of(name), PAGE)
+        Claim(KALRA, words, *judged(decay), scale_of(name), PAGE, f"weight decay {decay:g}")
         for words, judged in CLAIMS
         for decay, name in decays().items()
     ]

@@ -12,7 +12,7 @@ from hptransfer.sweep.table import BoolArray, FloatArray
 from papers.data import LEVEL
 
 Z = float(norm.ppf((1 + LEVEL) / 2))
-WIDTHS = np.geomspace(0.02, 2.0, 25)  # octaves over which failure sets in, that are thought of
+WIDTHS = np.geomspace(0.1, 1.0, 15)  # octaves over which failure sets in, that are thought of
 EDGE_STEPS = 400
 
 

@@ -51,14 +51,14 @@ ADVICE = (
     ("Use weight decay so that the scaling laws fit better.", ("Weight decay improves",)),
     (
         "Under muP, keep one base learning rate over width.",
-        ("baseline muP", "Beyond the papers: under AdamW"),
+        ("baseline muP", "Under AdamW"),
     ),
     ("Do not train the norms' gains under muP.", ("RMSNorm gains",)),
     ("Scale attention by 1/d under muP, not by 1/sqrt(d).", ("SP attention scale",)),
-    ("Do not use muP with Lion.", ("Lion", "Beyond the papers: under Lion")),
+    ("Do not use muP with Lion.", ("Lion:",)),
     (
         "Raise the embedding's learning rate more, the larger the vocabulary.",
-        ("Beyond the papers: the embedding's",),
+        ("The embedding's learning rate matters more",),
     ),
 )
 
@@ -92,15 +92,25 @@ def write() -> Page:
     page.text("\n".join(f"- [{title}]({path}): {what}" for path, title, what in PAGES))
     for source, title in SOURCES.items():
         page.head(title)
-        rows = [
-            (c.words, f"**{c.status}**", c.evidence, c.scale, f"[page]({_path(c.page)})")
-            for c in every
-            if c.paper == source
-        ]
-        page.table(("claim", "answer", "found", "tested at", ""), rows)
+        here = [c for c in every if c.paper == source]
+        cases = [[c for c in here if c.words == words] for words in dict.fromkeys(c.words for c in here)]
+        page.table(("claim", "answer", "found", "tested at", ""), [_row(each) for each in cases])
     _advice(page, every)
     _tables(page)
     return page
+
+
+def _row(cases: list[Claim]) -> tuple[str, ...]:
+    """A claim with its answer in every case; cases with one answer share it."""
+    first, statuses = cases[0], list(dict.fromkeys(c.status for c in cases))
+    if len(statuses) == 1:
+        answer = f"**{statuses[0]}**"
+    else:
+        answer = "; ".join(f"**{c.status}** ({c.case})" for c in cases)
+    several = len(cases) > 1
+    evidence = "; ".join(f"{c.case}: {c.evidence}" if several else c.evidence for c in cases)
+    scales = "; ".join(dict.fromkeys(c.scale for c in cases))
+    return first.words, answer, evidence, scales, f"[page]({_path(first.page)})"
 
 
 def _path(name: str) -> str:
