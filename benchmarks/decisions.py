@@ -1,151 +1,36 @@
 """How often the two answers are right: never yes where nothing carries, settled where it clearly does or not.
 
-python benchmarks/decisions.py --studies 1000    # null studies, clear ones, and suggested runs followed
+    python benchmarks/decisions.py --studies 1000 --followed 50 --out decisions.jsonl
+
+Null studies (nothing carries), clear ones (it does, or clearly does not), both simulated, and series of the
+corpus of real trainings, seen up to one width and judged at the next by all seeds. Suggested runs of some
+clear studies are made and fitted. With `--out`, every study is a line of a file, those that are there are not
+judged again, and what there is is reported: a run of hours may be ended and begun again.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from decision_worlds import CLEAR, NULLS, World, joined, run, world
 from hptransfer.fit import quantify
-from hptransfer.quantify.result import SuggestedRun, VariantFit
+from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.suggest import is_settled
-from hptransfer.sweep.table import LossMetric, SweepTable
+from hptransfer.sweep.table import SweepTable
+from real_series import Case, cases, corpus_series, truth_at
 
-Array = NDArray[np.float64]
-NULLS = (
-    "drawn",  # optimum drawn anew at each scale
-    "walk",
-    "turn",
-    "two_wells",
-    "two_scales",
-    "flat",
-    "outlier",
-    "monotone",
-    "constant",  # every loss the same but for noise
-    "units",  # a drifting study in units a thousand times smaller, still called nats
-    "offset",  # the same with 100 added
-    "mse",  # the same, and called what it is
-)
-CLEAR = ("stays", "falls", "falls_half")
-SMALL = 1e-3
-
-
-@dataclass(frozen=True)
-class World:
-    """A study before it is run: loss at any scale and value."""
-
-    family: str
-    scale: Array  # measured, ascending, [K]
-    target: float
-    x: Callable[[float], float]  # log2 of the best value at a scale
-    excess: Callable[[Array], Array]  # loss above the best at a distance in octaves, nats
-    unit: float  # what a nat is in the table
-    offset: float  # added to every loss, in the table's unit
-    noise: float  # sd of one run, nats
-    seeds: int
-    tolerance: float  # in the table's unit
-
-    def loss(self, n: float, hp: Array) -> Array:
-        """Without noise, in the table's unit."""
-        above = self.excess(np.log2(hp) - self.x(n))
-        return np.asarray((2.5 + 8.0 * n**-0.5 + above) * self.unit + self.offset)
-
-    def cost(self, n: float, hp: float) -> float:
-        """What a value costs at a scale, in the table's unit."""
-        best = self.excess(np.linspace(-8.0, 8.0, 3201)).min()
-        return float((self.excess(np.array([np.log2(hp) - self.x(n)]))[0] - best) * self.unit)
-
-
-def world(family: str, seed: int) -> World:
-    """One study of a family."""
-    rng = np.random.default_rng([seed, sum(family.encode())])
-    count = 2 if family == "two_scales" else int(rng.integers(3, 7))
-    if family in CLEAR:
-        count = int(rng.integers(4, 7))
-    scale = 64.0 * 2.0 ** np.arange(count)
-    t, start = np.arange(count + 1, dtype=float), float(rng.uniform(-8.5, -6.5))  # the last is the target
-    slope = {"stays": 0.0, "falls": -1.0, "falls_half": -0.5}.get(family, float(rng.uniform(-1.0, 0.3)))
-    x = start + slope * t
-    if family in ("drawn", "two_scales"):
-        x = start + rng.uniform(-2.0, 2.0, count + 1)
-    if family == "walk":
-        x = start + np.cumsum(rng.normal(0.0, 0.7, count + 1))
-    if family == "turn":
-        bend = rng.uniform(0.2, 0.6) * rng.choice([-1.0, 1.0])
-        x = start + bend * (t - rng.uniform(0.3, 0.7) * t[-1]) ** 2
-    if family == "outlier":
-        x = start + np.zeros(count + 1)
-        x[rng.integers(0, count)] += rng.choice([-1.5, 1.5])
-    h, skew = float(np.exp(rng.uniform(np.log(0.06), np.log(0.3)))), float(rng.uniform(0.1, 0.6))
-    excess = _basin(family, h, skew, rng)
-    small = family in ("units", "mse")
-    unit, offset = (SMALL if small else 1.0), (100.0 if family == "offset" else 0.0)
-    tolerance = 0.05 * (2.5 + 8.0 * scale[-1] ** -0.5) * SMALL if small else 0.01
-    places = dict(zip([*scale.tolist(), 2 * scale[-1]], x.tolist(), strict=True))
-    noise = 0.003 if family in CLEAR else float(rng.uniform(0.001, 0.01))
-    seeds = 2 if family in CLEAR else int(rng.integers(1, 4))
-    return World(
-        family,
-        scale,
-        float(2 * scale[-1]),
-        lambda n: places.get(n, float(np.interp(np.log2(n / 64.0), t, x, x[0] + slope * np.log2(n / 64.0)))),
-        excess,
-        unit,
-        offset,
-        noise,
-        seeds,
-        tolerance,
-    )
-
-
-def _basin(family: str, h: float, skew: float, rng: np.random.Generator) -> Callable[[Array], Array]:
-    if family == "flat":
-        return lambda u: 0.0002 * u * u
-    if family == "constant":
-        return lambda u: 0.0 * u
-    if family == "monotone":
-        return lambda u: 0.05 * (u + 8.0)
-
-    def linex(u: Array) -> Array:
-        return np.asarray(h / skew**2 * (np.exp(np.clip(skew * u, -30, 4)) - skew * u - 1))
-
-    if family == "two_wells":
-        at, deep = float(rng.uniform(2.0, 3.0) * rng.choice([-1, 1])), float(rng.uniform(0.7, 1.1))
-        return lambda u: linex(u) - deep * linex(np.array(at)) * np.exp(-0.5 * ((u - at) / 0.5) ** 2)
-    return linex
-
-
-def run(w: World, rng: np.random.Generator, made: list[SuggestedRun] | None = None) -> SweepTable:
-    """The runs of a grid that reaches 2 to 3 octaves past every optimum, or those that are named."""
-    step, cells = float(rng.choice([0.5, 1.0])), []
-    if made is None:
-        low, high = (f(w.x(float(n)) for n in w.scale) for f in (min, max))
-        grid = np.arange(np.floor(low - 2.5), np.ceil(high + 2.5) + 0.1, step)
-        cells = [(float(n), float(2.0**g), s) for n in w.scale for g in grid for s in range(w.seeds)]
-    else:
-        cells = [(r.scale, r.hp, f"more {i}") for r in made for i in range(r.seeds)]
-    scale, hp = (np.array([cell[i] for cell in cells], dtype=float) for i in (0, 1))
-    loss = np.array([w.loss(n, np.array([eta]))[0] for n, eta in zip(scale, hp, strict=True)])
-    loss = loss + w.noise * w.unit * rng.standard_normal(len(loss))
-    metric = LossMetric("mse", "MSE", 0.05, relative=True) if w.family == "mse" else LossMetric()
-    seed = np.array([str(cell[2]) for cell in cells])
-    return SweepTable(np.full(len(hp), "v"), scale, hp, seed, loss, metric=metric)
-
-
-def joined(one: SweepTable, other: SweepTable) -> SweepTable:
-    parts = {
-        n: np.concatenate([getattr(t, n) for t in (one, other)]) for n in ("variant", "scale", "hp", "seed")
-    }
-    return SweepTable(**parts, loss=np.concatenate([one.loss, other.loss]), metric=one.metric)
+Row = dict[str, object]
+NEXT = 1.1  # octaves ahead that count as the next width
+CORPUS_TOLERANCE = 0.01  # nats
+CLEARLY = 2.0  # times the tolerance: a true cost above it, or below its inverse, is to be told
 
 
 def wrong(w: World, fit: VariantFit) -> tuple[bool, bool]:
@@ -159,18 +44,13 @@ def wrong(w: World, fit: VariantFit) -> tuple[bool, bool]:
     return keep, law
 
 
-def judged(task: tuple[str, int, bool]) -> dict[str, object]:
-    """One study: both answers, whether they are right, and what following the suggested runs did."""
-    family, seed, follow = task
+def simulated(family: str, seed: int, follow: bool) -> Row:
+    """One simulated study: both answers, whether they are right, and what following suggested runs did."""
     w, rng = world(family, seed), np.random.default_rng([seed, 1])
     sweep = run(w, rng)
     fit = quantify(sweep, targets=(w.target,), suggest=follow).variants["v"]
     keep, law = wrong(w, fit)
-    out: dict[str, object] = {
-        "family": family,
-        "keep": fit.verdict.keep.value,
-        "law": fit.verdict.extrapolate.value,
-    }
+    out: Row = {"keep": fit.verdict.keep.value, "law": fit.verdict.extrapolate.value}
     out |= {"wrong keep": keep, "wrong law": law, "word": fit.verdict.value}
     found = fit.verdict.suggested
     if follow and found is not None:
@@ -183,32 +63,64 @@ def judged(task: tuple[str, int, bool]) -> dict[str, object]:
     return out
 
 
-def _share(rows: list[dict[str, object]], key: str, value: object = True) -> str:
+@cache
+def corpus_cases() -> list[Case]:
+    """Every series of the corpus cut below a width, with the truth at the next, in a fixed random order."""
+    found = [case for series in corpus_series() for case in cases(series) if case.ahead <= NEXT]
+    return [found[i] for i in np.random.default_rng(0).permutation(len(found))]
+
+
+def real(index: int) -> Row:
+    """One case of the corpus; true costs are those of all its seeds, None off the grid."""
+    case = corpus_cases()[index]
+    runs, target = case.runs, case.truth.scale
+    columns = (runs["scale"], 2.0 ** runs["x"], runs["seed"], runs["loss"])
+    sweep = SweepTable(np.array(["v"] * len(runs)), *(column.to_numpy() for column in columns))
+    fit = quantify(sweep, targets=(target,)).variants["v"]
+    verdict = fit.verdict
+    kept, used = fit.optima[0].hp.value, fit.predictions[0].hp_recommended
+    truths = [truth_at(case.series.every, n) for n in np.unique(runs["scale"])[1:]]
+    places = [case.truth, *(truth for truth in truths if truth is not None)]
+    keep_cost = None if kept is None else max(place.cost_at(float(np.log2(kept))) for place in places)
+    law_cost = None if used is None else case.truth.cost_at(float(np.log2(used)))
+    out: Row = {"keep": verdict.keep.value, "law": verdict.extrapolate.value, "word": verdict.value}
+    for name, answer, cost in (("keep", verdict.keep, keep_cost), ("law", verdict.extrapolate, law_cost)):
+        known = cost is not None and np.isfinite(cost)
+        out |= {f"{name} cost": cost if known else None}
+        out |= {f"wrong {name}": answer.value == "yes" and known and cost > CORPUS_TOLERANCE}
+    return out
+
+
+def tasks(studies: int, followed: int) -> Iterator[tuple[str, int, bool]]:
+    """(family, seed or index, whether suggested runs are made), kinds in turn, so that a part is a sample."""
+    nulls = [(NULLS[i % len(NULLS)], i, False) for i in range(studies)]
+    every = max(studies // max(followed, 1), 1)
+    clear = [(CLEAR[i % len(CLEAR)], i, followed > 0 and i % every == 0) for i in range(studies)]
+    corpus = [("corpus", i, False) for i in range(min(studies, len(corpus_cases())))]
+    for group in zip_longest(nulls, clear, corpus):
+        yield from (task for task in group if task is not None)
+
+
+def judged(family: str, seed: int, follow: bool) -> Row:
+    """One study with its name."""
+    row = real(seed) if family == "corpus" else simulated(family, seed, follow)
+    return {"family": family, "seed": seed, "follow": follow} | row
+
+
+def _share(rows: list[Row], key: str, value: object = True) -> str:
     hits = sum(row.get(key) == value for row in rows)
     return f"{hits}/{len(rows)} = {hits / max(len(rows), 1):.3f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--studies", type=int, default=1000, help="null studies; as many clear ones")
-    parser.add_argument(
-        "--followed", type=int, default=100, help="clear studies whose suggested runs are made"
-    )
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
-    args = parser.parse_args()
-    seeds = range(args.first_seed, args.first_seed + args.studies)
-    tasks = [(NULLS[i % len(NULLS)], seed, False) for i, seed in enumerate(seeds)]
-    tasks += [(CLEAR[i % len(CLEAR)], seed, i < args.followed) for i, seed in enumerate(seeds)]
-    with ProcessPoolExecutor(args.jobs) as pool:
-        rows = list(pool.map(judged, tasks, chunksize=2))
+def _report_nulls(rows: list[Row]) -> None:
     print("null studies: a yes whose true cost exceeds the tolerance, of all studies (target 0.025)")
     for family in (*NULLS, "all"):
         some = [r for r in rows if r["family"] == family or (family == "all" and r["family"] in NULLS)]
         words = dict(Counter(str(r["word"]) for r in some))
         print(f"  {family:10s} keep {_share(some, 'wrong keep')}  law {_share(some, 'wrong law')}  {words}")
+
+
+def _report_clear(rows: list[Row]) -> None:
     print("clear studies: settled, and rightly (target 0.8)")
     right = {"stays": ("yes", ""), "falls": ("no", "yes"), "falls_half": ("no", "yes")}
     for family in CLEAR:
@@ -217,6 +129,25 @@ def main() -> None:
         both = [r for r in some if r["keep"] == keep and (not law or r["law"] == law)]
         print(f"  {family:10s} keep {_share(some, 'keep', keep)}  both {len(both)}/{len(some)}")
         print(f"             wrong yes: keep {_share(some, 'wrong keep')}, law {_share(some, 'wrong law')}")
+
+
+def _report_corpus(rows: list[Row]) -> None:
+    some = [r for r in rows if r["family"] == "corpus"]
+    print(f"corpus: wrong yes: keep {_share(some, 'wrong keep')}, law {_share(some, 'wrong law')}")
+    for name in ("keep", "law"):
+        costs = {id(r): float(str(r[f"{name} cost"])) for r in some if r[f"{name} cost"] is not None}
+        for answer, clear in (
+            ("no", [r for r in some if costs.get(id(r), 0.0) > CLEARLY * CORPUS_TOLERANCE]),
+            ("yes", [r for r in some if costs.get(id(r), np.inf) < CORPUS_TOLERANCE / CLEARLY]),
+        ):
+            against = "yes" if answer == "no" else "no"
+            print(
+                f"  {name}: truly {answer:3s} settled rightly {_share(clear, name, answer)}, "
+                f"wrongly {_share(clear, name, against)}"
+            )
+
+
+def _report_suggestions(rows: list[Row]) -> None:
     asked = [r for r in rows if "offered" in r]
     offered = [r for r in asked if r["offered"]]
     print(
@@ -227,6 +158,31 @@ def main() -> None:
         print(f"  promised {np.mean([float(str(r['promised'])) for r in offered]):.2f} on average")
         prices = np.quantile([float(str(r["price"])) for r in offered], [0.1, 0.5, 0.9])
         print(f"  price, of what was spent: {np.round(prices, 2)}")
+
+
+def main() -> None:
+    """Judge what is missing, and report all there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--studies", type=int, default=1000, help="null studies; as many clear and real ones")
+    parser.add_argument(
+        "--followed", type=int, default=50, help="clear studies whose suggested runs are made"
+    )
+    parser.add_argument("--out", type=Path, help="file of lines that keeps every study judged")
+    parser.add_argument("--report", action="store_true", help="judge none, report those of --out")
+    args = parser.parse_args()
+    kept = args.out.read_text().splitlines() if args.out and args.out.exists() else []
+    rows: list[Row] = [json.loads(line) for line in kept]
+    done = {(row["family"], row["seed"]) for row in rows}
+    for task in () if args.report else tasks(args.studies, args.followed):
+        if task[:2] not in done:
+            rows.append(judged(*task))
+            if args.out:
+                with args.out.open("a") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+    for report in (_report_nulls, _report_clear, _report_corpus, _report_suggestions):
+        report(rows)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python benchmarks/real.py [--out real.csv]
 
-Every cut of every series that leaves three scales is predicted at the scales above it. A prediction holds
+Every cut of every series that leaves three scales is predicted at the scales above it, all variants of its
+project in one table, as a person would have had them. A prediction holds
 when what was found lies within its interval (`strict`), or within the error of both (`holds`): what was
 found has an error of its own. `cost` is the mean loss above the best at the value recommended, 1e-3 nats,
 read off the runs of that scale. The simple methods: a line through the parabola vertices of every scale, the
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing as mp
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,11 @@ import pandas as pd
 import torch
 
 from hptransfer.fit import quantify
-from hptransfer.quantify.basin.cells import Cells
-from hptransfer.quantify.law import departure as departure_module
-from hptransfer.quantify.priors import DeparturePriors
-from hptransfer.quantify.result import Estimate
-from learn import Example, as_priors, examples, learned, sweep_of
-from real_series import CORPUS, Case, truth_at
+from hptransfer.quantify.basin.cells import Cells, cells_of
+from hptransfer.quantify.result import Estimate, Prediction
+from learn import as_priors, every_example, learned, sweep_of, using
+from real_groups import Example, Group
+from real_series import CORPUS, Case, Series, corpus_series, truth_at
 
 NEXT = 1.6  # octaves ahead that count as the next scale
 SIMPLE = ("line", "keep", "mean", "argmin")
@@ -47,8 +46,11 @@ def three(estimate: Estimate) -> tuple[float, float, float]:
     return log2(estimate.value), log2(estimate.low), log2(estimate.high)
 
 
-def simple_predictions(cells: Cells, target: float) -> dict[str, float]:
-    """Of each simple method, log2 eta; NaN where it has none."""
+def simple_predictions(cells: Cells, target: float, moved: float = 0.0) -> dict[str, float]:
+    """Of each simple method, log2 eta; NaN where it has none.
+
+    `moved` octaves is what the value kept becomes at the target in the coordinates of x.
+    """
     at, lowest = [], []
     for k in range(len(cells.scale)):
         usable = cells.usable[k]
@@ -60,6 +62,7 @@ def simple_predictions(cells: Cells, target: float) -> dict[str, float]:
     t = np.log2(cells.scale)
     line, keep = _line(t, np.array(at), np.log2(target))
     argmin, _ = _line(t, np.array(lowest), np.log2(target))
+    keep += moved
     return {"line": line, "keep": keep, "mean": (line + keep) / 2, "argmin": argmin}
 
 
@@ -80,31 +83,29 @@ def _line(t: np.ndarray, x: np.ndarray, target: float) -> tuple[float, float]:
     return float(np.polyval(np.polyfit(t[known], x[known], 1), target)), keep
 
 
-@dataclass(frozen=True)
-class using:
-    """The estimator with other learned numbers, for as long as a block lasts."""
+def judged(group: Group) -> list[dict[str, float | str]]:
+    """The predictions asked of one table beside what was found."""
+    targets = tuple(sorted({case.truth.scale for case in group.cases}))
+    fit = quantify(group.sweep(), targets=targets, holdout=0, coordinates=group.coordinates)
+    cells = {c.variant: c for c in cells_of(group.sweep())}
+    rows = []
+    for case in group.cases:
+        name = case.series.name
+        predicted = fit.variants[name].predictions[targets.index(case.truth.scale)]
+        if predicted.hp.value is not None:  # it has laws
+            rows.append(_row(case, predicted, cells[name]))
+    return rows
 
-    priors: DeparturePriors
 
-    def __enter__(self) -> None:
-        object.__setattr__(self, "before", departure_module.DEPARTURE)
-        departure_module.DEPARTURE = self.priors  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        departure_module.DEPARTURE = self.before  # type: ignore[attr-defined]
-
-
-def judged(example: Example) -> dict[str, float | str]:
-    """One prediction beside what was found."""
-    case, truth = example.case, example.case.truth
-    fit = quantify(sweep_of(case.runs), targets=(truth.scale,), holdout=0).variants["v"]
-    value, low, high = three(fit.predictions[0].hp)
-    recommended = log2(fit.predictions[0].hp_recommended)
+def _row(case: Case, predicted: Prediction, cells: Cells) -> dict[str, float | str]:
+    truth = case.truth
+    value, low, high = three(predicted.hp)
+    recommended = log2(predicted.hp_recommended)
     row: dict[str, float | str] = {
         "project": case.series.project,
         "kind": "corpus" if CORPUS.joinpath(f"{case.series.project}.csv.gz").exists() else "public",
         "series": case.series.name,
-        "scales": float(example.basins.fitted.sum()),
+        "scales": float(len(cells.scale)),
         "ahead": case.ahead,
         "error": value - truth.x,
         "width": high - low,
@@ -113,17 +114,19 @@ def judged(example: Example) -> dict[str, float | str]:
         "cost": truth.cost_at(recommended),
     }
     row["holds"] = max(row["holds"], row["strict"])  # type: ignore[type-var]
-    for name, x in simple_predictions(example.basins.cells, truth.scale).items():
+    # Who keeps a value keeps what he sets.
+    moved = -(case.series.own or 0) * case.ahead
+    for name, x in simple_predictions(cells, truth.scale, moved).items():
         row |= {f"error {name}": x - truth.x, f"cost {name}": truth.cost_at(x)}
     return row
 
 
-def optima(case: Case) -> list[dict[str, float | str]]:
+def optima(series: Series) -> list[dict[str, float | str]]:
     """The optima of the measured scales of a corpus series beside what all seeds say."""
-    fit = quantify(sweep_of(case.runs), holdout=0).variants["v"]
+    fit = quantify(sweep_of(series.runs), holdout=0).variants["v"]
     rows: list[dict[str, float | str]] = []
     for found in fit.optima:
-        truth = truth_at(case.series.every, found.scale)
+        truth = truth_at(series.every, found.scale)
         value, low, high = three(found.hp)
         if truth is None or not np.isfinite([value, low, high]).all():
             continue
@@ -131,7 +134,7 @@ def optima(case: Case) -> list[dict[str, float | str]]:
         near = abs(value - truth.x) <= NORMAL * np.hypot((high - low) / (2 * NORMAL), truth.sd)
         rows.append(
             {
-                "project": case.series.project,
+                "project": series.project,
                 "error": value - truth.x,
                 "width": high - low,
                 "strict": float(strict),
@@ -188,28 +191,29 @@ def table(rows: pd.DataFrame) -> str:
     return str(pd.concat(parts).round(3).to_string())
 
 
-def left_out(every: Sequence[Example], jobs: int) -> list[dict[str, float | str]]:
-    """Every case judged with its project left out of what is learned, projects dealt out to processes."""
+def left_out(tables: Sequence[Group], every: Sequence[Example], jobs: int) -> list[dict[str, float | str]]:
+    """Every table judged with its project left out of what is learned, projects dealt out to processes."""
     whole = learned(every)
-    projects = sorted({e.case.series.project for e in every})
-    with mp.get_context("fork").Pool(jobs, _keep, (every, whole)) as pool:
+    projects = sorted({group.project for group in tables})
+    with mp.get_context("fork").Pool(jobs, _keep, (tables, every, whole)) as pool:
         return [row for rows in pool.imap(judged_alone, projects) for row in rows]
 
 
 def judged_alone(project: str) -> list[dict[str, float | str]]:
-    """The cases of a project, by what the others taught."""
-    every, whole = KEPT
+    """The tables of a project, by what the others taught."""
+    tables, every, whole = KEPT
     others = [e for e in every if e.case.series.project != project]
     with using(as_priors(learned(others, whole, WARM))):
-        return [judged(e) for e in every if e.case.series.project == project]
+        return [row for group in tables if group.project == project for row in judged(group)]
 
 
-KEPT: tuple[Sequence[Example], Any] = ((), None)  # of a process: every example, and what they teach together
+# Of a process: every table, every example, and what they teach together.
+KEPT: tuple[Sequence[Group], Sequence[Example], Any] = ((), (), None)
 
 
-def _keep(every: Sequence[Example], whole: Any) -> None:
+def _keep(tables: Sequence[Group], every: Sequence[Example], whole: Any) -> None:
     global KEPT
-    KEPT = (every, whole)
+    KEPT = (tables, every, whole)
     torch.set_num_threads(1)
 
 
@@ -221,11 +225,17 @@ def main() -> None:
     parser.add_argument(
         "--as-shipped", action="store_true", help="with the numbers in priors.py, learned from all"
     )
+    parser.add_argument(
+        "--alone", action="store_true", help="every series in a table of its own, its coordinates unknown"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     options = parser.parse_args()
     torch.set_default_dtype(torch.float64)
-    every = examples()
-    rows = pd.DataFrame([judged(e) for e in every] if options.as_shipped else left_out(every, options.jobs))
+    tables, every = every_example()
+    if options.alone:
+        tables = [single for table in tables for single in table.alone()]
+    by_table = [row for group in tables for row in judged(group)] if options.as_shipped else None
+    rows = pd.DataFrame(by_table or left_out(tables, every, options.jobs))
     if options.out:
         rows.to_csv(options.out, index=False, float_format="%.5g")
     print(markdown(rows[rows["ahead"] <= NEXT]))
@@ -233,14 +243,7 @@ def main() -> None:
     print(f"\nevery scale ahead\n{table(rows)}")
     near = rows.assign(octaves=rows["ahead"].round().clip(1, 4)).groupby(["kind", "octaves"])
     print("\nby distance\n" + near.apply(summary, include_groups=False).round(3).to_string())
-    whole = {
-        (e.case.series.project, e.case.series.name): e.case
-        for e in every
-        if e.case.series.every is not e.case.series.runs
-    }
-    found = pd.DataFrame(
-        [row for case in whole.values() for row in optima(replace(case, runs=case.series.runs))]
-    )
+    found = pd.DataFrame([row for series in corpus_series() for row in optima(series)])
     if len(found):
         print("\noptima of measured scales, corpus")
         print(found.groupby("project")[["holds", "strict", "width"]].mean().round(3).to_string())

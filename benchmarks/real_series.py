@@ -13,8 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
+
+from hptransfer.parametrization.coordinates import coordinate_exponent
+from hptransfer.parametrization.optimizers import family
 
 Array = NDArray[np.float64]
 
@@ -37,12 +41,19 @@ class Series:
         name: of the series in it.
         runs: what an estimator may see.
         every: all runs, from which the truth comes; the same as `runs` for public series.
+        own: slope of what the user sets less that of x, octaves per octave, where x is in muP coordinates
+            (-1 under SP, 0 under muP); None where the coordinates are not known.
+        optimizer: that trained the runs.
+        view: series of one view were seen with the same eyes.
     """
 
     project: str
     name: str
     runs: pd.DataFrame
     every: pd.DataFrame
+    own: int | None = None
+    optimizer: str = "adamw"
+    view: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,23 +196,33 @@ def _split(stem: str, table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFr
 
 def corpus_series(folder: Path = CORPUS, views: int = VIEWS) -> Iterator[Series]:
     """Every series of the corpus, in as many views as asked for."""
+    optimizers = _optimizers()
     for path in sorted(folder.glob("*.csv.gz")):
         table = pd.read_csv(path)
         setup = path.name.removesuffix(".csv.gz")
+        optimizer = optimizers.get(setup, "adamw")
         for variant, part in table.groupby("variant", sort=False):
-            # The coordinates that a user of the rule sets: muP's own for muP-like rules.
-            column = "lr" if variant.startswith("sp") else "lr_mup"
             every = pd.DataFrame(
                 {
                     "scale": part["width"].astype(float),
-                    "x": np.log2(part[column]),
+                    "x": np.log2(part["lr_mup"]),
                     "seed": part["seed"].astype(str),
                     "loss": part["loss"].where(part["loss"] < part["initial_loss"]),
                 }
             )
+            # A user of muP sets muP's own learning rate, a user of SP that of the optimizer.
+            own = coordinate_exponent("mup", "sp", family(optimizer)) if variant.startswith("sp") else 0
             for view in range(views):
                 rng = np.random.default_rng([zlib.crc32(f"{setup}/{variant}".encode()), view])
-                yield Series(setup, f"{variant} view {view}", _seen(every, rng), every)
+                name = f"{variant} view {view}"
+                yield Series(setup, name, _seen(every, rng), every, own, optimizer, view)
+
+
+def _optimizers() -> dict[str, str]:
+    """Of each set-up that names one."""
+    setups = yaml.safe_load((HERE / "corpus" / "setups.yaml").read_text())["setups"]
+    found = ((name, content.get("train", {}).get("optimizer")) for name, content in setups.items())
+    return {name: optimizer for name, optimizer in found if optimizer}
 
 
 def _seen(every: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -162,13 +162,14 @@ def _advice(good: list[str]) -> str:
     else:
         surest = f", and of the readings *{own[0]}*, the surest to repeat itself" if own else ""
         first = (
-            "As no reading gives the published order, none has earned the name of E: show first what needs no "
+            "As no reading gives the published order, none has earned the name of E: show first what needs "
+            "no "
             f"reading, R(n) and the cost of keeping{surest}."
         )
     return (
-        f"Readings whose order repeats itself with another seed (rank correlation): {told}. {first} E at 1.35 "
-        "times the best stays in the JSON under its name, since that is what the published code's filter says, "
-        "but should not lead; a filter nearer the optimum is a setting (`--filter 1.1`)."
+        f"Readings whose order repeats itself with another seed (rank correlation): {told}. {first} E at "
+        "1.35 times the best stays in the JSON under its name, since that is what the published code's "
+        "filter says, but should not lead; a filter nearer the optimum is a setting (`--filter 1.1`)."
     )
 
 

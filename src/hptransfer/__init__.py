@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hptransfer.dynamics.recorder import Recorder
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.dynamics.training_loop import probe
+    from hptransfer.joint import JointFit, quantify_joint
+    from hptransfer.parametrization.audit import audit
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
     from hptransfer.parametrization.parametrize import parametrize
@@ -40,12 +42,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CoordCheck",
     "HPTransferError",
+    "JointFit",
     "Recorder",
     "Rule",
     "Scaling",
     "SweepTable",
     "TransferFit",
     "__version__",
+    "audit",
     "compare",
     "coord_check",
     "find_roles",
@@ -56,6 +60,7 @@ __all__ = [
     "parametrize",
     "probe",
     "quantify",
+    "quantify_joint",
     "read",
     "rule_from",
     "trainer_callback",
@@ -67,9 +72,11 @@ __all__ = [
 # What needs torch, or is seldom needed, is imported when it is first asked for.
 _LATER = {
     "CoordCheck": "dynamics.result",
+    "JointFit": "joint",
     "Recorder": "dynamics.recorder",
     "Rule": "parametrization.rule",
     "Scaling": "parametrization.scaling",
+    "audit": "parametrization.audit",
     "coord_check": "dynamics.coord_check",
     "find_roles": "parametrization.roles",
     "get_rule": "parametrization.rule_arithmetic",
@@ -78,6 +85,7 @@ _LATER = {
     "load_rule": "parametrization.custom",
     "parametrize": "parametrization.parametrize",
     "probe": "dynamics.training_loop",
+    "quantify_joint": "joint",
     "rule_from": "parametrization.custom",
     "trainer_callback": "parametrization.callbacks",
     "trainer_probe": "dynamics.callbacks",

@@ -4,12 +4,15 @@ import contextlib
 import io
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hptransfer.cli import main
+from hptransfer.quantify import suggest
 
 FEW = settings(max_examples=60)
 NAMES = ("variant", "width", "lr", "seed", "loss", "epoch")
@@ -91,13 +94,27 @@ def test_any_sweep_that_can_be_read_is_fitted(rows, law, more):
     lines = ["variant,width,lr,seed,loss", *(",".join(map(str, row)) for row in rows)]
     variants = {row[0] for row in rows}
     chosen = law + more
-    code, printed, errors, document = run("\n".join(lines).encode(), chosen)
+    code, printed, errors, document = run("\n".join(lines).encode(), ["--no-suggest", *chosen])
     fine(code, printed, errors, document)
     refused = "--reference" in chosen and "a" not in variants
     thin = len({row[1] for row in rows}) == 1 or "diverged" in errors
     assert code == (2 if refused or thin else 0), errors
     if document is not None:
         assert set(document["variants"]) == variants
+
+
+def test_suggestions_for_absurd_losses_and_scales(monkeypatch):
+    """Worlds of such tables are simulated and fitted; few of each, since each takes a fit."""
+    few = replace(suggest.ADVICE, simulations=2, simulation_draws=100, more_seeds=(2,))
+    monkeypatch.setattr(suggest, "ADVICE", few)
+    loss = ("nan", "0", "3", "6e11", "3e38", "-5", "1e-38", "1.3", "8.7", "4e14")
+    for start in range(12):
+        rng = np.random.default_rng(start)
+        widths, rates = rng.choice([1e-3, 64, 128, 256, 1e9], 4, replace=False), 2.0 ** -np.arange(9)
+        lines = [f"a,{rng.choice(widths)},{rng.choice(rates)},0,{rng.choice(loss)}" for _ in range(40)]
+        code, printed, errors, document = run("\n".join(["variant,width,lr,seed,loss", *lines]).encode(), [])
+        fine(code, printed, errors, document)
+        assert code == 0, errors
 
 
 TABLE = "variant,width,lr,loss,epoch\n" + "".join(

@@ -10,7 +10,7 @@ from hptransfer.fit import quantify
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
-from hptransfer.quantify.holdout import check, without_largest
+from hptransfer.quantify.holdout import Known, check, without_largest
 from hptransfer.quantify.settings import Settings
 
 SETTINGS = Settings((), 0.9, 0.01, 200, 0, None, None, 2, 1.35, None)
@@ -25,6 +25,11 @@ def basins() -> Basins:
 
 def refitted(basins: Basins, k: int) -> Basins | None:
     return without_largest([basins], k, SETTINGS, 0, 1)[0]
+
+
+def known(basins: Basins, k: int) -> Known | None:
+    cut = refitted(basins, k)
+    return Known(cut, None) if cut else None
 
 
 def test_a_refit_knows_nothing_of_the_scales_left_out(basins):
@@ -42,7 +47,7 @@ def test_a_refit_knows_nothing_of_the_scales_left_out(basins):
 
 
 def test_the_smallest_of_the_scales_left_out_is_predicted(basins):
-    found = check(basins, refitted(basins, 2), 2, SETTINGS, np.random.default_rng(0))
+    found = check(basins, known(basins, 2), 2, SETTINGS, np.random.default_rng(0))
     assert found.scale == 512.0
     assert found.found.value == pytest.approx(2.0 ** basins.x[3])
     assert found.error_octaves == pytest.approx(np.log2(found.predicted.value) - basins.x[3])
@@ -52,17 +57,17 @@ def test_the_smallest_of_the_scales_left_out_is_predicted(basins):
     assert found.regret.value == pytest.approx(basins.regret_at(3, at)[0])
     for away in (-4.0, 4.0):
         moved = replace(basins, x=basins.x + away)
-        assert check(moved, refitted(basins, 2), 2, SETTINGS, np.random.default_rng(0)).covered is False
+        assert check(moved, known(basins, 2), 2, SETTINGS, np.random.default_rng(0)).covered is False
 
 
 def test_what_cannot_be_held_out_says_why(basins):
     nothing = check(basins, None, 5, SETTINGS, np.random.default_rng(0))
     assert (nothing.scale, nothing.flags, nothing.predicted.value) == (64.0, ("too_few_scales",), None)
-    two = check(basins, refitted(basins, 3), 3, SETTINGS, np.random.default_rng(0))
+    two = check(basins, known(basins, 3), 3, SETTINGS, np.random.default_rng(0))
     assert (two.scale, two.flags, two.predicted.flags) == (256.0, ("no_laws",), ("no_laws",))
     assert two.found.value == pytest.approx(2.0 ** basins.x[2])
     gone = replace(basins, fitted=np.arange(5) < 4, flags=(*basins.flags[:4], ("all_diverged",)))
-    last = check(gone, refitted(basins, 1), 1, SETTINGS, np.random.default_rng(0))
+    last = check(gone, known(basins, 1), 1, SETTINGS, np.random.default_rng(0))
     assert (last.covered, last.error_octaves, last.flags) == (None, None, ("all_diverged",))
     assert last.predicted.value is not None
 

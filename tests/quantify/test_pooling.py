@@ -26,7 +26,7 @@ def line(y: np.ndarray, own: float, prior: float = 0.01):
     rng = np.random.default_rng(0)
     draws = y + own * rng.standard_normal((2000, len(y)))
     every = scatters(T[: len(y)], draws, SizePrior(prior, 0.8, 0.2))
-    return fit_line(T[: len(y)], y, draws, every, "power", rng)
+    return fit_line(y, draws, every, "power", rng)
 
 
 def test_pooling_brings_noisy_optima_nearer_to_a_law_that_holds() -> None:
@@ -76,7 +76,7 @@ def test_an_error_that_scales_share_widens_the_law_and_does_not_move_it() -> Non
     y = np.array([0.0, -0.52, -0.98, -1.51, -2.0])
     common = rng.standard_normal((4000, 1)) * np.linspace(0.25, 0.35, 5)
     draws = y + common + 0.01 * rng.standard_normal((4000, 5))
-    law = fit_line(T, y, draws, scatters(T, draws, SizePrior(0.01, 0.8, 0.2)), "power", rng)
+    law = fit_line(y, draws, scatters(T, draws, SizePrior(0.01, 0.8, 0.2)), "power", rng)
     assert law.at(1.0) == pytest.approx(0.0, abs=0.02)  # not where cancelling the common error would put it
     assert law.draws_at(1.0).std() == pytest.approx(0.25, rel=0.1)
 

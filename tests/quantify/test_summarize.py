@@ -11,6 +11,7 @@ from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.intervals import limits
 from hptransfer.quantify.law.laws import Laws, fit_laws
+from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.summarize import laws_of, optimal_hp, optimum
 
 WIDTHS = (64.0, 128.0, 256.0, 512.0, 1024.0)
@@ -19,6 +20,10 @@ WIDTHS = (64.0, 128.0, 256.0, 512.0, 1024.0)
 @pytest.fixture(scope="module")
 def basins() -> Basins:
     return fit_basins(list(cells_of(make(noise=0.002, widths=WIDTHS))), 400, 0)[0]
+
+
+def settings(targets: tuple[float, ...] = ()) -> Settings:
+    return Settings(targets, 0.95, 0.01, 200, 0, None, None, 0, 1.35, None)
 
 
 def laws(basins: Basins, family: str) -> Laws:
@@ -78,7 +83,7 @@ def test_an_edge_optimum_has_its_bounds_and_its_best_run(basins):
 
 def test_laws_reach_from_the_smallest_scale_to_the_largest_target(basins):
     for targets, last in (((), 1024.0), ((512.0,), 1024.0), ((2048.0, 8192.0), 8192.0)):
-        found = laws_of(basins, laws(basins, "power"), targets, 0.95, np.random.default_rng(0))
+        found = laws_of(basins, laws(basins, "power"), settings(targets), np.random.default_rng(0))
         for law in found.values():
             assert law.scale == pytest.approx(np.geomspace(64.0, last, 17))
             assert (law.low <= law.high).all()
@@ -86,13 +91,13 @@ def test_laws_reach_from_the_smallest_scale_to_the_largest_target(basins):
 
 def test_the_power_law_in_the_users_units(basins):
     fitted = laws(basins, "power")
-    found = laws_of(basins, fitted, (), 0.95, np.random.default_rng(0))["hp"]
+    found = laws_of(basins, fitted, settings(), np.random.default_rng(0))["hp"]
     c, beta = found.parameters["C"].value, found.parameters["beta"].value
     assert found.value == pytest.approx(c * found.scale**-beta)
     assert (found.exponent.value, beta) == pytest.approx((-0.5, 0.5), abs=0.02)
     assert found.exponent.value == -beta
     assert found.aicc == fitted.aicc
-    const = laws_of(basins, laws(basins, "const"), (), 0.95, np.random.default_rng(0))["hp"]
+    const = laws_of(basins, laws(basins, "const"), settings(), np.random.default_rng(0))["hp"]
     assert const.value == pytest.approx(np.full(17, const.parameters["C"].value))
     assert (const.exponent.value, const.exponent.flags) == (0.0, ("const",))
     assert set(const.parameters) == {"C"}
@@ -100,18 +105,18 @@ def test_the_power_law_in_the_users_units(basins):
 
 def test_the_offset_law_in_the_users_units(basins):
     fitted = laws(basins, "offset")
-    found = laws_of(basins, fitted, (), 0.95, np.random.default_rng(0))["hp"]
+    found = laws_of(basins, fitted, settings(), np.random.default_rng(0))["hp"]
     eta_inf, b, beta = (found.parameters[name].value for name in ("eta_inf", "B", "beta"))
     assert found.value == pytest.approx(eta_inf + b * (found.scale / 64.0) ** -beta)
     stopped = {**fitted.families, "offset": replace(fitted.hp, at_bound=True)}
-    bound = laws_of(basins, replace(fitted, families=stopped), (), 0.95, np.random.default_rng(0))["hp"]
+    bound = laws_of(basins, replace(fitted, families=stopped), settings(), np.random.default_rng(0))["hp"]
     assert "at_bound" in bound.flags
     assert bound.parameters["beta"].flags == ("at_bound",)
 
 
 def test_the_loss_law_in_the_users_units(basins):
     fitted = laws(basins, "power")
-    found = laws_of(basins, fitted, (), 0.95, np.random.default_rng(0))["loss"]
+    found = laws_of(basins, fitted, settings(), np.random.default_rng(0))["loss"]
     l_inf, a, alpha = (found.parameters[name].value for name in ("L_inf", "A", "alpha"))
     assert found.value == pytest.approx(l_inf + a * found.scale**-alpha)
     assert found.exponent.value == -alpha
@@ -119,12 +124,12 @@ def test_the_loss_law_in_the_users_units(basins):
     low, high = np.quantile(fitted.loss.draws_at(64.0), [0.025, 0.975])
     assert (found.low[0], found.high[0]) == pytest.approx((low, high), abs=4 * fitted.loss.scatter)
     bound = replace(fitted, loss=replace(fitted.loss, point_at_bound=("A at 0",)))
-    assert laws_of(basins, bound, (), 0.95, np.random.default_rng(0))["loss"].flags == ("at_bound",)
+    assert laws_of(basins, bound, settings(), np.random.default_rng(0))["loss"].flags == ("at_bound",)
 
 
 def test_the_law_of_the_raw_curvature(basins):
     fitted = laws(basins, "power")
-    found = laws_of(basins, fitted, (), 0.95, np.random.default_rng(0))["curvature"]
+    found = laws_of(basins, fitted, settings(), np.random.default_rng(0))["curvature"]
     eta, h = 2.0 ** fitted.families["power"].at(found.scale), np.exp(fitted.log_curvature.at(found.scale))
     assert found.value == pytest.approx(h / (eta * np.log(2)) ** 2)
     assert found.value == pytest.approx(found.parameters["H0"].value * found.scale**found.exponent.value)

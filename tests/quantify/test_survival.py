@@ -1,5 +1,7 @@
 """QUANTIFY section 7: what the estimator must survive, each with its defined answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known_sweeps import from_rows, join, make
@@ -201,3 +203,12 @@ def test_many_variants():
     fit = quantify(from_rows(rows), draws=200, holdout=0)
     drifts = np.array([v.metrics["drift"].value for v in fit.variants.values()])
     assert np.median(drifts) == pytest.approx(-0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e6, 1e14, 1e22, 3e37])
+@pytest.mark.parametrize("offset", [0.0, -5.0])
+def test_losses_of_absurd_size(size, offset):
+    sweep = make(noise=0.003, seeds=2)
+    fit = only(replace(sweep, loss=(sweep.loss + offset) * size), targets=(1024.0,), draws=100)
+    assert all(o.hp.value is not None for o in fit.optima) == (size < 1e15)
+    assert fit.verdict.keep.value == "not known" or 1 < size < 1e15

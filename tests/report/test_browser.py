@@ -73,6 +73,21 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
         page.close()
 
 
+def _hover(page: Any, plot: str, dot: int = 0) -> Any:
+    """The label of a dot, which the mouse moves onto again until plotly, busy drawing at first, shows it."""
+    point = page.locator(f"{plot} .scatterlayer .points path").nth(dot)
+    label = page.locator(f"{plot} .hoverlayer .hovertext").first
+    for tries in range(PATIENCE // 250):
+        point.scroll_into_view_if_needed(timeout=PATIENCE)
+        box = point.bounding_box()  # anew, since what is drawn above moves it
+        aside = 1.0 if tries % 2 else 0.0  # plotly looks again only where the mouse has moved
+        page.mouse.move(box["x"] + box["width"] / 2 + aside, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(250)
+        if label.is_visible():
+            break
+    return label
+
+
 def _assert_clean(seen: Visit) -> None:
     assert seen.errors == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in seen.requests), seen.requests
@@ -105,18 +120,15 @@ def test_hovering_a_run_shows_it_and_zooming_moves_all_panels(
     visit: Callable[..., Visit], fit: TransferFit
 ) -> None:
     page = (seen := visit(fit)).page
-    plot = page.locator(".plot[data-figure=basins]").first
-    plot.scroll_into_view_if_needed()
-    dot = plot.locator(".scatterlayer .points path").nth(4).bounding_box()
-    page.mouse.move(dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
-    label = page.locator(".hoverlayer .hovertext").first
-    label.wait_for(timeout=PATIENCE)
+    label = _hover(page, ".plot[data-figure=basins]", dot=4)
     assert "width" in label.text_content()
     assert "loss" in label.text_content()
     ranges = (
         "[...document.querySelectorAll('.plot[data-figure=basins]')].map(p => p.layout.xaxis.range.join())"
     )
     before = page.evaluate(ranges)
+    ticks = "[...document.querySelectorAll('.plot[data-figure=basins] .xtick')].map(t => t.textContent)"
+    assert page.evaluate(f"{ticks}.every(t => /^2.\\d+$/.test(t))"), "whole powers of two"
     page.evaluate(
         "Plotly.relayout(document.querySelector('.plot[data-figure=basins]'), {'xaxis.range': [-9, -5]})"
     )
@@ -178,13 +190,11 @@ def test_the_dynamics_section_filters_chooses_and_hovers(
     page.select_option("form[data-filters=phase] select[name=decay]", "0.01")
     page.wait_for_function(f"{shown} === 2", timeout=PATIENCE)
     assert page.evaluate(panels) == every // 2
+    rows = "[...document.querySelectorAll('tbody tr[data-variant]')].filter(r => r.checkVisibility())"
+    assert page.evaluate(f"{rows}.every(r => r.dataset.variant.endsWith('wd=0.01'))")
     page.select_option("form[data-filters=phase] select[name=decay]", "")
     page.wait_for_function(f"{shown} === 4", timeout=PATIENCE)
-    dot = page.locator(".plot[data-figure=phase] .scatterlayer .points path").first.bounding_box()
-    page.mouse.move(dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
-    label = page.locator(".plot[data-figure=phase] .hoverlayer .hovertext").first
-    label.wait_for(timeout=PATIENCE)
-    assert "wd=" in label.text_content()
+    assert "wd=" in _hover(page, ".plot[data-figure=phase]").text_content()
     heat = "document.querySelector('.plot[data-figure=heat]').data[0].customdata[0][0]"
     before = page.evaluate(heat)
     page.select_option("form[data-for=heat] select[name=probe]", label="attention logit max")

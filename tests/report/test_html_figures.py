@@ -27,3 +27,12 @@ def test_the_key_draws_symbols_and_escapes_labels() -> None:
     assert text.count("<svg") == 2
     assert 'fill="#112233"' in text
     assert text.count('d="M0 5H18"') == 1  # a cross has no line
+
+
+def test_filters_hold_what_every_variant_is_chosen_by() -> None:
+    assert html_figures.filters("phase", "", {"a": {}}) == ""
+    text = html_figures.filters("phase", "<label>", {'"': {"rule": "<"}})
+    assert (
+        'data-filters="phase" data-tags="{&quot;\\&quot;&quot;: {&quot;rule&quot;: &quot;&lt;&quot;}}"'
+        in text
+    )

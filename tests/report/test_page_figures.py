@@ -23,6 +23,11 @@ def test_the_phase_diagram_can_be_filtered_by_rule_and_decay(make_fit: Callable[
     assert text.count("<select") == 2
     assert '<option value="0.01">' in text
     assert 'data-filters="phase"' in text
+    assert "every figure and table" in text
+    assert (
+        "&quot;mup wd=0.01&quot;: {&quot;rule&quot;: &quot;mup&quot;, &quot;decay&quot;: &quot;0.01&quot;}"
+        in text
+    )
 
 
 def test_one_variant_has_no_phase_diagram_and_the_missing_are_counted(fit: TransferFit) -> None:
@@ -36,7 +41,8 @@ def test_a_panel_a_variant_with_a_label_for_those_who_do_not_see_it(fit: Transfe
     text = page_figures.figures(fit, list(fit.variants.values()), _figures(fit))
     for figure in ("basins", "hp", "loss"):
         assert text.count(f'data-figure="{figure}"') == 3
-    assert 'aria-label="sp: lr; optimum 0.0147 at 32, ' in text
+    assert text.count('aria-label="sp: optimal lr by width: 0.0147 at 32, ') == 2  # basins and their law
+    assert 'aria-label="sp: loss at the optimum by width: ' in text
     assert text.count("<li>") == 9  # the key, once
 
 

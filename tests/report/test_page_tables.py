@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 from hptransfer.fit import TransferFit
@@ -32,6 +33,18 @@ def test_every_column_is_in_the_glossary(fit: TransferFit) -> None:
     text = page_tables.definitions(fit)
     for title in ("drift (SP)", "covered", "cost", "diverged", "95% interval"):
         assert f">{title}</dt>" in text
+
+
+def test_the_command_and_the_date_are_told_without_passwords(fit: TransferFit, monkeypatch) -> None:
+    address = "optuna:postgresql://me:secret@host/db#study"
+    monkeypatch.setattr("sys.argv", ["/usr/bin/hptransfer", "fit", address, "--html", "a b.html"])
+    text = page_tables.provenance(fit)
+    assert "<dt>command</dt><dd><code>hptransfer fit" in text
+    assert "//***@host/db#study" in text
+    assert "secret" not in text
+    assert re.search(r"<dt>written</dt><dd><code>20\d\d-\d\d-\d\d \d\d:\d\d UTC</code>", text)
+    monkeypatch.setattr("sys.argv", ["script.py"])
+    assert "<dt>command</dt>" not in page_tables.provenance(fit)
 
 
 def test_settings_are_dotted_and_what_is_not_known_is_left_out(fit: TransferFit) -> None:

@@ -93,6 +93,14 @@ def test_plotly_takes_the_logarithm_itself_where_it_chooses_plain_ticks() -> Non
     assert low < -1 < high  # a range is in logarithms all the same
 
 
+@pytest.mark.parametrize(("span", "step"), [(14.1, 3.0), (6.8, 1.0), (2.0, 1.0), (1.9, 0.5), (0.9, 0.25)])
+def test_ticks_are_whole_powers_where_two_of_them_fit(span: float, step: float) -> None:
+    axis = charts.Axis(-8.3, -8.3 + span, "lr", base=2, powers=True)
+    drawn = plotly_backend.panel(charts.Panel("", axis, charts.Axis(0.0, 1.0, "loss"), ()))
+    assert drawn["layout"]["xaxis"]["dtick"] == step
+    assert drawn["layout"]["xaxis"]["tick0"] == 0
+
+
 def test_texts_are_set() -> None:
     assert plotly_backend._set("at a<b\n2^-7.31 = 0.0063") == (
         "<b>at a&lt;b</b><br>2<sup>\u22127.31</sup> = 0.0063"

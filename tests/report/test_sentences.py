@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hptransfer.fit import TransferFit
-from hptransfer.quantify.result import Estimate, SuggestedRun
+from hptransfer.quantify.result import Estimate
 from hptransfer.report import sentences
 
 
@@ -39,18 +39,6 @@ def test_a_cost_that_may_be_nothing_is_told_by_its_upper_limit(fit: TransferFit)
     text = sentences.explanation(fit, replace(variant, verdict=verdict))
     assert "Keep? Yes: the optimum of width 32 costs at most 0.0062 nats at width 128" in text
     assert "(in muP coordinates 0.50 nats [0.40, 0.60])" in text
-
-
-def test_what_costs_more_than_was_spent_says_so(make_fit: Callable[..., TransferFit]) -> None:
-    fit = make_fit(("a", "b", "c", "d"))
-    variant = fit.variants["d"]
-    dear = replace(variant.verdict.suggested, cost_share=2.7, worth=False)
-    text = sentences.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=dear)))
-    assert "for 2.7 times of what was spent" in text
-    assert text.endswith("it may be better to live with the uncertainty.")
-    none = replace(dear, runs=(), text="no runs: nothing helps")
-    variant = replace(variant, verdict=replace(variant.verdict, suggested=none))
-    assert sentences.suggestion(fit, variant) == "Suggested: no runs: nothing helps."
 
 
 def test_a_value_is_written_in_the_coordinates_of_its_user(fit: TransferFit) -> None:
@@ -92,15 +80,14 @@ def test_the_value_to_use_is_the_recommended_one_with_the_width_of_the_predictio
     assert sentences.recommended(replace(prediction, hp_recommended=None)).value is None
 
 
-def test_suggested_runs_of_one_scale_stand_together(fit: TransferFit) -> None:
-    runs = [
-        SuggestedRun(128.0, 0.011, 3, 1.2e12),
-        SuggestedRun(128.0, 0.022, 3, 1.2e12),
-        SuggestedRun(32.0, 0.5, 1),
-    ]
-    assert sentences.suggestions(runs, fit) == (
-        "width 128 at lr = 0.0110, 0.0220 (3 seeds each, 2.4e12 FLOPs); width 32 at lr = 0.500 (1 seed)"
-    )
+def test_why_an_answer_is_not_known_is_said_in_words(fit: TransferFit) -> None:
+    why = ("no cost at 96: outside_grid", "no cost at 64: outside_grid", "two_minima at 32", "the law bends")
+    words = sentences._in_words(why, "width", sentences.FLAG_MEANINGS)
+    assert words[0] == "the law bends"
+    assert words[1].startswith("not known at width 64 and 96: the value lies outside the grid")
+    assert words[2].startswith("at width 32: the loss has two minima")
+    law = sentences._in_words(("no cost at 128: no_laws",), "width", sentences._OF_LAW)
+    assert law == ["not known at width 128: without it, too few scales are left for a law to check"]
 
 
 def test_the_hold_out_check_in_a_sentence(fit: TransferFit) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hptransfer.cli.audit import audit
 from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import handle_errors
 from hptransfer.cli.fit import fit
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (demo, plan, run, watch, serve, fit, report, table, coord_check):
+for command in (demo, plan, run, watch, serve, fit, report, table, coord_check, audit):
     app.command(name=command.__name__.replace("_", "-"))(handle_errors(command))
 app.add_typer(runs_app, name="runs")
 

@@ -23,6 +23,7 @@ NTK = "Jacot et al., arXiv:1806.07572"
 HAYOU = "Hayou & Liu, arXiv:2506.15025"
 UMUP = "Blake et al., u-muP, arXiv:2407.17465, Table 2"
 DEPTH = "Yang et al., Tensor Programs VI, arXiv:2310.02244, Table 1"
+MEGATRON = "Megatron-LM, get_mup_config_overrides (2026); table 8 of arXiv:2203.03466 with eps"
 COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
 
 SWITCHES = ("embd", "ln", "attn", "last")
@@ -82,6 +83,12 @@ def _tp5() -> list[Rule]:
         source = f"{TP5}, Table {table}"
         rules.append(Rule(f"mup-tp5-table{table}", roles, -1.0, "mup", source, family, tied=-1.0))
     return rules
+
+
+def _megatron(table8: Rule) -> Rule:
+    """Table 8 as Megatron-LM has it: eps falls with LR on hidden matrices, and on nothing else."""
+    roles = {**table8.roles, "hidden": replace(table8.roles["hidden"], eps=-1.0)}
+    return replace(table8, name="mup-megatron", roles=roles, source=MEGATRON)
 
 
 def _everett() -> list[Rule]:
@@ -157,6 +164,7 @@ def _all() -> list[Rule]:
         _sqrt_embedding("sp+sqrt-embd", variants["sp"]),
         _sqrt_embedding("mup-sqrt-embd", variants["mup"]),
         *tp5,
+        *(_megatron(rule) for rule in tp5 if (rule.name, rule.optimizer) == ("mup-tp5-table8", "adam")),
         _ntk("adam"),
         _ntk("sgd"),
         *_everett(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,19 @@ from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.law.laws import fit_hp_laws
+from hptransfer.quantify.law.siblings import SlopePrior
 from hptransfer.quantify.predict import optimum_at, optimum_draws, regret_between
 from hptransfer.quantify.result import HoldOut
 from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.summarize import optimal_hp
+
+
+@dataclass(frozen=True)
+class Known:
+    """The basins of one variant, and what the other variants say of its slope."""
+
+    basins: Basins
+    slope: SlopePrior | None
 
 
 def without_largest(
@@ -35,10 +44,10 @@ def _cut(cells: Cells, k: int) -> Cells:
     return replace(cells, **{name: getattr(cells, name)[:-k] for name in names})
 
 
-def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.random.Generator) -> HoldOut:
+def check(full: Basins, learned: Known | None, k: int, s: Settings, rng: np.random.Generator) -> HoldOut:
     """Predicts the smallest of the k scales left out and compares with the fit of everything.
 
-    `learned` are the basins refitted without them, None where none is left.
+    `learned` is what is known without them, None where nothing is.
     """
     scales = full.cells.scale
     if learned is None:
@@ -46,7 +55,7 @@ def check(full: Basins, learned: Basins | None, k: int, s: Settings, rng: np.ran
         return HoldOut(float(scales[0]), nothing, nothing, None, nothing, None, ("too_few_scales",))
     held = len(scales) - k
     scale, found = float(scales[held]), optimal_hp(full, held, s.level)
-    laws = fit_hp_laws(learned, s.family, rng)
+    laws = fit_hp_laws(learned.basins, s.family, rng, learned.slope)
     if laws is None:
         nothing = missing("no_laws")
         return HoldOut(scale, nothing, found, None, nothing, None, ("no_laws",))

@@ -12,17 +12,21 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hptransfer.parametrization.coordinates import coordinate_exponent
+from hptransfer.parametrization.optimizers import family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import CHUNK, PAIRED_MOST, fit_basins
-from hptransfer.quantify.holdout import without_largest
+from hptransfer.quantify.holdout import Known, without_largest
+from hptransfer.quantify.law.siblings import SlopePrior, own_slope, slope_priors
 from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.reference import Reference, lower_envelope, reference_of
 from hptransfer.quantify.result import VariantFit
@@ -37,6 +41,7 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_
 SERVE = "from hptransfer.quantify.parallel import serve; serve()"
 
 Fits = dict[str, VariantFit]
+Slopes = list[SlopePrior | None]  # of every variant, in order
 StrArray = NDArray[Any]
 
 
@@ -59,8 +64,8 @@ class VariantGroup:
         name = self.settings.reference
         return lower_envelope([reference_of(b) for b in basins if name in (None, b.cells.variant)])
 
-    def finish(self, all_basins: list[Basins], envelope: Reference | None) -> Fits:
-        """Everything else, by variant; `envelope` is of all groups."""
+    def finish(self, all_basins: list[Basins], envelope: Reference | None, slopes: Slopes) -> Fits:
+        """Everything else, by variant; `envelope` and `slopes` (of this group) are by all groups."""
         s, out = self.settings, {}
         against = envelope.with_law() if envelope else None
         keep = MOST_DRAWS // (len(METRICS) * self.total)
@@ -71,10 +76,18 @@ class VariantGroup:
             block = all_basins[start : start + size]
             place = self.first + start
             refits = [without_largest(block, k, s, place, self.total) for k in range(s.holdout, 0, -1)]
+            learned = [self._known(refit, block) for refit in refits]
             for i, basins in enumerate(block):
-                learned = [refit[i] for refit in refits]
-                out[basins.cells.variant] = measure(basins, learned, place + i, context)
+                known = Known(basins, slopes[start + i])
+                cut = [refit[i] for refit in learned]
+                out[basins.cells.variant] = measure(known, cut, place + i, context)
         return out
+
+    def _known(self, refits: list[Basins | None], block: list[Basins]) -> list[Known | None]:
+        """Refitted basins of a block with what they say of each other's slopes."""
+        names = [b.cells.variant for b in block]
+        slopes = shared_slopes(self.sweep, self.settings, names, [own_slope(b) for b in refits])
+        return [Known(b, slope) if b else None for b, slope in zip(refits, slopes, strict=True)]
 
 
 def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
@@ -84,12 +97,24 @@ def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
     workers = min(os.cpu_count() or 1, len(names) // (ALONE // 2))
     if len(names) > ALONE and workers > 1:
         try:
-            return _in_processes(list(_dealt(sweep, settings, names, workers)))
+            return _in_processes(sweep, settings, names, workers)
         except (OSError, EOFError):
             pass  # a process could not be started or was killed: this one does all of it
     group = VariantGroup(sweep, settings, 0, len(names))
     basins = group.basins()
-    return group.finish(basins, group.best(basins))
+    slopes = shared_slopes(sweep, settings, names, [own_slope(b) for b in basins])
+    return group.finish(basins, group.best(basins), slopes)
+
+
+def shared_slopes(
+    sweep: SweepTable, settings: Settings, names: Iterable[str], own: list[tuple[float, float]]
+) -> Slopes:
+    """What the others say of each variant's slope, from all their own (`own_slope`), in order of `names`."""
+    table = settings.coordinates
+    if table is None:
+        return slope_priors(own, None)
+    families = [family(sweep.optimizer_of(name)) for name in names]
+    return slope_priors(own, np.array([float(coordinate_exponent(table, "mup", f)) for f in families]))
 
 
 def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[VariantGroup]:
@@ -101,8 +126,9 @@ def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int)
         yield VariantGroup(sweep.take(rows), settings, first, len(names))
 
 
-def _in_processes(groups: list[VariantGroup]) -> Fits:
-    """Fits every group in a process of its own: basins out, the reference in, the fits out."""
+def _in_processes(sweep: SweepTable, settings: Settings, names: StrArray, count: int) -> Fits:
+    """Fits groups of variants in processes: basins out, what all say together in, the fits out."""
+    groups = list(_dealt(sweep, settings, names, count))
     environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     command = [sys.executable, "-c", SERVE]
     workers = [
@@ -112,9 +138,12 @@ def _in_processes(groups: list[VariantGroup]) -> Fits:
     try:
         for worker, group in zip(workers, groups, strict=True):
             _send(worker.stdin, group)
-        envelope = lower_envelope([_receive(worker.stdout) for worker in workers])
-        for worker in workers:
-            _send(worker.stdin, envelope)
+        seen = [_receive(worker.stdout) for worker in workers]
+        envelope = lower_envelope([best for best, _ in seen])
+        own = [slope for _, slopes in seen for slope in slopes]
+        slopes = iter(shared_slopes(sweep, settings, names, own))
+        for worker, (_, theirs) in zip(workers, seen, strict=True):
+            _send(worker.stdin, (envelope, list(islice(slopes, len(theirs)))))
         return {name: fit for worker in workers for name, fit in _receive(worker.stdout).items()}
     finally:
         for worker in workers:
@@ -147,5 +176,5 @@ def serve() -> None:
     """A worker's life, spoken in pickles over its standard streams with the process that started it."""
     group: VariantGroup = pickle.load(sys.stdin.buffer)
     basins = group.basins()
-    _send(sys.stdout.buffer, group.best(basins))
-    _send(sys.stdout.buffer, group.finish(basins, pickle.load(sys.stdin.buffer)))
+    _send(sys.stdout.buffer, (group.best(basins), [own_slope(b) for b in basins]))
+    _send(sys.stdout.buffer, group.finish(basins, *pickle.load(sys.stdin.buffer)))

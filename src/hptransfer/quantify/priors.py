@@ -186,8 +186,8 @@ class SeedPriors:
     """How far one seed's optimum lies from that of all (`basin.seeds`)."""
 
     optimum_sd: float = _prior(
-        "learned as 0.12, made larger since real optima have heavier tails",
-        0.15,
+        "learned as 0.12, made larger until optima of the corpus lay in 92% of their intervals",
+        0.2,
         "Usual sd of it.",
         "octaves",
     )
@@ -254,23 +254,45 @@ class DeparturePriors:
     """
 
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
-    scatter: float = _learned(0.043, "Median scatter of single scales about the law.", "octaves")
-    scatter_log_sd: float = _learned(0.899, "Sd of its log.")
+    scatter: float = _learned(0.061, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(0.869, "Sd of its log.")
     scatter_by_trait: tuple[float, ...] = _learned(
-        (0.03, 0.004, 0.041, -0.015), "Change of its log by trait."
+        (0.071, 0.019, 0.102, 0.019), "Change of its log by trait."
     )
-    scatter_none: float = _learned(0.174, "Prior probability that there is no scatter.")
+    scatter_none: float = _learned(0.162, "Prior probability that there is no scatter.")
     wander: float = _learned(
-        0.224, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+        0.21, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
-    wander_log_sd: float = _learned(0.589, "Sd of its log.")
-    wander_by_trait: tuple[float, ...] = _learned((0.325, 0.052, 0.209, 0.017), "Change of its log by trait.")
-    wander_none: float = _learned(0.117, "Prior probability that the law does not turn.")
-    constant: float = _learned(0.115, "Prior probability that the optimum stays where it is.")
-    steady: float = _learned(0.073, "Prior probability that there is neither scatter nor turning.")
+    wander_log_sd: float = _learned(0.61, "Sd of its log.")
+    wander_by_trait: tuple[float, ...] = _learned((0.28, 0.065, 0.197, 0.125), "Change of its log by trait.")
+    wander_none: float = _learned(0.123, "Prior probability that the law does not turn.")
+    constant: float = _learned(0.159, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.072, "Prior probability that there is neither scatter nor turning.")
     steady_by_trait: tuple[float, ...] = _learned(
-        (-0.048, 0.009, -0.034, -0.018), "Change of its logit by trait."
+        (-0.045, 0.007, -0.034, -0.019), "Change of its logit by trait."
     )
+    slope_shared: float = _learned(0.892, "Prior probability that a slope is like the other variants'.")
+    slope_tau: float = _learned(0.197, "Median sd of slopes within one sweep table.", "octaves per octave")
+    slope_tau_log_sd: float = _learned(0.55, "Sd of its log.")
+    slope_mup_sd: float = _learned(
+        0.255, "Sd of a table's slope in muP coordinates about 0.", "octaves per octave"
+    )
+
+
+@dataclass(frozen=True)
+class AxesPriors:
+    """Laws over several axes (`axes`): what differs there from the departures of one axis."""
+
+    wander: float = _measured(
+        0.5,
+        "Median of the turning along each axis, as a share of that of one axis over the root of "
+        "their number.",
+    )
+    wander_log_sd: float = _judged(
+        1.2,
+        "Sd of the log of the turning along each axis: wider than of one, for none of several was learned.",
+    )
+    wander_none: float = _judged(0.3, "Prior probability that the law does not turn along an axis.")
 
 
 @dataclass(frozen=True)
@@ -307,6 +329,7 @@ OWN_RUNS = OwnRunsPriors()
 SEEDS = SeedPriors()
 LAW = LawPriors()
 DEPARTURE = DeparturePriors()
+AXES = AxesPriors()
 ADVICE = AdvicePriors()
 GROUPS: dict[str, Any] = {"WINDOW": WINDOW, "NOISE": NOISE, "SHAPE": SHAPE, "SEARCH": SEARCH}
 GROUPS |= {
@@ -315,6 +338,7 @@ GROUPS |= {
     "SEEDS": SEEDS,
     "LAW": LAW,
     "DEPARTURE": DEPARTURE,
+    "AXES": AXES,
     "ADVICE": ADVICE,
 }
 

@@ -14,6 +14,7 @@ from hptransfer.sweep.table import FloatArray, SweepTable
 Curve = Callable[[float], float]  # loss against log2 eta
 
 _NORMAL = 3.92  # sd that a 95% interval is wide
+_MEDIAN = 1.4826  # sd of what is normal, over the median of its size
 _UNUSABLE = ("at_edge", "thin", "all_diverged", "below_observed")
 
 
@@ -102,20 +103,24 @@ def _curve(near: Optimum | None, x: float, level: float) -> Curve:
 
 
 def run_noise(sweep: SweepTable, fit: VariantFit) -> float:
-    """Sd of one run, from repeats where there are any, else from the scatter about the fitted curves."""
+    """Sd of one run, from repeats where there are any, else from the scatter about the fitted curves.
+
+    By the median of what runs are off by: the noise near an optimum counts, and up a cliff it is many times
+    as large.
+    """
     cells: dict[tuple[float, float], list[float]] = {}
     for n, eta, y in zip(sweep.scale, sweep.hp, sweep.loss, strict=True):
         if np.isfinite(y):
             cells.setdefault((float(n), float(eta)), []).append(float(y))
-    spread = [(len(y) - 1, float(np.var(y) * len(y))) for y in cells.values() if len(y) > 1]
-    spare = sum(count for count, _ in spread)
-    if spare >= ADVICE.spare_runs:
-        return max(float(np.sqrt(sum(s for _, s in spread) / spare)), ADVICE.least_noise)
-    off = [
-        float(np.mean(y)) - float(np.interp(np.log2(eta), np.log2(o.curve_hp), o.curve_loss))
-        for o in fit.optima
-        if o.curve_hp is not None and o.curve_loss is not None and len(o.curve_hp)
-        for (n, eta), y in cells.items()
-        if n == o.scale and o.curve_hp[0] <= eta <= o.curve_hp[-1]
-    ]
-    return max(float(np.sqrt(np.mean(np.square(off)))) if off else 0.0, ADVICE.least_noise)
+    repeated = [y for y in cells.values() if len(y) > 1]
+    if sum(len(y) - 1 for y in repeated) >= ADVICE.spare_runs:
+        off = [np.sqrt(len(y) / (len(y) - 1)) * (one - np.mean(y)) for y in repeated for one in y]
+    else:
+        off = [
+            float(np.mean(y)) - float(np.interp(np.log2(eta), np.log2(o.curve_hp), o.curve_loss))
+            for o in fit.optima
+            if o.curve_hp is not None and o.curve_loss is not None and len(o.curve_hp)
+            for (n, eta), y in cells.items()
+            if n == o.scale and o.curve_hp[0] <= eta <= o.curve_hp[-1]
+        ]
+    return max(_MEDIAN * float(np.median(np.abs(off))) if off else 0.0, ADVICE.least_noise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hptransfer.quantify.intervals import bands, estimate, missing
 from hptransfer.quantify.law.laws import Laws
 from hptransfer.quantify.predict import bends, optimum_draws
 from hptransfer.quantify.result import Estimate, Law, Optimum
+from hptransfer.quantify.settings import Settings
 from hptransfer.sweep.table import FloatArray
 
 CURVE_POINTS = 61
@@ -75,13 +76,20 @@ def _raw(h: FloatArray | float, x: FloatArray | float) -> FloatArray:
 
 
 def laws_of(
-    basins: Basins, laws: Laws, targets: Sequence[float], level: float, rng: np.random.Generator
+    basins: Basins, laws: Laws, s: Settings, rng: np.random.Generator, beyond: Laws | None = None
 ) -> dict[str, Law]:
-    """The three laws with their bands, from the smallest of the basins' scales to the largest target."""
-    scale = basins.cells.scale
-    grid = np.geomspace(scale[0], max([float(scale[-1]), *targets]), LAW_POINTS)
+    """The three laws with their bands, from the smallest of the basins' scales to the largest target.
+
+    The optimum's curve and band are those of `beyond`, what predictions go by; None for `laws` itself.
+    """
+    scale, level = basins.cells.scale, s.level
+    grid = np.geomspace(scale[0], max([float(scale[-1]), *s.targets]), LAW_POINTS)
+    hp = _hp_law(laws, grid, level, rng)
+    if beyond is not None and beyond is not laws:
+        ahead = _hp_law(beyond, grid, level, rng)
+        hp = replace(hp, value=ahead.value, low=ahead.low, high=ahead.high)
     return {
-        "hp": _hp_law(laws, grid, level, rng),
+        "hp": hp,
         "loss": _loss_law(laws, grid, level, rng),
         "curvature": _curvature_law(laws, grid, level),
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from hptransfer.parametrization.optimizers import family
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.holdout import check
+from hptransfer.quantify.holdout import Known, check
 from hptransfer.quantify.intervals import MetricDraws
 from hptransfer.quantify.law.laws import Laws, fit_laws
 from hptransfer.quantify.metrics import MetricInputs, compute_metrics
@@ -34,14 +34,18 @@ class FitContext:
     kept_draws: int  # draws of every metric kept for `compare`
 
 
-def measure(basins: Basins, refits: list[Basins | None], place: int, context: FitContext) -> VariantFit:
+def measure(known: Known, refits: list[Known | None], place: int, context: FitContext) -> VariantFit:
     """Laws, metrics, predictions, hold-outs and the verdict of the variant at this place among all.
 
-    `refits` are its basins without the largest scales, most left out first; None where none is left.
+    `refits` is what is known without the largest scales, most left out first; None where nothing is. What is
+    said of scales without runs (`beyond`) goes by the other variants' slopes too, what is measured does not.
     """
-    s, name = context.settings, basins.cells.variant
+    s, basins = context.settings, known.basins
+    name = basins.cells.variant
     rng = np.random.default_rng([s.seed, 3, place])
-    laws = fit_laws(basins, s.family, rng)
+    laws = beyond = fit_laws(basins, s.family, rng)
+    if known.slope is not None:
+        beyond = fit_laws(basins, s.family, np.random.default_rng([s.seed, 7, place]), known.slope)
     pool = pooled(basins, laws, np.random.default_rng([s.seed, 4, place]))
     regrets = all_regrets(pool, laws.loss if laws else None, s.level)
     holdouts = tuple(
@@ -58,8 +62,10 @@ def measure(basins: Basins, refits: list[Basins | None], place: int, context: Fi
         rng=rng,
     )
     metrics = compute_metrics(inputs)
-    bands = laws_of(pool, laws, s.targets, s.level, rng) if laws else {}
-    predictions = tuple(predict(pool, laws, n, s.level, rng) if laws else no_prediction(n) for n in s.targets)
+    bands = laws_of(pool, laws, s, rng, beyond) if laws else {}
+    predictions = tuple(
+        predict(pool, beyond, n, s.level, rng) if beyond else no_prediction(n) for n in s.targets
+    )
     ahead = np.random.default_rng([s.seed, 5, place])
     return VariantFit(
         name=name,
@@ -69,18 +75,25 @@ def measure(basins: Basins, refits: list[Basins | None], place: int, context: Fi
         regret=regrets,
         predictions=predictions,
         holdouts=holdouts,
-        verdict=decide(Evidence(pool, laws, holdouts, predictions, context.sweep, s, ahead)),
+        verdict=decide(Evidence(pool, beyond, holdouts, predictions, context.sweep, s, ahead)),
         flags=(*_flags(pool, laws), *tolerance_flags(pool, s.tolerance)),
         draws=_kept(metrics, context.kept_draws),
     )
 
 
 def _kept(metrics: Mapping[str, MetricDraws], keep: int) -> dict[str, FloatArray]:
-    """The first `keep` draws of every metric, in single precision; none where that is too few to use."""
+    """The first `keep` draws of every metric, in single precision; none where that is too few to use.
+
+    A draw beyond what single precision holds is kept as the last that it does.
+    """
     if keep < MIN_DRAWS:
         return {}
-    found = ((name, metric.draws) for name, metric in metrics.items())
-    return {name: draws[:keep].astype(np.float32) for name, draws in found if draws is not None}
+    found, most = ((name, metric.draws) for name, metric in metrics.items()), np.finfo(np.float32).max
+    return {
+        name: np.clip(draws[:keep], -most, most).astype(np.float32)
+        for name, draws in found
+        if draws is not None
+    }
 
 
 def _flags(basins: Basins, laws: Laws | None) -> tuple[str, ...]:

@@ -84,13 +84,19 @@ def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, gr
         cells = [_cell(item.columns[i], row[i], (drawn or {}).get(item.columns[i].title)) for i in used[1:]]
         label = "" if again else name(str(row[0]))
         first = ' class="first"' if group and not again else ""
-        lines.append(f'<tr{first}><th scope="row" class="l">{label}</th>{"".join(cells)}</tr>')
+        of = data_variant(str(row[0]))
+        lines.append(f'<tr{first}{of}><th scope="row" class="l">{label}</th>{"".join(cells)}</tr>')
     note = f'<p class="note">{typeset(item.note)}</p>' if item.note else ""
     label = escape(item.title, quote=True)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{note}"
     )
+
+
+def data_variant(name: str) -> str:
+    """The attribute by which the page's filters find what belongs to a variant, after a space."""
+    return f' data-variant="{escape(name, quote=True)}"'
 
 
 def column_head(column: table_data.Column) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import zip_longest
 
@@ -69,9 +70,23 @@ def filter_by(key: str, label: str, values: Sequence[str]) -> str:
     return f'<label>{label} <select name="{key}"><option value="">all</option>{options}</select></label>'
 
 
-def controls(figure: str, choices: str, *, filters: bool = False) -> str:
-    """The form of a figure's choices, or of the filters that it sets for every figure of the page."""
-    return f'<form class="controls" data-{"filters" if filters else "for"}="{figure}">{choices}</form>\n'
+def controls(figure: str, choices: str) -> str:
+    """The form of a figure's choices."""
+    return f'<form class="controls" data-for="{figure}">{choices}</form>\n'
+
+
+def filters(figure: str, choices: str, tags: Mapping[str, Mapping[str, str]]) -> str:
+    """The form of the page's filters, above a figure; empty where there is no choice.
+
+    Args:
+        figure: its name in the page's data.
+        choices: what `filter_by` made.
+        tags: by variant, its value of every choice.
+    """
+    if not choices:
+        return ""
+    values = escape(json.dumps(tags), quote=True)
+    return f'<form class="controls" data-filters="{figure}" data-tags="{values}">{choices}</form>\n'
 
 
 def key(items: Sequence[charts.KeyItem]) -> str:

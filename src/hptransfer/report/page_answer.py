@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hptransfer.quantify.result import SweepFit, VariantFit
-from hptransfer.report import html_elements, number_format, sentences, table_data
+from hptransfer.report import html_elements, number_format, sentences, suggestions, table_data
 
 
 def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
@@ -40,7 +40,8 @@ def _answer(variant: VariantFit) -> str:
         f'<td class="use{"" if use.safe else " guess"}">{html_elements.number(value)}{remark}</td>',
         f"<td>{html_elements.number(span)}</td><td>{html_elements.number(error)}</td>",
     ]
-    return f'<tr><th scope="row" class="l">{html_elements.name(variant.name)}</th>{"".join(cells)}</tr>'
+    of = html_elements.data_variant(variant.name)
+    return f'<tr{of}><th scope="row" class="l">{html_elements.name(variant.name)}</th>{"".join(cells)}</tr>'
 
 
 def _yes_or_no(answer: str) -> str:
@@ -54,6 +55,7 @@ def _reason(fit: SweepFit, variant: VariantFit) -> str:
         html_elements.minus(escape(sentences.explanation(fit, variant))),
         *(escape(sentences.no_prediction(fit, p)) for p in lost),
         escape(sentences.holdout_sentence(fit, variant)),
-        escape(sentences.suggestion(fit, variant)),
+        escape(suggestions.suggestion(fit, variant)),
     ]
-    return f"<div><dt>{escape(variant.name)}</dt><dd>{' '.join(filter(None, words))}</dd></div>"
+    of = html_elements.data_variant(variant.name)
+    return f"<div{of}><dt>{escape(variant.name)}</dt><dd>{' '.join(filter(None, words))}</dd></div>"

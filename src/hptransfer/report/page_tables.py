@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from hptransfer.quantify.result import Estimate, HoldOut, Regret, SweepFit, VariantFit
 from hptransfer.report import flags, html_intervals, number_format, sentences, table_data
 from hptransfer.report.html_elements import (
     Draw,
+    data_variant,
     definition,
     number,
     omitted_note,
@@ -18,6 +24,7 @@ from hptransfer.report.html_elements import (
     typeset,
     with_interval_below,
 )
+from hptransfer.sweep.table import Source
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
@@ -114,7 +121,8 @@ def _costs(variants: Iterable[VariantFit]) -> str:
             cells = "".join(f"<td>{_pair(pairs.get((source, n)))}</td>" for n in targets)
             lines.append(f'<tr><th scope="row" class="l">from {number_format.scale(source)}</th>{cells}</tr>')
         triangles.append(
-            f'<div><h3>{escape(variant.name)}</h3><div class="scroll"><table><thead><tr><td></td>{heads}</tr>'
+            f"<div{data_variant(variant.name)}><h3>{escape(variant.name)}</h3>"
+            f'<div class="scroll"><table><thead><tr><td></td>{heads}</tr>'
             f"</thead><tbody>{''.join(lines)}</tbody></table></div></div>"
         )
     if not triangles:
@@ -160,14 +168,26 @@ def definitions(fit: SweepFit, further: Iterable[table_data.Column] = ()) -> str
 
 
 def provenance(fit: SweepFit) -> str:
-    """Version, source, whatever the study recorded of itself, and every setting of the fit."""
-    source = fit.sweep.source
-    facts: list[tuple[str, Any]] = [("hptransfer", fit.version)]
-    facts += [("source", source.path), ("sha256 of source", source.sha256)]
-    facts += [*_flat("", fit.provenance), *_flat("", fit.settings)]
-    known = [(name, value) for name, value in facts if value is not None]
+    """Command, date, version, source, what the study recorded of itself, and every setting of the fit."""
+    return facts(fit.version, fit.sweep.source, {**fit.provenance, **fit.settings})
+
+
+def facts(version: str, source: Source, further: Mapping[str, Any]) -> str:
+    """Command, date, version, source and further facts, those that are known."""
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    every: list[tuple[str, Any]] = [("command", _command()), ("written", now), ("hptransfer", version)]
+    every += [("source", source.path), ("sha256 of source", source.sha256), *_flat("", further)]
+    known = [(name, value) for name, value in every if value is not None]
     items = [definition(escape(name), f"<code>{escape(_plain(value))}</code>") for name, value in known]
     return _listed("Where this came from", "facts", items)
+
+
+def _command() -> str | None:
+    """The command line that makes this page, without passwords of addresses; None outside of ours."""
+    program, *arguments = sys.argv or [""]
+    if "hptransfer" not in (Path(program).name, Path(program).parent.name):
+        return None
+    return re.sub(r"//[^/@\s]*@", "//***@", shlex.join(["hptransfer", *arguments]))
 
 
 def _listed(title: str, kind: str, items: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from html import escape
@@ -88,14 +89,20 @@ def panel(item: charts.Panel) -> Json:
 
 def _axis(axis: charts.Axis) -> Json:
     found: Json = {"range": [axis.low, axis.high]} | _AXIS
-    if axis.powers:  # at any zoom
-        found |= {"tickprefix": f"{axis.base}<sup>", "ticksuffix": "</sup>", "nticks": 7}
+    if axis.powers:
+        found |= {"tickprefix": f"{axis.base}<sup>", "ticksuffix": "</sup>", "tick0": 0}
+        found["dtick"] = _step(axis.high - axis.low)
     elif _has_log_type(axis):
         found["type"] = "log"
     if axis.ticks is not None:
         found["tickvals"] = _numbers(np.array([at for at, _ in axis.ticks]))
         found["ticktext"] = [_escaped(label) for _, label in axis.ticks]
     return found
+
+
+def _step(span: float) -> float:
+    """Between ticks that are powers: whole exponents as long as two of them fit. The page zooms likewise."""
+    return float(math.ceil(span / 7)) if span >= 2 else 2.0 ** math.floor(math.log2(max(span, 1e-6) / 3))
 
 
 def _has_log_type(axis: charts.Axis) -> bool:

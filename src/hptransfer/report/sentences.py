@@ -1,9 +1,10 @@
-"""The sentences of a report: verdicts, the extent of the data, predictions, suggested runs."""
+"""The sentences of a report: verdicts, the extent of the data, predictions."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hptransfer.quantify.result import (
@@ -11,7 +12,6 @@ from hptransfer.quantify.result import (
     AnswerValue,
     Estimate,
     Prediction,
-    SuggestedRun,
     SweepFit,
     VariantFit,
 )
@@ -35,7 +35,7 @@ def headline(fit: SweepFit, most: int = 6) -> str:
         groups[_advice(variant)].append(variant.name)
     order = sorted(groups, key=list(_ADVICE.values()).index)
     many = len(fit.variants) > most
-    said = (number_format.count(len(groups[a])) if many else _listed(groups[a]) for a in order)
+    said = (number_format.count(len(groups[a])) if many else listed(groups[a]) for a in order)
     return ". ".join(f"{advice}: {names}" for advice, names in zip(order, said, strict=True)) + "."
 
 
@@ -61,22 +61,45 @@ def explanation(fit: SweepFit, variant: VariantFit) -> str:
     keep, law = verdict.keep, verdict.extrapolate
     scale = fit.sweep.columns.scale
     smallest = f"{scale} {number_format.scale(variant.optima[0].scale)}" if variant.optima else "the smallest"
-    kept = _costs(fit, keep, f"the optimum of {smallest}")
+    kept = _costs(fit, keep, f"the optimum of {smallest}", FLAG_MEANINGS)
     if verdict.other_cost is not None and verdict.other_cost.value is not None:
         other = "SP" if verdict.coordinates == "mup" else "muP"
         kept += f" (in {other} coordinates {amount(fit, verdict.other_cost)})"
-    followed = _costs(fit, law, "what the law predicts")
+    followed = _costs(fit, law, "what the law predicts", _OF_LAW)
     return f"Keep? {keep.value.capitalize()}: {kept}. Extrapolate? {law.value.capitalize()}: {followed}."
 
 
-def _costs(fit: SweepFit, answer: Answer, what: str) -> str:
+def _costs(fit: SweepFit, answer: Answer, what: str, meanings: Mapping[str, str]) -> str:
     """`the optimum of width 32 costs 0.33 nats [0.20, 0.49] at width 128, 8% of the loss`, and why so."""
     text = f"the cost of {what} is not known"
     if answer.cost.value is not None and answer.scale is not None:
         scale = fit.sweep.columns.scale
         text = f"{what} costs {amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
         text += _in_proportion(answer, scale)
-    return f"{text} ({'; '.join(answer.why)})" if answer.why else text
+    why = _in_words(answer.why, fit.sweep.columns.scale, meanings)
+    return f"{text} ({'; '.join(why)})" if why else text
+
+
+# What the hold-out check lacks, which is not what the law of all scales lacks.
+_OF_LAW = {**FLAG_MEANINGS, "no_laws": "without it, too few scales are left for a law to check"}
+_UNKNOWN, _RAISED = re.compile(r"no cost at (\S+): (.+)"), re.compile(r"(\w+) at (\S+)")
+
+
+def _in_words(why: Sequence[str], scale: str, meanings: Mapping[str, str]) -> list[str]:
+    """What forbids an answer, flags by their meaning, scales with the same one together."""
+    places: dict[str, list[float]] = defaultdict(list)
+    plain = []
+    for reason in why:
+        unknown, raised = _UNKNOWN.fullmatch(reason), _RAISED.fullmatch(reason)
+        at, flags = unknown.groups() if unknown else raised.groups()[::-1] if raised else ("", reason)
+        if all(flag in meanings for flag in flags.split(", ")):
+            said = "; ".join(meanings[flag] for flag in flags.split(", "))
+            places[f"{'not known ' if unknown else ''}at {scale} {{}}: {said}"].append(float(at))
+        else:
+            plain.append(reason)
+    for said, scales in places.items():
+        plain.append(said.format(listed([number_format.scale(n) for n in sorted(scales)])))
+    return plain
 
 
 def _in_proportion(answer: Answer, scale: str) -> str:
@@ -105,24 +128,6 @@ def amount(fit: SweepFit, cost: Estimate) -> str:
 def _nearly_nothing(cost: Estimate) -> bool:
     """Whether a cost may be nothing, so that only its upper limit says something."""
     return cost.value is not None and cost.high is not None and cost.value <= _NEARLY_NOTHING * cost.high
-
-
-def suggestion(fit: SweepFit, variant: VariantFit) -> str:
-    """What to run next, with what it promises and costs; empty where there is nothing to settle."""
-    found = variant.verdict.suggested
-    if found is None:
-        return ""
-    if not found.runs:
-        return f"Suggested: {found.text}."
-    settles, price = 100 * (found.settles or 0.0), found.cost_share or 0.0
-    spent = f"{100 * price:.2g}%" if price < 1 else f"{price:.2g} times"
-    worth = (
-        "" if found.worth else " That is more than was spent: it may be better to live with the uncertainty."
-    )
-    return (
-        f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} "
-        f"of what was spent: {suggestions(found.runs, fit)}.{worth}"
-    )
 
 
 def extent(fit: SweepFit) -> str:
@@ -226,22 +231,6 @@ def use_text(variant: VariantFit) -> str:
     return f"{text}{'' if use.safe else '?'}{own if variant.verdict.exponent else ''}"
 
 
-def suggestions(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
-    """`width 128 at lr = 0.0110, 0.0221 (3 seeds each, 2.4e12 FLOPs)`, runs of one scale together."""
-    columns = fit.sweep.columns
-    groups: dict[tuple[float, int], list[SuggestedRun]] = defaultdict(list)
-    for run in runs:
-        groups[run.scale, run.seeds].append(run)
-    parts = []
-    for (scale, seeds), group in groups.items():
-        values = ", ".join(number_format.decimal(Estimate(run.hp)) for run in group)
-        flops = sum(run.flops or 0.0 for run in group)
-        cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
-        each = f"{number_format.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
-        parts.append(f"{columns.scale} {number_format.scale(scale)} at {columns.hp} = {values} ({each})")
-    return "; ".join(parts)
-
-
 def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
     """How the law did on the largest scale it had not seen; empty where there was no such check."""
     check = next((h for h in variant.holdouts if h.error_octaves is not None), None)
@@ -256,5 +245,6 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

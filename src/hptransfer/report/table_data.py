@@ -9,7 +9,7 @@ from typing import Literal
 from hptransfer.quantify.compare import compare
 from hptransfer.quantify.metrics import MAIN, METRICS
 from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
-from hptransfer.report import flags, number_format, sentences
+from hptransfer.report import flags, number_format, sentences, suggestions
 
 Kind = Literal[
     "prose", "text", "estimate", "value", "cost", "hp", "hp_interval", "hp_value", "scale", "number", "flags"
@@ -102,7 +102,8 @@ def answers(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
 def reasons(fit: SweepFit, variants: Iterable[VariantFit]) -> Table:
     """Why: what each answer rests on, and what to run next."""
     rows = tuple(
-        (v.name, f"{sentences.explanation(fit, v)} {sentences.suggestion(fit, v)}".strip()) for v in variants
+        (v.name, f"{sentences.explanation(fit, v)} {suggestions.suggestion(fit, v)}".strip())
+        for v in variants
     )
     return Table("Why", (_variant(fit), Column("because", "prose")), rows)
 

@@ -22,7 +22,7 @@ StrArray = NDArray[np.str_]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-LARGEST_LOSS = float(np.finfo(np.float32).max)  # a loss beyond it overflowed where models are trained
+LARGEST_LOSS = 1e15  # beyond it a run has diverged; sums of squares of such losses overflow in a fit
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class SweepTable:
     scale: FloatArray  # n > 0, shape [runs]; width unless the user says otherwise
     hp: FloatArray  # eta > 0, shape [runs], in the units of `columns.hp`
     seed: StrArray  # label of the seed, shape [runs]; empty where unknown
-    # Nats per token, shape [runs]; NaN where the run has none (a loss that is infinite, or beyond what
-    # single precision holds, becomes NaN). See `diverged`.
+    # Nats per token, shape [runs]; NaN where the run has none (a loss that is infinite, or beyond
+    # LARGEST_LOSS, becomes NaN). See `diverged`.
     loss: FloatArray
     # Further numeric columns (tokens, params, flops, initial_loss ...), each of shape [runs].
     # `initial_loss`, the loss before the first step, is NaN where it is not known.
@@ -91,6 +91,11 @@ class SweepTable:
     metric: LossMetric = field(default_factory=LossMetric)  # what the losses are
     # Which columns were taken for what where nobody named them, in one line; empty where all were plain.
     taken: str = ""
+    # Names of all hyperparameters where several were asked for, in the user's order: `columns.hp` is one, the
+    # others are in `extra`.
+    hps: tuple[str, ...] = ()
+    # Names of the axes where the scale has several: the first is `columns.scale`, the others are in `extra`.
+    axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("variant", "seed"):

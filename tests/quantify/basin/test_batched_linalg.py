@@ -34,6 +34,16 @@ def test_an_ill_conditioned_stack() -> None:
     assert np.allclose(log_det, np.linalg.slogdet(matrices)[1], atol=1e-3)
 
 
+def test_a_pivot_that_rounding_leaves_at_nothing_stands_for_its_error() -> None:
+    singular = np.array([[[4.0, 2.0], [2.0, 1.0]]])
+    inverse, log_det = batched_linalg.inverse(singular)
+    assert np.isfinite(inverse).all()
+    assert log_det[0] == pytest.approx(np.log(4.0 * np.finfo(float).eps))
+    left, eliminated = batched_linalg.eliminated(np.zeros((1, 2, 2)), 1)
+    assert np.isfinite(left).all()
+    assert np.isfinite(eliminated).all()
+
+
 def test_a_barely_indefinite_matrix_is_inverted_as_it_is() -> None:
     matrices = definite(3, 5)
     values, vectors = np.linalg.eigh(matrices)

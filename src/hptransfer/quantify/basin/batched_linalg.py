@@ -9,6 +9,7 @@ import numpy as np
 from hptransfer.sweep.table import FloatArray
 
 BLOCK = 150_000  # numbers worked on at once: enough to amortise the calls, little enough for the cache
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 def inverse(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -22,7 +23,9 @@ def inverse(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
     flat = matrices.reshape(-1, size * size)
     out, log_det = np.empty(flat.shape), np.zeros(len(flat))
     for here, work in _blocks(flat, size):
+        least = _least_pivots(work, size)
         for k in range(size):
+            work[k, k] = np.where(work[k, k] == 0.0, least[k], work[k, k])
             pivot, row, column = work[k, k].copy(), work[k] / work[k, k], work[:, k].copy()
             log_det[here] += np.log(np.abs(pivot))
             work -= column[:, None] * row
@@ -42,7 +45,9 @@ def eliminated(matrices: FloatArray, count: int) -> tuple[FloatArray, FloatArray
     flat = matrices.reshape(-1, size * size)
     out, log_det = np.empty((len(flat), left * left)), np.zeros(len(flat))
     for here, work in _blocks(flat, size):
+        least = _least_pivots(work, count)
         for k in range(count):
+            work[k, k] = np.where(work[k, k] == 0.0, least[k], work[k, k])
             log_det[here] += np.log(np.abs(work[k, k]))
             row = work[k, k + 1 :] / work[k, k]
             work[k + 1 :, k + 1 :] -= work[k, k + 1 :, None] * row
@@ -56,6 +61,12 @@ def _blocks(flat: FloatArray, size: int) -> Iterator[tuple[slice, FloatArray]]:
     for start in range(0, len(flat), step):
         here = slice(start, start + step)
         yield here, np.array(flat[here].T, order="C").reshape(size, size, -1)
+
+
+def _least_pivots(work: FloatArray, count: int) -> FloatArray:
+    """What stands for a pivot that rounding leaves at nothing: the error that it has, [count, some]."""
+    diagonal = np.abs(work[range(count), range(count)])
+    return np.asarray(EPSILON * np.where(diagonal > 0.0, diagonal, 1.0))
 
 
 def root(covariance: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from hptransfer.quantify.law.departure import departure
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
 from hptransfer.quantify.law.scatter import curvature_scatter, scatters
+from hptransfer.quantify.law.siblings import SlopePrior, departures_of
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
@@ -49,13 +50,16 @@ class Laws(HpLaws):
     bend: tuple[float, FloatArray] | None
 
 
-def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> HpLaws | None:
+def fit_hp_laws(
+    basins: Basins, family: str | None, rng: np.random.Generator, slope: SlopePrior | None = None
+) -> HpLaws | None:
     """Fits the optimum's law on scales with an optimum inside the grid; None with fewer than 3 of them.
 
     Args:
         basins: of one variant.
         family: `const`, `power` or `offset`; None lets AICc choose.
         rng: source of the scatter draws.
+        slope: what is known of the power law's exponent beforehand; None for nothing.
     """
     inside = basins.fitted
     if inside.sum() < MIN_SCALES:
@@ -63,8 +67,8 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = departure(basins)
-    every = scatters(t, x_draws, prior.scatter, prior.wander, prior.steady)
-    families = {name: fit_line(t, x, x_draws, every, name, rng) for name in ("const", "power")}
+    every = departures_of(basins)
+    families = {name: fit_line(x, x_draws, every, name, rng, slope) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"], prior.scatter)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
@@ -77,9 +81,11 @@ def fit_hp_laws(basins: Basins, family: str | None, rng: np.random.Generator) ->
     return HpLaws(families, chosen, aicc, mixture, float(t[-1]), index, flags)
 
 
-def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> Laws | None:
+def fit_laws(
+    basins: Basins, family: str | None, rng: np.random.Generator, slope: SlopePrior | None = None
+) -> Laws | None:
     """Fits all laws on the scales with an optimum inside the grid; arguments as for `fit_hp_laws`."""
-    hp = fit_hp_laws(basins, family, rng)
+    hp = fit_hp_laws(basins, family, rng, slope)
     if hp is None:
         return None
     inside = basins.fitted
@@ -87,7 +93,7 @@ def fit_laws(basins: Basins, family: str | None, rng: np.random.Generator) -> La
     t = np.log2(scale)
     h_draws = basins.log_curvature_draws[:, inside]
     every = scatters(t, h_draws, curvature_scatter(basins.misfit))
-    log_curvature = fit_line(t, basins.log_curvature[inside], h_draws, every, "power", rng)
+    log_curvature = fit_line(basins.log_curvature[inside], h_draws, every, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
     bend = fit_bend(t, basins.x[inside], basins.x_draws[:, inside], scatter, rng)

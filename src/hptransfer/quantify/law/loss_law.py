@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 ALPHAS = np.exp(np.linspace(np.log(LAW.alpha_ends[0]), np.log(LAW.alpha_ends[1]), 40))
 LEAST_VARIANCE = 1e-14  # nats squared; keeps covariances of draws invertible
 PARAMETERS = 3  # L_inf, A, alpha
+SINGLE_MOST = 1e20  # squares of losses beyond it, over such a variance, may overflow in single precision
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,15 @@ def _profile(power: FloatArray, y: FloatArray, inverse: FloatArray) -> FloatArra
     form = inverse - 0.5 * (explained + np.swapaxes(explained, -1, -2))
     away, (i, j) = y - y[0], np.triu_indices(y.shape[1])
     pairs = away[:, i] * away[:, j] * np.where(i == j, 1.0, 2.0)
-    linear = np.concatenate([np.ones((len(y), 1)), away], axis=1, dtype=np.float32)
+    enough: Any = np.float32 if pairs.max(initial=0.0) < SINGLE_MOST else np.float64
+    linear = np.concatenate([np.ones((len(y), 1)), away], axis=1, dtype=enough)
 
     def along(at_first: FloatArray, slope: FloatArray) -> FloatArray:
-        return np.asarray(linear @ np.concatenate([at_first[:, None], slope], axis=1, dtype=np.float32).T)
+        return np.asarray(linear @ np.concatenate([at_first[:, None], slope], axis=1, dtype=enough).T)
 
     first = form @ y[0]
     out = along(first @ y[0], 2 * first)
-    out += pairs.astype(np.float32) @ form[:, i, j].astype(np.float32).T
+    out += pairs.astype(enough) @ form[:, i, j].astype(enough).T
     for to, precision in ((to_gain, det / s11), (to_l_inf, det / spp)):
         root = np.sqrt(precision)  # of one over the error's variance
         out += np.square(np.minimum(along(root[:, 0] * (to @ y[0]), root * to), 0.0))

@@ -9,6 +9,7 @@ import numpy as np
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
 from hptransfer.quantify.law.scatter import LEAST_VARIANCE, Scatters, SizePrior, departures
+from hptransfer.quantify.law.siblings import SlopePrior
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
@@ -75,43 +76,96 @@ def _evaluate(family: str, parameters: FloatArray, t: FloatArray | float) -> Flo
 
 
 def fit_line(
-    t: FloatArray, y: FloatArray, y_draws: FloatArray, every: Scatters, family: str, rng: np.random.Generator
+    y: FloatArray,
+    y_draws: FloatArray,
+    every: Scatters,
+    family: str,
+    rng: np.random.Generator,
+    slope: SlopePrior | None = None,
 ) -> LineFit:
-    """Fits `const` or `power` to a quantity y [K], in log units, at log2 scales t [K].
+    """Fits `const` or `power` to a quantity y [K], in log units, at the scales of its departures.
 
     Generalised least squares under every departure thought of for the quantity's draws [B, K], averaged by
-    their evidence. Nothing is known of level and slope beforehand, so that another choice of coordinates
-    changes the slope by what it must; for the evidence a slope counts as one of `LAW.slope_sd`.
+    their evidence. Nothing is known of the level beforehand, and of the slope what `slope` says; without it
+    nothing, so that another choice of coordinates changes the slope by what it must. For the evidence an
+    unknown slope counts as one of `LAW.slope_sd`.
     """
+    t = every.t
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
-    weighted = basis.T @ every.inverse
-    inverse, log_det = batched_linalg.inverse(weighted @ basis)
-    project = inverse @ weighted
-    residual = y - project @ y @ basis.T
-    chi2 = np.einsum("tk,tkl,tl->t", residual, every.inverse, residual)
-    log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
+    parts = [_unknown(basis, y, every)]
+    if family == "power" and slope is not None:
+        parts = [parts[0].weighed(1.0 - slope.share), _by_prior(basis, y, every, slope)]
+    log = np.concatenate([part.log for part in parts])
     weight = np.exp(log - log.max())
     evidence = float(np.log(weight.sum()) + log.max())
-    if family == "power":  # the density of a slope, as if it were spread evenly over its usual range
-        evidence -= np.log(LAW.slope_sd)
     weight /= weight.sum()
-    setting = sample_settings(weight, rng.random(len(y_draws)))
+    chosen = sample_settings(weight, rng.random(len(y_draws)))
+    part, setting = np.divmod(chosen, len(every.size))
     sizes = (every.size[setting], every.wander[setting], every.off[setting])
     noisy = y_draws + departures(*sizes, np.diff(t), rng)
+    project = np.concatenate([part.project for part in parts])
+    draws = np.einsum("bpk,bk->bp", project[chosen], noisy)
+    points = np.concatenate([part.points for part in parts])
+    if len(parts) > 1 and slope is not None:
+        by_prior = slope.mean + slope.sd * rng.standard_normal(len(draws))
+        draws = draws + np.where(part == 1, by_prior, 0.0)[:, None] * parts[1].pull[setting]
     law = (every.off < 0) & (every.wander == 0)
     return LineFit(
         family=family,
-        parameters=np.asarray(weight @ (project @ y)),
-        draws=np.einsum("bpk,bk->bp", project[setting], noisy),
-        scatter=float(weight @ every.size),
+        parameters=np.asarray(weight @ points),
+        draws=draws,
+        scatter=float(weight @ np.tile(every.size, len(parts))),
         scatter_draws=sizes[0],
         wander_draws=sizes[1],
         off=sizes[2],
-        log_likelihood=float((-0.5 * (chi2 + every.log_det))[law].max()),
+        log_likelihood=float((-0.5 * (parts[0].chi2 + every.log_det))[law].max()),
         evidence=evidence,
         origin=origin,
     )
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """Least squares under every departure, with or without a prior on the slope; S departures."""
+
+    project: FloatArray  # optima to parameters, [S, parameters, K]
+    pull: FloatArray  # a prior slope's part in the parameters, [S, parameters]
+    points: FloatArray  # parameters, [S, parameters]
+    chi2: FloatArray  # [S]
+    log: FloatArray  # evidence and prior weight, [S]
+
+    def weighed(self, share: float) -> _Solved:
+        """The same, less probable."""
+        return replace(self, log=self.log + np.log(share))
+
+
+def _unknown(basis: FloatArray, y: FloatArray, every: Scatters) -> _Solved:
+    """Nothing known of the parameters; a slope's density as if spread over its usual range."""
+    weighted = basis.T @ every.inverse
+    inverse, log_det = batched_linalg.inverse(weighted @ basis)
+    project = inverse @ weighted
+    points = project @ y
+    residual = y - points @ basis.T
+    chi2 = np.einsum("sk,skl,sl->s", residual, every.inverse, residual)
+    log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
+    if basis.shape[1] > 1:
+        log = log - np.log(LAW.slope_sd)
+    return _Solved(project, np.zeros_like(points), points, chi2, log)
+
+
+def _by_prior(basis: FloatArray, y: FloatArray, every: Scatters, slope: SlopePrior) -> _Solved:
+    """A normal prior on the slope."""
+    weighted = basis.T @ every.inverse
+    precision = np.diag([0.0, slope.sd**-2])
+    inverse, log_det = batched_linalg.inverse(weighted @ basis + precision)
+    project, pull = inverse @ weighted, inverse[:, :, 1] * slope.sd**-2
+    points = project @ y + pull * slope.mean
+    residual = y - points @ basis.T
+    chi2 = np.einsum("sk,skl,sl->s", residual, every.inverse, residual)
+    apart = ((points[:, 1] - slope.mean) / slope.sd) ** 2
+    log = every.log_prior - 0.5 * (chi2 + apart + every.log_det + log_det) - np.log(slope.sd)
+    return _Solved(project, pull, points, chi2, log + np.log(slope.share))
 
 
 def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior) -> LineFit:

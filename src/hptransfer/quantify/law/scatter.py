@@ -51,6 +51,7 @@ NO_WANDER = SizePrior(0.0, 1.0, 1.0)
 class Scatters:
     """Every size of departure that is thought of, alone and with one scale off the law; S of them."""
 
+    t: FloatArray  # log2 of the scales, [K]
     size: FloatArray  # rms scatter of one scale, [S]
     wander: FloatArray  # sd of the law's turning, per root of an octave, [S]
     off: IntArray  # scale that lies off the law, -1 for none, [S]
@@ -120,7 +121,7 @@ def scatters(
     if steady > 0.0:
         log_prior[0] = np.logaddexp(log_prior[0], np.log(steady))  # no scatter, no turning, no scale off
     inverse, log_det = batched_linalg.inverse(errors + departure_covariance(t, size, turning, off))
-    return Scatters(size, turning, off, log_prior, inverse, log_det)
+    return Scatters(t, size, turning, off, log_prior, inverse, log_det)
 
 
 def departure_covariance(t: FloatArray, size: FloatArray, wander: FloatArray, off: IntArray) -> FloatArray:

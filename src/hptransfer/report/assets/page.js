@@ -42,20 +42,23 @@
     });
   }
 
-  // A filter hides what it does not name: traces of the diagram, and panels of such variants elsewhere.
+  // A filter hides what it does not name: traces of the diagram, and panels and rows of such variants.
   for (const form of document.querySelectorAll(".controls[data-filters]")) {
     form.addEventListener("change", () => {
       const wanted = [...form.elements].filter((choice) => choice.value);
       const plot = document.querySelector(`.plot[data-figure="${form.dataset.filters}"]`);
-      const shown = plot.data.map((trace) => wanted.every((c) => trace.meta[c.name] === c.value));
-      Plotly.restyle(plot, { visible: shown });
-      const hidden = new Set(plot.data.filter((_, i) => !shown[i]).map((trace) => trace.meta.name));
-      for (const panel of document.querySelectorAll(".panel[data-variant]")) {
-        panel.hidden = hidden.has(panel.dataset.variant);
-        if (!panel.hidden) panel.querySelectorAll(".js-plotly-plot").forEach((p) => Plotly.Plots.resize(p));
+      const tags = Object.entries(JSON.parse(form.dataset.tags));
+      const hidden = new Set(tags.filter(([, tag]) => !wanted.every((c) => tag[c.name] === c.value)).map(([name]) => name));
+      Plotly.restyle(plot, { visible: plot.data.map((trace) => !hidden.has(trace.meta.name)) });
+      for (const part of document.querySelectorAll("[data-variant]")) {
+        part.hidden = hidden.has(part.dataset.variant);
+        if (!part.hidden) part.querySelectorAll(".js-plotly-plot").forEach((p) => Plotly.Plots.resize(p));
       }
     });
   }
+
+  // Between ticks that are powers: whole exponents as long as two of them fit, as `_step` in Python has it.
+  const step = (span) => (span >= 2 ? Math.ceil(span / 7) : 2 ** Math.floor(Math.log2(span / 3)));
 
   // Zooming one panel zooms its figure; the panels that follow do not lead in turn.
   let following = false;
@@ -65,7 +68,10 @@
     following = true;
     const { xaxis, yaxis } = leader.layout;
     const update = { "xaxis.range": [...xaxis.range], "yaxis.range": [...yaxis.range] };
-    const group = plots.filter((plot) => drawn(plot) && plot !== leader && plot.dataset.figure === leader.dataset.figure);
+    for (const [name, axis] of Object.entries({ xaxis, yaxis })) {
+      if ((axis.tickprefix || "").endsWith("<sup>")) update[`${name}.dtick`] = step(Math.abs(axis.range[1] - axis.range[0]));
+    }
+    const group = plots.filter((plot) => drawn(plot) && plot.dataset.figure === leader.dataset.figure);
     Promise.all(group.map((plot) => Plotly.relayout(plot, update))).finally(() => { following = false; });
   }
 
