@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
@@ -23,7 +24,7 @@ from papers.data import (
     token_decays,
     variant_of,
 )
-from papers.page import KALRA, Page, axes_of, forest, interval, legend_below
+from papers.page import KALRA, Page, axes_of, forest, interval
 from papers.parametrizations import in_print, log10
 
 PAGE = "weight-decay"
@@ -135,14 +136,14 @@ def _changes(page: Page, title: str, studies: Mapping[float, str], missing: str)
             row += [change_in_print(quantity, decay)] if show_print else []
         rows.append(row)
     page.table(columns, rows)
-    figure, axes = axes_of(width=6.0, height=2.6)
-    colours = palette.sequence(len(stronger(studies)))
-    series = [
-        (f"decay {d:g}", colour, [change(studies, q, d) for q in QUANTITIES])
-        for d, colour in zip(stronger(studies), colours, strict=True)
-    ]
-    forest(axes[0, 0], list(QUANTITIES), series)
-    legend_below(figure, axes[0, 0])
+    figure, axes = axes_of(4, 2, width=9.0, height=1.0 + 0.3 * len(stronger(studies)))
+    for panel, quantity in zip(axes.ravel(), QUANTITIES, strict=True):
+        labels = [f"decay {d:g}" for d in stronger(studies)]
+        forest(
+            panel, labels, [("ours", palette.INK, [change(studies, quantity, d) for d in stronger(studies)])]
+        )
+        panel.set_title(quantity, fontsize=8, loc="left")
+        panel.xaxis.set_major_locator(MaxNLocator(3))
     name = "decay-steps" if studies == decays() else "decay-tokens"
     page.figure(figure, name, f"{title}: change with weight decay, mean over parametrizations.")
 
