@@ -10,6 +10,7 @@ import typer
 from hptransfer.cli.audit import audit
 from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import handle_errors
+from hptransfer.cli.example import example
 from hptransfer.cli.fit import fit
 from hptransfer.cli.plan import plan
 from hptransfer.cli.runs import app as runs_app
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (demo, plan, run, watch, serve, fit, report, table, coord_check, audit):
+for command in (example, demo, plan, run, watch, serve, fit, report, table, coord_check, audit):
     app.command(name=command.__name__.replace("_", "-"))(handle_errors(command))
 app.add_typer(runs_app, name="runs")
 
