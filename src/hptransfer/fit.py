@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from hptransfer.errors import MissingExtraError, QuantifyError
 from hptransfer.files import write_whole
+from hptransfer.fit_axes import AxesTransferFit, quantify_axes
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.quantify.frames import to_frame
@@ -31,6 +32,10 @@ from hptransfer.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+# Scales to predict at; over several axes each is a mapping by axis, or a text such as
+# `params=7e9,tokens=200x`.
+Targets = float | str | Mapping[str, float | str] | Sequence[float | str | Mapping[str, float | str]]
 
 _MOST_NAMED = 20  # variants that `repr` names
 _FARTHEST = 1e30  # factor between a target and a measured scale beyond which sums overflow
@@ -174,10 +179,38 @@ class TransferFit(SweepFit):
         return "\n".join([head, *verdicts, *more])
 
 
+class Options(TypedDict, total=False):
+    """The options of `quantify`, which documents them."""
+
+    targets: Targets
+    level: float
+    tolerance: float | None
+    draws: int
+    seed: int
+    family: str | None
+    reference: str | None
+    holdout: int
+    filter: float
+    coordinates: Coordinates | None
+    suggest: bool
+    path: Mapping[str, float] | str | None
+
+
+@overload
+def quantify(sweep: SweepTable, *, scale: str | None = None, **options: Unpack[Options]) -> TransferFit: ...
+
+
+@overload
+def quantify(
+    sweep: SweepTable, *, scale: list[str] | tuple[str, ...], **options: Unpack[Options]
+) -> AxesTransferFit: ...
+
+
 def quantify(
     sweep: SweepTable,
     *,
-    targets: float | str | Sequence[float | str] = (),
+    scale: str | Sequence[str] | None = None,
+    targets: Targets = (),
     level: float = 0.95,
     tolerance: float | None = None,
     draws: int = 1000,
@@ -188,12 +221,18 @@ def quantify(
     filter: float = 1.35,
     coordinates: Coordinates | None = None,
     suggest: bool = False,
-) -> TransferFit:
+    path: Mapping[str, float] | str | None = None,
+) -> TransferFit | AxesTransferFit:
     """Measures how well a hyperparameter transfers across scales, for every variant of a sweep table.
 
     Args:
         sweep: the runs.
+        scale: column to take as the scale instead of the table's; several, `["params", "tokens"]`, are
+        axes of
+            their own. None takes those that the table was read with.
         targets: scales to predict at, one or several, in the sweep table's own units of scale: 4096 or "4k".
+            Over several axes each is a mapping, `{"params": 7e9, "tokens": 1.4e12}`, or a text,
+            `params=7e9,tokens=200x`, where 200x is so many times the first axis.
         level: of the credible intervals, in (0, 1).
         tolerance: cost that counts as none, in the unit of the losses; None is the metric's own: 0.01 nats,
             or a share of the lowest loss at the largest scale (see `hptransfer.sweep.metric`).
@@ -207,14 +246,31 @@ def quantify(
             becomes the other goes by the optimizer that the sweep table names for the variant.
         suggest: whether to look for runs that would settle what is not known. They are tried in simulation,
             which takes about a second for each undecided variant.
+        path: over several axes, a direction in which exponents and kappa are given too, octaves of each
+        axis per
+            octave of the path: `{"params": 1, "tokens": 1}`.
+
+    `family`, `holdout`, `coordinates` and `suggest` are for one axis: over several the law is a plane, the
+    largest of every axis and a corner are left out, and suggested runs come by themselves.
 
     Returns:
-        Everything measured; what cannot be estimated is None, with the reason in `flags`.
+        Everything measured, a `TransferFit`; over several axes an `AxesTransferFit`. What cannot be
+        estimated is
+        None, with the reason in `flags`.
 
     Raises:
         QuantifyError: a setting is out of range.
         RuleError: the sweep table names an optimizer that is not known.
     """
+    axes = _axes(sweep, scale)
+    if len(axes) > 1:
+        names = ("level", "tolerance", "draws", "seed", "reference", "filter", "path")
+        values = (level, tolerance, draws, seed, reference, filter, path)
+        return quantify_axes(sweep, axes, targets, dict(zip(names, values, strict=True)))
+    if path is not None:
+        raise QuantifyError("a path is for several axes of scale, but there is one")
+    if axes != (sweep.columns.scale,):
+        sweep = _with_scale(sweep, axes[0])
     unit = unit_of(sweep)
     allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)
     settings = Settings(
@@ -244,13 +300,39 @@ def quantify(
     return TransferFit(sweep, fitted, kept, __version__)
 
 
-def _scales(targets: float | str | Sequence[float | str]) -> tuple[float, ...]:
+def _axes(sweep: SweepTable, scale: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The axes that are asked for; those of the table where nobody asks."""
+    if scale is None:
+        return sweep.axes or (sweep.columns.scale,)
+    if isinstance(scale, str) and (scale == sweep.columns.scale or scale in sweep.extra):
+        return (scale,)
+    return tuple(part.strip() for part in scale.split(",")) if isinstance(scale, str) else tuple(scale)
+
+
+def _with_scale(sweep: SweepTable, name: str) -> SweepTable:
+    """The table with another of its columns as the scale; the one it had becomes a further column."""
+    if name not in sweep.extra:
+        valid = ", ".join((sweep.columns.scale, *sweep.extra))
+        raise QuantifyError(
+            f"scale must be a column of numbers of the table, but got {name!r}; valid: {valid}"
+        )
+    extra = {key: values for key, values in sweep.extra.items() if key != name}
+    extra[sweep.columns.scale] = sweep.scale
+    return replace(sweep, scale=sweep.extra[name], extra=extra, columns=replace(sweep.columns, scale=name))
+
+
+def _scales(targets: Targets) -> tuple[float, ...]:
     """Scales as numbers.
 
     Raises:
         QuantifyError: one is none.
     """
     several = [targets] if isinstance(targets, str) or not hasattr(targets, "__iter__") else list(targets)
+    mapping = next((target for target in several if isinstance(target, Mapping)), None)
+    if mapping is not None:
+        raise QuantifyError(
+            f"a target by axis needs several axes of scale, but there is one: {dict(mapping)}"
+        )
     found = [number(target, labelled=True) for target in several]
     if None in found:
         raise QuantifyError(

@@ -107,14 +107,15 @@ def test_a_diverged_run_costs_a_nat_and_no_draw_more_than_ten() -> None:
     assert laws is not None
     steep = np.full(400, 40.0)  # log curvature: any distance costs more than can be
     x = np.full(400, -9.0)
-    candidates, cost = predict_module._expected_regret(basins, laws, x, steep, -9.0)
+    shape = basins.shape_draws[laws.index]
+    candidates, cost = predict_module.expected_regret(basins, shape, x, steep, -9.0)
     assert candidates[[0, -1]] == pytest.approx([-9.06, -8.97])
     assert cost[[0, -1]] == pytest.approx([10.0, 10.0])
     # Runs diverged one octave right of every optimum: beyond that a value costs a nat more.
     censored = basins.cells.x > basins.x[:, None] + 1.0
     walled = replace(basins, cells=replace(basins.cells, censored=censored))
     flat, wide = np.full(400, -40.0), np.random.default_rng(0).uniform(-12.0, -6.0, 400)
-    candidates, cost = predict_module._expected_regret(walled, laws, wide, flat, -9.0)
+    candidates, cost = predict_module.expected_regret(walled, shape, wide, flat, -9.0)
     edge = min(walled.divergence_edge(k) - walled.x[k] for k in range(len(walled.x)))
     beyond = (candidates[:, None] > wide[None] + edge).mean(axis=1)
     assert cost == pytest.approx(beyond, abs=1e-6)

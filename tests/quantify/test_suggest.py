@@ -34,6 +34,14 @@ def test_three_scales_are_offered_another_scale() -> None:
     assert {32.0, 512.0} < offered
 
 
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_the_price_of_extreme_scales_is_a_ratio(factor: float) -> None:
+    sweep = make(widths=(64.0, 128.0, 256.0), noise=0.004, grid=GRID)
+    plain = [c.price for c in _candidates(sweep, fitted(sweep))]
+    sweep = replace(sweep, scale=sweep.scale * factor)
+    assert [c.price for c in _candidates(sweep, fitted(sweep))] == pytest.approx(plain, rel=0.1)
+
+
 def test_one_scale_is_offered_others() -> None:
     sweep = make(widths=(256.0,), noise=0.004, grid=GRID)
     alone = [c for c in _candidates(sweep, fitted(sweep)) if "seeds" not in c.text]

@@ -9,7 +9,7 @@ from small_study import study
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Progress
-from hptransfer.study.progress_display import cell_text
+from hptransfer.study.progress_text import cell_text
 from hptransfer.study.stacks import Stack
 from hptransfer.workers.executor import StepReport
 

@@ -10,7 +10,8 @@ from small_study import study
 from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Cell, Progress
-from hptransfer.study.progress_display import cell_text, clock, show_progress, summary
+from hptransfer.study.progress_display import show_progress
+from hptransfer.study.progress_text import cell_text, clock, summary
 from hptransfer.study.stacks import Stack
 
 

@@ -12,8 +12,8 @@ from hptransfer.errors import StoreError
 from hptransfer.study import progress_file
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Progress
-from hptransfer.study.progress_display import running_stacks, summary
 from hptransfer.study.progress_file import PROGRESS_FILE, ProgressWriter, Watcher
+from hptransfer.study.progress_text import running_stacks, summary
 from hptransfer.study.run import StudyResult
 
 

@@ -186,3 +186,14 @@ def test_an_error_text_is_no_formula_in_runs_csv(tmp_path: Path) -> None:
             store.add("s", [(RUNS[0].spec, record(RUNS[0].spec, status="failed", error=text))], [place])
             table = RunsTable.of(store, study())
         assert table.rows[0]["error"] == f"'{text}"
+
+
+def test_a_schema_that_is_no_text_is_one_line_and_repaired(tmp_path: Path) -> None:
+    filled(tmp_path)
+    path = tmp_path / STORE_FILE
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CREATE TABLE checks", b"CREATE TABLE \x81hecks", 1))
+    with pytest.raises(StoreError, match="runs repair") as error, Store(tmp_path, read_only=True):
+        pass
+    assert "\n" not in str(error.value)
+    assert repair(tmp_path).kept == 0  # without the checksums nothing is known to be sound

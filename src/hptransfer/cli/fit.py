@@ -9,7 +9,8 @@ import typer
 from hptransfer.cli import fit_options as options
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
-from hptransfer.fit import TransferFit, quantify
+from hptransfer.fit import Options, TransferFit, quantify
+from hptransfer.fit_axes import AxesTransferFit
 from hptransfer.sweep import read
 from hptransfer.sweep.metric import warnings
 
@@ -30,6 +31,7 @@ def fit(
     query: options.Query = None,
     decimal: options.Decimal = None,
     target: options.Target = None,
+    path: options.AlongPath = None,
     level: options.Level = 0.95,
     metric: options.Metric = "nats",
     maximize: options.Maximize = False,
@@ -53,6 +55,8 @@ def fit(
     followed, the value to use at the targets, what to run where that is not known, how well the law
     predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
     law, the rest is printed. A table of one scale only ends with exit code 2.
+
+    With several axes of scale (--scale params,tokens) the optimum's law is a plane over them all.
 
     Columns are found by their names where these are usual ones, and the first line says which were taken.
 
@@ -82,39 +86,44 @@ def fit(
     )
     if sweep.diverged.all():
         raise SweepError(f"at least one run must have finished, but all {len(sweep.loss)} diverged")
-    result = quantify(
-        sweep,
-        targets=target or (),
-        level=level,
-        tolerance=tolerance,
-        draws=draws,
-        family=family,
-        reference=reference,
-        holdout=holdout,
-        filter=filter,
-        coordinates=coordinates,  # type: ignore[arg-type]  # checked by quantify
-        suggest=suggest,
-    )
+    settings: Options = {
+        "targets": target or (),
+        "level": level,
+        "tolerance": tolerance,
+        "draws": draws,
+        "family": family,
+        "reference": reference,
+        "holdout": holdout,
+        "filter": filter,
+        "coordinates": coordinates,  # type: ignore[typeddict-item]  # checked by quantify
+        "suggest": suggest,
+        "path": path,
+    }
+    result = quantify(sweep, scale=sweep.axes or None, **settings)
     written = write_outputs((None if alone else json, result.to_json), (html, result.to_html))
     for note in (*sweep.notes, *warnings(sweep)):
         typer.echo(f"note: {note}", err=True)
     _print(result, limit, alone)
-    for path in written:
-        typer.echo(f"wrote {path}", err=alone)
-    if len(sweep.scales) == 1:
+    for file in written:
+        typer.echo(f"wrote {file}", err=alone)
+    if len(sweep.scales) == 1 and not sweep.axes:
         raise SweepError(
             f"to say what transfers takes two {sweep.columns.scale}s or more, but the table holds one, "
             f"{sweep.scale[0]:g}; what it does say is above"
         )
 
 
-def _print(result: TransferFit, limit: int, json_alone: bool) -> None:
+def _print(result: TransferFit | AxesTransferFit, limit: int, json_alone: bool) -> None:
     """The answer: which columns were taken, where that is not plain, and the summary; or the JSON alone."""
     if json_alone:
         typer.echo(result.to_json())
         return
-    from hptransfer.report.terminal import print_summary  # rich is not needed for --help
+    from hptransfer.report.axes_terminal import print_axes  # rich is not needed for --help
+    from hptransfer.report.terminal import print_summary
 
     if result.sweep.taken:
         typer.echo(result.sweep.taken)
-    print_summary(result, limit=limit)
+    if isinstance(result, AxesTransferFit):
+        print_axes(result, limit=limit)
+    else:
+        print_summary(result, limit=limit)

@@ -15,13 +15,17 @@ Sources = Annotated[
     argument(
         "SOURCE",
         "A table in a file (CSV, TSV, JSON, JSONL, Markdown, XLSX, Parquet, Feather, SQLite, a log; "
-        "compressed), a folder of runs, `-` for standard input, or a tracker: wandb:ENTITY/PROJECT, "
+        "perhaps compressed), a folder of runs, `-` for standard input, or a tracker: wandb:ENTITY/PROJECT, "
         "mlflow:URI#EXPERIMENT, optuna:STORAGE#STUDY. Several are read as one table.",
     ),
 ]
 Scale = Annotated[
     str | None,
-    option("COLUMN", "Column of the scale: width, params, tokens, ...  [default: width, or what is like it]"),
+    option(
+        "COLUMN",
+        "Column of the scale: width, params, tokens, ...; or several, comma-separated.  "
+        "[default: width, or what is like it]",
+    ),
 ]
 Hp = Annotated[
     str | None,
@@ -85,7 +89,18 @@ Decimal = Annotated[
 ]
 # What is asked
 Target = Annotated[
-    list[str] | None, option("N", "Scale to predict the optimum at, 4096 or 4k; may be repeated.")
+    list[str] | None,
+    option(
+        "N",
+        "Scale to predict the optimum at, 4096 or 4k; of several axes params=7e9,tokens=1.4e12 or "
+        "params=7e9,tokens=200x. May be repeated.",
+    ),
+]
+AlongPath = Annotated[
+    str | None,
+    option(
+        "AXES", "Of several axes: a path to give exponents along too, params=1,tokens=1.  [default: none]"
+    ),
 ]
 Level = Annotated[float, option("X", "Level of the credible intervals.")]
 # What the loss is

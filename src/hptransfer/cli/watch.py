@@ -61,7 +61,8 @@ def _live(watcher: Watcher, console: Console, every: float) -> Snapshot:
 
 
 def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snapshot:
-    from hptransfer.study.progress_display import cell_text, print_line, running_stacks, summary
+    from hptransfer.study.progress_display import print_line
+    from hptransfer.study.progress_text import cell_text, running_stacks, summary
 
     told: dict[tuple[str, int], str] = {}
     while True:
@@ -80,6 +81,7 @@ def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snap
 
 
 def _drawn(seen: Snapshot) -> RenderableType:
-    from hptransfer.study.progress_display import running_stacks, table
+    from hptransfer.study.progress_display import table
+    from hptransfer.study.progress_text import running_stacks
 
     return Group(table(seen), Text(running_stacks(seen)))

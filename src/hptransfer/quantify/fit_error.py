@@ -31,15 +31,25 @@ def surface_residuals(basins: Basins, laws: Laws, threshold: float) -> FloatArra
     Returns:
         Residuals, nats, shape [cells].
     """
+    scale = basins.cells.scale
+    return residuals_about(
+        basins, laws.hp.at(scale), laws.loss.at(scale), laws.log_curvature.at(scale), threshold
+    )
+
+
+def residuals_about(
+    basins: Basins, hp: FloatArray, best_loss: FloatArray, log_curvatures: FloatArray, threshold: float
+) -> FloatArray:
+    """As `surface_residuals`, of laws that put these at the scales, [K]: log2 eta*, L*, log curvature."""
     cells = basins.cells
     u, rise, log_curvature = [], [], []  # of the cells of each scale
     for k in np.flatnonzero(basins.fitted):
         loss = cells.loss[k]
         best = np.nanmin(loss)
         keep = cells.usable[k] & (loss <= best + (threshold - 1.0) * abs(best))
-        u.append(cells.x[k, keep] - laws.hp.at(cells.scale[k]))
-        rise.append(loss[keep] - laws.loss.at(cells.scale[k]))
-        log_curvature.append(np.full(int(keep.sum()), laws.log_curvature.at(cells.scale[k])))
+        u.append(cells.x[k, keep] - hp[k])
+        rise.append(loss[keep] - best_loss[k])
+        log_curvature.append(np.full(int(keep.sum()), log_curvatures[k]))
     return _refitted(np.concatenate(u), np.concatenate(rise), np.concatenate(log_curvature), basins)
 
 

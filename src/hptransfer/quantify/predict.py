@@ -50,7 +50,8 @@ def predict(basins: Basins, laws: Laws, scale: float, level: float, rng: np.rand
     """Prediction at a scale n from the pooled basins of a variant and its laws."""
     x = optimum_draws(laws, scale, rng)
     centre = optimum_at(laws, scale)
-    candidates, cost = _expected_regret(basins, laws, x, laws.log_curvature.draws_at(scale), centre)
+    shape = basins.shape_draws[laws.index]
+    candidates, cost = expected_regret(basins, shape, x, laws.log_curvature.draws_at(scale), centre)
     best = int(np.argmin(cost))
     flags = list(laws.flags)
     if scale > ADVICE.long_extrapolation * float(basins.cells.scale.max()):
@@ -81,19 +82,19 @@ def bends(laws: Laws, level: float) -> bool:
     return not low <= 0.0 <= high
 
 
-def _expected_regret(
-    basins: Basins, laws: Laws, x: FloatArray, log_curvature: FloatArray, centre: float
+def expected_regret(
+    basins: Basins, shape: FloatArray, x: FloatArray, log_curvature: FloatArray, centre: float
 ) -> tuple[FloatArray, FloatArray]:
     """Candidate values of log2 eta and the loss each is expected to give up, nats; both [candidates].
 
-    From draws of log2 eta* and of the log curvature [B] at a scale whose law says `centre`.
+    From draws of the basins' shape [B, FEATURES], of log2 eta* and of the log curvature [B] at a scale whose
+    law says `centre`.
     """
     spread = min(max(float(np.std(x)), LEAST_SPREAD), MOST_SPREAD)
     candidates = centre + spread * CANDIDATES
     some = slice(None, None, max(len(x) // ENOUGH_DRAWS, 1))
     u = candidates - x[some, None]  # [draws, candidates]
-    shape = basins.shape_draws[laws.index][some, None]
-    cost = np.minimum(excess(u, log_curvature[some, None], shape), ADVICE.most_cost)
+    cost = np.minimum(excess(u, log_curvature[some, None], shape[some, None]), ADVICE.most_cost)
     # How far right of the optimum runs diverged at the scales that were measured.
     edges = np.array([basins.divergence_edge(int(k)) - basins.x[k] for k in np.flatnonzero(basins.fitted)])
     edges = edges[np.isfinite(edges)]

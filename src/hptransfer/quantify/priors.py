@@ -280,6 +280,22 @@ class DeparturePriors:
 
 
 @dataclass(frozen=True)
+class AxesPriors:
+    """Laws over several axes (`axes`): what differs there from the departures of one axis."""
+
+    wander: float = _measured(
+        0.5,
+        "Median of the turning along each axis, as a share of that of one axis over the root of "
+        "their number.",
+    )
+    wander_log_sd: float = _judged(
+        1.2,
+        "Sd of the log of the turning along each axis: wider than of one, for none of several was learned.",
+    )
+    wander_none: float = _judged(0.3, "Prior probability that the law does not turn along an axis.")
+
+
+@dataclass(frozen=True)
 class AdvicePriors:
     """What a prediction recommends, and which runs a verdict suggests (`predict`, `verdict`)."""
 
@@ -313,6 +329,7 @@ OWN_RUNS = OwnRunsPriors()
 SEEDS = SeedPriors()
 LAW = LawPriors()
 DEPARTURE = DeparturePriors()
+AXES = AxesPriors()
 ADVICE = AdvicePriors()
 GROUPS: dict[str, Any] = {"WINDOW": WINDOW, "NOISE": NOISE, "SHAPE": SHAPE, "SEARCH": SEARCH}
 GROUPS |= {
@@ -321,6 +338,7 @@ GROUPS |= {
     "SEEDS": SEEDS,
     "LAW": LAW,
     "DEPARTURE": DEPARTURE,
+    "AXES": AXES,
     "ADVICE": ADVICE,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, Literal
 
 from hptransfer.sweep.table import FloatArray, SweepTable
@@ -246,6 +247,19 @@ class Verdict:
     error_cost: Estimate = Estimate()
     suggested: Suggestion | None = None
 
+    def _repr_html_(self) -> str:
+        """Both answers with their reasons, in a notebook."""
+        asked = {
+            "May the small models' value be kept?": self.keep,
+            "May its law be followed?": self.extrapolate,
+        }
+        rows = "".join(
+            f"<tr><td>{question}</td><td><b>{answer.value}</b></td><td>{escape(answer.reason)}</td></tr>"
+            for question, answer in asked.items()
+        )
+        run = f"<p>To run next: {escape(self.suggested.text)}</p>" if self.suggested else ""
+        return f"<p><b>{self.value}</b></p><table><tbody>{rows}</tbody></table>{run}"
+
     def own(self, hp: Estimate, scale: float) -> Estimate:
         """A hyperparameter of the table at a scale, in the user's own coordinates."""
         return hp.times((scale / self.base) ** self.exponent)
@@ -279,7 +293,11 @@ class VariantFit:
     holdouts: tuple[HoldOut, ...]
     verdict: Verdict
     flags: tuple[str, ...] = ()
-    draws: Mapping[str, FloatArray] = field(default_factory=dict)
+    draws: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
+
+    def _repr_html_(self) -> str:
+        """Its verdict, in a notebook."""
+        return f"<p>{escape(self.name)}</p>{self.verdict._repr_html_()}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -166,7 +166,7 @@ def _run(sweep: SweepTable, scale: float, x: float, seeds: int) -> SuggestedRun:
 def _candidate(sweep: SweepTable, text: str, runs: list[SuggestedRun]) -> _Candidate:
     known = _flops(sweep)
     scales, counts = np.unique(sweep.scale, return_counts=True)
-    each = known or {float(n): float(n) ** 2 for n in scales}
+    each = known or {float(n): float(n / scales[-1]) ** 2 for n in scales}  # of the largest: no overflow
     spent = sum(each.get(float(n), 0.0) * count for n, count in zip(scales, counts, strict=True))
     price = sum(_price(each, run.scale) * run.seeds for run in runs)
     return _Candidate(text, tuple(runs), price / spent if spent else np.inf)

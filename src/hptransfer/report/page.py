@@ -83,10 +83,10 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
             page_tables.provenance(fit),
         )
     )
-    return _document(fit.version, heading, body, panels)
+    return document(fit.version, heading, body, panels)
 
 
-def _document(version: str, heading: str, body: str, panels: Mapping[str, object]) -> str:
+def document(version: str, heading: str, body: str, panels: Mapping[str, object]) -> str:
     """The page around its body."""
     data = json.dumps(panels, allow_nan=False, separators=(",", ":"), default=float)
     return (

@@ -24,6 +24,7 @@ from hptransfer.report.html_elements import (
     typeset,
     with_interval_below,
 )
+from hptransfer.sweep.table import Source
 
 _COLUMNS = 7  # of numbers in one table, so that it fits a page of paper
 
@@ -168,12 +169,15 @@ def definitions(fit: SweepFit, further: Iterable[table_data.Column] = ()) -> str
 
 def provenance(fit: SweepFit) -> str:
     """Command, date, version, source, what the study recorded of itself, and every setting of the fit."""
-    source = fit.sweep.source
+    return facts(fit.version, fit.sweep.source, {**fit.provenance, **fit.settings})
+
+
+def facts(version: str, source: Source, further: Mapping[str, Any]) -> str:
+    """Command, date, version, source and further facts, those that are known."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    facts: list[tuple[str, Any]] = [("command", _command()), ("written", now), ("hptransfer", fit.version)]
-    facts += [("source", source.path), ("sha256 of source", source.sha256)]
-    facts += [*_flat("", fit.provenance), *_flat("", fit.settings)]
-    known = [(name, value) for name, value in facts if value is not None]
+    every: list[tuple[str, Any]] = [("command", _command()), ("written", now), ("hptransfer", version)]
+    every += [("source", source.path), ("sha256 of source", source.sha256), *_flat("", further)]
+    known = [(name, value) for name, value in every if value is not None]
     items = [definition(escape(name), f"<code>{escape(_plain(value))}</code>") for name, value in known]
     return _listed("Where this came from", "facts", items)
 

@@ -35,14 +35,14 @@ def print_summary(fit: SweepFit, console: Console | None = None, *, limit: int =
     out = console or Console()
     variants = tuple(islice(fit.variants.values(), limit))
     footnotes = {flag: i for i, (flag, *_) in enumerate(_flag_notes(fit, variants), start=1)}
-    out.print(_text(sentences.headline(fit), out, "bold"))
-    out.print(_text(sentences.extent(fit), out))
+    out.print(as_text(sentences.headline(fit), out, "bold"))
+    out.print(as_text(sentences.extent(fit), out))
     out.print()
     for table in summary_tables(fit, variants):
         print_table(table, out, footnotes)
     print_flags(fit, variants, out)
     if omitted := sentences.omitted(fit, len(variants), "shown"):
-        out.print(_text(omitted, out))
+        out.print(as_text(omitted, out))
 
 
 def summary_text(fit: SweepFit, width: int = 80, *, limit: int = 20) -> str:
@@ -88,13 +88,13 @@ def print_table(
 
     Flags with a footnote are written as its number, others by name.
     """
-    console.print(_text(table.title, console, "bold"))
+    console.print(as_text(table.title, console, "bold"))
     for i, part in enumerate(split_to_width(table, console.width) if table.rows else ()):
         if i:
             console.print()
         console.print(render(part, console, footnotes or {}))
     if table.note:
-        console.print(Padding(_text(table.note, console), (0, 0, 0, 2)))
+        console.print(Padding(as_text(table.note, console), (0, 0, 0, 2)))
     console.print()
 
 
@@ -132,7 +132,7 @@ def render(table: table_data.Table, console: Console, footnotes: Mapping[str, in
     drawn = RichTable(box=_RULE, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for i, column in enumerate(table.columns):
         drawn.add_column(
-            _text(column.title, console),
+            as_text(column.title, console),
             justify="left" if column.kind in _LEFT_KINDS else "right",
             no_wrap=i > 0 and column.kind != "prose",
             overflow="fold",
@@ -141,7 +141,7 @@ def render(table: table_data.Table, console: Console, footnotes: Mapping[str, in
         )
     for row in table.rows:
         cells = (_cell(column, cell, footnotes) for column, cell in zip(table.columns, row, strict=True))
-        drawn.add_row(*(_text(cell, console, _STYLES.get(cell, "")) for cell in cells))
+        drawn.add_row(*(as_text(cell, console, _STYLES.get(cell, "")) for cell in cells))
     return drawn
 
 
@@ -150,11 +150,11 @@ def print_flags(fit: SweepFit, variants: Sequence[VariantFit], console: Console)
     notes = _flag_notes(fit, variants)
     if not notes:
         return
-    console.print(_text("Flags", console, "bold"))
+    console.print(as_text("Flags", console, "bold"))
     grid = RichTable.grid(padding=(0, 1))
     for i, (flag, meaning, places) in enumerate(notes, start=1):
         line = f"{flag}: {meaning}. [{places}]" if meaning != flag else f"{flag} [{places}]"
-        grid.add_row(f"  {i}", _text(line, console))
+        grid.add_row(f"  {i}", as_text(line, console))
     console.print(grid)
     console.print()
 
@@ -174,6 +174,6 @@ def _cell(column: table_data.Column, cell: table_data.Cell, footnotes: Mapping[s
     return table_data.cell_text(column, cell)
 
 
-def _text(text: str, console: Console, style: str = "") -> Text:
+def as_text(text: str, console: Console, style: str = "") -> Text:
     """User text as it is (never read as rich markup), in characters the console's encoding has."""
     return Text(text.encode(console.encoding, "replace").decode(console.encoding), style=style)

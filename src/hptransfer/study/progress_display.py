@@ -1,15 +1,18 @@
-"""A study's progress: live on a terminal, else as plain lines."""
+"""A study's progress: live on a terminal and in a notebook, else as plain lines."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hptransfer.study.progress import Cell, Progress, Snapshot
+from hptransfer.study.notebook_display import NotebookDisplay, in_notebook
+from hptransfer.study.progress import Progress, Snapshot
 from hptransfer.study.progress_file import ProgressWriter
+from hptransfer.study.progress_text import cell_text, lr_text, summary
 from hptransfer.study.stacks import Stack
 
 if TYPE_CHECKING:
@@ -25,7 +28,11 @@ class ProgressView:
     """
 
     def __init__(
-        self, progress: Progress, console: Console, live: Live | None, folder: Path | None = None
+        self,
+        progress: Progress,
+        console: Console,
+        live: Live | NotebookDisplay | None,
+        folder: Path | None = None,
     ) -> None:
         self._progress = progress
         self._console = console
@@ -35,12 +42,16 @@ class ProgressView:
     def tick(self) -> None:
         """Draws what has changed, and writes it into the study's folder for other processes."""
         self._writer.tick()
-        if self._live is not None:
+        if isinstance(self._live, NotebookDisplay):
+            self._live.update(self._progress.snapshot())
+        elif self._live is not None:
             self._live.update(table(self._progress.snapshot()), refresh=True)
 
     def end(self) -> None:
-        """Writes into the study's folder that the study has stopped."""
+        """Shows the last state, and writes into the study's folder that the study has stopped."""
         self._writer.tick("ended")
+        if isinstance(self._live, NotebookDisplay):
+            self._live.update(self._progress.snapshot(), last=True)
 
     def stack_closed(self, stack: Stack) -> None:
         """Without a live display: one line for each variant of the stack."""
@@ -49,7 +60,7 @@ class ProgressView:
         seen = self._progress.snapshot()
         for variant in dict.fromkeys(run.variant for run in stack.runs):
             cell = seen.cells[variant, stack.width]
-            where = f" at lr {_lr(cell.best_lr)}" if math.isfinite(cell.best) else ""
+            where = f" at lr {lr_text(cell.best_lr)}" if math.isfinite(cell.best) else ""
             self.note(f"width {stack.width} {variant}: {cell_text(cell)}{where}; {summary(seen)}")
 
     def note(self, text: str) -> None:
@@ -60,15 +71,17 @@ class ProgressView:
 @contextmanager
 def show_progress(progress: Progress, console: Console, folder: Path | None = None) -> Iterator[ProgressView]:
     """A view of a study for as long as it runs; `folder` is where other processes read the progress."""
-    live = None
+    live: Live | NotebookDisplay | None = None
     seen = progress.snapshot()
     if console.is_terminal:
         from rich.live import Live
 
         live = Live(table(seen), console=console, auto_refresh=False)
+    elif console.file is sys.stdout and in_notebook():
+        live = NotebookDisplay()
     else:
         print_line(console, f"study {progress.spec.name}: {summary(seen)}")
-    with live or nullcontext():
+    with nullcontext() if live is None or isinstance(live, NotebookDisplay) else live:
         view = ProgressView(progress, console, live, folder)
         try:
             yield view
@@ -93,42 +106,3 @@ def table(seen: Snapshot) -> Table:
     for variant in spec.variants_with_decay():
         shown.add_row(variant, *(cell_text(seen.cells[variant, width]) for width in spec.widths))
     return shown
-
-
-def cell_text(cell: Cell) -> str:
-    """`7/9, best 3.893, 1 diverged`."""
-    parts = [f"{cell.done}/{cell.planned}"]
-    if math.isfinite(cell.best):
-        parts.append(f"best {cell.best:.3f}")
-    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := getattr(cell, name))]
-    return ", ".join(parts)
-
-
-def summary(seen: Snapshot) -> str:
-    """`33/135 runs, 2 diverged, 1:02 elapsed, about 3:10 left`."""
-    parts = [f"{seen.total('done')}/{seen.total('planned')} runs"]
-    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := seen.total(name))]
-    if seen.elapsed is not None:
-        parts.append(f"{clock(seen.elapsed)} elapsed")
-    if seen.left:
-        parts.append(f"about {clock(seen.left)} left" + (" of this round" if seen.spec.adaptive else ""))
-    return ", ".join(parts)
-
-
-def running_stacks(seen: Snapshot) -> str:
-    """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is being trained."""
-    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in seen.running_stacks]
-    return f"training: {'; '.join(parts)}" if parts else ""
-
-
-def clock(seconds: float) -> str:
-    """`0:07`, `12:30`, `3:05:00`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
-def _lr(lr: float) -> str:
-    """`2^-6` where it is a power of two, else a decimal."""
-    exponent = math.log2(lr)
-    return f"2^{exponent:.0f}" if exponent.is_integer() else f"{lr:.3g}"

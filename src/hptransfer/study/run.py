@@ -16,6 +16,7 @@ from rich.console import Console
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.study.corpus import check_corpus, corpus_of
 from hptransfer.study.driver import Driver
+from hptransfer.study.notebook_display import in_notebook
 from hptransfer.study.provenance import provenance
 from hptransfer.study.runs_table import RUNS_CSV, Row, RunsTable, coordinates_of, sweep_table
 from hptransfer.study.spec import StudySpec
@@ -76,7 +77,7 @@ def run_study(
         folder: for the store, runs.csv and logs; default `runs/NAME`.
         train: `module:function` that trains a stack, as `hptransfer.lm.train.train_stack` does.
         executor: makes the executor, given where to send reports; default: processes on this machine.
-        console: for progress; None shows nothing.
+        console: for progress; None shows it in a notebook alone, below the cell.
 
     Raises:
         StudyInterrupted: Ctrl-C; everything finished is kept, and the next start resumes the study.
@@ -97,7 +98,7 @@ def run_study(
                 if train == TRAIN and spec.trial.kind == "builtin":
                     _prepare(spec, store)
                 make = executor or make_executor(spec.executor, spec.workers, folder)
-                driver.run(make, console or Console(file=io.StringIO()), stacks)
+                driver.run(make, console or _quiet(), stacks)
         except BaseException as error:
             with suppress(StoreError):  # the fault that ended the study is the one to report
                 RunsTable.of(store, spec).write(folder)
@@ -107,6 +108,11 @@ def run_study(
         table = RunsTable.of(store, spec)
         table.write(folder)
         return _result(store, spec, table, driver.trained)
+
+
+def _quiet() -> Console:
+    """Where progress goes that nobody asked for: to a notebook, whose reader waits for it, or nowhere."""
+    return Console() if in_notebook() else Console(file=io.StringIO())
 
 
 def load_result(folder: str | Path) -> StudyResult:

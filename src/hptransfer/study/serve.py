@@ -26,8 +26,8 @@ from typing import Any
 from hptransfer.errors import HPTransferError
 from hptransfer.files import printable
 from hptransfer.study.progress import Snapshot
-from hptransfer.study.progress_display import cell_text, running_stacks, summary
 from hptransfer.study.progress_file import Watcher
+from hptransfer.study.progress_text import cell_text, running_stacks, summary
 from hptransfer.study.run import fit_study, load_result
 
 HOST = "127.0.0.1"  # and no other: the study is nobody else's

@@ -81,7 +81,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         store_integrity.add_checksums(old)
         kind = (_number(old, "application_id"), _number(old, "user_version"))
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         old.close()
         raise StoreError(f"{path} must be readable in part, but nothing of it is: {error}") from None
     if kind != (APPLICATION, STORE_SCHEMA):
@@ -133,7 +133,9 @@ def _rows(db: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterato
     seen: set[tuple[Any, ...]] = set()
     keys = {"checks": "kind {0}, id {0}", "meta": "key {0}", "sessions": "id {0}"}.get(table, "run_id {0}")
     for direction in ("ASC", "DESC"):
-        with suppress(sqlite3.DatabaseError):
+        with suppress(
+            sqlite3.DatabaseError, UnicodeDecodeError
+        ):  # the latter of an error that quotes the file
             for row in db.execute(
                 f"SELECT {', '.join(columns)} FROM {table} ORDER BY {keys.format(direction)}"
             ):

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from hptransfer.errors import MissingExtraError, SweepError
 from hptransfer.files import printable
@@ -17,6 +18,7 @@ from hptransfer.sweep.raw_table import RawTable, concat, make_table, shown
 from hptransfer.sweep.rows import check_unique, from_rows
 from hptransfer.sweep.wide import lengthen
 
+SMALL = 4_000_000  # bytes of a workbook that is read whole
 SHEET = "sheet"  # column of the sheet's name, where several sheets are read
 
 
@@ -67,10 +69,11 @@ def read_workbook(content: bytes, name: str, options: ReadOptions) -> RawTable:
     except ImportError:
         raise MissingExtraError("excel", f"reading {name}") from None
     try:
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        sheets = {
-            sheet.title: [list(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets
-        }
+        small = (
+            len(content) < SMALL
+        )  # a larger one is read a row at a time, which tells nothing of merged cells
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=not small, data_only=True)
+        sheets = {sheet.title: _cells(sheet) for sheet in book.worksheets}
     except Exception as error:  # a damaged file ends in errors of many kinds
         raise SweepError(f"{name} is not an Excel workbook: {error}") from None
     if options.query is not None and options.query not in sheets:
@@ -96,6 +99,15 @@ def read_workbook(content: bytes, name: str, options: ReadOptions) -> RawTable:
         only = alike[0]
         return replace(only, columns={key: cells for key, cells in only.columns.items() if key != SHEET})
     return concat(alike)
+
+
+def _cells(sheet: Any) -> list[list[Any]]:
+    """The values of a sheet, row by row; what stands in cells merged over rows in each of these."""
+    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    for merged in getattr(getattr(sheet, "merged_cells", None), "ranges", ()):
+        for row in range(merged.min_row, merged.max_row + 1):
+            rows[row - 1][merged.min_col - 1] = rows[merged.min_row - 1][merged.min_col - 1]
+    return rows
 
 
 def read_sqlite(content: bytes, name: str, options: ReadOptions) -> RawTable:

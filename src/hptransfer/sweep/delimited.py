@@ -33,10 +33,6 @@ def read_delimited(text: str, name: str, options: ReadOptions) -> RawTable:
         SweepError: where its rows differ in length or it has none.
     """
     head, delimiter = _head(text)
-    if len(text) > LARGE and delimiter.strip() and options.decimal is None:
-        large = _large(text, name, delimiter)
-        if large is not None:
-            return large
     rows, numbers = _split(text, name, delimiter)
     if head is not None:
         rows, numbers = [head, *rows], [0, *numbers]
@@ -97,26 +93,46 @@ def _split(text: str, name: str, delimiter: str) -> tuple[list[list[Any]], list[
     return rows, numbers
 
 
-def _large(text: str, name: str, delimiter: str) -> RawTable | None:
-    """A plain large file as arrays of numbers; None where it needs the slower reader, for its errors too."""
+def read_large(content: bytes, name: str, options: ReadOptions) -> RawTable | None:
+    """A plain large file as arrays of numbers; None where it needs the slower reader, for its errors too.
+
+    Bytes are read, since the text of a file, and a file of text in memory, would take five times its size.
+    """
+    if (
+        len(content) <= LARGE
+        or options.decimal is not None
+        or options.extract is not None
+        or b"\0" in content
+    ):
+        return None
+    head = content[: 1 << 14].decode("utf-8-sig", "ignore")
+    delimiter = _head(head)[1]
+    if head.lstrip()[:1] in tuple("{[|#<") or not delimiter.strip():
+        return None
+    columns = _chunks(content, delimiter)
+    rows = len(next(iter(columns.values()), []))
+    lines = content.count(b"\n") - len(content) + len(content.rstrip(b"\n"))
+    if rows != lines or any(column.startswith(COMMENTS) for column in columns):
+        return None  # blank lines or fields over several lines: rows could not be named in errors
+    return make_table(columns, name, range(2, rows + 2))
+
+
+def _chunks(content: bytes, delimiter: str) -> dict[str, RawColumn]:
+    """The columns of a file as pandas reads them, a part at a time; none where it does not."""
     import pandas as pd
 
     exact: dict[str, Any] = {} if pd.__version__ >= "3" else {"float_precision": "round_trip"}
     parts: dict[str, list[Any]] = {}
     try:
         for chunk in pd.read_csv(
-            io.StringIO(text), sep=delimiter, chunksize=CHUNK, keep_default_na=False,
+            io.BytesIO(content), sep=delimiter, chunksize=CHUNK, keep_default_na=False,
             na_values=["nan", "NaN", ""], skipinitialspace=True, index_col=False, **exact,
         ):  # fmt: skip
             for column in chunk.columns:
                 parts.setdefault(str(column).strip(), []).append(_compact(chunk[column]))
     except (ValueError, pd.errors.ParserError):
-        return None
-    columns = {column: _whole(pieces) for column, pieces in parts.items()}
-    rows = len(next(iter(columns.values()), []))
-    if rows != text.rstrip("\n").count("\n") or any(column.startswith(COMMENTS) for column in columns):
-        return None  # blank lines or fields over several lines: rows could not be named in errors
-    return make_table(columns, name, range(2, rows + 2))
+        return {}
+    return {column: _whole(pieces) for column, pieces in parts.items()}
 
 
 def _compact(series: Any) -> RawColumn:

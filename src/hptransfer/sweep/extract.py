@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from hptransfer.errors import SweepError
 from hptransfer.sweep.names import NAMES, SCALES, base_name, hp_rank, rank
-from hptransfer.sweep.raw_table import RawColumn, RawTable, find, make_table, shown, texts
+from hptransfer.sweep.raw_table import RawColumn, RawTable, candidates, find, make_table, shown, texts
 from hptransfer.sweep.values import NUMBER, parse
 
 VALUE = rf"(?:{NUMBER}(?:[kKMB](?![a-zA-Z]))?)"
@@ -16,6 +16,7 @@ FIELD = re.compile(r"\{(\w+)\}|\.\.\.|…")
 IN_NAME = re.compile(
     rf"(?:^|(?<=[^a-zA-Z]))(?P<key>[a-zA-Zη]+(?:_[a-zA-Z]+)*)[=_:-]?(?P<value>{NUMBER}[kKMB]?)(?![a-zA-Z])"
 )
+MOST_VARIANTS = 12  # that names of runs may tell apart
 EXAMPLE = r"'width=(?P<width>\d+) lr=(?P<lr>\S+) loss=(?P<loss>\S+)'"
 
 
@@ -109,8 +110,17 @@ def from_names(table: RawTable, missing: Sequence[str]) -> tuple[RawTable, str |
             new: dict[str, RawColumn] = {
                 key: [values[key] for values in found] for key in keys.values() if key is not None
             }
+            rest = [_rest(text) for text in texts(table.columns[column])]
+            if 1 < len(set(rest)) <= min(MOST_VARIANTS, len(rest) // 4) and not candidates(table, "variant"):
+                new["variant"] = list(rest)
             return replace(table, columns={**table.columns, **new}), column
     return table, None
+
+
+def _rest(text: str) -> str:
+    """What a run's name says beside its numbers: of sp_w128_lr0.001_s0 sp."""
+    words = IN_NAME.sub(lambda match: match["key"].rpartition("_")[0], text)
+    return " ".join(re.findall(r"[^\W\d_]+", words)) or "-"
 
 
 def _plays(what: str, key: str) -> bool:

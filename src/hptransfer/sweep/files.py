@@ -14,14 +14,18 @@ from hptransfer.errors import SweepError
 from hptransfer.files import printable, strict_json
 from hptransfer.sweep import binary
 from hptransfer.sweep.content import STDIN, content_of, decoded, shown_name, unpacked
-from hptransfer.sweep.delimited import read_delimited
+from hptransfer.sweep.curves import with_last_values
+from hptransfer.sweep.delimited import read_delimited, read_large
 from hptransfer.sweep.extract import EXAMPLE, read_log
 from hptransfer.sweep.json_shapes import table_of_json
 from hptransfer.sweep.markdown import is_markdown, read_markdown
 from hptransfer.sweep.objects import from_records
 from hptransfer.sweep.options import ReadOptions
+from hptransfer.sweep.printed_logs import read_lines
 from hptransfer.sweep.raw_table import RawTable, concat
+from hptransfer.sweep.rows import from_rows
 from hptransfer.sweep.table import Source
+from hptransfer.sweep.text_tables import drawn_table
 from hptransfer.sweep.wide import lengthen
 
 KINDS = {
@@ -46,9 +50,7 @@ def read_files(paths: Sequence[str | os.PathLike[str]], options: ReadOptions) ->
     digest = hashlib.sha256()
     tables = []
     for path in map(str, paths):
-        content = content_of(path)
-        digest.update(content)
-        tables += [_parse(part, inner, options) for inner, part in unpacked(content, path)]
+        tables += _tables(path, digest, options)
     whole = concat(tables)
     stems = [_stem(name) for name in whole.names]
     source = Source(", ".join(map(str, paths)), digest.hexdigest())
@@ -57,6 +59,13 @@ def read_files(paths: Sequence[str | os.PathLike[str]], options: ReadOptions) ->
     return replace(
         whole, source=source, columns={"file": [stems[i] for i in whole.origin.tolist()], **whole.columns}
     )
+
+
+def _tables(path: str, digest: hashlib._Hash, options: ReadOptions) -> list[RawTable]:
+    """The tables in a file, which is no longer held in memory when they are returned."""
+    content = content_of(path)
+    digest.update(content)
+    return [_parse(part, inner, options) for inner, part in unpacked(content, path)]
 
 
 def _stem(name: str) -> str:
@@ -69,6 +78,8 @@ def _parse(content: bytes, path: str, options: ReadOptions) -> RawTable:
     reader = next((reader for magic, reader in binary.READERS.items() if content.startswith(magic)), None)
     if reader is not None or kind in BINARY:
         return (reader or BINARY[kind])(content, name, options)  # type: ignore[index]
+    if kind in (None, "csv") and (large := read_large(content, name, options)) is not None:
+        return lengthen(large, options)
     text, encoding = decoded(content, name)
     table = _text_table(text, name, "" if path == STDIN else kind or "", options)
     note = () if encoding is None else (f"{name} is read as {encoding} text",)
@@ -80,11 +91,15 @@ def _text_table(text: str, name: str, kind: str, options: ReadOptions) -> RawTab
         return read_log(text, name, options.extract)
     kind = kind or _sniff(text)
     if kind == "json":
-        return lengthen(_json(text, name), options)
+        return lengthen(with_last_values(_json(text, name), options.take), options)
     if kind == "jsonl":
-        return lengthen(_jsonl(text, name), options)
+        return lengthen(with_last_values(_jsonl(text, name), options.take), options)
     if kind == "markdown" or (kind != "csv" and is_markdown(text)):
         return read_markdown(text, name, options)
+    if kind != "csv" and (drawn := drawn_table(text)) is not None:
+        return lengthen(from_rows(drawn.rows, drawn.numbers, name, options), options)
+    if kind != "csv" and (lines := read_lines(text, name)) is not None:
+        return lines
     try:
         return lengthen(read_delimited(text, name, options), options)
     except SweepError as error:

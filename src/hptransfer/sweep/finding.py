@@ -10,23 +10,28 @@ import numpy as np
 from hptransfer.errors import SweepError
 from hptransfer.sweep.extract import from_names
 from hptransfer.sweep.names import (
+    NAMES,
     SCALES,
     SEEDS,
+    STATES,
     STEPS,
     VARIANTS,
     base_name,
     hp_rank,
+    joined,
     loss_rank,
     rank,
     word_set,
     words,
 )
+from hptransfer.sweep.profile import group_numbers
 from hptransfer.sweep.raw_table import (
     RawTable,
     candidates,
     closest,
     find,
     floats,
+    level_keys,
     listed,
     own_columns,
     shown,
@@ -37,6 +42,7 @@ FLAGS = {"scale": "--scale", "hp": "--hp", "loss": "--loss", "variant": "--by", 
 WORDS = {"scale": "the scale (width, parameters ...)", "hp": "the hyperparameter (a learning rate ...)",
          "loss": "the loss"}  # fmt: skip
 USUAL = {"scale": "width", "hp": "lr", "loss": "loss", "variant": "variant", "seed": "seed"}
+MOST_WORDS = 12  # different texts of a column that nobody named and whose name says nothing
 MOST_LEVELS = 50  # of a column that may tell variants apart
 NO_LOSSES = word_set("accuracy acc score f1 reward auc bleu time runtime seconds memory flops tokens top1")
 
@@ -156,13 +162,16 @@ def _levels(table: RawTable, column: str, what: str) -> int:
 
 
 def _same(table: RawTable, one: str, other: str) -> bool:
-    return texts(table.columns[one]) == texts(table.columns[other])
+    a, b = (level_keys(table.columns[column]) for column in (one, other))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=True)
+    return texts(a) == texts(b)
 
 
 def _alike(table: RawTable, one: str, other: str) -> bool:
     """Whether two columns always change together, as width and parameters do."""
-    pairs = set(zip(texts(table.columns[one]), texts(table.columns[other]), strict=True))
-    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    a, b = (group_numbers(level_keys(table.columns[column])) for column in (one, other))
+    return bool(group_numbers(a, b).max() == a.max() == b.max())
 
 
 def _remaining(table: RawTable, what: str, taken: set[str]) -> str | None:
@@ -196,12 +205,31 @@ def _variants(table: RawTable, names: str | None, taken: set[str]) -> tuple[str,
     for column in own_columns(table):
         if column in taken or rank(column, VARIANTS) is None:
             continue
-        labels = set(texts(table.columns[column]))
-        if 1 < len(labels) <= min(MOST_LEVELS, len(table) // 2) and not any(
+        levels = int(group_numbers(level_keys(table.columns[column])).max()) + 1
+        if 1 < levels <= min(MOST_LEVELS, len(table) // 2) and not any(
             _alike(table, column, o) for o in found
         ):
             found.append(column)
-    return tuple(found)
+    return tuple(found) if found else _telling(table, taken)
+
+
+def _telling(table: RawTable, taken: set[str]) -> tuple[str, ...]:
+    """The one column of few words by which alone all runs of equal scale and hyperparameter differ, if so."""
+    keys = [level_keys(table.columns[column]) for column in taken if column]
+    keys += [level_keys(cells) for c, cells in table.columns.items() if rank(c, SEEDS) is not None]
+    apart = group_numbers(*keys)
+    if apart.max() + 1 == len(table):
+        return ()
+    found: list[str] = []
+    for column in own_columns(table):
+        cells = table.columns[column]
+        if column in taken or joined(base_name(column)) in NAMES | STATES or not floats(cells[:100])[1].all():
+            continue
+        level = group_numbers(level_keys(cells))
+        few = 0 < level.max() < min(MOST_WORDS, len(table) // 4)
+        if few and group_numbers(apart, level).max() + 1 == len(table):
+            found += [column] if not any(_alike(table, column, other) for other in found) else []
+    return tuple(found) if len(found) == 1 else ()
 
 
 def _seed(table: RawTable, name: str | None) -> str | None:

@@ -78,13 +78,14 @@ def check_labels(labels: Sequence[str], what: str) -> list[str]:
     Raises:
         SweepError: one is too long, or two would look the same.
     """
-    distinct = {label: printable(label) for label in dict.fromkeys(labels)}
+    distinct = set(labels)
     longest = max(distinct, key=len, default="")
     if len(longest) > MAX_LABEL:
         raise SweepError(
             f"a label of {what} may have at most {MAX_LABEL} characters, but {printable(longest)[:30]!r}... "
             f"has {len(longest):,}"
         )
-    if len(set(distinct.values())) < len(distinct):
+    escaped = {label: shown for label in distinct if (shown := printable(label)) != label}
+    if len(set(escaped.values()) - distinct) < len(escaped):
         raise SweepError(f"labels of {what} must differ in what can be seen, but two are the same")
-    return [distinct[label] for label in labels]
+    return [escaped.get(label, label) for label in labels] if escaped else list(labels)

@@ -18,7 +18,7 @@ from hptransfer.sweep.values import number
 # Texts of a diverged run beside numbers that are none (nan, inf) and blanks.
 DIVERGED = word_set(
     "diverged diverge diverges divergence div div. overflow exploded explodes explosion unstable x ✗ "
-    "✘ × nan! infty ∞"
+    "✘ × ❌ ✖ ✕ 💥 blowup blow-up nan! infty ∞"
 )  # fmt: skip
 PLAIN = frozenset({"diverged", "divergence", "overflow", "", "nan", "none", "null", "na", "n/a", "-", "<na>"})
 # Texts of a run that failed for a reason other than its loss: it says nothing of the hyperparameter.

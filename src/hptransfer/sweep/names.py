@@ -16,7 +16,7 @@ WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
 # Names without separators, best first; a tie within one line goes to the name that stands first.
 SCALES = (
-    "width",
+    "width breite 宽度",
     "hiddensize dmodel modeldim dim nembd embeddim embeddingdim hiddendim hiddenwidth modelwidth "
     "hidden nhidden"
     " hiddenunits units channels nchannels numchannels embdim embsize embeddingsize widths w d dhidden nwidth"
@@ -28,7 +28,7 @@ SCALES = (
 )
 LEARNING_RATES = (
     "lr",
-    "learningrate",
+    "learningrate lernrate 学习率",
     "peaklr maxlr eta η baselr lrmax lrpeak peaklearningrate maxlearningrate baselearningrate "
     "initlr initiallr"
     " initiallearningrate lrinit stepsize lr0 mainlr globallr masterlr optimizerlr optimlr lrs learningrates"
@@ -42,15 +42,15 @@ OTHER_HPS = (
 SEEDS = ("seed", "randomseed rngseed rng runseed initseed seedid replicate rep repeat")
 VARIANTS = (
     "variant",
-    "parametrization parameterization optimizer optim method rule scheme mode algo algorithm arch "
-    "architecture"
+    "parametrization parameterization optimizer optim method methode 方法 rule scheme mode algo algorithm "
+    "arch architecture"
     " setting ablation family series model mup usemup group section sheet param studyname experimentname",
 )
 NAMES = word_set("name run runname runid file id experiment experimentname path trialid trialname")
 STATES = frozenset({"state", "status", "runstate"})
 STEPS = ("step", "globalstep", "trainstep", "iteration", "iter", "trainingiteration", "epoch", "steps", "it")
 
-LOSS_WORDS = word_set("loss losses ce nll xent crossentropy logloss mse bpb")
+LOSS_WORDS = word_set("loss losses verlust 损失 验证损失 ce nll xent crossentropy logloss mse bpb")
 NO_FINAL_LOSS = word_set(
     "init initial err error std sem stderr scale se var gap aux z diff delta weight function fn type "
     "name spike count max start first scaling best_step id"

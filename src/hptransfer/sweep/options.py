@@ -30,6 +30,7 @@ class ReadOptions:
     )
     metric: str = "nats"  # what the loss column holds; see `hptransfer.sweep.metric`
     maximize: bool = False  # whether a higher value is better
+    axes: tuple[str, ...] = ()  # columns of the scale where there are several, the first included
 
     def __post_init__(self) -> None:
         if self.decimal is not None:

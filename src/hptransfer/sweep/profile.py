@@ -16,12 +16,15 @@ def group_numbers(*keys: Sequence[Any] | NDArray[np.generic]) -> NDArray[np.int6
     group = _codes(keys[0])
     for key in keys[1:]:
         codes = _codes(key)
-        group = _codes(group * (codes.max() + 1) + codes)  # renumbered each time, lest the product overflow
+        group *= codes.max() + 1
+        group += codes
+        del codes  # a million rows count
+        group = _codes(group)  # renumbered each time, lest the product overflow
     return group
 
 
 def _codes(key: Sequence[Any] | NDArray[np.generic]) -> NDArray[np.int64]:
-    if isinstance(key, np.ndarray) and key.dtype.kind in "if":
+    if isinstance(key, np.ndarray) and key.dtype.kind in "ifU":
         return np.asarray(np.unique(key, return_inverse=True)[1], dtype=np.int64)
     numbers: dict[Any, int] = {}
     return np.array([numbers.setdefault(label, len(numbers)) for label in key], dtype=np.int64)

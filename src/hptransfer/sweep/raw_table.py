@@ -211,25 +211,37 @@ def floats(cells: RawColumn, labelled: bool = False) -> tuple[FloatArray, NDArra
             return np.array(cells, dtype=np.float64), np.zeros(len(cells), dtype=np.bool_)
         except (ValueError, OverflowError):
             pass
-    values: list[float | None]
-    if kinds == {str}:  # a text is looked at once, however often it stands there
-        numbers = {cell: number(cell, labelled) for cell in set(cells)}
-        values = [numbers[cell] for cell in cells]
-    else:
-        values = [number(cell, labelled) for cell in cells]
+    known: dict[str, float | None] = {}  # a text that is no plain number is looked at once
+    values = [_number(cell, labelled, known) for cell in cells]
     bad = np.array([value is None for value in values], dtype=np.bool_)
     return np.array(values, dtype=np.float64), bad
+
+
+def _number(cell: Any, labelled: bool, known: dict[str, float | None]) -> float | None:
+    if not isinstance(cell, str):
+        return number(cell, labelled)
+    try:
+        return float(cell)
+    except ValueError:
+        if cell not in known:
+            known[cell] = number(cell, labelled)
+        return known[cell]
 
 
 def texts(cells: RawColumn) -> list[str]:
     """RawColumn as labels: whole numbers without a point, nothing for a blank."""
     if isinstance(cells, np.ndarray):
         levels, index = np.unique(cells, return_inverse=True)
-        labels = [_text(level) for level in levels]
+        labels = [_text(level) for level in levels.tolist()]
         return [labels[i] for i in index.tolist()]
     if set(map(type, cells)) == {str}:
         return [cell.strip() for cell in cells]
     return [_text(cell) for cell in cells]
+
+
+def level_keys(cells: RawColumn) -> RawColumn:
+    """Keys that are equal where cells are: numbers as they are, else their labels."""
+    return cells if isinstance(cells, np.ndarray) else texts(cells)
 
 
 def _text(cell: Any) -> str:

@@ -10,35 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
-from hptransfer.parametrization.catalogue import RULES, own_coordinates
-from hptransfer.parametrization.coordinates import Coordinates
+from hptransfer.sweep.axes import Scale, cell_numbers, first_axis, with_axes
 from hptransfer.sweep.curves import one_row_a_run
 from hptransfer.sweep.extract import extract_from as extract_columns
 from hptransfer.sweep.finding import USUAL, Found, find_columns
-from hptransfer.sweep.guards import check_labels, is_readable
-from hptransfer.sweep.losses import read_losses
+from hptransfer.sweep.guards import is_readable
+from hptransfer.sweep.labels import own_coordinates_of, seed_labels, variant_labels
+from hptransfer.sweep.losses import Losses, read_losses
 from hptransfer.sweep.metric import as_metric
 from hptransfer.sweep.names import LOGARITHM, base_name, hp_logarithm
 from hptransfer.sweep.objects import from_object
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.profile import group_numbers, profile_out
-from hptransfer.sweep.raw_table import RawColumn, RawTable, candidates, find, floats, shown, texts
+from hptransfer.sweep.raw_table import RawColumn, RawTable, candidates, find, floats, level_keys, shown
 from hptransfer.sweep.sources import read_sources
 from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 from hptransfer.sweep.values import HP_SCALES
 from hptransfer.sweep.where import where as keep_where
 from hptransfer.sweep.wide import lengthen
 
-BLANK_LABEL = "(blank)"  # of a variant without a name
-ALL = "all"  # the one variant of a table without a variant column
-PARAMETRIZATION = "parametrization"  # a column that names the rule of a run
+FIRST = 1000  # cells by which a column is judged before the others are looked at
 MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
 
 
 def read(
     data: Any,
     *,
-    scale: str | None = None,
+    scale: Scale = None,
     hp: str | None = None,
     loss: str | None = None,
     variant: str | None = None,
@@ -69,6 +67,7 @@ def read(
             tables (W&B's `config` and `summary`) become dotted columns, `config.lr`, and are found by their
             plain names too. A table with learning rates or sizes as its heads becomes one row a run.
         scale: column of the axis along which the hyperparameter is carried; positive numbers, or 60M, d128.
+            Several, as a list or comma-separated (`params,tokens`), are axes of their own.
         hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note.
         loss: column of the final loss. Blank, NaN, infinite and `diverged` mean that the run diverged.
         variant: column of the variant; several, comma-separated, are joined. Where no column is one, all runs
@@ -97,29 +96,35 @@ def read(
     """
     if take == "best" and (maximize or metric == "accuracy"):
         raise SweepError("take must be final or mean:K where a higher value is better, but got 'best'")
-    options = ReadOptions(scale, hp, loss, decimal, hp_scale, take, extract, query, metric, maximize)
+    options = ReadOptions(
+        first_axis(scale), hp, loss, decimal, hp_scale, take, extract, query, metric, maximize
+    )
     table = _load(data, options)
     if extract_from is not None:
         table = extract_columns(table, *extract_from)
     if where is not None:
         table = keep_where(table, where)
-    named = {"scale": scale, "hp": hp, "loss": loss, "variant": variant, "seed": seed}
+    table, axes = with_axes(table, scale)
+    if len(axes) > 1:
+        options = replace(options, axes=axes)
+    named = {"scale": axes[0] if axes else None, "hp": hp, "loss": loss, "variant": variant, "seed": seed}
     second = None if profile is None else find(table, profile, "profile")
     table, found = find_columns(table, named, second)
     if second in (found.scale, found.hp, found.loss):
         raise SweepError(f"profile must be a column that is not read as another, but got {shown(second)}")
-    table = one_row_a_run(table, found, take)
-    sweep = _assembled(table, found, _names(table, found, named), options, where, second, optimizer)
-    own = _own_coordinates(table, _labels(table, found.variant), parametrization)
-    return replace(sweep, own_coordinates=own)
+    table = one_row_a_run(table, found, take, options.axes[1:])
+    names = _names(table, found, named)
+    losses = read_losses(table, found.loss, names.loss, by_state=where is None)
+    own = own_coordinates_of(table, variant_labels(table, found.variant, names.variant), parametrization)
+    sweep = _assembled(table, found, names, losses, options, second)
+    optimizers = {} if optimizer is None else dict.fromkeys(sweep.variants, optimizer)
+    return replace(sweep, own_coordinates=own, optimizers=optimizers)
 
 
 def _assembled(
-    table: RawTable, found: Found, names: Columns, options: ReadOptions, where: str | None,
-    second: str | None, optimizer: str | None,
-) -> SweepTable:  # fmt: skip
+    table: RawTable, found: Found, names: Columns, losses: Losses, options: ReadOptions, second: str | None
+) -> SweepTable:
     """The sweep table of the rows that are results, with notes on the others."""
-    losses = read_losses(table, found.loss, names.loss, by_state=where is None)
     hps = _hyperparameters(table, found.hp, options.hp_scale)
     kept = losses.kept & (hps != 0)
     if not kept.any():
@@ -130,22 +135,24 @@ def _assembled(
     if not kept.all():
         table, hps = table.keep(kept), hps[kept]
     read_columns = {found.scale, found.hp, found.loss, *found.variant, found.seed or ""} - {second or ""}
-    labels = check_labels(_labels(table, found.variant), names.variant)
-    seeds = [""] * len(table) if found.seed is None else texts(table.columns[found.seed])
     sweep = SweepTable(
-        variant=np.array(labels),
+        variant=variant_labels(table, found.variant, names.variant),
         scale=_positive(
             table, found.scale, names.scale, floats(table.columns[found.scale], labelled=True)[0]
         ),
         hp=_positive(table, found.hp, names.hp, hps),
-        seed=np.array(check_labels(seeds, names.seed)),
+        seed=seed_labels(table, found.seed, names.seed),
         loss=losses.values[kept],
         extra=_extra(table, read_columns),
         columns=names,
         source=table.source,
-        optimizers={} if optimizer is None else dict.fromkeys(labels, optimizer),
         taken=found.taken,
+        axes=options.axes,
     )
+    for axis in sweep.axes[1:]:
+        _positive(
+            table, axis, axis, sweep.extra[axis] if axis in sweep.extra else np.full(len(sweep), np.nan)
+        )
     sweep = as_metric(sweep, options.metric, options.maximize)
     zero = (
         (f"{left_out} runs with {names.hp} = 0 are left out: the fit is over its logarithm",)
@@ -156,8 +163,9 @@ def _assembled(
     if second is not None:
         profiled = _profiled(sweep, floats(table.columns[second])[0], base_name(second))
         return replace(profiled, notes=(*notes, *profiled.notes))
+    read_columns |= set(sweep.axes)
     unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
-    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, unread)))
+    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, found.seed, unread)))
 
 
 def _load(data: Any, options: ReadOptions) -> RawTable:
@@ -186,38 +194,6 @@ def _names(table: RawTable, found: Found, named: dict[str, str | None]) -> Colum
         variant=name("variant", *found.variant),
         seed=name("seed", *seed),
     )
-
-
-def _labels(table: RawTable, columns: tuple[str, ...]) -> list[str]:
-    """Each row's variant."""
-    if not columns:
-        return [ALL] * len(table)
-    if len(columns) == 1:
-        labels = texts(table.columns[columns[0]])
-        prefix = (
-            f"{base_name(columns[0])}=" if {label.lower() for label in labels} <= {"true", "false"} else ""
-        )
-        return [prefix + label if label else BLANK_LABEL for label in labels]
-    parts = [_part(base_name(column), table.columns[column]) for column in columns]
-    return [" ".join(row) for row in zip(*parts, strict=True)]
-
-
-def _part(name: str, cells: RawColumn) -> list[str]:
-    """A column's share in a joined label: `mup` as it stands, a number with its name, `epoch=5`."""
-    labels = texts(cells)
-    plain = floats(cells)[1].all() and not {label.lower() for label in labels} <= {"true", "false"}
-    return [("" if plain else f"{name}=") + (label or BLANK_LABEL) for label in labels]
-
-
-def _own_coordinates(table: RawTable, labels: list[str], name: str | None) -> dict[str, Coordinates]:
-    """By variant, the coordinates that its user sets the learning rate in, where the table or `name` says."""
-    if name is not None:
-        return dict.fromkeys(labels, own_coordinates(name))
-    if not candidates(table, PARAMETRIZATION):
-        return {}
-    rules = texts(table.columns[find(table, PARAMETRIZATION, PARAMETRIZATION)])
-    by_label = dict(zip(labels, (rule.strip().lower() for rule in rules), strict=True))
-    return {label: own_coordinates(rule) for label, rule in by_label.items() if rule in RULES}
 
 
 def _hyperparameters(table: RawTable, column: str, hp_scale: str | None) -> FloatArray:
@@ -253,6 +229,8 @@ def _extra(table: RawTable, used: set[str]) -> dict[str, FloatArray]:
     for column, cells in table.columns.items():
         if column in used or not column:
             continue
+        if floats(cells[:FIRST])[1].any():  # most columns of texts are told by their first cells
+            continue
         values, strange = floats(cells)
         if strange.any() or np.isnan(values).all():
             continue
@@ -262,7 +240,7 @@ def _extra(table: RawTable, used: set[str]) -> dict[str, FloatArray]:
 
 
 def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
-    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    cell = cell_numbers(sweep, sweep.seed)
     kept, levels = profile_out(cell, second, sweep.loss)
     note = (
         f"{name} is profiled out: each run is the best of {levels.min()} to {levels.max()} levels of it, "
@@ -271,13 +249,14 @@ def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
     return replace(sweep.take(kept), notes=(*sweep.notes, note))
 
 
-def _unexplained(sweep: SweepTable, table: RawTable, unread: list[str]) -> tuple[str, ...]:
+def _unexplained(sweep: SweepTable, table: RawTable, seed: str | None, unread: list[str]) -> tuple[str, ...]:
     """A note where rows that count as replicates differ in columns that nobody asked for."""
     names = sweep.columns
-    cell = group_numbers(sweep.variant, sweep.scale, sweep.hp, sweep.seed)
+    seeds = sweep.seed if seed is None else level_keys(table.columns[seed])
+    cell = cell_numbers(sweep, seeds)
     if cell.max() + 1 == len(sweep):
         return ()
-    differ = [repr(column) for column in unread if _differs(cell, texts(table.columns[column]))]
+    differ = [repr(column) for column in unread if _differs(cell, table.columns[column])]
     if not differ:
         return ()
     return (
@@ -287,8 +266,11 @@ def _unexplained(sweep: SweepTable, table: RawTable, unread: list[str]) -> tuple
     )
 
 
-def _differs(cell: NDArray[np.int64], labels: list[str]) -> bool:
+def _differs(cell: NDArray[np.int64], cells: RawColumn) -> bool:
     """Whether a column of few levels (not an id, not a measurement) differs between replicates."""
-    if not 2 <= len(set(labels)) <= min(MOST_LEVELS, cell.size // 3):
+    if group_numbers(level_keys(cells[:FIRST])).max() >= MOST_LEVELS:
         return False
-    return bool(group_numbers(cell, labels).max() > cell.max())
+    level = group_numbers(level_keys(cells))
+    if not 1 <= level.max() < min(MOST_LEVELS, cell.size // 3):
+        return False
+    return bool(group_numbers(cell, level).max() > cell.max())

@@ -12,6 +12,7 @@ import numpy as np
 from hptransfer.errors import SweepError
 from hptransfer.sweep.files import KINDS, read_files
 from hptransfer.sweep.options import ReadOptions
+from hptransfer.sweep.printed_logs import LOGS, runs_of_logs
 from hptransfer.sweep.raw_table import RawTable, columns_of, floats, make_table
 from hptransfer.sweep.run_files import RESULTS, SETTINGS, read_mlflow, reader_of
 from hptransfer.sweep.runs import LoggedRun, curves_of, has_steps, table_of_runs
@@ -105,11 +106,24 @@ def _nothing(name: str) -> RawTable:
     )
 
 
+def _logs(name: str, options: ReadOptions) -> RawTable:
+    """Printed logs, each one run, where they say losses."""
+    paths = [path for path in _files(Path(name)) if path.suffix.lower() in LOGS]
+    runs = list(runs_of_logs(paths, Path(name)))
+    if not runs:
+        return _nothing(name)
+    note = (
+        f"{name}: {len(runs)} printed logs, of each loss the {_taken(options.take)} is read; "
+        "--extract and --take say otherwise"
+    )
+    return replace(table_of_runs(runs, name, options.take), source=Source(name), notes=(note,))
+
+
 def _tables(name: str, options: ReadOptions) -> RawTable:
     """Every table in a folder as one; a table with a row for every step of one run is that run."""
     paths = [path for path in _files(Path(name)) if path.suffix.lower() in KINDS]
     if not paths:
-        return _nothing(name)
+        return _logs(name, options)
     table = read_files([str(path) for path in paths], options)
     steps = has_steps(table.columns)
     if not steps or len(paths) == 1:

@@ -91,6 +91,8 @@ class SweepTable:
     metric: LossMetric = field(default_factory=LossMetric)  # what the losses are
     # Which columns were taken for what where nobody named them, in one line; empty where all were plain.
     taken: str = ""
+    # Names of the axes where the scale has several: the first is `columns.scale`, the others are in `extra`.
+    axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("variant", "seed"):

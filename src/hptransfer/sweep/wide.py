@@ -12,9 +12,12 @@ import numpy as np
 from hptransfer.sweep.names import LOGARITHM, SCALES, hp_rank, loss_rank, rank, word_set, words
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawColumn, RawTable, floats
+from hptransfer.sweep.run_charts import runs_of_chart
 from hptransfer.sweep.values import parse
 
 HEAD = re.compile(r"(?P<label>.*?[^\W\d])\s*[)\]]?\s*[=:_@ -]?\s*(?P<number>[({$]*[\d.+−-].*)")
+MEAN = re.compile(r"[ _/.(-]+(?:mean|avg|average)\)?$", re.IGNORECASE)
+DEVIATION = re.compile(r"[ _/.(-]+(?:std|sd|sem|se|stderr|err|var|count|n|min|max)\)?$", re.IGNORECASE)
 CORNER = re.compile(r"\s*(?:\\+|/|\||↓|→|×|,|\bvs\.?\b)\s*", re.IGNORECASE)
 LEVELS = word_set(
     "sp mup μp µp u-mup umup ntp ntk mfp standard adam adamw sgd lion muon shampoo soap adafactor baseline"
@@ -36,6 +39,7 @@ def lengthen(table: RawTable, options: ReadOptions) -> RawTable:
     Heads are taken for values where two or more are numbers, perhaps after a name (`lr=1e-3`, `d256`), and
     the table has no column of losses. A blank cell is a run that was not made.
     """
+    table = runs_of_chart(_of_means(table), options)
     named = {column for column in (options.loss,) if column in table.columns}
     if named or any(loss_rank(column) == (0, 0) for column in table.columns):
         return table
@@ -60,6 +64,16 @@ def lengthen(table: RawTable, options: ReadOptions) -> RawTable:
         f"{name}, their cells {loss}"
     )
     return _melted(table, ids, values, (name, loss), note)
+
+
+def _of_means(table: RawTable) -> RawTable:
+    """A wide table with a mean and a deviation under each head, without the deviations."""
+    stems = {stem: column for column in table.columns if (stem := MEAN.sub("", column)) != column}
+    if len(stems) < 2 or not all(_head(stem) for stem in stems):
+        return table
+    spread = {c for c in table.columns if (stem := DEVIATION.sub("", c)) != c and stem in stems}
+    columns = {MEAN.sub("", c): cells for c, cells in table.columns.items() if c not in spread}
+    return replace(table, columns=columns)
 
 
 def _melted(

@@ -36,6 +36,8 @@ class Cells:
     # Rows dropped because another row is identical in scale, hp, seed and finite loss; a run without a loss
     # cannot be told from another, and is none's duplicate.
     duplicates: int = 0
+    # log2 eta where each optimum is expected but for a constant, [K]; None: on a line in log2 of the scale.
+    expected: FloatArray | None = None
 
     @property
     def usable(self) -> BoolArray:

@@ -72,12 +72,14 @@ def select_windows(cells: Cells) -> list[BasinWindow]:
     if not split or len(clear) < 3:
         return found
     t, x = np.log2(cells.scale), np.array([cells.x[k, s.best] for k, s in enumerate(found)])
-    pairs = [(i, j) for j in clear for i in clear if i < j]
-    slope = float(np.median([(x[j] - x[i]) / (t[j] - t[i]) for i, j in pairs]))
-    level = float(np.median([x[k] - slope * t[k] for k in clear]))
+    line = cells.expected
+    if line is None:
+        pairs = [(i, j) for j in clear for i in clear if i < j]
+        line = float(np.median([(x[j] - x[i]) / (t[j] - t[i]) for i, j in pairs])) * t
+    level = float(np.median([x[k] - line[k] for k in clear]))
     for k in split:
         minima = np.array([found[k].best, *_rivals(cells.loss[k], noise)])
-        away = np.abs(cells.x[k, minima] - level - slope * t[k])
+        away = np.abs(cells.x[k, minima] - level - line[k])
         rise = (cells.loss[k, minima] - cells.loss[k, found[k].best]) / _rival_rise(noise)
         nearest = int(minima[np.argmin(away + rise)])
         if nearest != found[k].best:

@@ -1,0 +1,1 @@
+"""Axes: laws over several axes of scale at once, such as parameters and tokens."""

@@ -1,0 +1,111 @@
+"""What to run next: the place and the LR grid that narrow the interval at the goal most for their price."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from hptransfer.quantify.axes.departures import walk_covariances
+from hptransfer.quantify.axes.model import AxesModel
+from hptransfer.quantify.axes.result import Place, PlaceRuns
+from hptransfer.quantify.axes.rules import kind_of
+from hptransfer.quantify.intervals import limits
+from hptransfer.sweep.table import FloatArray
+
+NORMAL = 1.96
+RUNS = 5  # of a suggested LR grid
+MOST_PRICE = 3.0  # times what was spent
+LEAST_GAIN = 0.05  # share of the interval's width that a suggestion must take off
+MOST = 3  # suggestions
+PRICES = {"width": 2.0, "params": 1.0, "depth": 1.0, "tokens": 1.0, "compute": 1.0, "batch": 0.0}
+
+
+def suggest_runs(model: AxesModel, goal: Place, targets_at: FloatArray) -> tuple[PlaceRuns, ...]:
+    """Up to three places to run, the best for its price first.
+
+    Args:
+        model: of one variant.
+        goal: where the interval is to narrow.
+        targets_at: log2 of the goal's free axes, [F].
+    """
+    basis, design = model.basis, model.basis.design
+    places = _candidates(basis.z, targets_at)
+    now = _width(model, targets_at, None)
+    spent = float(np.sum(basis.basins.cells.runs * _price(model, design.coordinates(basis.points.z))))
+    found = []
+    for place in places:
+        after = _width(model, targets_at, place)
+        share = RUNS * float(_price(model, place[None])[0]) / spent
+        if now - after > LEAST_GAIN * now and share <= MOST_PRICE:
+            found.append(((now - after) / (share + 0.05), place, share, after))
+    found.sort(key=lambda item: -item[0])
+    return tuple(
+        PlaceRuns(_place(model, place), _grid(model, place), share, (now, after), goal)
+        for _, place, share, after in found[:MOST]
+    )
+
+
+def _candidates(z: FloatArray, goal: FloatArray) -> list[FloatArray]:
+    """Places where no runs are: corners of the design, and each axis two and four times as far."""
+    low, high = z.min(axis=0), z.max(axis=0)
+    steps = [
+        sorted({low[i], high[i], *(high[i] + s for s in (1.0, 2.0) if goal[i] > high[i])})
+        for i in range(len(low))
+    ]
+    places = [np.array(place) for place in product(*steps)]
+    return [place for place in places if np.abs(z - place).max(axis=1).min() > 0.3]
+
+
+def _width(model: AxesModel, goal: FloatArray, new: FloatArray | None) -> float:
+    """Width of the interval at a goal by typical sizes of departures, perhaps with a point more, octaves."""
+    q, hp = model.question, model.hp
+    errors = np.atleast_2d(np.cov(q.y_draws.T))
+    z = q.z
+    if new is not None:
+        wider = np.zeros((len(z) + 1, len(z) + 1))
+        wider[:-1, :-1] = errors
+        wider[-1, -1] = float(np.median(np.diag(errors)))
+        errors, z = wider, np.vstack([z, new])
+    scatter, wander = float(np.mean(hp.scatter_draws**2)), np.mean(hp.wander_draws**2, axis=0)
+    walks = np.einsum("f,fmk->mk", wander, walk_covariances(np.vstack([z, goal])))
+    count = len(z)
+    inverse = np.linalg.inv(errors + scatter * np.eye(count) + walks[:count, :count])
+    basis = np.column_stack([np.ones(count), z - z.mean(axis=0)])
+    ahead = np.concatenate([[1.0], goal - z.mean(axis=0)])
+    across = walks[count, :count]
+    left = ahead - basis.T @ inverse @ across
+    variance = walks[count, count] + scatter - across @ inverse @ across
+    variance += left @ np.linalg.solve(basis.T @ inverse @ basis, left)
+    return float(2 * NORMAL * np.sqrt(max(variance, 0.0)))
+
+
+def _price(model: AxesModel, z: FloatArray) -> FloatArray:
+    """What a run at free coordinates z [P, F] costs, in that of the farthest corner: a product of axes."""
+    design = model.basis.design
+    powers = np.array([_power(design.axes[i]) for i in design.free])
+    for j, line in design.tied.items():
+        powers = powers + line[1:] * _power(design.axes[j])
+    top = design.coordinates(model.basis.points.z).max(axis=0)
+    return np.asarray(np.exp2((z - top) @ powers))
+
+
+def _power(axis: str) -> float:
+    kind = kind_of(axis)
+    return 1.0 if kind is None else PRICES[kind]
+
+
+def _place(model: AxesModel, free: FloatArray) -> Place:
+    design = model.basis.design
+    out = dict(zip(design.names, map(float, np.exp2(free)), strict=True))
+    for j, line in design.tied.items():
+        out[design.axes[j]] = float(np.exp2(line[0] + free @ line[1:]))
+    return {axis: float(f"{out[axis]:.3g}") for axis in design.axes}
+
+
+def _grid(model: AxesModel, place: FloatArray) -> tuple[float, ...]:
+    """Values to run: about the plane's own, as far as its optimum may lie, half an octave apart or more."""
+    draws = model.hp.plane_draws(place[None])[:, 0]
+    centre, (low, high) = float(model.hp.plane(place[None])[0]), limits(draws, 0.95)
+    step = min(max((high - low) / (RUNS - 1), 0.5), 1.0)
+    return tuple(float(f"{np.exp2(centre + step * (i - (RUNS - 1) / 2)):.3g}") for i in range(RUNS))

@@ -1,0 +1,46 @@
+"""A study's progress in words: of one variant at one width, of all, of what is being trained."""
+
+from __future__ import annotations
+
+import math
+
+from hptransfer.study.progress import Cell, Snapshot
+
+
+def cell_text(cell: Cell) -> str:
+    """`7/9, best 3.893, 1 diverged`."""
+    parts = [f"{cell.done}/{cell.planned}"]
+    if math.isfinite(cell.best):
+        parts.append(f"best {cell.best:.3f}")
+    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := getattr(cell, name))]
+    return ", ".join(parts)
+
+
+def summary(seen: Snapshot) -> str:
+    """`33/135 runs, 2 diverged, 1:02 elapsed, about 3:10 left`."""
+    parts = [f"{seen.total('done')}/{seen.total('planned')} runs"]
+    parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := seen.total(name))]
+    if seen.elapsed is not None:
+        parts.append(f"{clock(seen.elapsed)} elapsed")
+    if seen.left:
+        parts.append(f"about {clock(seen.left)} left" + (" of this round" if seen.spec.adaptive else ""))
+    return ", ".join(parts)
+
+
+def running_stacks(seen: Snapshot) -> str:
+    """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is being trained."""
+    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in seen.running_stacks]
+    return f"training: {'; '.join(parts)}" if parts else ""
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:30`, `3:05:00`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def lr_text(lr: float) -> str:
+    """`2^-6` where it is a power of two, else a decimal."""
+    exponent = math.log2(lr)
+    return f"2^{exponent:.0f}" if exponent.is_integer() else f"{lr:.3g}"

@@ -1,0 +1,79 @@
+"""`hptransfer fit` over several axes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from surfaces import FOUR, sweep_of
+
+Run = Callable[..., tuple[int, str, str]]
+Csv = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    sweep = sweep_of(FOUR)
+    rows = zip(sweep.scale, sweep.extra["tokens"], sweep.hp, sweep.loss, strict=True)
+    return "params,tokens,lr,loss\n" + "".join(f"{n:.0f},{d:.0f},{x},{y}\n" for n, d, x, y in rows)
+
+
+def test_two_axes_and_a_target_are_printed_and_written(run: Run, csv: Csv, text: str, tmp_path: Path) -> None:
+    page, data = tmp_path / "fit.html", tmp_path / "fit.json"
+    code, out, err = run(
+        "fit", csv(text), "--scale", "params,tokens", "--target", "params=3.2e9,tokens=20x", "--draws", 200,
+        "--path", "params=1,tokens=0.5", "--html", page, "--json", data,
+    )  # fmt: skip
+    assert code == 0, err
+    for words in (
+        "lr over params and tokens",
+        "params 3.2B, tokens 64B",
+        "step-law",
+        "largest tokens",
+        "corner",
+    ):
+        assert words in out
+    assert max(map(len, out.splitlines())) <= 80
+    variant = json.loads(data.read_text())["variants"]["all"]
+    assert variant["predictions"][0]["at"] == {"params": 3.2e9, "tokens": 6.4e10}
+    assert variant["axes"][-1]["name"] == "params^1 tokens^0.5"
+    html = page.read_text()
+    assert "Contours of the optimal lr" in html
+    assert '"along0"' in html
+    assert "Hold-out check" in html
+
+
+def test_the_json_alone_goes_to_standard_output(run: Run, csv: Csv, text: str) -> None:
+    code, out, _ = run("fit", csv(text), "--scale", "params,tokens", "--json", "-", "--draws", 100)
+    assert code == 0
+    assert json.loads(out)["axes"] == ["params", "tokens"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--scale", "params,tokens", "--target", "params=7e9"], "leaves out tokens"),
+        (["--scale", "params,tokens", "--target", "4096"], "must be params=1e9,tokens=1e9"),
+        (["--scale", "params,depth"], "no column 'depth'"),
+        (["--scale", "params", "--target", "params=7e9,tokens=1e12"], "a target must be a scale"),
+        (["--scale", "params", "--path", "params=1"], "several axes"),
+        (["--scale", "params,tokens", "--where", "tokens == 2000000000"], "tokens is 2e+09 in every run"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    run: Run, csv: Csv, text: str, arguments: list[str], words: str
+) -> None:
+    code, _, err = run("fit", csv(text), *arguments)
+    assert code == 2
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_too_few_points_say_how_many_would_do(run: Run, csv: Csv, text: str) -> None:
+    rows = text.splitlines()
+    few = "\n".join([rows[0], *rows[1:23], *rows[34:45]])  # two tokens of one size, one of another
+    code, _, err = run("fit", csv(few), "--scale", "params,tokens")
+    assert code == 2
+    assert "needs runs at 4 different points" in err
