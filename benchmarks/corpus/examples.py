@@ -1,4 +1,4 @@
-"""Write the examples that come with the package, parts of this corpus: python benchmarks/corpus/examples.py."""
+"""Write the examples of the package, parts of this corpus: python benchmarks/corpus/examples.py."""
 
 from __future__ import annotations
 
