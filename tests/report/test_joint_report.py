@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from joint_sweeps import decayed, two_hps
 
+from hptransfer.errors import QuantifyError
 from hptransfer.joint import quantify_joint
 from hptransfer.report import charts, joint_charts, joint_tables, plotly_backend
 from hptransfer.sweep.table import SweepTable
@@ -69,6 +70,20 @@ def test_figures_become_plain_plotly_data(fit):
     ):
         for panel in plotly_backend.panels(figure):
             assert panel["data"]
+
+
+@pytest.mark.parametrize(("kind", "panels"), [("contours", 4), ("laws", 3), ("profiles", 2)])
+def test_figures_for_notebooks(fit, kind, panels):
+    drawn = [axes for axes in fit.plot(kind).axes if axes.get_visible()]
+    assert len(drawn) == panels
+    assert all(axes.lines or axes.collections for axes in drawn)
+
+
+def test_an_unknown_figure_or_variant_is_told(fit):
+    with pytest.raises(QuantifyError, match="one of contours, laws, profiles"):
+        fit.plot("heat")
+    with pytest.raises(QuantifyError, match="variant must be one of a"):
+        fit.plot("laws", "b")
 
 
 def test_zero_has_its_own_tick():
