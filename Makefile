@@ -1,4 +1,4 @@
-# make demo    train the demonstration study and print its transfer table (about ten minutes, once)
+# make demo    train the demonstration study and print its transfer table (some minutes, once)
 # make test    the quick tests          make test-all  every test, with the packages that only some need
 # make lint    style, types, layers of packages
 # make docs    the documentation        make bench   the benchmarks

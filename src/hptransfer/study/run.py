@@ -136,7 +136,10 @@ def fit_study(result: StudyResult) -> TransferFit:
     """The fit of a study's finished runs, in SP coordinates, with their provenance."""
     from hptransfer.fit import quantify
 
-    fit = quantify(result.sweep, targets=result.spec.targets, coordinates="sp", suggest=True)
+    spec = result.spec
+    fit = quantify(
+        result.sweep, targets=spec.targets, tolerance=spec.tolerance, coordinates="sp", suggest=True
+    )
     return replace(fit, provenance=result.provenance)
 
 
