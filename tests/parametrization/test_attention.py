@@ -65,7 +65,9 @@ def test_a_scale_under_another_name_is_given_by_pattern() -> None:
         hpt.parametrize(model, base=base)
     found = hpt.parametrize(model, base=base, attention={"m?x": "beta"}).attention
     assert found == (AttentionSite("mix", "beta", 0.5 / 4),)
-    with pytest.raises(RuleError, match=r"mix.qkv must say its head dimension, as one of head_dim, att"):
+    with pytest.raises(
+        RuleError, match=r"mix.qkv must say its head dimension, as one of qk_head_dim, head_dim, att"
+    ):
         hpt.parametrize(model, base=base, attention={"mix.qkv": "in_features"})
 
 

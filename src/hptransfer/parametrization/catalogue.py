@@ -82,7 +82,9 @@ def _tp5() -> list[Rule]:
     for (table, family), (first, last) in ends.items():
         roles = role_map(first, hidden[family], last, vector[family])
         source = f"{TP5}, Table {table}"
-        rules.append(Rule(f"mup-tp5-table{table}", roles, -1.0, "mup", source, family, tied=-1.0))
+        sides = family == "sgd"
+        name = f"mup-tp5-table{table}"
+        rules.append(Rule(name, roles, -1.0, "mup", source, family, tied=-1.0, scales_sides=sides))
     return rules
 
 
@@ -161,7 +163,7 @@ def _sgd_twins() -> list[Rule]:
     standard = role_map(embedding=E(), hidden=E(init=-0.5), readout=E(init=-0.5))
     sp = Rule("sp", standard, -0.5, "sp", KALRA, "sgd", keeps_native_multipliers=True)
     roles = role_map(E(lr=1.0), E(init=-0.5), E(init=-1.0, lr=-1.0), vector=E(lr=1.0))
-    return [sp, Rule("mup", roles, -1.0, "sp", f"{TP5}, Table 3", "sgd", tied=-1.0)]
+    return [sp, Rule("mup", roles, -1.0, "sp", f"{TP5}, Table 3", "sgd", tied=-1.0, scales_sides=True)]
 
 
 def _all() -> list[Rule]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from torch import nn
 
 from hptransfer.errors import RuleError, one_of
+from hptransfer.parametrization.constants import tensor_constants
 from hptransfer.parametrization.optimizers import DECAY_KINDS, OPTIMIZERS, MuonAdjust, get_optimizer
 from hptransfer.parametrization.parameters import matching
-from hptransfer.parametrization.plan import ModelPlan
+from hptransfer.parametrization.plan import ModelPlan, TensorPlan
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
 from hptransfer.parametrization.tensor_settings import (
@@ -30,6 +31,7 @@ def optimizer_settings(
     plan: ModelPlan,
     model: nn.Module,
     training: TrainingSettings,
+    constants: Mapping[str, float],
     no_decay: Sequence[str],
     without: Collection[str] | None,
 ) -> Wanted:
@@ -41,22 +43,41 @@ def optimizer_settings(
     rule = plan.rule if without is None else in_coordinates(plan.rule, "mup")
     live = plan.live_parameters(model)
     kept = {n for p in no_decay for n in matching(p, live, "a no_decay pattern must match a tensor")}
+    by_name = _constants(plan, constants)
     wanted = {}
     for tensor in plan.tensors:
         if live[tensor.name].parameter.requires_grad and tensor.name not in (without or ()):
+            _thawed(plan, tensor)
             growth = replace(tensor.growth, decays=tensor.growth.decays and tensor.name not in kept)
-            wanted[tensor.name] = group_settings(rule, growth, training)
+            wanted[tensor.name] = group_settings(rule, growth, training, by_name.get(tensor.name, 1.0))
     return wanted
 
 
+def _constants(plan: ModelPlan, constants: Mapping[str, float]) -> dict[str, float]:
+    return tensor_constants({t.name: (t.role, t.tensor.aliases) for t in plan.tensors}, constants)
+
+
+def _thawed(plan: ModelPlan, tensor: TensorPlan) -> None:
+    if tensor.frozen:
+        raise RuleError(
+            f"a tensor that is trained must not have been frozen when {plan.rule.name} was applied, but "
+            f"{tensor.name} was: call hpt.parametrize again, with requires_grad as it is in training"
+        )
+
+
 def muon_settings(
-    plan: ModelPlan, model: nn.Module, training: TrainingSettings, stacks: Sequence[str] = ()
+    plan: ModelPlan,
+    model: nn.Module,
+    training: TrainingSettings,
+    constants: Mapping[str, float],
+    stacks: Sequence[str] = (),
 ) -> Wanted:
     """The same of hidden matrices under Muon, with eta in muP coordinates; see `Scaling.muon_groups`."""
     one_of(training.muon_adjust, get_args(MuonAdjust), "adjust", RuleError)
     _check(lr=training.lr, weight_decay=training.weight_decay)
     one_of(training.decay, DECAY_KINDS, "decay", RuleError)
     live, rule = plan.live_parameters(model), in_coordinates(plan.rule, "mup")
+    by_name = _constants(plan, constants)
     stacked = {n for p in stacks for n in matching(p, live, "a pattern of stacks must match a tensor")}
     wanted = {}
     for tensor in plan.tensors:
@@ -68,7 +89,8 @@ def muon_settings(
                 f"Muon has its own width rule, but {rule.name} puts a multiplier on {tensor.name}; use "
                 "hpt.without_multipliers(rule)"
             )
-        wanted[tensor.name] = group_settings(rule, tensor.growth, training)
+        _thawed(plan, tensor)
+        wanted[tensor.name] = group_settings(rule, tensor.growth, training, by_name.get(tensor.name, 1.0))
     if not wanted:
         raise RuleError("Muon must have hidden matrices to train, but the model has none of two dimensions")
     return wanted

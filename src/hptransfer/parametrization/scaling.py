@@ -23,6 +23,7 @@ from hptransfer.parametrization.multipliers import tied_readouts
 from hptransfer.parametrization.optimizers import DecayKind, MuonAdjust, OptimizerName
 from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.plan import ModelPlan
+from hptransfer.parametrization.proof import prove
 from hptransfer.parametrization.tensor_settings import EpsRule, GroupSettings, TrainingSettings
 from hptransfer.parametrization.verify import Verification, verify
 
@@ -39,7 +40,12 @@ class Scaling(ModelPlan):
     expected: dict[str, GroupSettings] = field(default_factory=dict)
 
     def init_(
-        self, model: nn.Module, *, seed: int | None = None, std: Literal["base", "rule"] = "base"
+        self,
+        model: nn.Module,
+        *,
+        seed: int | None = None,
+        std: Literal["base", "rule"] = "base",
+        batch: Any = None,
     ) -> nn.Module:
         """Sets initial weights and forward multipliers in place; a second call changes nothing.
 
@@ -49,13 +55,20 @@ class Scaling(ModelPlan):
                 model's own draws and rescales them.
             std: `base`: the base model's measured std x the rule's factor, tensor by tensor; `rule`: what
                 the rule starts from (hidden and readout 1/sqrt(base fan-in), embeddings one) x its factor.
-                Constant tensors (gains, zero biases), vectors and scalars stay as they are.
+                Biases that are drawn keep the base's std (Tensor Programs V, Table 3); constant tensors
+                (gains, zero biases), other vectors and scalars, and frozen tensors stay as they are.
+            batch: what the model is called with: a tensor, a tuple of arguments or a mapping of named ones.
+                Where it is given, one forward pass proves that every factor acts.
 
         Raises:
             RuleError: the model is not the one that was scaled, is on the meta device, or sharded without
                 a seed; or `std` is `base` and the base was on the meta device.
+            VerifyError: a factor does not act on `batch`; see `verify`.
         """
-        return init_(self, model, seed, std)
+        init_(self, model, seed, std)
+        if batch is not None:
+            prove(self, model, batch)
+        return model
 
     def apply_(self, model: nn.Module) -> nn.Module:
         """Sets forward multipliers alone, for weights that come from a checkpoint; repeatable."""
@@ -73,6 +86,7 @@ class Scaling(ModelPlan):
         eps_rule: EpsRule = "rule",
         no_decay: Sequence[str] = (),
         matrices: bool = True,
+        factors: Mapping[str, float] | None = None,
     ) -> Groups:
         """Groups for a torch optimizer: tensors with equal settings merged, their names under `names`.
 
@@ -86,9 +100,13 @@ class Scaling(ModelPlan):
                 `independent`: each step shrinks by schedule x lambda whatever the LR; `mup`: LR x lambda is
                 that of the base in muP coordinates (lambda x m on hidden matrices).
             eps_rule: `rule`: as the rule says (most: fixed); `fixed`; `scaled`: in proportion to gradients.
-            no_decay: name patterns that do not decay, besides tensors of fewer than two dimensions.
+            no_decay: name patterns that do not decay, besides vectors, tensors of fewer than two dimensions,
+                and those that the model marks (`_no_weight_decay` on a tensor, as Mamba's code does; names
+                that its method `no_weight_decay` gives, as timm's do).
             matrices: False leaves out hidden matrices, and what `muon_groups` took, for Muon beside it; then
                 `lr` is eta in muP coordinates, as Muon's is, whatever the rule's.
+            factors: constants on the LR, the same at every width, by role, or pattern of a tensor's or a
+                layer's name, such as {"embedding": 10, "*.wq": 0.5}; the first match wins.
 
         Raises:
             RuleError: the model is not the one that was scaled, or a setting is out of range.
@@ -103,7 +121,7 @@ class Scaling(ModelPlan):
         )
         beside = {} if matrices else {n: e for n, e in self.expected.items() if e.optimizer == "muon"}
         taken = None if matrices else {*beside, *(plan.name for plan in self.tensors if plan.is_matrix)}
-        wanted = optimizer_settings(self, model, training, no_decay, taken)
+        wanted = optimizer_settings(self, model, training, factors or {}, no_decay, taken)
         self.expected = beside | wanted
         return merged(self, model, wanted)
 
@@ -116,6 +134,7 @@ class Scaling(ModelPlan):
         decay: DecayKind = "coupled",
         adjust: MuonAdjust = "original",
         stacks: Sequence[str] = (),
+        factors: Mapping[str, float] | None = None,
     ) -> Groups:
         """Groups of the hidden matrices for torch.optim.Muon; `param_groups(matrices=False)` has the rest.
 
@@ -131,12 +150,13 @@ class Scaling(ModelPlan):
             adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`; the groups carry it.
             stacks: name patterns of stacked matrices ([experts, out, in]) that the optimizer orthogonalises
                 one by one; torch.optim.Muon takes none, and without a pattern they are left to AdamW.
+            factors: constants on the LR, as those of `param_groups`.
 
         Raises:
             RuleError: as `param_groups`; or the rule puts a multiplier on hidden matrices.
         """
         training = TrainingSettings("muon", lr, weight_decay, decay=decay, muon_adjust=adjust)
-        wanted = muon_settings(self, model, training, stacks)
+        wanted = muon_settings(self, model, training, factors or {}, stacks)
         self.expected = self.expected | wanted
         return merged(self, model, wanted)
 
@@ -174,6 +194,7 @@ class Scaling(ModelPlan):
         self,
         model: nn.Module,
         optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer],
+        batch: Any = None,
         *,
         share: float = 0.0,
     ) -> Verification:
@@ -182,10 +203,13 @@ class Scaling(ModelPlan):
         Args:
             model: live.
             optimizers: live.
+            batch: what the model is called with, to prove by a forward pass that every factor acts: a tensor,
+                a tuple of arguments or a mapping of named ones. Where it is not given, the first batch that
+                the model has been called with since `init_` or `apply_` serves.
             share: of the training that is done; counts where the rule has ramps alone.
         """
         now = {name: replace(e, lr=e.lr * self.ramp(name, share)) for name, e in self.expected.items()}
-        return verify(self, now, model, optimizers)
+        return verify(self, now, model, optimizers, batch)
 
     def lr_lambdas(
         self,
