@@ -37,9 +37,10 @@ def _answer(variant: VariantFit) -> str:
     span = number_format.hp_interval(use.optimum) or number_format.MISSING
     error = table_data.cell_text(table_data.Column("", "cost"), verdict.error_cost)
     remark = f'<span class="i">{escape(own)}</span>' if own else ""
+    sure = use.safe and value != number_format.MISSING
     cells = [
         *(_yes_or_no(answer.value) for answer in (verdict.keep, verdict.extrapolate)),
-        f'<td class="use{"" if use.safe and value != number_format.MISSING else " guess"}">{html_elements.number(value)}{remark}</td>',
+        f'<td class="use{"" if sure else " guess"}">{html_elements.number(value)}{remark}</td>',
         f"<td>{html_elements.number(span)}</td><td>{html_elements.number(error)}</td>",
     ]
     of = html_elements.data_variant(variant.name)
