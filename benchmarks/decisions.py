@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -38,9 +39,9 @@ def wrong(w: World, fit: VariantFit) -> tuple[bool, bool]:
     verdict, places = fit.verdict, [*w.scale.tolist(), w.target]
     keep = law = False
     if verdict.keep.value == "yes" and verdict.kept_hp.value is not None:
-        keep = max(w.cost(n, verdict.kept_hp.value) for n in places) > w.tolerance
+        keep = bool(max(w.cost(n, verdict.kept_hp.value) for n in places) > w.tolerance)
     if verdict.extrapolate.value == "yes" and fit.predictions[0].hp_recommended is not None:
-        law = w.cost(w.target, fit.predictions[0].hp_recommended) > w.tolerance
+        law = bool(w.cost(w.target, fit.predictions[0].hp_recommended) > w.tolerance)
     return keep, law
 
 
@@ -85,9 +86,9 @@ def real(index: int) -> Row:
     law_cost = None if used is None else case.truth.cost_at(float(np.log2(used)))
     out: Row = {"keep": verdict.keep.value, "law": verdict.extrapolate.value, "word": verdict.value}
     for name, answer, cost in (("keep", verdict.keep, keep_cost), ("law", verdict.extrapolate, law_cost)):
-        known = cost is not None and np.isfinite(cost)
+        known = cost is not None and math.isfinite(cost)
         out |= {f"{name} cost": cost if known else None}
-        out |= {f"wrong {name}": answer.value == "yes" and known and cost > CORPUS_TOLERANCE}
+        out |= {f"wrong {name}": answer.value == "yes" and known and bool(cost > CORPUS_TOLERANCE)}
     return out
 
 

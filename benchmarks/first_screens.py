@@ -8,6 +8,7 @@ The tables are those of `../shared/data/sweeps`, beside the clone.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -39,8 +40,10 @@ END = "\nPrediction\n"  # title of the table after the answers and their reasons
 def screen(arguments: str) -> str:
     """The first screen of one command: up to the reasons of the answers."""
     words = [sys.executable, "-m", "hptransfer", "fit", *shlex.split(arguments)]
-    done = subprocess.run(words, cwd=PUBLIC, capture_output=True, text=True, check=True)
-    return done.stdout.partition(END)[0].rstrip()
+    narrow = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(words, cwd=PUBLIC, capture_output=True, text=True, check=True, env=narrow)
+    lines = done.stdout.partition(END)[0].rstrip().splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def page() -> str:

@@ -101,7 +101,11 @@ class Tables(Door):
             sweep = read(path)
         except HPTransferError as error:
             return None if "\n" not in str(error) else "exit: more than one line"
-        again = read(sweep.to_frame())
+        names = sweep.columns
+        again = read(
+            sweep.to_frame(), scale=names.scale, hp=names.hp, loss=names.loss, variant=names.variant,
+            seed=names.seed,
+        )  # fmt: skip
         same = again.variant.tolist() == sweep.variant.tolist() and again.hp.tolist() == sweep.hp.tolist()
         same = same and all(
             a == b or not math.isfinite(b) for a, b in zip(again.loss, sweep.loss, strict=True)
@@ -116,11 +120,55 @@ class JsonTables(Tables):
     seeds = (JSON, JSON[1:-1].replace(b"}, ", b"}\n"), *known("*.json"))
 
 
+LOG = "".join(f"INFO width={n} lr={lr} final_loss={loss} rule={v}\n" for v, n, lr, loss in ROWS).encode()
+BOX = "┌──┬──┬──┐\n│ width │ lr │ loss │\n" + "".join(f"│ {n} │ {lr} │ {loss} │\n" for _, n, lr, loss in ROWS)
+LATEX = "".join(f"{n} & ${lr}$ & \\textbf{{{loss}}} \\\\ \\hline\n" for _, n, lr, loss in ROWS)
+HEADS = b"width,sp,,mup,\n,0.1,0.2,0.1,0.2\n" + b"".join(b"%d,3.1,3.2,3.3,3.4\n" % n for n in (64, 128, 256))
+CHART = b"Step,w64-lr0.1 - loss,w64-lr0.2 - loss,w128-lr0.1 - loss,w128-lr0.2 - loss\n" + b"1,5,4,3,2\n" * 3
+
+
+class TextTables(Tables):
+    """Tables drawn in text, printed logs, heads of two rows, charts."""
+
+    name = "runs.txt"
+    seeds = (
+        LOG, BOX.encode(), HEADS, CHART,
+        f"\\begin{{tabular}}[t]{{lll}}\nwidth & lr & loss \\\\\n{LATEX}\\end{{tabular}}".encode(),
+    )  # fmt: skip
+
+
 class Parquet(Tables):
     """Parquet files."""
 
     name = "runs.parquet"
     seeds = (*known("*.parquet"), b"PAR1PAR1")
+
+
+class Folders(Door):
+    """Files in folders of runs: one that cannot be read hides no other run."""
+
+    names = ("config.yaml", "metrics.jsonl", "metrics.csv", "results.json", "trainer_state.json", "train.log")
+    seeds = (
+        b'{"width": 64, "lr": 0.1, "loss": 3.0, "config": {"lr": 0.2}}\n' * 2,
+        b"width: 64\nlr: {value: 0.1}\n", b"epoch,step,val_loss\n0,1,3.5\n1,2,\n2,3,nan\n",
+        b'{"log_history": [{"step": 1, "eval_loss": 3.0, "learning_rate": 0.1}]}',
+        b"n_embd = 64\nstep 1: train loss 3.0, val loss 3.1\n",
+    )  # fmt: skip
+
+    def feed(self, given: bytes, draw: random.Random) -> str | None:
+        shutil.rmtree(self.folder / "runs", ignore_errors=True)
+        for lr in (0.1, 0.2):
+            (self.folder / "runs" / f"sound-{lr}").mkdir(parents=True)
+            run = json.dumps({"width": 64, "lr": lr, "loss": 3.0})
+            (self.folder / "runs" / f"sound-{lr}" / "results.json").write_text(run)
+        (self.folder / "runs" / "other").mkdir()
+        for name in draw.sample(self.names, draw.choice((1, 2))):
+            (self.folder / "runs" / "other" / name).write_bytes(given)
+        try:
+            sweep = read(self.folder / "runs", scale="width", hp="lr", loss="loss")
+        except HPTransferError as error:
+            return None if "\n" not in str(error) else "exit: more than one line"
+        return None if {0.1, 0.2} <= set(sweep.hp.tolist()) else "changed: a sound run is missing"
 
 
 class Where(Door):
@@ -325,7 +373,9 @@ DOORS: dict[str, Callable[[Path], Door]] = {
     **{
         "table": Tables,
         "json": JsonTables,
+        "text": TextTables,
         "parquet": Parquet,
+        "folder": Folders,
         "where": Where,
         "spec": Specs,
         "set": Changes,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hptransfer.dynamics.recorder import Recorder
     from hptransfer.dynamics.result import CoordCheck
     from hptransfer.dynamics.training_loop import probe
+    from hptransfer.joint import JointFit, quantify_joint
     from hptransfer.parametrization.audit import audit
     from hptransfer.parametrization.callbacks import lightning_callback, trainer_callback
     from hptransfer.parametrization.custom import load_rule, rule_from
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CoordCheck",
     "HPTransferError",
+    "JointFit",
     "Recorder",
     "Rule",
     "Scaling",
@@ -60,6 +62,7 @@ __all__ = [
     "parametrize",
     "probe",
     "quantify",
+    "quantify_joint",
     "read",
     "rule_from",
     "trainer_callback",
@@ -71,6 +74,7 @@ __all__ = [
 # What needs torch, or is seldom needed, is imported when it is first asked for.
 _LATER = {
     "CoordCheck": "dynamics.result",
+    "JointFit": "joint",
     "Recorder": "dynamics.recorder",
     "Rule": "parametrization.rule",
     "Scaling": "parametrization.scaling",
@@ -84,6 +88,7 @@ _LATER = {
     "load_rule": "parametrization.custom",
     "parametrize": "parametrization.parametrize",
     "probe": "dynamics.training_loop",
+    "quantify_joint": "joint",
     "rule_from": "parametrization.custom",
     "trainer_callback": "parametrization.callbacks",
     "trainer_probe": "dynamics.callbacks",

@@ -274,7 +274,7 @@ def quantify(
     unit = unit_of(sweep)
     allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)
     settings = Settings(
-        targets=_scales(targets),
+        targets=scales_of(targets),
         level=float(level),
         tolerance=allowed,
         draws=int(draws),
@@ -286,7 +286,7 @@ def quantify(
         coordinates=coordinates,
     )
     settings.check_reference(sweep.variants)
-    _check_range(sweep, settings)
+    check_range(sweep, settings)
     for name in sweep.optimizers.values():
         get_optimizer(name)  # an unknown one is an error before anything is fitted
     # The matrices are small: threads of the linear algebra would only wait for each other.
@@ -321,7 +321,7 @@ def _with_scale(sweep: SweepTable, name: str) -> SweepTable:
     return replace(sweep, scale=sweep.extra[name], extra=extra, columns=replace(sweep.columns, scale=name))
 
 
-def _scales(targets: Targets) -> tuple[float, ...]:
+def scales_of(targets: Targets) -> tuple[float, ...]:
     """Scales as numbers.
 
     Raises:
@@ -341,7 +341,7 @@ def _scales(targets: Targets) -> tuple[float, ...]:
     return tuple(scale for scale in found if scale is not None)
 
 
-def _check_range(sweep: SweepTable, settings: Settings) -> None:
+def check_range(sweep: SweepTable, settings: Settings) -> None:
     """Refuse settings with which the arithmetic would overflow."""
     if not math.isfinite(settings.tolerance):
         raise QuantifyError(f"tolerance must be finite, but got {settings.tolerance:g}")

@@ -34,6 +34,16 @@ def test_mup_coordinates_divide_every_lr_by_m() -> None:
     assert rows["blocks.1.qkv.weight"][4] == "0.25"
 
 
+def test_a_rule_is_shown_in_its_own_coordinates_with_depth_and_constants() -> None:
+    arguments = ["completep", "--widths", "64", "--base-width", "64", "--depth", "4", "--base-depth", "2"]
+    result = CliRunner().invoke(app, ["table", *arguments, "--factors", "embedding=10,blocks.0=0.5"])
+    assert "mup coordinates" in result.output
+    rows = rows_of(result.output)
+    assert rows["blocks.3.qkv.weight"][4:] == ["1", "1", "0.5"]  # eps x 1/depth
+    assert rows["blocks.0.qkv.weight"][4:] == ["0.5", "1", "0.5"]
+    assert rows["token_embedding.weight"][4:] == ["10", "1", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -42,6 +52,9 @@ def test_mup_coordinates_divide_every_lr_by_m() -> None:
         (["mup", "--widths", "66", "--heads", "4"], "heads must divide width"),
         (["mup", "--widths", "-64"], "greater than 0"),
         (["mup", "--coordinates", "polar"], "sp, mup"),
+        (["mup", "--base-depth", "1"], "must have the same depth under mup"),
+        (["mup", "--factors", "embedding"], "must be KEY=NUMBER, comma-separated, but got 'embedding'"),
+        (["mup", "--factors", "nothing=2"], "'nothing' fits none of"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], says: str) -> None:

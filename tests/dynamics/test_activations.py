@@ -18,6 +18,21 @@ def test_layers_are_named_and_hold_their_outputs() -> None:
     torch.testing.assert_close(found["2"], model(x).detach().flatten())
 
 
+def test_logits_that_no_layer_gives_have_a_row() -> None:
+    class ByHand(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(7, 4)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return F.linear(self.table(ids), self.table.weight)
+
+    model, ids = ByHand(), torch.arange(3)[None]
+    found = layer_outputs(model, lambda: model(ids))
+    assert list(found) == ["table", "logits"]
+    torch.testing.assert_close(found["logits"], model(ids).detach().flatten())
+
+
 def test_a_layer_called_twice_has_both_outputs() -> None:
     layer = nn.Linear(3, 3)
     model = nn.ModuleDict({"shared": layer})

@@ -221,7 +221,7 @@ def test_a_multiplier_that_is_passed_by_is_no_verdict_on_the_rule() -> None:
             y = F.relu(self.second(F.relu(self.first(x))))
             return y @ self.last.weight.T  # the multiplier hangs on the layer, which is not called
 
-    with pytest.raises(VerifyError, match="never called"):
+    with pytest.raises(VerifyError, match="weight read outside its layer"):
         hpt.coord_check(
             ByHand, (16, 32), "mup-tp5-table9", [(torch.ones(4, 8), torch.ones(4, 3))], steps=1, seeds=2
         )
@@ -258,3 +258,45 @@ def test_what_is_never_trained_is_left_out() -> None:
     found = hpt.coord_check(frozen, (16, 32), "mup", [(x, torch.ones(4, 3))], steps=1, seeds=2)
     assert list(verdicts(found)) == ["second", "last"]
     assert "never changing: 1 layers" in found.notes[-1]
+
+
+class Biased(nn.Module):
+    """Attention whose logits have a bias of fixed numbers that grow with width, as ALiBi's may."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads, self.width = width // 8, width
+        self.qkv, self.head_dim = nn.Linear(width, 3 * width), 8
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (p.unflatten(-1, (self.heads, 8)).transpose(1, 2) for p in self.qkv(x).chunk(3, -1))
+        bias = self.width * 0.1 * torch.arange(x.shape[1]).float()
+        return ((q @ k.mT * 8**-0.5 + bias).softmax(-1) @ v).transpose(1, 2).flatten(2)
+
+
+class Kernel(nn.Module):
+    """Attention whose logits nobody sees."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(width, width // 8, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.attn(x, x, x, need_weights=False)[0]
+
+
+def around(kind: type[nn.Module]):
+    return lambda n: nn.Sequential(nn.Embedding(11, n), kind(n), nn.Linear(n, 11, bias=False))
+
+
+def test_what_the_architecture_s_own_numbers_do_at_the_start_is_no_fault() -> None:
+    check = hpt.coord_check(around(Biased), WIDTHS, "mup", [batch(0)], attention=False, **QUICK)
+    (logits,) = (layer for layer in check.layers if layer.name == "1 attention logits")
+    assert logits.activation[0].value > 0.5
+    assert not logits.failed
+    assert not any("Not seen" in note for note in check.notes)
+
+
+def test_attention_that_is_not_seen_is_said() -> None:
+    check = hpt.coord_check(around(Kernel), WIDTHS, "mup", [batch(0)], **QUICK)
+    assert any("Not seen, computed in a kernel: attention logits of 1.attn." in note for note in check.notes)

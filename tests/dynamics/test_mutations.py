@@ -17,7 +17,7 @@ from torch import nn
 
 import hptransfer as hpt
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.hooks import InputFactor
+from hptransfer.parametrization.hooks import Factored
 
 WIDTHS, LR = (16, 64, 256), 2.0**-6
 BASE = WIDTHS[0]
@@ -70,10 +70,9 @@ def readout_multiplier(power: float) -> Break:
     """The forward multiplier of the readout x m**power."""
 
     def apply(model: nn.Module, groups: Groups, m: float) -> None:
-        hooks = [h for h in model.readout._forward_pre_hooks.values() if isinstance(h, InputFactor)]
-        assert hooks or m == 1.0
-        for hook in hooks:
-            hook.factor *= m**power
+        assert isinstance(model.readout, Factored) or m == 1.0
+        if isinstance(model.readout, Factored):
+            model.readout.factor_on_input *= m**power
 
     return apply
 
@@ -86,7 +85,8 @@ def one_lr(model: nn.Module, groups: Groups, m: float) -> None:
 
 def forgotten(model: nn.Module, groups: Groups, m: float) -> None:
     """The forward multipliers were never set, as after a checkpoint loaded without apply_."""
-    model.readout._forward_pre_hooks.clear()
+    if isinstance(model.readout, Factored):
+        model.readout.factor_on_input = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,11 @@ MUTATIONS = [
 
 
 def small(width: int) -> nn.Module:
-    return build(width, depth=1)
+    model = build(width, depth=1)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):  # a drawn one keeps its size, and hides the output of weights that shrink
+            nn.init.zeros_(parameter)
+    return model
 
 
 def check(apply: Break) -> hpt.CoordCheck:

@@ -68,6 +68,13 @@ def test_an_output_that_the_rule_keeps_must_not_fall_at_initialisation() -> None
     assert check_layer("x", found, WIDTHS, 0.95, FLAT, initial=-0.5).verdict == "stable"
 
 
+def test_an_output_that_no_matrix_gives_may_grow_but_its_change_may_not() -> None:
+    grown = sizes(0.0, 0.5)
+    assert check_layer("x", grown, WIDTHS, 0.95, FLAT).verdict == "grows"
+    assert check_layer("x", grown, WIDTHS, 0.95, FLAT, has_matrix=False).verdict == "stable"
+    assert check_layer("x", sizes(0.5, 0.5), WIDTHS, 0.95, FLAT, has_matrix=False).verdict == "grows"
+
+
 def test_noise_leaves_it_undecided() -> None:
     layer = check_layer("x", sizes(0.0, noise=1.0), WIDTHS, 0.95, FLAT)
     assert layer.verdict == "undecided"

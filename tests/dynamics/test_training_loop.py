@@ -58,3 +58,12 @@ def test_what_cannot_be_probed_is_told(settings: dict, message: str) -> None:
     model = build(16)
     with pytest.raises(DynamicsError, match=message):
         hpt.probe(model, torch.optim.SGD(model.parameters(), lr=0.1), **settings)
+
+
+def test_an_optimizer_that_holds_a_part_of_the_tensors() -> None:
+    model = nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 8), nn.Linear(8, 11))
+    optimizer = torch.optim.AdamW(model[1].parameters(), lr=1e-2)
+    with hpt.probe(model, optimizer, every=1) as recorder:
+        model(torch.arange(4)).logsumexp(-1).mean().backward()
+        optimizer.step()
+    assert "1" in set(recorder.table.layer.tolist())

@@ -66,3 +66,13 @@ def test_under_muon_hidden_matrices_have_no_multiplier() -> None:
     assert [(role.multiplier, role.init) for role in hidden] == [(-0.5, 0), (0, -0.5)]
     with pytest.raises(RuleError):
         decoder_rule("no-such-rule")
+
+
+def test_constants_by_role_are_on_the_lr_at_every_width() -> None:
+    for width in (8, 32):
+        plain = run_of("mup", width=width)
+        train = TrainConfig.model_validate({"lr_factors": {"embedding": 10.0}})
+        tuned = plain.model_copy(update={"train": train})
+        before, after = decoder_settings(plain), decoder_settings(tuned)
+        ratios = {group: after[group].lr / before[group].lr for group in before}
+        assert ratios == {group: 10.0 if group.endswith("embedding") else 1.0 for group in before}

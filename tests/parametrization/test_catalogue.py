@@ -58,10 +58,12 @@ GOLDEN = {
     ("mup-tp5-table3", "sgd"): ((1, 1, 4), SP_HIDDEN, (1 / 4, 1, 1 / 4), (1, 1, 4), -1, -1),
     ("mup-tp5-table8", "sgd"): ((1, 1, 4), SP_HIDDEN, (1, 1 / 4, 4), (1, 1, 4), -1, -1),
     ("mup-tp5-table9", "sgd"): ((1 / 2, 2, 1), SP_HIDDEN, (1 / 2, 1 / 2, 1), (1, 1, 4), -1, -1),
+    ("mup-sqrt-decay", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1 / 4, 1, 1 / 4), ONE, -1, -1),
     ("mup-megatron", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1, 1 / 4, 1), ONE, -1, -1),
     ("ntk", "sgd"): (ONE, (1, 1 / 2, 1), (1, 1 / 2, 1), ONE, -0.5, -0.5),
 }  # fmt: skip
 DECAY_AND_EPS = {  # all others: 1 and 1
+    "mup-sqrt-decay": {"hidden": (2, 1)},
     "mup-megatron": {"hidden": (1, 1 / 4)},
     "completep": {"embedding": (1, 1 / 4), "hidden": (4, 1 / 4), "readout": (1, 1 / 4), "vector": (1, 1 / 4)},
 }

@@ -9,7 +9,7 @@ from small_models import batch, scaled, settings
 from torch import nn
 
 import hptransfer as hpt
-from hptransfer.errors import RuleError
+from hptransfer.errors import RuleError, VerifyError
 
 
 def test_few_groups() -> None:
@@ -135,3 +135,76 @@ def test_muon_needs_a_matrix_and_a_known_length_of_its_update() -> None:
         scaling.muon_groups(model, lr=0.02)
     with pytest.raises(RuleError, match="adjust must be one of original, match_rms_adamw"):
         scaling.muon_groups(model, lr=0.02, adjust="both")  # type: ignore[arg-type]
+
+
+def test_constants_by_role_tensor_and_layer_are_in_the_groups_and_known_to_verify() -> None:
+    model, scaling = scaled("mup", coordinates="mup")
+    plain = settings(scaling.param_groups(model, lr=0.02, weight_decay=0.1, decay="mup"), "lr")
+    factors = {"*.qkv.weight": 0.5, "embedding": 10, "blocks.0": 0.25}
+    groups = scaling.param_groups(model, lr=0.02, weight_decay=0.1, decay="mup", factors=factors)
+    found = {name: lr / plain[name] for name, lr in settings(groups, "lr").items()}
+    expected = dict.fromkeys(plain, 1.0)
+    expected |= {name: 0.25 for name in plain if name.startswith("blocks.0.")}
+    expected |= {name: 0.5 for name in plain if name.endswith("qkv.weight")}
+    expected |= {"tokens.weight": 10.0, "positions.weight": 10.0}
+    assert found == pytest.approx(expected)
+    scaling.apply_(model)
+    optimizer = torch.optim.AdamW(groups)
+    assert scaling.verify(model, optimizer).lr_factor == 1
+    optimizer.param_groups[0]["lr"] *= 2
+    with pytest.raises(VerifyError):
+        scaling.verify(model, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("factors", "says"),
+    [
+        ({"nothing.*": 2}, "a key of factors must be a role .* but 'nothing.\\*' fits none"),
+        ({"embedding": 0}, "must be positive and finite, but factors\\['embedding'\\] is 0"),
+        ({"embedding": "ten"}, "is 'ten'"),
+    ],
+)
+def test_constants_that_fit_nothing(factors: dict, says: str) -> None:
+    model, scaling = scaled("mup")
+    with pytest.raises(RuleError, match=says):
+        scaling.param_groups(model, lr=1.0, factors=factors)
+
+
+def test_vectors_and_what_the_model_marks_do_not_decay() -> None:
+    class Model(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.A_log = nn.Parameter(torch.randn(n, 4))
+            self.mix, self.table, self.rest = nn.Linear(n, n), nn.Embedding(5, n), nn.Embedding(5, n)
+            self.mix.weight._no_weight_decay = True
+
+        def no_weight_decay(self) -> set[str]:
+            return {"table.weight"}
+
+    model = Model(16)
+    scaling = hpt.parametrize(model, base=Model(4), rule="mup")
+    found = settings(scaling.param_groups(model, lr=1.0, weight_decay=0.1), "weight_decay")
+    assert {name for name, decay in found.items() if decay} == {"rest.weight"}
+    rows = {row.tensor: row.weight_decay for row in scaling.table()}
+    assert {name for name, decay in rows.items() if decay} == {"rest.weight"}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_dimensions_that_grow_differently(optimizer: str) -> None:
+    """Width x 4, MLP x 2: as the mup package's, by fan_out / fan_in under SGD; Adam's vectors by no width."""
+
+    def make(n: int, mlp: int) -> nn.Module:
+        return nn.Sequential(nn.Embedding(7, n), nn.Linear(n, mlp), nn.Linear(mlp, n), nn.Linear(n, 7))
+
+    rule, ratio = ("mup", 4) if optimizer == "adam" else ("mup-tp5-table3", 4)
+    model, base = make(64, 32), make(16, 16)
+    scaling = hpt.parametrize(
+        model, base=base, rule=rule, optimizer=optimizer, coordinates="mup", width_ratio=ratio
+    )
+    found = settings(scaling.param_groups(model, lr=1.0), "lr")
+    if optimizer == "adam":
+        expected = {"0.weight": 1, "1.weight": 1 / 4, "1.bias": 1, "2.weight": 1 / 4, "2.bias": 1}
+    else:
+        expected = {"0.weight": 4, "1.weight": 2 / 4, "1.bias": 2, "2.weight": 4 / 2, "2.bias": 4}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["3.weight"] == pytest.approx(1 / 4)

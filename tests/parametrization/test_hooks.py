@@ -1,6 +1,7 @@
 """Factors on live modules: what a layer then reads and gives, and what is found of them."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -10,11 +11,12 @@ from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import (
     AttentionSite,
     Factor,
+    batch_recorder,
     live_factors,
+    record_batch,
     set_attention,
     set_factors,
     takes_factor,
-    was_called,
 )
 
 X = torch.tensor([[1.0, -2.0, 3.0]])
@@ -40,17 +42,16 @@ def test_a_factor_on_the_output_multiplies_all_of_it_or_the_first_of_several() -
     torch.testing.assert_close(same, state)
 
 
-def test_factors_replace_those_that_stand_there_and_several_hooks_multiply() -> None:
+def test_factors_replace_those_that_stand_there() -> None:
     layer = nn.Linear(3, 2)
     assert live_factors(layer) == (1.0, 1.0)
     set_factors(layer, (Factor("", 2.0, 3.0, "test"),))
     set_factors(layer, (Factor("", 5.0, 7.0, "test"),))
     assert live_factors(layer) == (5.0, 7.0)
-    for hook in list(layer._forward_pre_hooks.values()):
-        layer.register_forward_pre_hook(hook)
-    assert live_factors(layer) == (25.0, 7.0)
+    assert isinstance(layer, nn.Linear)
     set_factors(layer, ())
     assert live_factors(layer) == (1.0, 1.0)
+    assert type(layer) is nn.Linear
 
 
 def test_hooks_of_others_stay() -> None:
@@ -62,20 +63,12 @@ def test_hooks_of_others_stay() -> None:
     assert calls == [1]
 
 
-def test_it_is_known_whether_a_factor_was_ever_applied() -> None:
-    layer = nn.Linear(3, 2)
-    set_factors(layer, (Factor("", 2.0, 1.0, "test"),))
-    assert not was_called(layer)
-    layer(X)
-    assert was_called(layer)
-    assert not was_called(nn.Linear(3, 2))
-
-
 def test_what_cannot_be_multiplied_says_so() -> None:
     layer = nn.Linear(3, 2)
     set_factors(layer, (Factor("", 2.0, 1.0, "test"),))
-    with pytest.raises(RuleError, match="Linear must be given its input by position"):
-        layer(input=X)
+    torch.testing.assert_close(layer(input=X), layer(X))
+    with pytest.raises(RuleError, match="Linear must be given input, to be multiplied"):
+        layer()
 
     class Text(nn.Module):
         def forward(self) -> str:
@@ -85,6 +78,69 @@ def test_what_cannot_be_multiplied_says_so() -> None:
     set_factors(text, (Factor("", 1.0, 2.0, "test"),))
     with pytest.raises(RuleError, match="Text must give a tensor to be multiplied"):
         text()
+
+
+class Model(nn.Module):
+    """Tables, a hidden layer and a head that a factor can stand on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb, self.mix, self.head = nn.Embedding(11, 8), nn.Linear(8, 8), nn.Linear(8, 11)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.mix(self.emb(ids))))
+
+
+IDS = torch.arange(6)[None]
+FACTORS = (Factor("head", 0.25, 1.0, "test"), Factor("emb", 1.0, 2.0, "test"))
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiled_model_has_its_own_factors_whatever_was_compiled_before(backend: str) -> None:
+    """Code compiled for a model without factors, or with others, is not taken for this one."""
+    torch.manual_seed(0)
+    plain = Model()
+    for factors in ((), FACTORS, (Factor("head", 3.0, 1.0, "test"),), ()):
+        model = copy.deepcopy(plain)
+        set_factors(model, factors)
+        compiled = torch.compile(model, backend=backend, fullgraph=True)
+        torch.testing.assert_close(compiled(IDS), model(IDS))
+    before = compiled(IDS)
+    set_factors(model, FACTORS)  # after torch.compile too
+    torch.testing.assert_close(compiled(IDS), model(IDS))
+    assert not torch.equal(compiled(IDS), before)
+
+
+def test_copies_pickles_exports_and_checkpointed_blocks_keep_factors() -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    torch.manual_seed(0)
+    model = Model()
+    set_factors(model, FACTORS)
+    expected = model(IDS)
+    torch.testing.assert_close(copy.deepcopy(model)(IDS), expected)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(model))(IDS), expected)
+    torch.testing.assert_close(torch.export.export(model, (IDS,)).module()(IDS), expected)
+    torch.testing.assert_close(checkpoint(model, IDS, use_reentrant=False), expected)
+
+
+def test_a_forward_pass_that_was_replaced_on_the_object_is_refused() -> None:
+    model = Model()
+    model.head.forward = lambda x: x  # as accelerate's hooks do
+    with pytest.raises(RuleError, match=r"head must have its own forward pass.*call init_ or apply_ before"):
+        set_factors(model, FACTORS)
+
+
+def test_the_first_batch_is_kept_two_rows_of_it_and_not_in_a_copy() -> None:
+    model = Model()
+    record_batch(model)
+    assert batch_recorder(model).batch is None
+    model(torch.arange(8).reshape(4, 2))
+    model(IDS)
+    (kept,) = batch_recorder(model).batch.args
+    assert kept.tolist() == [[0, 1], [2, 3]]
+    assert batch_recorder(copy.deepcopy(model)).batch is None
+    assert batch_recorder(Model()) is None
 
 
 def test_where_a_factor_equals_a_multiplier_on_the_weight() -> None:
@@ -97,6 +153,10 @@ def test_where_a_factor_equals_a_multiplier_on_the_weight() -> None:
 
 def test_the_scale_of_attention_logits_is_set_where_it_is_kept() -> None:
     model = nn.ModuleDict({"attn": nn.Identity(), "other": nn.Identity()})
+    model["attn"].scaling = 1.0
     set_attention(model, (AttentionSite("attn", "scaling", 0.125),))
     assert model["attn"].scaling == 0.125
+    model["attn"].scaling = torch.tensor(2.0)  # as GPT-J keeps it
+    set_attention(model, (AttentionSite("attn", "scaling", 0.5),))
+    assert torch.equal(model["attn"].scaling, torch.tensor(0.5))
     assert not hasattr(model["other"], "scaling")

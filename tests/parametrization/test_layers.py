@@ -24,6 +24,14 @@ class Experts(nn.Module):
         self.weight, self.is_transposed = nn.Parameter(torch.empty(2, 8, 3)), transposed
 
 
+class LlamaExperts(nn.Module):
+    """A stack that reads the width, and says only how large the width is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden_size, self.weight = 4, nn.Parameter(torch.empty(2, 4, 24))
+
+
 class Holder(nn.Module):
     """Holds a tensor and says no more."""
 
@@ -44,6 +52,7 @@ class Holder(nn.Module):
         (Experts(transposed=True), "experts", 1, 2),
         (nn.LayerNorm(8), "norm", None, None),
         (Holder(3, 8), "parameter", None, None),
+        (LlamaExperts(), "experts", 1, 2),
         (Holder(8), "parameter", None, None),
     ],
 )
@@ -64,8 +73,11 @@ def test_a_bias_and_what_grows() -> None:
     both = layer_of(weight, (16, 8), (4, 2))
     assert (both.infinite, both.is_vector, both.change) == ({0, 1}, False, "[4, 2] -> [16, 8]")
     assert layer_of(weight, (16, 8), (4, 8)).infinite == {0}
-    # A dimension of one is none: a matrix of one column is a vector. Where the base has more, it is not.
-    assert layer_of(weight, (16, 1), (4, 1)).is_vector
+    # A layer's type outranks a dimension of one; a bare tensor with one long dimension is a vector.
+    assert not layer_of(weight, (16, 1), (4, 1)).is_vector
+    holder = Holder(16, 1)
+    bare = NamedParameter("weight", holder.weight, holder, "weight", ())
+    assert layer_of(bare, (16, 1), (4, 1)).is_vector
     assert not layer_of(weight, (16, 1), (4, 2)).is_vector
 
 

@@ -96,7 +96,9 @@ def test_growth_of_a_tensor() -> None:
         build(64, depth=4), base=build(16), rule="depth-mup", residual=["*.down", "*.out"]
     )
     growth = {plan.name: plan.growth for plan in scaling.tensors}
-    assert growth["blocks.0.down.weight"] == Growth("hidden", 4.0, 4.0, 2.0, longest_ratio=4.0, decays=True)
+    assert growth["blocks.0.down.weight"] == Growth(
+        "hidden", 4.0, 4.0, 2.0, longest_ratio=4.0, fan_out_ratio=4.0
+    )
     assert growth["norm.bias"] == Growth("vector", 4.0, 4.0, 1.0, longest_ratio=4.0, decays=False)
     tokens = growth["tokens.weight"]  # [11, 64], in the base [11, 16]
     assert (tokens.ratio, tokens.depth_ratio, tokens.longest_ratio, tokens.decays) == (4, 1, 4, True)

@@ -210,6 +210,27 @@ class Conv1D(nn.Module):
         self.nf, self.weight = nf, nn.Parameter(torch.empty(nx, nf))
 
 
+class LayerNormLinear(nn.Linear):
+    """A linear layer, whatever its name."""
+
+
+class Sized(nn.Module):
+    """A linear layer of someone's own, as Transformer Engine's, with a norm in front."""
+
+    def __init__(self, n: int, out: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = n, out
+        self.weight = nn.Parameter(torch.empty(out, n))
+
+
+class HeadNorm(nn.Module):
+    """A norm with gains of its own for each head, as Cohere's."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n // 2, 2))
+
+
 def roles_of(make, overrides=None) -> dict[str, tuple[str, float]]:
     with torch.device("meta"):
         return {t.name: (t.role, t.ratio) for t in find_roles(make(8), make(4), overrides)}
@@ -238,6 +259,29 @@ def roles_of(make, overrides=None) -> dict[str, tuple[str, float]]:
                 "out_proj.weight": "hidden",
                 "out_proj.bias": "vector",
             },
+        ),
+        (lambda n: nn.Linear(n, 1), {"weight": "readout", "bias": "scalar"}),
+        (lambda n: nn.Linear(1, n), {"weight": "embedding", "bias": "vector"}),
+        (lambda n: nn.Embedding(1, n), {"weight": "embedding"}),
+        (lambda n: nn.EmbeddingBag(7, n), {"weight": "embedding"}),
+        (lambda n: nn.Conv1d(n, 1, 3), {"weight": "readout", "bias": "scalar"}),
+        (lambda n: nn.ConvTranspose2d(n, 2 * n, 2), {"weight": "hidden", "bias": "vector"}),
+        (lambda n: LayerNormLinear(n, 10), {"weight": "readout", "bias": "scalar"}),
+        (lambda n: Sized(n, n), {"weight": "hidden"}),
+        (lambda n: HeadNorm(n), {"weight": "vector"}),
+        (
+            lambda n: nn.LSTM(3, n),
+            {
+                "weight_ih_l0": "embedding",
+                "weight_hh_l0": "hidden",
+                "bias_ih_l0": "vector",
+                "bias_hh_l0": "vector",
+            },
+        ),
+        (lambda n: nn.GRUCell(n, n, bias=False), {"weight_ih": "hidden", "weight_hh": "hidden"}),
+        (
+            lambda n: nn.utils.parametrizations.weight_norm(nn.Linear(n, n, bias=False)),
+            {"parametrizations.weight.original0": "vector", "parametrizations.weight.original1": "hidden"},
         ),
         (lambda n: Bag(gate=nn.Linear(n, 4, bias=False), x=nn.Linear(n, n)), None),
     ],
@@ -320,6 +364,73 @@ def test_the_first_override_wins() -> None:
     found = roles_of(ambiguous, {"*.squeeze.*": "readout", "blocks.*": "vector"})
     assert found["blocks.0.squeeze.weight"] == ("readout", 2)
     assert found["blocks.0.mix.weight"] == ("vector", 2)
+
+
+class Squeeze(nn.Module):
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(n, 3), nn.Linear(3, n)
+
+
+@pytest.mark.parametrize("container", [nn.ModuleList, lambda blocks: nn.Sequential(*blocks)])
+def test_blocks_in_sequential_are_blocks(container) -> None:
+    def make(n: int) -> nn.Module:
+        return Bag(blocks=container([Squeeze(n), Squeeze(n)]), out=nn.Linear(n, 5))
+
+    with pytest.raises(RuleError, match=r"blocks.0.down.weight .* inside a repeated block"):
+        roles_of(make)
+
+
+def test_layers_in_sequential_and_heads_in_a_list_are_no_blocks() -> None:
+    def make(n: int) -> nn.Module:
+        heads = nn.ModuleList([nn.Linear(n, 2), nn.Linear(n, 3)])
+        return Bag(net=nn.Sequential(nn.Linear(4, n), nn.ReLU(), nn.Linear(n, n)), heads=heads)
+
+    found = roles_of(make)
+    assert found["heads.1.weight"] == ("readout", 2)
+    assert found["net.2.weight"] == ("hidden", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "likely"),
+    [
+        ("mixing", (8, 3), "embedding"),
+        ("mixing", (3, 8), "readout"),
+        ("queries", (3, 8), "embedding"),
+        ("gamma", (3, 8), "vector"),
+    ],
+)
+def test_an_ambiguity_suggests_the_role_that_is_likely(
+    name: str, shape: tuple[int, int], likely: str
+) -> None:
+    def make(n: int) -> nn.Module:
+        size = [n if side == 8 else side for side in shape]
+        return Bag(**{name: nn.Parameter(torch.empty(size)), "proj": nn.Linear(n, n)})
+
+    with pytest.raises(RuleError, match=f"overrides={{'{name}': '{likely}'}}"):
+        roles_of(make)
+
+
+def test_what_cannot_be_said_of_a_tensor() -> None:
+    with pytest.raises(
+        RuleError, match=r"that is hidden must grow on its input side, but 0.weight .*'embedding'"
+    ):
+        roles_of(lambda n: nn.Sequential(nn.Linear(3, n), nn.Linear(n, n)), {"0.weight": "hidden"})
+
+    def normed(n: int) -> nn.Module:
+        return Bag(out=nn.utils.parametrizations.weight_norm(nn.Linear(n, 5)))
+
+    with pytest.raises(RuleError, match="a readout must have no weight normalisation"):
+        roles_of(normed)
+    name = "out.parametrizations.weight.original0"
+    assert roles_of(normed, {name: "scalar"})[name] == ("scalar", 1)
+
+
+def test_a_bias_of_experts_is_a_vector() -> None:
+    def make(n: int) -> nn.Module:
+        return Bag(gate_up_proj_bias=nn.Parameter(torch.empty(3, n)), proj=nn.Linear(n, n))
+
+    assert roles_of(make)["gate_up_proj_bias"] == ("vector", 2)
 
 
 def test_a_bare_parameter_is_ambiguous() -> None:

@@ -66,7 +66,7 @@ def test_depth_under_completep() -> None:
     plain = copy.deepcopy(model.blocks[7].down)
     scaling.init_(model)
     with torch.no_grad():
-        plain.weight.copy_(model.blocks[7].down.weight)
+        plain.load_state_dict(model.blocks[7].down.state_dict())
     x = torch.randn(2, 2 * WIDTH)
     torch.testing.assert_close(model.blocks[7].down(x), plain(x) / 4)
     model(batch(0))

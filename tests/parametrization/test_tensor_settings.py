@@ -68,7 +68,7 @@ def test_coordinates_do_not_change_what_a_tensor_gets(decay) -> None:
 
 @pytest.mark.parametrize(
     ("eps_rule", "factor"),
-    [("fixed", 1.0), ("rule", 1 / 8), ("scaled", 1 / 4)],  # CompleteP: m^-1, in blocks x depth^-1
+    [("fixed", 1.0), ("rule", 1 / 8), ("scaled", 1 / 8)],  # CompleteP: m^-1, in blocks x depth^-1
 )
 def test_eps(eps_rule, factor: float) -> None:
     training = TrainingSettings("adamw", 0.02, eps=1e-6, eps_rule=eps_rule)

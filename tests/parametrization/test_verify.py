@@ -10,6 +10,7 @@ from torch import nn
 import hptransfer as hpt
 from hptransfer.errors import HPTransferError, VerifyError
 from hptransfer.parametrization.hf_models import build as build_hf
+from hptransfer.parametrization.hooks import Factored
 
 SHOWN = 20  # faults that a table shows
 
@@ -152,7 +153,8 @@ def test_a_weight_that_the_model_reads_without_calling_its_layer() -> None:
 
     model.forward = by_hand
     model(batch(0))
-    assert faults(scaling, model, optimizer) == {("readout", "multiplier")}
+    assert faults(scaling, model, optimizer) == {("readout.weight", "multiplier")}
+    assert faults(scaling, model, optimizer) == {("readout.weight", "multiplier")}  # it is said again
 
 
 # -- mutations -----------------------------------------------------------------------------------------
@@ -188,19 +190,17 @@ def stranger(rng: random.Random, found: Setup) -> None:
 
 
 def multiplier(rng: random.Random, found: Setup) -> None:
-    hooked = [m for m in found[0].modules() if m._forward_pre_hooks or m._forward_hooks]
-    module = rng.choice(hooked)
-    hook = next(iter([*module._forward_pre_hooks.values(), *module._forward_hooks.values()]))
-    hook.factor *= rng.choice([0.5, 2, 4])
+    module = rng.choice([m for m in found[0].modules() if isinstance(m, Factored)])
+    side = "factor_on_input" if module.factor_on_input else "factor_on_output"
+    setattr(module, side, getattr(module, side) * rng.choice([0.5, 2, 4]))
 
 
 def no_multiplier(rng: random.Random, found: Setup) -> None:
-    found[0].readout._forward_pre_hooks.clear()
+    found[0].readout.factor_on_input = None
 
 
 def multiplied_twice(rng: random.Random, found: Setup) -> None:
-    hook = next(iter(found[0].readout._forward_pre_hooks.values()))
-    found[0].readout.register_forward_pre_hook(copy.copy(hook))
+    found[0].readout.factor_on_output = found[0].readout.factor_on_input
 
 
 def attention(rng: random.Random, found: Setup) -> None:
@@ -259,7 +259,7 @@ def test_mutations_of_hugging_face_models_are_caught(name: str) -> None:
     assert faults(scaling, model, optimizer) == {(f"{site.module}.scaling", "attention scale")}
     module.scaling /= 2
     scaling.apply_(model)
-    model.lm_head._forward_pre_hooks.clear()
+    model.lm_head.factor_on_input = None
     assert faults(scaling, model, optimizer) == {("lm_head", "multiplier")}
 
 

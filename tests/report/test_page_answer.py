@@ -40,3 +40,9 @@ def test_without_a_target_or_a_law_it_says_so(
 def test_notes_of_the_table_are_escaped(fit: TransferFit) -> None:
     text = _opening(replace(fit, sweep=replace(fit.sweep, notes=("<hr>",))))
     assert "&lt;hr&gt;" in text
+
+
+def test_the_demonstrations_sentences_stand_below_the_table(fit: TransferFit) -> None:
+    text = _opening(fit)
+    assert text.count("<li>Under ") == 2
+    assert text.index("</table>") < text.index("<li>Under SP the learning rate does not transfer")

@@ -56,3 +56,10 @@ def test_a_single_variant_is_not_told_of_others(make_fit: Callable[..., Transfer
     text = page_figures.figures(fit, list(fit.variants.values()), _figures(fit))
     assert "other variants" not in text
     assert "All panels" not in text
+
+
+def test_the_caption_speaks_of_a_number_only_where_one_is_drawn(make_fit: Callable[..., TransferFit]) -> None:
+    for targets, told in (((), False), ((1024.0,), True)):
+        fit = make_fit(("all",), targets=targets)
+        text = page_figures.figures(fit, list(fit.variants.values()), _figures(fit))
+        assert ("The number is the value to use" in text) == told

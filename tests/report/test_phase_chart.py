@@ -56,5 +56,20 @@ def test_a_wild_interval_does_not_set_the_axis(fit: TransferFit) -> None:
     assert 0.92 < y.high < 3
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (-1.9, -0.6, ("0.02", "0.05", "0.1", "0.2")),
+        (-5.5, -4.6, ("5e-6", "1e-5", "2e-5")),
+        (-5.5, -1.0, None),
+        (-1.28, -1.22, None),
+    ],
+)
+def test_ticks_of_quality_are_plain_numbers_where_powers_are_too_few(low, high, labels) -> None:
+    axis = phase_chart._quality_axis(low, high)
+    assert (None if axis.ticks is None else tuple(text for _, text in axis.ticks)) == labels
+    assert axis.powers == (labels is None)
+
+
 def test_no_variant_is_still_a_panel() -> None:
     assert phase_chart.phase([]).marks == ()

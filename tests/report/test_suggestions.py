@@ -41,12 +41,17 @@ def test_the_promise_the_price_and_whether_it_is_worth_it(fit: TransferFit) -> N
     assert (
         suggestions.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=None))) == ""
     )
-    offered = Suggestion((SuggestedRun(64.0, 0.01, 1),), 0.875, 2.5, False, "another width: 64")
+    offered = Suggestion((SuggestedRun(64.0, 0.01, 3),), 0.875, 0.25, True, "another width: 64")
     text = suggestions.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=offered)))
     assert text == (
+        "Suggested: another width: 64. In simulation this settles it in 88% of cases, for 25% of what was "
+        "spent: width 64 at lr = 0.0100 (3 seeds)."
+    )
+    dear = replace(offered, cost_share=2.5, worth=False)
+    text = suggestions.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=dear)))
+    assert text == (
         "Suggested: another width: 64. In simulation this settles it in 88% of cases, for 2.5 times of what "
-        "was spent: width 64 at lr = 0.0100 (1 seed). That is more than was spent: it may be better to live "
-        "with the uncertainty."
+        "was spent (3 runs, in the JSON): it may be better to live with the uncertainty."
     )
 
 

@@ -67,7 +67,7 @@ def test_a_seed_seeds_weights_and_batches() -> None:
 
 
 def test_what_does_not_decide_a_run_or_a_plan_does_not_change_the_hash() -> None:
-    assert study().spec_hash == study(workers=1, targets=[4096], name="other").spec_hash
+    assert study().spec_hash == study(workers=1, targets=[4096], tolerance=0.02, name="other").spec_hash
     assert study().spec_hash != study(seeds=[1]).spec_hash
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -12,13 +13,16 @@ from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import Options, TransferFit, quantify
 from hptransfer.fit_axes import AxesTransferFit
+from hptransfer.joint import JointFit, quantify_joint
 from hptransfer.sweep.metric import warnings
+from hptransfer.sweep.table import SweepTable
 
 
 def fit(
     sources: options.Sources,
     scale: options.Scale = None,
     hp: options.Hp = None,
+    combination: options.Combination = None,
     loss: options.Loss = None,
     by: options.By = None,
     seed: options.Seed = None,
@@ -56,7 +60,9 @@ def fit(
     predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
     law, the rest is printed. A table of one scale only ends with exit code 2.
 
-    With several axes of scale (--scale params,tokens) the optimum's law is a plane over them all.
+    With several axes of scale (--scale params,tokens) the optimum's law is a plane over them all. Several
+    hyperparameters, `--hp lr,batch_size`, are fitted together: their joint optimum, its laws, and those of
+    combinations (`--combination 'lr/sqrt(batch_size)'`). A weight decay of 0 is then a value like others.
 
     Columns are found by their names where these are usual ones, and the first line says which were taken.
 
@@ -99,7 +105,13 @@ def fit(
         "suggest": suggest,
         "path": path,
     }
-    result = quantify(sweep, scale=sweep.axes or None, **settings)
+    result: TransferFit | AxesTransferFit | JointFit
+    if sweep.hps:
+        result = _joint(sweep, combination or (), settings)
+    elif combination:
+        raise SweepError("--combination takes several hyperparameters: --hp lr,batch_size, for one")
+    else:
+        result = quantify(sweep, scale=sweep.axes or None, **settings)
     written = write_outputs((None if alone else json, result.to_json), (html, result.to_html))
     for note in (*sweep.notes, *warnings(sweep)):
         typer.echo(f"note: {note}", err=True)
@@ -113,17 +125,30 @@ def fit(
         )
 
 
-def _print(result: TransferFit | AxesTransferFit, limit: int, json_alone: bool) -> None:
+def _joint(sweep: SweepTable, combinations: Sequence[str], settings: Options) -> JointFit:
+    """The fit of several hyperparameters, options that say nothing about it refused."""
+    usual = {"reference": None, "coordinates": None, "filter": 1.35, "path": None}
+    given = [name for name, value in usual.items() if settings.get(name) != value]
+    if given:
+        raise SweepError(f"--{given[0]} goes with one hyperparameter, but --hp names several; leave it out")
+    kept = ("targets", "level", "tolerance", "draws", "family", "holdout")
+    return quantify_joint(sweep, combinations=combinations, **{name: settings[name] for name in kept})  # type: ignore[literal-required]
+
+
+def _print(result: TransferFit | AxesTransferFit | JointFit, limit: int, json_alone: bool) -> None:
     """The answer: which columns were taken, where that is not plain, and the summary; or the JSON alone."""
     if json_alone:
         typer.echo(result.to_json())
         return
     from hptransfer.report.axes_terminal import print_axes  # rich is not needed for --help
+    from hptransfer.report.joint_terminal import print_joint
     from hptransfer.report.terminal import print_summary
 
     if result.sweep.taken:
         typer.echo(result.sweep.taken)
-    if isinstance(result, AxesTransferFit):
+    if isinstance(result, JointFit):
+        print_joint(result, limit=limit)
+    elif isinstance(result, AxesTransferFit):
         print_axes(result, limit=limit)
     else:
         print_summary(result, limit=limit)

@@ -30,7 +30,17 @@ Scale = Annotated[
 Hp = Annotated[
     str | None,
     option(
-        "COLUMN", "Column of the hyperparameter: lr, weight_decay, ...  [default: lr, or what is like it]"
+        "COLUMN",
+        "Column of the hyperparameter: lr, weight_decay, ...; two or three, comma-separated, are fitted "
+        "together.  [default: lr, or what is like it]",
+    ),
+]
+Combination = Annotated[
+    list[str] | None,
+    option(
+        "PRODUCT",
+        "With several hyperparameters: a product of powers whose law is wanted too, 'lr/sqrt(batch_size)'; "
+        "may be repeated.",
     ),
 ]
 Loss = Annotated[

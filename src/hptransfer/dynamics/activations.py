@@ -22,6 +22,7 @@ from hptransfer.parametrization.parameters import modules
 
 MASKED = -1e9  # logits at or below it are masked out, whatever way a model writes its mask
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
+LOGITS = "logits"  # the row of a model's output that no layer gives
 _PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -119,11 +120,18 @@ def layer_outputs(
     def keep(name: str, value: Tensor) -> None:
         parts.setdefault(name, []).append(value.detach().float().flatten().clone())
 
+    seen: dict[int, Tensor] = {}  # the layers' outputs by id, which `parts` has copies of
+
     def on_call(call: Call) -> None:
         called.add(call.name)
         value = _first_tensor(call.output)
         if value is not None and _is_layer(call.module):
             keep(call.name, value)
+            seen[id(value)] = value
+        elif call.module is model:
+            logits = getattr(call.output, "logits", call.output)
+            if isinstance(logits, Tensor) and logits.ndim > 1 and id(logits) not in seen:
+                keep(LOGITS, logits)  # no layer gives them: they are computed in the model's own code
 
     def on_logits(name: str, logits: Tensor) -> None:
         what = "attention logits" if logits.ndim == 4 else "softmax input"

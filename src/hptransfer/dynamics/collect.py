@@ -92,7 +92,7 @@ def collect(
         values = probes.tensor_probes(weight, update.after[name], grad, second, eps)
         keep(name.removesuffix(".weight"), where.roles[name], values)
     for name, (kind, tensor) in where.layers.items():
-        if name in forward.inputs:
+        if name in forward.inputs and tensor in update.before:  # an optimizer may hold a part of the tensors
             weights = update.before[tensor], update.after[tensor]
             keep(name, where.roles[tensor], _layer(kind, *weights, forward, name))
     for name, logits in forward.logits.items():
@@ -102,8 +102,9 @@ def collect(
         keep(where.readout, "readout", probes.readout_probes(forward.outputs[where.readout]))
     if where.tokens is not None and (where.tokens in forward.inputs or tokens is not None):
         ids = forward.inputs[where.tokens] if tokens is None else tokens
-        weight = update.before[where.layers[where.tokens][1]]
-        keep(where.tokens, "embedding", probes.row_probes(weight, ids, quarter))
+        table = update.before.get(where.layers[where.tokens][1])
+        if table is not None:
+            keep(where.tokens, "embedding", probes.row_probes(table, ids, quarter))
     if update.grads:
         keep("", "", {"grad_norm": probes.grad_norm(update.grads)})
     return found

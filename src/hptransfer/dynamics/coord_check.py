@@ -12,14 +12,16 @@ import torch
 from torch import nn
 
 from hptransfer.dynamics.activation_trace import Batch, Trace, default_loss, trace
+from hptransfer.dynamics.activations import LOGITS
 from hptransfer.dynamics.check_options import CheckOptions, Groups, MakeOptimizer
 from hptransfer.dynamics.result import CoordCheck
 from hptransfer.dynamics.slopes import LayerCheck, check_layer
 from hptransfer.errors import DynamicsError
+from hptransfer.parametrization.attention import is_attention
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.mup_departures import departures, initial_slope, natural_coordinates
 from hptransfer.parametrization.optimizers import OptimizerName, family, get_optimizer
-from hptransfer.parametrization.parameters import parameters
+from hptransfer.parametrization.parameters import modules, parameters
 from hptransfer.parametrization.parametrize import parametrize
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
@@ -82,7 +84,8 @@ def coord_check(
     with torch.random.fork_rng(devices=gpus):  # the user's draws stay as they were
         initial, promise = _promise(setup)
         traces = [[_run(setup, width, seed, batches) for seed in range(chosen.seeds)] for width in sizes]
-    return _judged(traces, _settings(setup), initial, promise)
+        model = setup.build(sizes[0])
+    return _judged(traces, _settings(setup), initial, promise, model)
 
 
 def _settings(setup: _Setup) -> dict[str, Any]:
@@ -169,6 +172,7 @@ def _judged(
     settings: dict[str, Any],
     initial: Mapping[str, float],
     promise: tuple[str, ...],
+    model: nn.Module,
 ) -> CoordCheck:
     runs = [run for row in traces for run in row]
     idle = frozenset[str]().union(*(run.idle for run in runs))
@@ -184,9 +188,16 @@ def _judged(
             f"{settings['steps']} steps at lr={settings['lr']:g}; give a smaller lr"
         )
     flat = (float(settings["threshold"][0]), float(settings["threshold"][1]))
+    matrices = {name for name, module in modules(model).items() if _has_matrix(module)} | {LOGITS}
     checked = {
         name: check_layer(
-            name, found[..., [0, 2]], settings["widths"], settings["level"], flat, initial.get(name)
+            name,
+            found[..., [0, 2]],
+            settings["widths"],
+            settings["level"],
+            flat,
+            initial.get(name),
+            name in matrices,
         )
         for name, found in sizes.items()
     }
@@ -198,8 +209,25 @@ def _judged(
         sizes={layer.name: sizes[layer.name] for layer in layers},
         losses=np.array([[run.losses for run in row] for row in traces]),
         settings=settings,
-        notes=promise + _left_out(set(names) - set(sizes), idle, sum(x is None for x in checked.values())),
+        notes=promise
+        + _left_out(set(names) - set(sizes), idle, sum(x is None for x in checked.values()))
+        + _unseen_attention(model, names),
     )
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    return any(
+        p is not None and p.ndim >= 2 and p.numel() > max(p.shape) for p in module._parameters.values()
+    )
+
+
+def _unseen_attention(model: nn.Module, rows: Collection[str]) -> tuple[str, ...]:
+    """Attention, by the class's name, whose logits no row shows."""
+    names = [name for name, module in modules(model).items() if is_attention(module)]
+    seen = [row.removesuffix("attention logits").strip() for row in rows if row.endswith("attention logits")]
+    near = {n for n in names for s in seen if s == n or s.startswith(f"{n}.") or n.startswith(f"{s}.")}
+    unseen = sorted(set(names) - near)
+    return (f"Not seen, computed in a kernel: attention logits of {', '.join(unseen)}.",) if unseen else ()
 
 
 def _left_out(uneven: Collection[str], idle: Collection[str], constant: int) -> tuple[str, ...]:

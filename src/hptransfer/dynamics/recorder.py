@@ -217,7 +217,7 @@ class Recorder:
             if "exp_avg_sq" in state and "betas" in group:
                 correction = 1 - float(group["betas"][1]) ** float(state["step"])
                 second[name] = _unsharded(state["exp_avg_sq"]) / correction
-                eps[name] = float(group["eps"])
+                eps[name] = float(group.get("eps", group.get("epsilon", 0.0)))  # Dion spells it out
         return second, eps, rates[0]
 
     def _critical(self, live: Mapping[str, NamedParameter], lr: float) -> dict[Row, float]:

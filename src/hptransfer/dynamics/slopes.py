@@ -98,6 +98,7 @@ def check_layer(
     level: float,
     threshold: tuple[float, float],
     initial: float | None = None,
+    has_matrix: bool = True,
 ) -> LayerCheck | None:
     """The verdict on one layer; None for one that never changes.
 
@@ -108,6 +109,8 @@ def check_layer(
         level: of the intervals.
         threshold: the lowest and highest slope that counts as flat.
         initial: the slope of the output at initialisation by the rule, where it says one.
+        has_matrix: whether it is the output of a matrix. Another one may grow by what the architecture holds,
+            such as ALiBi's slopes or Mamba-2's A_log: then its change alone is judged.
     """
     if not sizes[:, :, 1:, 1].any():
         return None
@@ -117,7 +120,7 @@ def check_layer(
     if len(bad):
         reason = f"not finite at width {widths[bad[0, 0]]} from step {bad[0, 1] + 1}"
         return LayerCheck(name, "grows", reason, change, activation)
-    return LayerCheck(name, *_verdict(change, activation, threshold, initial), change, activation)
+    return LayerCheck(name, *_verdict(change, activation, threshold, initial, has_matrix), change, activation)
 
 
 def _verdict(
@@ -125,10 +128,12 @@ def _verdict(
     activation: Sequence[Slope],
     threshold: tuple[float, float],
     initial: float | None,
+    has_matrix: bool,
 ) -> tuple[LayerVerdict, str]:
     """Fails where an interval lies wholly beyond the threshold at any step; see `lowest_slope`."""
     low, high = lowest_slope(activation[0], threshold), threshold[1]
-    growing = [(s, what) for group, what in ((change, "change"), (activation, "output")) for s in group]
+    groups = [(change, "change"), *([(activation, "output")] if has_matrix else [])]
+    growing = [(s, what) for group, what in groups for s in group]
     worst, what = max(growing, key=lambda pair: _or(pair[0].low, -math.inf))
     if worst.low > high:
         return "grows", f"{what} {worst} at step {worst.step}, above {high:g}"

@@ -67,7 +67,12 @@ def decoder_settings(run: RunSpec) -> dict[str, GroupSettings]:
         muon_adjust=train.muon_adjust,
         others_lr=train.adamw_lr,
     )
-    return {group: group_settings(rule, _growth(run, group), training) for group in GROUPS}
+    factors = {} if train.lr_factors is None else train.lr_factors.model_dump()
+    growths = {group: _growth(run, group) for group in GROUPS}
+    return {
+        group: group_settings(rule, growth, training, factors.get(growth.role, 1.0))
+        for group, growth in growths.items()
+    }
 
 
 def _growth(run: RunSpec, group: str) -> Growth:
@@ -76,7 +81,8 @@ def _growth(run: RunSpec, group: str) -> Growth:
     m = run.width_ratio
     depth_ratio = run.depth_ratio if group != role else 1.0
     # Fewer than two dimensions: the usual choice is not to decay them.
-    return Growth(role, m, m, depth_ratio, longest_ratio=m, decays=role not in ("vector", "scalar"))
+    decays = role not in ("vector", "scalar")
+    return Growth(role, m, m, depth_ratio, longest_ratio=m, decays=decays, tied=run.model.tied)
 
 
 def forward_scales(run: RunSpec) -> ForwardScales:

@@ -24,6 +24,7 @@ HAYOU = "Hayou & Liu, arXiv:2506.15025"
 UMUP = "Blake et al., u-muP, arXiv:2407.17465, Table 2"
 DEPTH = "Yang et al., Tensor Programs VI, arXiv:2310.02244, Table 1"
 MEGATRON = "Megatron-LM, get_mup_config_overrides (2026); table 8 of arXiv:2203.03466 with eps"
+SQRT_DECAY = "Fan et al., arXiv:2510.15262; Table 3 of arXiv:2203.03466"
 COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
 
 SWITCHES = ("embd", "ln", "attn", "last")
@@ -81,7 +82,9 @@ def _tp5() -> list[Rule]:
     for (table, family), (first, last) in ends.items():
         roles = role_map(first, hidden[family], last, vector[family])
         source = f"{TP5}, Table {table}"
-        rules.append(Rule(f"mup-tp5-table{table}", roles, -1.0, "mup", source, family, tied=-1.0))
+        sides = family == "sgd"
+        name = f"mup-tp5-table{table}"
+        rules.append(Rule(name, roles, -1.0, "mup", source, family, tied=-1.0, scales_sides=sides))
     return rules
 
 
@@ -89,6 +92,12 @@ def _megatron(table8: Rule) -> Rule:
     """Table 8 as Megatron-LM has it: eps falls with LR on hidden matrices, and on nothing else."""
     roles = {**table8.roles, "hidden": replace(table8.roles["hidden"], eps=-1.0)}
     return replace(table8, name="mup-megatron", roles=roles, source=MEGATRON)
+
+
+def _sqrt_decay(table3: Rule) -> Rule:
+    """Table 3 with lambda x sqrt(m) on hidden matrices: a step's decay, LR x lambda, falls like m**-1/2."""
+    roles = {**table3.roles, "hidden": replace(table3.roles["hidden"], weight_decay=0.5)}
+    return replace(table3, name="mup-sqrt-decay", roles=roles, source=SQRT_DECAY)
 
 
 def _everett() -> list[Rule]:
@@ -154,7 +163,7 @@ def _sgd_twins() -> list[Rule]:
     standard = role_map(embedding=E(), hidden=E(init=-0.5), readout=E(init=-0.5))
     sp = Rule("sp", standard, -0.5, "sp", KALRA, "sgd", keeps_native_multipliers=True)
     roles = role_map(E(lr=1.0), E(init=-0.5), E(init=-1.0, lr=-1.0), vector=E(lr=1.0))
-    return [sp, Rule("mup", roles, -1.0, "sp", f"{TP5}, Table 3", "sgd", tied=-1.0)]
+    return [sp, Rule("mup", roles, -1.0, "sp", f"{TP5}, Table 3", "sgd", tied=-1.0, scales_sides=True)]
 
 
 def _all() -> list[Rule]:
@@ -165,6 +174,7 @@ def _all() -> list[Rule]:
         _sqrt_embedding("mup-sqrt-embd", variants["mup"]),
         *tp5,
         *(_megatron(rule) for rule in tp5 if (rule.name, rule.optimizer) == ("mup-tp5-table8", "adam")),
+        *(_sqrt_decay(rule) for rule in tp5 if (rule.name, rule.optimizer) == ("mup-tp5-table3", "adam")),
         _ntk("adam"),
         _ntk("sgd"),
         *_everett(),

@@ -84,18 +84,19 @@ def rule_from(data: Mapping[str, Any]) -> Rule:
     nothing = {role: Exponents() for role in ROLES}
     start = in_coordinates(like, coordinates) if like else Rule("", nothing, coordinates=coordinates)
     tied = data.get("tied", start.tied)
-    return Rule(
+    return replace(
+        start,
         name=str(data.get("name", "custom")),
         roles={**start.roles, **_exponents(data, "roles", start.roles)},
         attention=_number(data.get("attention", start.attention), "attention"),
         coordinates=coordinates,
         source=str(data.get("source", "the user's own")),
         optimizer=family,
-        lr_exponent=start.lr_exponent,
         tied=None if tied is None else _number(tied, "tied"),
         residual=_number(data.get("residual", start.residual), "residual"),
         depth={**start.depth, **_exponents(data, "depth", start.depth)},
         ramps={**start.ramps, **_ramps(data)},
+        keeps_native_multipliers=False,
         scales_depth=start.scales_depth or "depth" in data or "residual" in data,
     )
 

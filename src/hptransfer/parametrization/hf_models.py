@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,46 @@ from torch import nn
 from hptransfer.errors import MissingExtraError, RuleError
 from hptransfer.parametrization.parameters import unwrapped
 
-WIDTHS = ("hidden_size", "n_embd", "d_model")  # fields of configs, by the size that they hold
-MLPS = ("intermediate_size", "n_inner", "d_ff", "moe_intermediate_size")
-HEADS = ("num_attention_heads", "n_head", "num_heads", "num_key_value_heads")
-HEAD_DIMS = ("head_dim", "d_kv")
+# Fields of configs, by the size that they hold; a list, as of SegFormer's stages, is scaled item by item.
+WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "hidden_sizes", "embed_dim", "block_out_channels")
+OTHER_WIDTHS = (
+    *(
+        "word_embed_proj_dim",
+        "embedding_size",
+        "attention_hidden_size",
+        "projection_size",
+        "decoder_hidden_size",
+    ),
+    *("lru_width", "mamba_d_ssm"),
+)
+MLPS = (
+    *(
+        "intermediate_size",
+        "n_inner",
+        "d_ff",
+        "moe_intermediate_size",
+        "ffn_dim",
+        "ffn_hidden_size",
+        "hidden_dim",
+    ),
+    *("encoder_ffn_dim", "decoder_ffn_dim", "shared_expert_intermediate_size", "intermediate_size_mlp"),
+    *("shared_intermediate_size", "expert_ffn_hidden_size"),
+)
+HEADS = (
+    *("num_attention_heads", "n_head", "num_heads", "num_key_value_heads", "num_kv_heads", "n_heads"),
+    *("encoder_attention_heads", "decoder_attention_heads", "attention_heads"),
+    *("linear_num_key_heads", "linear_num_value_heads", "mamba_n_heads"),
+)
+KEY_HEADS = ("num_key_value_heads", "num_kv_heads")  # one alone, shared by all queries, stays one
+HEAD_DIMS = (
+    *("head_dim", "d_kv", "attention_head_dim", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"),
+    *("linear_key_head_dim", "linear_value_head_dim", "mamba_d_head"),
+)
+STEP_RANKS = ("time_step_rank", "mamba_dt_rank")  # Mamba's, derived from the width
+# Not widths, whatever their value: sizes of the vocabulary, of contexts and images, numbers of things.
+_NOT_WIDTHS = re.compile(
+    r"vocab|position|token|length|image|window|chunk|num_|max_|_id$|^n_|size_per|buckets|local|projection_dim"
+)
 DEPTHS = ("num_hidden_layers", "n_layer", "num_layers")
 CONTEXTS = ("max_position_embeddings", "n_positions")
 
@@ -116,38 +153,100 @@ def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: 
     """
     inner = unwrapped(model)
     config = getattr(inner, "config", None)
-    held = next((name for name in WIDTHS if isinstance(getattr(config, name, None), int)), None)
-    if config is None or held is None:
+    held = _width_of(config)
+    if held is None:
         raise RuleError(
             f"base_width= must be given a model with a Hugging Face config, but {type(inner).__name__} has "
             "none; give base=, the same model built at the base width"
         )
     if heads not in ("grow", "fixed"):
         raise RuleError(f"heads must be 'grow' or 'fixed', but got {heads!r}")
-    found = int(getattr(config, held))
+    name, found = held
     if width is not None and width != found:
-        raise RuleError(f"width must be the model's, but got {width} where its {held} is {found}")
+        raise RuleError(f"width must be the model's, but got {width} where its {name} is {found}")
     scaled = _scaled(config, base_width, found, heads)
-    with torch.random.fork_rng(devices=[]):  # building the base leaves the user's random numbers alone
-        return type(inner)(scaled)
+    try:
+        with torch.random.fork_rng(devices=[]):  # building the base leaves the user's random numbers alone
+            if isinstance(scaled, Mapping):  # diffusers
+                base: nn.Module = type(inner).from_config(scaled)  # type: ignore[attr-defined]
+            else:
+                base = type(inner)(scaled)
+    except (TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise RuleError(
+            f"the config must make a model at the base width, but {type(inner).__name__} raised "
+            f"{type(error).__name__}: {line}; choose another base_width or heads=, or give base="
+        ) from None
+    _check_known(config, inner, base, found)
+    return base
+
+
+def _width_of(config: Any) -> tuple[str, int] | None:
+    """Name and value of a config's width; of a list of stages, or of two towers, the first one's."""
+    for name in WIDTHS:
+        value = _value(config, name)
+        value = value[0] if isinstance(value, (list, tuple)) and value else value
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return name, value
+    heads, head_dim = _value(config, "num_attention_heads"), _value(config, "attention_head_dim")
+    if isinstance(config, Mapping) and isinstance(heads, int) and isinstance(head_dim, int):
+        return "num_attention_heads x attention_head_dim", heads * head_dim
+    return next((found for _, part in _parts(config) if (found := _width_of(part))), None)
+
+
+def _value(config: Any, name: str) -> Any:
+    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
+
+
+def _parts(config: Any) -> list[tuple[str, Any]]:
+    """Configs within a config, as CLIP's of text and images."""
+    return [
+        (name, part) for name, part in getattr(config, "__dict__", {}).items() if hasattr(part, "to_dict")
+    ]
 
 
 def _scaled(config: Any, base_width: int, width: int, heads: str) -> Any:
     """A copy of a config with every width-like field scaled by base_width / width."""
-    scaled = copy.deepcopy(config)
-    for name in (*WIDTHS, *MLPS, *(HEADS if heads == "grow" else HEAD_DIMS)):
-        value = getattr(config, name, None)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            setattr(scaled, name, _whole(value, base_width, width, name))
-    if isinstance(getattr(config, "time_step_rank", None), int):  # Mamba derives it so from the width
-        scaled.time_step_rank = math.ceil(base_width / 16)
+    is_mapping = isinstance(config, Mapping)
+    scaled: Any = dict(config) if is_mapping else copy.deepcopy(config)
+
+    def put(name: str, value: Any) -> None:
+        if is_mapping:
+            scaled[name] = value
+        else:
+            setattr(scaled, name, value)
+
+    for name in (*WIDTHS, *OTHER_WIDTHS, *MLPS, *(HEADS if heads == "grow" else HEAD_DIMS)):
+        value = _value(config, name)
+        if isinstance(value, (list, tuple)) and all(isinstance(each, int) for each in value):
+            put(name, type(value)(_whole(each, base_width, width, name) for each in value))
+        elif isinstance(value, int) and not isinstance(value, bool) and value > (name in KEY_HEADS):
+            put(name, _whole(value, base_width, width, name))
+    for name in STEP_RANKS:
+        if isinstance(_value(config, name), int):
+            put(name, math.ceil(base_width / 16))
+    for name, part in _parts(config):
+        put(name, _scaled(part, base_width, width, heads))
     return scaled
+
+
+def _check_known(config: Any, model: nn.Module, base: nn.Module, width: int) -> None:
+    """A field that looks like a width, and that nothing has scaled, is an error that names it."""
+    known = {*WIDTHS, *OTHER_WIDTHS, *MLPS, *HEADS, *HEAD_DIMS, *STEP_RANKS}
+    held = {n for p in model.parameters() for n in p.shape} & {n for p in base.parameters() for n in p.shape}
+    for name, value in dict(getattr(config, "__dict__", config)).items():
+        looks_so = isinstance(value, int) and value >= width and value % width == 0 and value in held
+        if looks_so and name not in known and not _NOT_WIDTHS.search(name):
+            raise RuleError(
+                f"base_width= must know every width of the config, but {name}={value} is {value // width} "
+                "times the width and no known field: give base=, the same model built at the base width"
+            )
 
 
 def _whole(value: int, base_width: int, width: int, name: str) -> int:
     if base_width <= 0 or (value * base_width) % width:
         raise RuleError(
             f"{name} must be whole at the base width, but {value} x {base_width}/{width} is not; choose "
-            "another base_width, or give base="
+            "another base_width, heads='grow' or 'fixed', or give base="
         )
     return value * base_width // width

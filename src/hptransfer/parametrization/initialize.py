@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.hooks import set_attention, set_factors
+from hptransfer.parametrization.hooks import record_batch, set_attention, set_factors
+from hptransfer.parametrization.layers import LENGTHS, is_transposed_linear, layer_of
 from hptransfer.parametrization.parameters import NamedParameter, shape_of
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
 
@@ -32,6 +34,7 @@ def apply_(plan: ModelPlan, model: nn.Module) -> nn.Module:
     plan.live_parameters(model)
     set_factors(model, plan.factors)
     set_attention(model, plan.attention)
+    record_batch(model)
     return model
 
 
@@ -42,16 +45,48 @@ def init_(plan: ModelPlan, model: nn.Module, seed: int | None, std: Literal["bas
         raise RuleError(f"std must be 'base' or 'rule', but got {std!r}")
     live = plan.live_parameters(model)
     for tensor in plan.tensors:
-        if tensor.role not in MATRIX_ROLES:
-            continue
         named = live[tensor.name]
-        _check_place(tensor.name, named.parameter, seed)
-        wanted = _rule_std(tensor, named.module) if std == "rule" else _ratio_std(tensor)
+        if not named.parameter.requires_grad:
+            continue  # pretrained weights, or a table that is fixed
+        if tensor.role in MATRIX_ROLES:
+            _check_place(tensor.name, named.parameter, seed)
+            wanted = _rule_std(tensor, named) if std == "rule" else _ratio_std(tensor)
+        elif _is_drawn(tensor, named) and tensor.base_std is not None:
+            wanted = tensor.base_std * tensor.factors.init
+        else:
+            continue
         if wanted and seed is not None:
             _redraw(named, wanted, seed)
         elif wanted and (found := base_std(named.parameter)):
             named.parameter.mul_(wanted / found)
+    for named in live.values():
+        if named.attribute in LENGTHS and named.parameter.requires_grad:
+            _keep_length(named, live)
     return apply_(plan, model)
+
+
+def _is_drawn(plan: TensorPlan, named: NamedParameter) -> bool:
+    """Whether a vector or scalar gets the rule's std: a random bias, or any whose init the rule scales.
+
+    A bias that starts around another value than zero, as that of Mamba's step sizes, is left alone.
+    """
+    weight = named.parameter
+    if weight.is_meta or weight.numel() < 2 or _is_sharded(weight):
+        return False
+    if plan.factors.init != 1.0:
+        return True
+    layer = isinstance(
+        named.module, (nn.Linear, _ConvNd, nn.RNNBase, nn.RNNCellBase)
+    ) or is_transposed_linear(named.module)
+    values = weight.detach().double()
+    return layer and "bias" in named.attribute and bool(values.mean().abs() < values.std(correction=0))
+
+
+def _keep_length(named: NamedParameter, live: Mapping[str, NamedParameter]) -> None:
+    """Under weight normalisation: each row's length becomes that of its direction, which the rule has set."""
+    direction = live[named.name.removesuffix(named.attribute) + LENGTHS[named.attribute]].parameter
+    columns = [d for d in range(direction.ndim) if named.parameter.shape[d] == 1]
+    named.parameter.copy_(torch.linalg.vector_norm(direction, dim=columns, keepdim=True))
 
 
 def _ratio_std(plan: TensorPlan) -> float:
@@ -63,14 +98,20 @@ def _ratio_std(plan: TensorPlan) -> float:
     return plan.base_std * plan.factors.init
 
 
-def _rule_std(plan: TensorPlan, module: nn.Module) -> float:
+def _rule_std(plan: TensorPlan, named: NamedParameter) -> float:
     if plan.base_std == 0.0:  # a constant tensor, as LoRA's B, starts where its author put it
         return 0.0
     if plan.role == "embedding":
         return plan.factors.init
-    shape, dimension = plan.tensor.base_shape, plan.tensor.dimension
-    fan_in = math.prod(shape[1:]) if dimension is None else shape[dimension]
-    if dimension is not None and isinstance(module, _ConvNd):
+    shape = plan.tensor.base_shape
+    layer = layer_of(named, plan.tensor.shape, shape)
+    if layer.fan_in is None and len(shape) > 2 and shape[-1] != shape[-2]:
+        raise RuleError(
+            f"std='rule' must know the fan-in, but the module of {plan.name} {list(shape)} does not say "
+            "which dimension it is: take std='base'"
+        )
+    fan_in = shape[-1 if layer.fan_in is None else layer.fan_in]
+    if isinstance(named.module, _ConvNd):
         fan_in *= math.prod(shape[2:])
     return float(fan_in**-0.5) * plan.factors.init
 

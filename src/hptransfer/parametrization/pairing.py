@@ -20,9 +20,10 @@ class Pairing:
     base_of: Mapping[str, NamedParameter]  # the base's counterpart of each tensor
     modules: Mapping[str, nn.Module]
     base_modules: Mapping[str, nn.Module]  # the base's counterparts, of the modules that have one
-    in_blocks: frozenset[str]  # names of tensors inside repeated blocks
+    in_blocks: frozenset[str]  # names of tensors inside repeated blocks, of a ModuleList or a Sequential
     outputs: frozenset[str]  # names of the weights of the model's declared output layer
     depth_ratio: float  # blocks / blocks of the base
+    tied: bool = False  # whether some layer applies an embedding's tensor as a readout
 
 
 def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pairing:
@@ -35,7 +36,7 @@ def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pair
     """
     tensors, at_base = parameters(model), parameters(base)
     here, there = modules(model), modules(base)
-    stacks, base_stacks = _stacks(here), _stacks(there)
+    stacks, base_stacks = _stacks(here, there), _stacks(there, here)
     depth_ratio = _depth_ratio(stacks, base_stacks)
     base_name = {name: _to_base(name, base_stacks) for name in tensors}
     _check_names(at_base, base_name)
@@ -52,13 +53,33 @@ def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pair
         in_blocks=frozenset(n for n in tensors if _stack_of(n, stacks) is not None),
         outputs=_outputs(model),
         depth_ratio=depth_ratio,
+        tied=any(_is_tied(named, here) for named in tensors.values()),
     )
 
 
-def _stacks(here: Mapping[str, nn.Module]) -> dict[str, int]:
-    """Outermost lists of blocks by name, with their lengths."""
-    lists = {n: len(m) for n, m in here.items() if isinstance(m, nn.ModuleList) and len(m)}
-    return {n: length for n, length in lists.items() if not any(n.startswith(f"{o}.") for o in lists)}
+def _is_tied(named: NamedParameter, here: Mapping[str, nn.Module]) -> bool:
+    owners = [here.get(alias.rpartition(".")[0]) for alias in named.aliases]
+    return isinstance(named.module, nn.Embedding) and any(not isinstance(o, nn.Embedding) for o in owners)
+
+
+def _stacks(here: Mapping[str, nn.Module], there: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Outermost lists of blocks by name, with their lengths in `here`; `there` is the other build.
+
+    A list that has one length in both builds, of layers without parts, is no stack of blocks: such as heads.
+    """
+    found = {}
+    for name, module in here.items():
+        twin = there.get(name)
+        if not isinstance(module, (nn.ModuleList, nn.Sequential)) or not len(module):
+            continue
+        deepens = isinstance(twin, (nn.ModuleList, nn.Sequential)) and len(twin) != len(module)
+        alike = len({type(child) for child in module}) == 1
+        parts = any(True for child in module for _ in child.children())
+        several = len(module) > 1
+        blocks = parts and (isinstance(module, nn.ModuleList) or (several and alike))
+        if blocks or (deepens and alike):
+            found[name] = len(module)
+    return {n: length for n, length in found.items() if not any(n.startswith(f"{o}.") for o in found)}
 
 
 def _stack_of(name: str, stacks: Mapping[str, int]) -> str | None:

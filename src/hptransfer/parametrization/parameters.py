@@ -55,11 +55,16 @@ def parameters(model: nn.Module) -> dict[str, NamedParameter]:
         RuleError: the model has no parameters, or lazy ones without a shape.
     """
     held: dict[int, list[tuple[str, nn.Module, str, nn.Parameter]]] = {}
-    for path, module in unwrapped(model).named_modules():
+    by_path = dict(unwrapped(model).named_modules())
+    for path, module in by_path.items():
         for attribute, parameter in module._parameters.items():
             if parameter is None:
                 continue
             name = canonical(f"{path}.{attribute}" if path else attribute)
+            # What torch's parametrizations (weight_norm) hold belongs to the layer that they act on.
+            owner, of, acted_on = path.rpartition("parametrizations.")
+            if of:
+                module, attribute = by_path[owner.rstrip(".")], f"{acted_on}.{attribute}"
             if isinstance(parameter, nn.parameter.UninitializedParameter):
                 raise RuleError(
                     f"every tensor must have a shape, but {name} is lazy; run the model once first"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,20 +10,21 @@ from typing import Any, Literal
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.attention import attention_sites
+from hptransfer.parametrization.attention import attention_sites, known_heads
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.initialize import base_std
-from hptransfer.parametrization.multipliers import module_factors
+from hptransfer.parametrization.layers import layer_of
+from hptransfer.parametrization.multipliers import module_factors, native_embeddings
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.pairing import Pairing, pair
-from hptransfer.parametrization.parameters import shape_of
+from hptransfer.parametrization.parameters import shape_of, unwrapped
 from hptransfer.parametrization.plan import TensorPlan
 from hptransfer.parametrization.roles import TensorRole, paired_roles
 from hptransfer.parametrization.rule import Role, Rule
-from hptransfer.parametrization.rule_arithmetic import in_coordinates
+from hptransfer.parametrization.rule_arithmetic import check_depth, in_coordinates
 from hptransfer.parametrization.scaling import Scaling
-from hptransfer.parametrization.tensor_settings import Growth, tensor_factors
+from hptransfer.parametrization.tensor_settings import Growth, decays, tensor_factors
 
 
 def parametrize(
@@ -74,10 +75,12 @@ def parametrize(
         tensors = paired_roles(pairing, overrides or {})
     else:
         tensors = _from_other(pairing, pair(other, base), overrides or {})
-    _check_depth(chosen, pairing)
+    check_depth(chosen, pairing.depth_ratio)
     _check_direction(tensors, narrower)
     ratio = _model_ratio(tensors) if width_ratio is None else width_ratio
-    plans = tuple(_plan(t, chosen, ratio, pairing) for t in tensors)
+    spared = _spared(model, pairing)
+    plans = tuple(_plan(t, chosen, ratio, pairing, spared) for t in tensors)
+    native = native_embeddings(pairing)
     return Scaling(
         rule=chosen,
         ratio=ratio,
@@ -85,6 +88,8 @@ def parametrize(
         tensors=plans,
         factors=module_factors(model, pairing, plans, chosen, residual),
         attention=attention_sites(pairing, chosen, attention),
+        heads_known=None if attention is False else known_heads(pairing),
+        native=native,
     )
 
 
@@ -114,15 +119,6 @@ def _from_other(
     return tuple(found)
 
 
-def _check_depth(rule: Rule, pairing: Pairing) -> None:
-    if pairing.depth_ratio != 1.0 and not rule.scales_depth:
-        raise RuleError(
-            f"model and base must have the same depth under {rule.name}, which says nothing about depth, but "
-            f"the model has {pairing.depth_ratio:g} times the base's blocks; "
-            "completep, depth-mup and u-mup scale depth"
-        )
-
-
 def _check_direction(tensors: Sequence[TensorRole], narrower: bool) -> None:
     wider = next((t for t in tensors if t.ratio > 1), None)
     thinner = next((t for t in tensors if t.ratio < 1), None)
@@ -149,7 +145,12 @@ def _model_ratio(tensors: Sequence[TensorRole]) -> float:
     return ratios.pop()  # two builds that were paired differ somewhere
 
 
-def _plan(tensor: TensorRole, rule: Rule, ratio: float, pairing: Pairing) -> TensorPlan:
+def _plan(
+    tensor: TensorRole, rule: Rule, ratio: float, pairing: Pairing, spared: Collection[str]
+) -> TensorPlan:
+    named = pairing.tensors[tensor.name]
+    layer = layer_of(named, tensor.shape, tensor.base_shape)
+    out = layer.fan_out if tensor.role == "hidden" else None
     growth = Growth(
         role=tensor.role,
         # A tensor of fixed length has no width of its own: its settings go by the model's.
@@ -157,7 +158,19 @@ def _plan(tensor: TensorRole, rule: Rule, ratio: float, pairing: Pairing) -> Ten
         model_ratio=ratio,
         depth_ratio=pairing.depth_ratio if tensor.block else 1.0,
         longest_ratio=max(tensor.shape, default=1) / max(tensor.base_shape, default=1),
-        decays=len(tensor.shape) >= 2,
+        decays=decays(tensor.role, tensor.shape) and tensor.name not in spared,
+        fan_out_ratio=None if out is None else tensor.shape[out] / tensor.base_shape[out],
+        tied=pairing.tied,
     )
     std = base_std(pairing.base_of[tensor.name].parameter)
-    return TensorPlan(tensor, growth, tensor_factors(rule, growth), std)
+    factors = tensor_factors(rule, growth)
+    return TensorPlan(tensor, growth, factors, std, frozen=not named.parameter.requires_grad)
+
+
+def _spared(model: nn.Module, pairing: Pairing) -> set[str]:
+    """Tensors that the model itself marks as not to be decayed."""
+    marked = {
+        n for n, named in pairing.tensors.items() if getattr(named.parameter, "_no_weight_decay", False)
+    }
+    listed = getattr(unwrapped(model), "no_weight_decay", None)
+    return marked | set(listed() if callable(listed) else ())

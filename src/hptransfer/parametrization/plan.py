@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -24,12 +25,14 @@ class TensorPlan:
         growth: how it grows from the base, as the rule reads it.
         factors: on its settings at the base.
         base_std: std of its initial weights in the base; None where the base is on the meta device.
+        frozen: whether it is not trained, as pretrained weights under LoRA: then nothing is done to it.
     """
 
     tensor: TensorRole
     growth: Growth
     factors: RoleSettings
     base_std: float | None
+    frozen: bool = False
 
     @property
     def name(self) -> str:
@@ -58,6 +61,9 @@ class ModelPlan:
         tensors: every tensor's plan, in the model's order.
         factors: forward multipliers, by module; those of one are left out.
         attention: where attention logits are scaled, and by how much.
+        heads_known: names of attention modules whose head dimension is known; None where the user said that
+            attention takes care of itself.
+        native: by embedding module, how much more than the base's the model multiplies its output by itself.
     """
 
     rule: Rule
@@ -66,6 +72,8 @@ class ModelPlan:
     tensors: tuple[TensorPlan, ...]
     factors: tuple[Factor, ...]
     attention: tuple[AttentionSite, ...]
+    heads_known: frozenset[str] | None = frozenset()
+    native: Mapping[str, float] = field(default_factory=dict)
 
     def live_parameters(self, model: nn.Module) -> dict[str, NamedParameter]:
         """The live model's tensors by name, checked to be those that were scaled.
@@ -98,7 +106,7 @@ class ModelPlan:
     def table(self) -> list[TensorSettings]:
         """What every tensor gets, in units of eta, lambda and the base's eps."""
         return [
-            TensorSettings.of(plan.name, plan.role, plan.tensor.shape, plan.base_std, plan.factors)
+            TensorSettings.of(plan.name, plan.growth, plan.tensor.shape, plan.base_std, plan.factors)
             for plan in self.tensors
         ]
 

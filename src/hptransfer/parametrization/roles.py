@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from typing import NoReturn, cast
 from torch import nn
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.layers import Layer, layer_of
+from hptransfer.parametrization.layers import LENGTHS, Layer, layer_of
 from hptransfer.parametrization.pairing import Pairing, pair
 from hptransfer.parametrization.parameters import NamedParameter, shape_of
 from hptransfer.parametrization.rule import ROLES, Role
@@ -19,13 +20,17 @@ from hptransfer.parametrization.rule import ROLES, Role
 CONVENTIONS: tuple[tuple[str, Role, str], ...] = (
     ("*lora_A*", "hidden", "LoRA's A reads the whole width (arXiv:2402.12354)"),
     ("*lora_B*", "embedding", "LoRA's B writes to the width from a fixed rank"),
+    ("*lora_embedding_B*", "embedding", "LoRA's B writes to the width from a fixed rank"),
     ("*.router.*", "readout", "a router's logits are a readout of the stream"),
     ("*.gate.weight", "readout", "a router's logits are a readout of the stream"),
+    ("*_a_proj*.weight", "hidden", "a latent of fixed rank inside attention"),
+    ("*relative_position_bias_table*", "embedding", "a table of biases on attention logits"),
     ("*[kv]_proj.weight", "hidden", "keys and values of a fixed number of heads are internal"),
     ("*.key.weight", "hidden", "keys of a fixed number of heads are internal"),
     ("*.value.weight", "hidden", "values of a fixed number of heads are internal"),
     ("*pos_emb*", "embedding", "a positional table"),
     ("*position*", "embedding", "a positional table"),
+    ("*rg_lru.*_gate_weight", "vector", "a gate of fixed blocks, a few inputs a channel"),
     ("*A_log", "vector", "state-space decay, one row a channel"),
     ("*.D", "vector", "state-space skip, one value a channel"),
     ("*dt_bias", "vector", "state-space step bias"),
@@ -42,7 +47,7 @@ class TensorRole:
         shape: in the model.
         base_shape: in the base.
         dimension: whose ratio counts: fan-in for hidden and readout, else the one that grows; None: none.
-        block: whether it lies in a repeated block (a ModuleList).
+        block: whether it lies in a repeated block (of a ModuleList, or of a Sequential of like blocks).
         aliases: other names of the same tensor.
         reason: what decided.
     """
@@ -92,7 +97,10 @@ def _tensor_role(name: str, pairing: Pairing, overrides: Mapping[str, Role | str
     named, block = pairing.tensors[name], name in pairing.in_blocks
     shape, base_shape = shape_of(named.parameter), shape_of(pairing.base_of[name].parameter)
     layer = layer_of(named, shape, base_shape)
-    role, reason = _override(named, overrides) or _decide(named, layer, block, pairing.outputs)
+    chosen = _override(named, overrides)
+    if chosen is None and named.attribute in LENGTHS and not layer.infinite:
+        _no_readout_lengths(named, pairing)
+    role, reason = chosen or _decide(named, layer, block, pairing.outputs)
     dimension = _own_dimension(named, role, layer, shape, base_shape)
     return TensorRole(name, role, shape, base_shape, dimension, block, named.aliases, reason)
 
@@ -107,8 +115,8 @@ def _override(named: NamedParameter, overrides: Mapping[str, Role | str]) -> tup
 def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
     if not layer.infinite:
         return "scalar", "no dimension grows"
-    if layer.kind == "norm" or layer.is_vector:
-        return "vector", f"{layer.kind}, one dimension grows"
+    if layer.kind in ("norm", "bias") or layer.is_vector:
+        return "vector", f"{layer.kind}, one value a channel"
     if layer.kind == "embedding":
         if 0 not in layer.infinite:
             return "embedding", "an embedding table"
@@ -131,8 +139,24 @@ def _raw(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
     if len(layer.infinite) >= 2:
         return "hidden", "two dimensions grow"
     return _convention(named.name) or _ambiguous(
-        named, layer, "one dimension grows, and its module does not say which side it is"
+        named,
+        layer,
+        "one dimension grows, and its module does not say which side it is",
+        _likely(named, layer),
     )
+
+
+def _likely(named: NamedParameter, layer: Layer) -> Role:
+    """What a bare parameter most probably is, for the line that an error says to write."""
+    if re.search(r"bias|norm|gain|scale|gamma|beta", named.attribute):
+        return "vector"
+    last = max(named.parameter.ndim - 1, 0)
+    if (
+        re.search(r"emb|pos|tok|quer|prompt|latent|table|memory", named.attribute)
+        or last not in layer.infinite
+    ):
+        return "embedding"
+    return "readout"  # [out, in], torch's order
 
 
 def _narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
@@ -140,23 +164,37 @@ def _narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozen
     if named.name in outputs:
         return "readout", "the model's output layer"
     found = _convention(named.name)
+    if found is None and layer.fan_out is not None and named.parameter.shape[layer.fan_out] == 1:
+        return "readout", f"{layer.kind}, to one output"
     if found or not block:
         return found or ("readout", f"{layer.kind}, only its input grows")
-    return _ambiguous(
-        named, layer, "only its input grows, and it lies inside a repeated block: a readout or hidden?"
-    )
+    why = "only its input grows, and it lies inside a repeated block: a readout or hidden?"
+    return _ambiguous(named, layer, why, "hidden")
 
 
 def _convention(name: str) -> tuple[Role, str] | None:
-    return next(((role, why) for pattern, role, why in CONVENTIONS if fnmatchcase(name, pattern)), None)
+    fits = (fnmatchcase(f".{name}", pattern) for pattern, _, _ in CONVENTIONS)
+    return next(((role, why) for (_, role, why), fit in zip(CONVENTIONS, fits, strict=True) if fit), None)
 
 
-def _ambiguous(named: NamedParameter, layer: Layer, why: str) -> NoReturn:
+def _ambiguous(named: NamedParameter, layer: Layer, why: str, likely: Role) -> NoReturn:
     pattern = ".".join("*" if part.isdigit() else part for part in named.name.split("."))
     raise RuleError(
         f"the role of {named.name} {layer.change} ({type(named.module).__name__}) is ambiguous: {why}; "
-        f"say which, as overrides={{{pattern!r}: 'hidden'}} (roles: {', '.join(ROLES)})"
+        f"say which, as overrides={{{pattern!r}: {likely!r}}} (roles: {', '.join(ROLES)})"
     )
+
+
+def _no_readout_lengths(named: NamedParameter, pairing: Pairing) -> None:
+    """Weight normalisation of a readout: its length would have to fall with width, which no role says."""
+    direction = named.name.removesuffix(named.attribute) + LENGTHS[named.attribute]
+    here, there = (shape_of(at[direction].parameter) for at in (pairing.tensors, pairing.base_of))
+    if here != there:
+        raise RuleError(
+            f"a readout must have no weight normalisation, but {direction} {list(there)} -> {list(here)} "
+            f"has its length apart, in {named.name}: leave it off this layer, or say "
+            f"overrides={{{named.name!r}: 'scalar'}}"
+        )
 
 
 def _own_dimension(
@@ -165,6 +203,11 @@ def _own_dimension(
     if not layer.infinite:
         return None
     if role in ("hidden", "readout") and layer.fan_in is not None:
+        if layer.fan_in not in layer.infinite:
+            raise RuleError(
+                f"a tensor that is {role} must grow on its input side, but {named.name} {layer.change} "
+                "grows on its output side alone, as an embedding does: say 'embedding'"
+            )
         return layer.fan_in
     if role == "embedding" and layer.fan_out is not None and layer.fan_out in layer.infinite:
         return layer.fan_out

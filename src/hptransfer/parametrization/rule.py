@@ -59,6 +59,7 @@ class Rule:
         residual: exponent of the depth ratio in the factor on every residual branch.
         depth: exponents of the depth ratio, by role, for tensors inside the repeated blocks.
         scales_depth: whether the rule says anything about depth; else a model of another depth is refused.
+        scales_sides: whether a hidden LR goes by fan_out / fan_in where they grow differently: muP with SGD.
         ramps: how the LR of a role moves in the course of training; none in the catalogue.
     """
 
@@ -74,6 +75,7 @@ class Rule:
     residual: float = 0.0
     depth: Mapping[Role, Exponents] = field(default_factory=dict)
     scales_depth: bool = False
+    scales_sides: bool = False
     ramps: Mapping[Role, Ramp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -62,18 +62,32 @@ def attention_scale(rule: Rule, head_dim: float, base_head_dim: float) -> float:
     return float(base_head_dim**-0.5 * (head_dim / base_head_dim) ** rule.attention)
 
 
-def scaled_eps_exponent(rule: Rule, role: Role) -> float:
+def scaled_eps_exponent(rule: Rule, role: Role, tied: bool = False) -> float:
     """Exponent of m that keeps Adam's eps in proportion to the gradient it is added to.
 
     The gradient behind the readout is as large as the readout's effective weights, m**(init + multiplier);
     the readout's own gradient does not shrink; a multiplier on a tensor multiplies its gradient. For
-    CompleteP this gives back its published eps exponents.
+    CompleteP this gives back its published eps exponents. A tied readout's weights are the embedding's, times
+    the rule's factor on tied logits.
     """
     own = rule.roles[role].multiplier
     if role == "readout":
         return own
+    if tied:
+        table = rule.roles["embedding"]
+        return table.init + table.multiplier + (rule.tied or 0.0) + own
     readout = rule.roles["readout"]
     return readout.init + readout.multiplier + own
+
+
+def check_depth(rule: Rule, depth_ratio: float) -> None:
+    """Raises RuleError where model and base differ in depth, and the rule says nothing of it."""
+    if depth_ratio != 1.0 and not rule.scales_depth:
+        raise RuleError(
+            f"model and base must have the same depth under {rule.name}, which says nothing about depth, "
+            f"but the model has {depth_ratio:g} times the base's blocks; completep, depth-mup and u-mup "
+            "scale depth"
+        )
 
 
 def without_multipliers(rule: Rule) -> Rule:
@@ -81,9 +95,10 @@ def without_multipliers(rule: Rule) -> Rule:
 
     multiplier / theta, init x theta, LR x theta (Adam; eps / theta) or x theta^2 (SGD), decay by what keeps
     LR x lambda: training is unchanged (arXiv:2203.03466, section J.2.1). Gains and biases hold by their
-    role's own multiplier, which is zero in the catalogue.
+    role's own multiplier, which is zero in the catalogue. Exponents of depth are shifted alike.
     """
-    return replace(rule, roles={role: _shifted(e, rule) for role, e in rule.roles.items()})
+    depth = {role: _shifted(e, rule) for role, e in rule.depth.items()}
+    return replace(rule, roles={role: _shifted(e, rule) for role, e in rule.roles.items()}, depth=depth)
 
 
 def _shifted(e: Exponents, rule: Rule) -> Exponents:

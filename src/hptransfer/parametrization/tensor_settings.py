@@ -44,6 +44,8 @@ class Growth:
     depth_ratio: float = 1.0  # blocks / blocks of the base; 1 for a tensor outside the repeated blocks
     longest_ratio: float = 1.0  # longer side / that in the base, which an update of fixed RMS goes by
     decays: bool = True  # whether weight decay acts on it
+    fan_out_ratio: float | None = None  # of a hidden tensor's output side, where it is not `ratio`
+    tied: bool = False  # whether the model's readout and embedding share one tensor
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class TrainingSettings:
     optimizer: str  # by its name in the registry
     lr: float  # eta, in the rule's coordinates
     weight_decay: float = 0.0  # lambda
-    eps: float = 1e-8  # Adam's, at the base
+    eps: float | None = 1e-8  # Adam's, at the base; None leaves it to the optimizer
     decay: DecayKind = "coupled"
     eps_rule: EpsRule = "rule"  # as the rule says; `fixed`; or `scaled`, in proportion to gradients
     muon_adjust: MuonAdjust = "original"  # length of Muon's orthogonal update
@@ -72,6 +74,7 @@ class GroupSettings:
         weight_decay: lambda as the optimizer takes it: a step shrinks the weight by LR x lambda, or adds
             lambda x weight to the gradient.
         eps: Adam's; None where the optimizer has none.
+        muon_adjust: how long Muon makes its update; None under another optimizer.
     """
 
     optimizer: str
@@ -80,6 +83,7 @@ class GroupSettings:
     lr: float
     weight_decay: float
     eps: float | None
+    muon_adjust: MuonAdjust | None = None
 
 
 @dataclass(frozen=True)
@@ -92,24 +96,34 @@ class TensorSettings:
     init_std: float  # std of its initial weights; 0 means ones, NaN that it is not known
     multiplier: float  # factor on it in the forward pass
     lr: float  # its learning rate, in units of eta
-    weight_decay: float  # in units of lambda; 0 for tensors of fewer than two dimensions
+    weight_decay: float  # in units of lambda; 0 for vectors and tensors of fewer than two dimensions
     eps: float  # its Adam epsilon, in units of the base's
 
     @classmethod
     def of(
-        cls, tensor: str, role: Role, shape: tuple[int, ...], base_std: float | None, factors: RoleSettings
+        cls,
+        tensor: str,
+        growth: Growth,
+        shape: tuple[int, ...],
+        base_std: float | None,
+        factors: RoleSettings,
     ) -> TensorSettings:
         """The row of one tensor, from the std of its initial weights at the base, where it is known."""
         return cls(
             tensor=tensor,
-            role=role,
+            role=growth.role,
             shape=shape,
             init_std=math.nan if base_std is None else base_std * factors.init,
             multiplier=factors.multiplier,
             lr=factors.lr,
-            weight_decay=factors.weight_decay if len(shape) >= 2 else 0.0,
+            weight_decay=factors.weight_decay if growth.decays else 0.0,
             eps=factors.eps,
         )
+
+
+def decays(role: Role, shape: tuple[int, ...]) -> bool:
+    """Whether weight decay acts on a tensor by default: not on vectors, nor on fewer than two dimensions."""
+    return len(shape) >= 2 and role != "vector"
 
 
 def width_settings(rule: Rule, role: Role, ratio: float, model_ratio: float | None = None) -> RoleSettings:
@@ -144,13 +158,29 @@ def _powers(ratio: float, exponents: Exponents) -> RoleSettings:
 
 
 def tensor_factors(rule: Rule, growth: Growth) -> RoleSettings:
-    """Factors on everything that a tensor has at the base, whatever optimizer of the family trains it."""
-    width = width_settings(rule, growth.role, growth.ratio, growth.model_ratio)
+    """Factors on everything that a tensor has at the base, whatever optimizer of the family trains it.
+
+    Where the dimensions of a model grow by different ratios, Adam's updates of a vector, and of an embedding
+    without a multiplier, do not depend on its own: their factors go by the model's ratio. Under SGD the LR of
+    a hidden tensor in muP goes by fan_out / fan_in, as in the mup package.
+    """
+    e, ratio = rule.roles[growth.role], growth.ratio
+    of_own_size = growth.role == "embedding" and (e.multiplier or e.init)
+    if rule.optimizer == "adam" and growth.role in ("vector", "embedding") and not of_own_size:
+        ratio = growth.model_ratio
+    width = width_settings(rule, growth.role, ratio, growth.model_ratio)
+    if growth.role == "hidden" and growth.fan_out_ratio is not None and rule.scales_sides:
+        width = width * RoleSettings(lr=growth.fan_out_ratio / growth.ratio)
     return width * depth_settings(rule, growth.role, growth.depth_ratio)
 
 
-def group_settings(rule: Rule, growth: Growth, training: TrainingSettings) -> GroupSettings:
+def group_settings(
+    rule: Rule, growth: Growth, training: TrainingSettings, constant: float = 1.0
+) -> GroupSettings:
     """What one tensor gets under a rule, which is in the coordinates that `training.lr` is read in.
+
+    `constant` is a further factor on its LR, the same at every width. Decay in the `mup` convention does not
+    go by it, so that a step's decay has the factor too; an `independent` one does.
 
     Raises:
         RuleError: a ratio is not positive and finite, or the optimizer is not known.
@@ -165,14 +195,15 @@ def group_settings(rule: Rule, growth: Growth, training: TrainingSettings) -> Gr
     else:
         lr = training.lr * (1.0 if optimizer is chosen else training.others_lr) * factors.lr
         coupled = factors.weight_decay
-    decay = {"coupled": coupled, "independent": 1.0 / lr, "mup": eta_mup / lr}[training.decay]
+    decay = {"coupled": coupled, "independent": 1.0 / (lr * constant), "mup": eta_mup / lr}[training.decay]
     return GroupSettings(
         optimizer=optimizer.name,
         init=factors.init,
         multiplier=factors.multiplier,
-        lr=lr,
+        lr=lr * constant,
         weight_decay=training.weight_decay * decay if growth.decays else 0.0,
         eps=_eps(rule, growth, training, factors.eps) if "eps" in optimizer.hyperparameters else None,
+        muon_adjust=training.muon_adjust if optimizer.matrices_only else None,
     )
 
 
@@ -196,7 +227,12 @@ def _muon_factor(rule: Rule, growth: Growth, adjust: MuonAdjust) -> float:
     return width * depth_settings(rule, growth.role, growth.depth_ratio).lr
 
 
-def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float) -> float:
+def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float) -> float | None:
+    if training.eps is None:
+        return None
     if training.eps_rule == "scaled":
-        return training.eps * float(growth.ratio ** scaled_eps_exponent(rule, growth.role))
+        exponent = scaled_eps_exponent(rule, growth.role, growth.tied)
+        # A branch's share of the output, and so the gradient inside it, falls like 1 / depth.
+        depth = 1.0 / growth.depth_ratio if rule.residual else 1.0
+        return training.eps * float(growth.model_ratio**exponent) * depth
     return training.eps * (by_rule if training.eps_rule == "rule" else 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,31 +12,16 @@ import torch
 from torch import nn
 
 from hptransfer.errors import VerifyError
-from hptransfer.parametrization.hooks import live_factors, was_called
-from hptransfer.parametrization.optimizers import get_optimizer, word_in_class_name
+from hptransfer.parametrization.faults import Fault, fault_table
+from hptransfer.parametrization.hooks import live_factors
+from hptransfer.parametrization.optimizer_classes import ActsAs, acting_as
+from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.plan import ModelPlan
+from hptransfer.parametrization.proof import Proof, prove, recorded_proof
 from hptransfer.parametrization.tensor_settings import GroupSettings
 
 TOLERANCE = 1e-5  # relative; an LR may be a float32 tensor
-SHOWN = 20  # rows of an error's table
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is not as the rule asks.
-
-    Attributes:
-        tensor: name of the tensor or module.
-        what: lr, weight_decay, eps, optimizer, multiplier, attention scale, missing, duplicate, unknown.
-        wanted: by the rule, scheduled where it is an LR.
-        found: in the live optimizer or model.
-    """
-
-    tensor: str
-    what: str
-    wanted: str
-    found: str
 
 
 @dataclass(frozen=True)
@@ -48,14 +32,20 @@ class Verification:
         tensors: number of trainable tensors checked.
         lr_factor: the schedule's common factor on every LR; None where every LR is zero.
         modules: number of forward multipliers and attention scales checked.
+        proven: how many of them a forward pass showed to act; None where no forward pass was seen.
+        unseen: modules that this forward pass did not call, such as the head of another task.
+        notes: what could not be checked, in words.
     """
 
     tensors: int
     lr_factor: float | None
     modules: int
+    proven: int | None = None
+    unseen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-_Live = Mapping[str, Any]  # one tensor's group in a live optimizer, and the optimizer's class under `class`
+_Live = Mapping[str, Any]  # one tensor's group in a live optimizer, and what it does under `acts as`
 
 
 def verify(
@@ -63,6 +53,7 @@ def verify(
     wanted: Mapping[str, GroupSettings],
     model: nn.Module,
     optimizers: torch.optim.Optimizer | Iterable[torch.optim.Optimizer],
+    batch: Any = None,
 ) -> Verification:
     """Checks every tensor's LR, decay and eps in the live optimizer, and the model's forward multipliers.
 
@@ -71,14 +62,16 @@ def verify(
     tensors agree on. Where every LR is zero (the first step of a warmup) the groups' `initial_lr` are
     compared. The common factor itself is not judged: an eta that is wrong for every tensor alike is not seen.
 
-    Forward multipliers are checked for their values and, once a forward pass has run, for having taken part
-    in it: a model may read a layer's weight without calling the layer.
+    Forward multipliers and attention scales are checked for their values and, by one more forward pass, for
+    acting: a model may read a layer's weight without calling the layer, or keep a scale that nothing reads.
+    The pass is made on `batch`, or, once, on the first batch that the model was called with.
 
     Args:
         plan: of the model.
         wanted: by tensor name, what its group must hold: what `param_groups` (and `muon_groups`) gave.
         model: the live model: compiled, DDP, FSDP2, or plain.
         optimizers: one, or all those that share the model's tensors.
+        batch: what the model is called with; see `hptransfer.parametrization.proof`.
 
     Raises:
         VerifyError: something is off; its text is a table, its `faults` the rows.
@@ -95,9 +88,22 @@ def verify(
     faults += [Fault(n, "missing", "in the optimizer", "not there") for n in trainable if n not in found]
     common = _settings(wanted, found, faults)
     _forward(plan, model, faults)
+    proof = None
+    if not any(fault.what in ("multiplier", "attention scale") for fault in faults):
+        proof = recorded_proof(plan, model) if batch is None else _proof(plan, model, batch)
+        faults += [] if proof is None else proof.faults
     if faults:
-        raise VerifyError(_table(faults, plan), tuple(faults))
-    return Verification(len(trainable), common, len(plan.factors) + len(plan.attention))
+        raise VerifyError(fault_table(faults, plan.rule.name, plan.ratio), tuple(faults))
+    count = len(plan.factors) + len(plan.attention)
+    proven, unseen = (None, ()) if proof is None else (proof.acting, tuple(proof.unseen))
+    return Verification(len(trainable), common, count, proven, unseen)
+
+
+def _proof(plan: ModelPlan, model: nn.Module, batch: Any) -> Proof:
+    try:
+        return prove(plan, model, batch)
+    except VerifyError as error:
+        return Proof(faults=[fault for fault in error.faults if isinstance(fault, Fault)])
 
 
 def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[Fault]) -> dict[str, _Live]:
@@ -113,7 +119,7 @@ def _by_tensor(optimizers: Iterable[Any], ids: Mapping[int, str], faults: list[F
                     faults.append(Fault(place, "unknown", "a tensor of the model", "not one"))
                     continue
                 seen[name] += 1
-                found[name] = {**group, "class": type(inner).__name__}
+                found[name] = {**group, "acts as": acting_as(inner, group, parameter)}
     faults += [
         Fault(name, "duplicate", "once in the optimizer", f"{times} times")
         for name, times in seen.items()
@@ -143,11 +149,19 @@ def _settings(
 def _fixed(name: str, expected: GroupSettings, live: _Live, faults: list[Fault]) -> None:
     """Decay, eps and the optimizer's family: what no scheduler changes."""
     _compare(name, "weight_decay", expected.weight_decay, live.get("weight_decay", 0.0), faults)
-    if expected.eps is not None and "eps" in live:
-        _compare(name, "eps", expected.eps, live["eps"], faults)
-    found, wanted = word_in_class_name(live["class"]), get_optimizer(expected.optimizer).class_word
-    if found is not None and found != wanted:
-        faults.append(Fault(name, "optimizer", wanted, found))
+    eps = live.get("eps", live.get("epsilon"))
+    if expected.eps is not None and eps is not None:
+        _compare(name, "eps", expected.eps, eps[0] if isinstance(eps, tuple) else eps, faults)
+    found: ActsAs = live["acts as"]
+    if found.name != expected.optimizer and not _same_without_decay(found.name, expected):
+        faults.append(Fault(name, "optimizer", expected.optimizer, found.name or found.why))
+    elif found.adjust is not None and found.adjust != expected.muon_adjust:
+        faults.append(Fault(name, "adjust_lr_fn", str(expected.muon_adjust), found.adjust))
+
+
+def _same_without_decay(found: str | None, expected: GroupSettings) -> bool:
+    """Adam and AdamW are one where nothing decays."""
+    return expected.weight_decay == 0.0 and {found, expected.optimizer} == {"adam", "adamw"}
 
 
 def _lrs(
@@ -183,26 +197,9 @@ def _forward(plan: ModelPlan, model: nn.Module, faults: list[Fault]) -> None:
         if not all(map(_same, expected, found)):
             both = (f"{a:.6g} in, {b:.6g} out" for a, b in (expected, found))
             faults.append(Fault(name, "multiplier", *both))
-    _never_applied(plan, here, faults)
     for site in plan.attention:
         value = getattr(here[site.module], site.attribute)
         _compare(f"{site.module}.{site.attribute}", "attention scale", site.value, value, faults)
-
-
-def _never_applied(plan: ModelPlan, here: Mapping[str, nn.Module], faults: list[Fault]) -> None:
-    """Factors on modules that the forward pass passes by, once it has run at all.
-
-    A model may read a layer's weight without calling the layer; then no factor on it takes effect. Modules
-    that differ by their numbers alone count together: not every expert is called in every step.
-    """
-    called = {_any_number(f.why) for f in plan.factors if was_called(here[f.module])}
-    if called:
-        idle = [f for f in plan.factors if _any_number(f.why) not in called]
-        faults += [Fault(f.module, "multiplier", "applied", "module never called in forward") for f in idle]
-
-
-def _any_number(why: str) -> str:
-    return re.sub(r"\d+", "*", why)
 
 
 def _compare(name: str, what: str, wanted: float, found: Any, faults: list[Fault]) -> None:
@@ -213,13 +210,3 @@ def _compare(name: str, what: str, wanted: float, found: Any, faults: list[Fault
 
 def _same(a: float, b: float) -> bool:
     return a == b or math.isclose(a, b, rel_tol=TOLERANCE)
-
-
-def _table(faults: list[Fault], plan: ModelPlan) -> str:
-    head = f"{len(faults)} settings are not what {plan.rule.name} asks at m = {plan.ratio:g}"
-    rows = [("tensor", "what", "wanted", "found")]
-    rows += [(f.tensor, f.what, f.wanted, f.found) for f in faults[:SHOWN]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-    return "\n".join([head, *lines, *more])

@@ -51,14 +51,13 @@ def plain_sentences(fit: SweepFit) -> list[str]:
 
 
 def _carries(fit: SweepFit, variant: VariantFit, name: str) -> str:
-    """One variant's answers in one sentence."""
+    """Whether one variant's value carries over, in one sentence."""
     verdict, scale = variant.verdict, fit.sweep.columns.scale
-    smallest, cost = number_format.scale(variant.optima[0].scale), verdict.keep
-    told = sentences.amount(fit, cost.cost) if cost.cost.value is not None else "an unknown amount"
-    at = "" if cost.scale is None else f" at {scale} {number_format.scale(cost.scale)}"
-    can = {"yes": "can be kept", "no": "cannot be kept", "not known": "may or may not be kept"}[cost.value]
-    law = {"yes": "its law can be followed", "no": "its law fails too", "not known": "its law is not settled"}
+    smallest, keep = number_format.scale(variant.optima[0].scale), verdict.keep
+    does = {"yes": "transfers", "no": "does not transfer", "not known": "may or may not transfer"}[keep.value]
+    told = sentences.amount(fit, keep.cost) if keep.cost.value is not None else "an unknown amount"
+    at = "" if keep.scale is None else f" at {scale} {number_format.scale(keep.scale)}"
+    none = f", where {verdict.tolerance:g} counts as none" if keep.value == "yes" else ""
     return (
-        f"Under {name} the learning rate of {scale} {smallest} {can}: it costs {told}{at}; "
-        f"{law[verdict.extrapolate.value]}."
+        f"Under {name} the learning rate {does}: to keep that of {scale} {smallest} costs {told}{at}{none}."
     )

@@ -87,7 +87,7 @@ def page(fit: SweepFit, *, title: str | None = None, study: StudyDynamics | None
 
 
 def document(version: str, heading: str, body: str, panels: Mapping[str, object]) -> str:
-    """The page around its body."""
+    """The page around its body; `panels` are its figures as the script takes them."""
     data = json.dumps(panels, allow_nan=False, separators=(",", ":"), default=float)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hptransfer.quantify.result import SweepFit, VariantFit
-from hptransfer.report import html_elements, number_format, sentences, suggestions, table_data
+from hptransfer.report import gain, html_elements, number_format, sentences, suggestions, table_data
 
 
 def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
@@ -17,13 +17,15 @@ def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
     heads = "".join(html_elements.column_head(column) for column in table.columns)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     reasons = "".join(_reason(fit, v) for v in variants)
+    plain = "".join(f"<li>{escape(sentence)}</li>" for sentence in gain.plain_sentences(fit))
+    found = f'<ul class="plain">{plain}</ul>' if plain else ""
     return (
         f'<header>\n<h1 class="user">{escape(heading)}</h1>\n'
         f'<p class="lead user">{escape(sentences.headline(fit))}</p>\n'
         f'<p class="extent">{escape(sentences.extent(fit))}</p>{notes}\n</header>\n'
         f"<section><h2>{escape(table.title)}</h2>\n"
         f'<div class="scroll" tabindex="0" role="region" aria-label="The answer"><table class="answer">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{note}{found}"
         f'<dl class="why">{reasons}</dl>\n{html_elements.omitted_note(fit, variants, "listed")}</section>'
     )
 
@@ -37,7 +39,7 @@ def _answer(variant: VariantFit) -> str:
     remark = f'<span class="i">{escape(own)}</span>' if own else ""
     cells = [
         *(_yes_or_no(answer.value) for answer in (verdict.keep, verdict.extrapolate)),
-        f'<td class="use{"" if use.safe else " guess"}">{html_elements.number(value)}{remark}</td>',
+        f'<td class="use{"" if use.safe and value != number_format.MISSING else " guess"}">{html_elements.number(value)}{remark}</td>',
         f"<td>{html_elements.number(span)}</td><td>{html_elements.number(error)}</td>",
     ]
     of = html_elements.data_variant(variant.name)

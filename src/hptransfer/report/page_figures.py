@@ -39,6 +39,7 @@ def figures(fit: SweepFit, variants: Sequence[VariantFit], drawn: Mapping[str, c
     columns, level, many = fit.sweep.columns, sentences.level(fit), len(variants) > 1
     hp, scale = escape(columns.hp), escape(columns.scale)
     together = "All panels share their axes. " if many else ""
+    number = " The number is the value to use at the target." if any(v.predictions for v in variants) else ""
     others = " Grey lines are the laws of the other variants." if many else ""
     basins = (
         f"Each dot is a run, and each curve the fitted basin of one {scale}. The orange path joins the "
@@ -48,7 +49,7 @@ def figures(fit: SweepFit, variants: Sequence[VariantFit], drawn: Mapping[str, c
     )
     optimum = (
         f"The measured optima with their intervals, the law through them (dashed beyond the largest {scale} "
-        f"measured) and its {level} prediction band. The number is the value to use at the target."
+        f"measured) and its {level} prediction band.{number}"
         f"{others} Optima outside the band speak against the law."
     )
     loss = f"The loss at the optimum with its law; lower is better at the same {scale}.{others}"

@@ -30,7 +30,7 @@ def phase(variants: Sequence[VariantFit]) -> charts.Panel:
     )
     return charts.Panel(
         "",
-        charts.Axis(*_range(quality), "quality of fit E (smaller is better)", base=10, powers=True),
+        _quality_axis(*_range(quality)),
         charts.Axis(*_range(kappa), "robustness kappa (below 0: errors fade with scale)"),
         marks,
         zero="y",
@@ -102,6 +102,19 @@ def _range(items: Sequence[Estimate]) -> tuple[float, float]:
     low, high = max(min(ends), low - room), min(max(ends), high + room)
     margin = 0.06 * (high - low)
     return low - margin, high + margin
+
+
+def _quality_axis(low: float, high: float) -> charts.Axis:
+    """The axis of log10 E: its ticks are powers of ten, plain numbers where few of those would fit."""
+    label = "quality of fit E (smaller is better)"
+    places = [
+        (decade + math.log10(digit), f"{digit}e{decade}" if decade < -4 else f"{digit * 10.0**decade:g}")
+        for decade in range(math.floor(low), math.ceil(high))
+        for digit in (1, 2, 5)
+        if low <= decade + math.log10(digit) <= high
+    ]
+    plain = high - low < 2 and len(places) > 1
+    return charts.Axis(low, high, label, base=10, powers=not plain, ticks=tuple(places) if plain else None)
 
 
 def _colours(variants: Sequence[VariantFit]) -> list[str]:

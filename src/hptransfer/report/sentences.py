@@ -76,7 +76,8 @@ def _costs(fit: SweepFit, answer: Answer, what: str, meanings: Mapping[str, str]
         scale = fit.sweep.columns.scale
         text = f"{what} costs {amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
         text += _in_proportion(answer, scale)
-    why = _in_words(answer.why, fit.sweep.columns.scale, meanings)
+    unknown = "" if answer.cost.value is None else "not known "
+    why = _in_words(answer.why, f"{unknown}at {fit.sweep.columns.scale}", meanings)
     return f"{text} ({'; '.join(why)})" if why else text
 
 
@@ -85,8 +86,11 @@ _OF_LAW = {**FLAG_MEANINGS, "no_laws": "without it, too few scales are left for 
 _UNKNOWN, _RAISED = re.compile(r"no cost at (\S+): (.+)"), re.compile(r"(\w+) at (\S+)")
 
 
-def _in_words(why: Sequence[str], scale: str, meanings: Mapping[str, str]) -> list[str]:
-    """What forbids an answer, flags by their meaning, scales with the same one together."""
+def _in_words(why: Sequence[str], at_scale: str, meanings: Mapping[str, str]) -> list[str]:
+    """What forbids an answer, flags by their meaning, scales with the same one together.
+
+    `at_scale` begins what is said of scales at which no cost is known.
+    """
     places: dict[str, list[float]] = defaultdict(list)
     plain = []
     for reason in why:
@@ -94,7 +98,8 @@ def _in_words(why: Sequence[str], scale: str, meanings: Mapping[str, str]) -> li
         at, flags = unknown.groups() if unknown else raised.groups()[::-1] if raised else ("", reason)
         if all(flag in meanings for flag in flags.split(", ")):
             said = "; ".join(meanings[flag] for flag in flags.split(", "))
-            places[f"{'not known ' if unknown else ''}at {scale} {{}}: {said}"].append(float(at))
+            head = at_scale if unknown else at_scale.removeprefix("not known ")
+            places[f"{head} {{}}: {said}"].append(float(at))
         else:
             plain.append(reason)
     for said, scales in places.items():
@@ -110,7 +115,8 @@ def _in_proportion(answer: Answer, scale: str) -> str:
     times = (
         f", like {factor:.2g} times less {scale}" if factor and _LEAST_FACTOR <= factor < _MOST_FACTOR else ""
     )
-    return f", {100 * share:.2g}% of the loss{times}"
+    part = f"{100 * share:.2g}% of" if share < 1 else f"{share:.2g} times"
+    return f", {part} the loss{times}"
 
 
 _NEARLY_NOTHING = 0.1  # of its upper limit

@@ -25,13 +25,11 @@ def suggestion(fit: SweepFit, variant: VariantFit) -> str:
         return f"Suggested: {found.text}."
     settles, price = 100 * (found.settles or 0.0), found.cost_share or 0.0
     spent = f"{100 * price:.2g}%" if price < 1 else f"{price:.2g} times"
-    worth = (
-        "" if found.worth else " That is more than was spent: it may be better to live with the uncertainty."
-    )
-    return (
-        f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} "
-        f"of what was spent: {runs_in_words(found.runs, fit)}.{worth}"
-    )
+    offer = f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} "
+    if found.worth:
+        return f"{offer}of what was spent: {runs_in_words(found.runs, fit)}."
+    runs = number_format.plural(sum(run.seeds for run in found.runs), "run")
+    return f"{offer}of what was spent ({runs}, in the JSON): it may be better to live with the uncertainty."
 
 
 def runs_in_words(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:

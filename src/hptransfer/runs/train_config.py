@@ -43,6 +43,16 @@ class RampsConfig(Config):
     scalar: RampConfig | None = None
 
 
+class FactorsConfig(Config):
+    """Constants on learning rates by role, the same at every width."""
+
+    embedding: float = Field(1.0, gt=0, allow_inf_nan=False)
+    hidden: float = Field(1.0, gt=0, allow_inf_nan=False)
+    readout: float = Field(1.0, gt=0, allow_inf_nan=False)
+    vector: float = Field(1.0, gt=0, allow_inf_nan=False)
+    scalar: float = Field(1.0, gt=0, allow_inf_nan=False)
+
+
 class TrainSettings(Config):
     """How the runs of a study are trained, all but their learning rate and weight decay."""
 
@@ -63,6 +73,7 @@ class TrainSettings(Config):
     lr_ramps: RampsConfig | None = (
         None  # LRs that move away from the rule's in the course of training, by role
     )
+    lr_factors: FactorsConfig | None = None  # constants on LRs by role, such as {embedding: 10}
     final_lr: float = Field(0.0, ge=0, le=1)  # share of the peak LR that the schedule falls towards
     optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
     # A step shrinks a weight by its LR x lambda (coupled), by schedule x lambda (independent), or by as much

@@ -144,8 +144,9 @@ def fit_study(result: StudyResult, targets: Targets | None = None) -> TransferFi
     """The fit of a study's finished runs, in SP coordinates, with provenance; default: the spec's targets."""
     from hptransfer.fit import quantify
 
-    targets = result.spec.targets if targets is None else targets
-    fit = quantify(result.sweep, targets=targets, coordinates="sp", suggest=True)
+    spec = result.spec
+    targets = spec.targets if targets is None else targets
+    fit = quantify(result.sweep, targets=targets, tolerance=spec.tolerance, coordinates="sp", suggest=True)
     return replace(fit, provenance=result.provenance)
 
 

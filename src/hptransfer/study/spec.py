@@ -55,6 +55,7 @@ class StudySpec(Config):
     data: DataConfig = DataConfig.model_validate({})  # text
     train: TrainSettings = TrainSettings()  # optimizer, schedule, budget, decay apart
     targets: tuple[int, ...] = Field((), max_length=MAX_LIST)  # widths to predict
+    tolerance: float | None = Field(None, gt=0, allow_inf_nan=False)  # cost that counts as none, nats; 0.01
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
     workers: int | None = Field(None, ge=1, le=100_000)  # stacks trained at a time; default: as many as fit
@@ -149,8 +150,8 @@ class StudySpec(Config):
 
     @property
     def spec_hash(self) -> str:
-        """Hash of all that decides a run or a plan; the executor, its workers and the targets do not."""
-        apart = {"workers", "targets", "name", "executor", "trial", "cost", "probes"}
+        """Hash of all that decides a run or a plan; executor, workers, targets and tolerance do not."""
+        apart = {"workers", "targets", "tolerance", "name", "executor", "trial", "cost", "probes"}
         return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 
     def variants_with_decay(self) -> dict[str, tuple[str, float]]:

@@ -79,7 +79,8 @@ def one_row_a_run(table: RawTable, found: Found, take: str | None, axes: Sequenc
     if not steps:
         raise SweepError(f"--take {take} needs a column of steps or epochs, but {table.names[0]} has none")
     step = floats(table.columns[steps[0][1]])[0]
-    run_columns = [found.scale, found.hp, *axes, *found.variant, *([found.seed] if found.seed else [])]
+    run_columns = [found.scale, found.hp, *axes, *found.more_hps, *found.variant]
+    run_columns += [found.seed] if found.seed else []
     run_columns += [column for column in table.columns if joined(base_name(column)) in NAMES]
     group = group_numbers(*(level_keys(table.columns[column]) for column in run_columns))
     order = np.lexsort((step, group))

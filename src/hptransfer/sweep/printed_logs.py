@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,10 @@ def read_lines(text: str, name: str) -> RawTable | None:
         if len(found) > 2 and _says_all(found):
             rows.append(found)
             numbers.append(i)
-    return make_table(columns_of(rows), name, numbers) if len(rows) > 1 else None
+    if len(rows) < 2:
+        return None
+    note = f"{name} is read as a printed log: {len(rows)} of its lines name what a run has, each is one"
+    return replace(make_table(columns_of(rows), name, numbers), notes=(note,))
 
 
 def _says_all(found: dict[str, str]) -> bool:
@@ -50,23 +53,18 @@ def _says_all(found: dict[str, str]) -> bool:
     )
 
 
-def runs_of_logs(paths: list[Path], folder: Path) -> Iterator[LoggedRun]:
-    """A run for every log with losses: its settings where they are first said, and its curves of losses."""
-    for path in paths:
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES).decode("utf-8", errors="replace")
-        run = LoggedRun(path.relative_to(folder).with_suffix("").as_posix())
-        for line in text.splitlines():
-            losses = LOSS.findall(line)
-            for metric, value in losses:
-                kept = run.curves.setdefault(re.sub(r"[ /]", "_", metric.lower()), [])
-                kept.append(_loss(value))
-            if not losses:
-                run.values = {**_settings(line), **run.values}
-        if {loss_rank(metric) for metric in run.curves} > {loss_rank("loss")}:
-            del run.curves["loss"]  # of a batch, beside one that was measured
-        if run.curves:
-            yield run
+def read_log(path: Path, run: LoggedRun) -> None:
+    """Adds the curves of losses in a log, and the settings where it first says them."""
+    with open(path, "rb") as file:
+        text = file.read(MOST_BYTES).decode("utf-8", errors="replace")
+    for line in text.splitlines():
+        losses = LOSS.findall(line)
+        for metric, value in losses:
+            run.curves.setdefault(re.sub(r"[ /]", "_", metric.lower()), []).append(_loss(value))
+        if not losses:
+            run.values = {**_settings(line), **run.values}
+    if {loss_rank(metric) for metric in run.curves} > {loss_rank("loss")}:
+        del run.curves["loss"]  # of a batch, beside one that was measured
 
 
 def _loss(value: str) -> float:

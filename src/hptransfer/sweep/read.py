@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from hptransfer.sweep.objects import from_object
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.profile import group_numbers, profile_out
 from hptransfer.sweep.raw_table import RawColumn, RawTable, candidates, find, floats, level_keys, shown
+from hptransfer.sweep.several import several_hps, split_names
 from hptransfer.sweep.sources import read_sources
 from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 from hptransfer.sweep.values import HP_SCALES
@@ -37,7 +39,7 @@ def read(
     data: Any,
     *,
     scale: Scale = None,
-    hp: str | None = None,
+    hp: str | Sequence[str] | None = None,
     loss: str | None = None,
     variant: str | None = None,
     seed: str | None = None,
@@ -68,7 +70,8 @@ def read(
             plain names too. A table with learning rates or sizes as its heads becomes one row a run.
         scale: column of the axis along which the hyperparameter is carried; positive numbers, or 60M, d128.
             Several, as a list or comma-separated (`params,tokens`), are axes of their own.
-        hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note.
+        hp: column of the hyperparameter; positive numbers. Runs at 0 are left out, with a note. Several, as a
+            list or comma-separated, are for `quantify_joint`; there a weight decay of 0 stays.
         loss: column of the final loss. Blank, NaN, infinite and `diverged` mean that the run diverged.
         variant: column of the variant; several, comma-separated, are joined. Where no column is one, all runs
             are one variant, `all`. `file` stands for the name of the file a run came from.
@@ -96,6 +99,8 @@ def read(
     """
     if take == "best" and (maximize or metric == "accuracy"):
         raise SweepError("take must be final or mean:K where a higher value is better, but got 'best'")
+    several = split_names(hp)
+    hp = hp if isinstance(hp, str) and several is None else None
     options = ReadOptions(
         first_axis(scale), hp, loss, decimal, hp_scale, take, extract, query, metric, maximize
     )
@@ -107,18 +112,23 @@ def read(
     table, axes = with_axes(table, scale)
     if len(axes) > 1:
         options = replace(options, axes=axes)
+    hps = None if several is None else several_hps(table, several)
+    hp = hp if hps is None else hps.first
     named = {"scale": axes[0] if axes else None, "hp": hp, "loss": loss, "variant": variant, "seed": seed}
     second = None if profile is None else find(table, profile, "profile")
     table, found = find_columns(table, named, second)
     if second in (found.scale, found.hp, found.loss):
         raise SweepError(f"profile must be a column that is not read as another, but got {shown(second)}")
+    if hps is not None:
+        found = hps.apart_from(found, (second, *axes))
     table = one_row_a_run(table, found, take, options.axes[1:])
     names = _names(table, found, named)
     losses = read_losses(table, found.loss, names.loss, by_state=where is None)
     own = own_coordinates_of(table, variant_labels(table, found.variant, names.variant), parametrization)
     sweep = _assembled(table, found, names, losses, options, second)
     optimizers = {} if optimizer is None else dict.fromkeys(sweep.variants, optimizer)
-    return replace(sweep, own_coordinates=own, optimizers=optimizers)
+    sweep = replace(sweep, own_coordinates=own, optimizers=optimizers)
+    return sweep if hps is None else hps.named(sweep)
 
 
 def _assembled(
@@ -163,9 +173,9 @@ def _assembled(
     if second is not None:
         profiled = _profiled(sweep, floats(table.columns[second])[0], base_name(second))
         return replace(profiled, notes=(*notes, *profiled.notes))
-    read_columns |= set(sweep.axes)
+    read_columns |= {*sweep.axes, *found.more_hps}
     unread = [name for name in table.columns if name not in read_columns and is_readable(table.columns[name])]
-    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, found.seed, unread)))
+    return replace(sweep, notes=(*notes, *sweep.notes, *_unexplained(sweep, table, found, unread)))
 
 
 def _load(data: Any, options: ReadOptions) -> RawTable:
@@ -249,20 +259,21 @@ def _profiled(sweep: SweepTable, second: FloatArray, name: str) -> SweepTable:
     return replace(sweep.take(kept), notes=(*sweep.notes, note))
 
 
-def _unexplained(sweep: SweepTable, table: RawTable, seed: str | None, unread: list[str]) -> tuple[str, ...]:
+def _unexplained(sweep: SweepTable, table: RawTable, found: Found, unread: list[str]) -> tuple[str, ...]:
     """A note where rows that count as replicates differ in columns that nobody asked for."""
     names = sweep.columns
-    seeds = sweep.seed if seed is None else level_keys(table.columns[seed])
-    cell = cell_numbers(sweep, seeds)
+    seeds = sweep.seed if found.seed is None else level_keys(table.columns[found.seed])
+    further = [level_keys(table.columns[column]) for column in found.more_hps]
+    cell = group_numbers(cell_numbers(sweep, seeds), *further)
     if cell.max() + 1 == len(sweep):
         return ()
     differ = [repr(column) for column in unread if _differs(cell, table.columns[column])]
     if not differ:
         return ()
     return (
-        f"runs of equal {names.variant}, {names.scale}, {names.hp} and {names.seed} differ in "
-        f"{', '.join(differ)} and count as replicates; choose one with --where, or add it to the "
-        f"variant with --by",
+        f"runs of equal {names.variant}, {names.scale}, {', '.join((names.hp, *found.more_hps))} and "
+        f"{names.seed} differ in {', '.join(differ)} and count as replicates; choose one with --where, "
+        f"or add it to the variant with --by",
     )
 
 

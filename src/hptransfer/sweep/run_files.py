@@ -99,15 +99,15 @@ def read_events(path: Path, run: LoggedRun) -> None:
             run.values.setdefault(key, None if kind is None else getattr(value, kind))
 
 
-def read_mlflow(folder: Path, run: LoggedRun) -> None:
-    """Adds what MLflow's file store has of a run: params, tags, the history of every metric, its status."""
-    meta = _parsed(folder / "meta.yaml")
+def read_mlflow(path: Path, run: LoggedRun) -> None:
+    """Adds what MLflow's file store has beside a `meta.yaml`: params, the history of metrics, the status."""
+    meta = _parsed(path)
     if isinstance(meta, dict):
         status = MLFLOW_STATES.get(meta.get("status", 3), "FINISHED")
         run.values |= {"name": meta.get("run_name"), "status": status}
-    for key, text in _texts(folder / "params"):
+    for key, text in _texts(path.parent / "params"):
         run.values.setdefault(key, text)
-    for key, text in _texts(folder / "metrics"):
+    for key, text in _texts(path.parent / "metrics"):
         lines = (line.split() for line in text.splitlines())  # time, value, step
         points = sorted((float(step), float(value)) for _, value, step, *_ in lines)
         run.curves[key] = [value for _, value in points]

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hptransfer.errors import SweepError
+from hptransfer.errors import HPTransferError, SweepError
+from hptransfer.files import printable, size_limit
 from hptransfer.sweep.files import KINDS, read_files
+from hptransfer.sweep.guards import MAX_BYTES
+from hptransfer.sweep.names import hp_rank, loss_rank
 from hptransfer.sweep.options import ReadOptions
-from hptransfer.sweep.printed_logs import LOGS, runs_of_logs
+from hptransfer.sweep.printed_logs import LOGS, read_log
 from hptransfer.sweep.raw_table import RawTable, columns_of, floats, make_table
-from hptransfer.sweep.run_files import RESULTS, SETTINGS, read_mlflow, reader_of
+from hptransfer.sweep.run_files import RESULTS, SETTINGS, Reader, read_mlflow, reader_of
 from hptransfer.sweep.runs import LoggedRun, curves_of, has_steps, table_of_runs
 from hptransfer.sweep.table import Source
 
@@ -40,21 +43,22 @@ def read_folder(name: str, options: ReadOptions) -> RawTable:
         return read_files(logs, options) if logs else _nothing(name)
     runs: dict[Path, LoggedRun] = {}
     settings: dict[Path, list[Path]] = {}
+    unread: list[str] = []
     for path in _files(folder):
         if path.name == "meta.yaml" and any((path.parent / name).is_dir() for name in ("metrics", "params")):
-            read_mlflow(path.parent, _run(runs, path.parent, folder))
+            _take(read_mlflow, path, _run(runs, path.parent, folder), unread)
         elif (read := reader_of(path.name, RESULTS)) is not None and not _is_within_mlflow(path):
-            read(path, _run(runs, _home(path.parent, folder), folder))
+            _take(read, path, _run(runs, _home(path.parent, folder), folder), unread)
         elif reader_of(path.name, SETTINGS) is not None:
             settings.setdefault(_home(path.parent, folder), []).append(path)
     runs = {place: run for place, run in runs.items() if run.curves or run.values}
-    if not runs:
+    if not runs or (not settings and any(_is_sweep(run) for run in runs.values())):
         return _tables(name, options)
     for place, run in runs.items():
         for around in (place, *place.parents):
             for path in settings.get(around, ()):
                 if (read := reader_of(path.name, SETTINGS)) is not None:
-                    read(path, run)
+                    _take(read, path, run, unread)
             if around == folder:
                 break
     table = table_of_runs(runs.values(), name, options.take)
@@ -62,7 +66,33 @@ def read_folder(name: str, options: ReadOptions) -> RawTable:
         f"{name}: {len(table)} runs, of each curve the {_taken(options.take)} is read; --take says otherwise"
     )
     notes = (note,) if any(len(curve) > 1 for run in runs.values() for curve in run.curves.values()) else ()
-    return replace(table, source=Source(name), notes=notes)
+    return replace(table, source=Source(name), notes=(*notes, *_said(unread, name)))
+
+
+def _is_sweep(run: LoggedRun) -> bool:
+    """Whether the rows of a file are runs of several learning rates, and not the steps of one."""
+    varied = [curve for metric, curve in run.curves.items() if hp_rank(metric) is not None]
+    several = any(len(set(curve)) > 1 for curve in varied)
+    return several and not run.values and not has_steps(run.curves) and any(map(loss_rank, run.curves))
+
+
+def _take(read: Reader, path: Path, run: LoggedRun, unread: list[str]) -> None:
+    """Adds what a file says to its run; one that cannot be read, or has gone, hides none of the others."""
+    try:
+        if path.stat().st_size > size_limit(MAX_BYTES):
+            raise ValueError("it is too large")
+        read(path, run)
+    except HPTransferError:
+        raise
+    except Exception as error:  # whatever other programs' files make of their readers
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        unread.append(f"{printable(str(path))}: {' '.join(printable(reason).split()):.100}")
+
+
+def _said(unread: list[str], name: str) -> list[str]:
+    """A note on the files that could not be read."""
+    files = list(dict.fromkeys(unread))
+    return [f"{len(files)} files in {name} cannot be read and are left out, {files[0]}"] if files else []
 
 
 def _taken(take: str | None) -> str:
@@ -76,7 +106,8 @@ def _files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
-        found += [Path(place, name) for name in sorted(names)]
+        paths = (Path(place, name) for name in sorted(names))
+        found += [path for path in paths if path.is_file()]  # no pipe, and no link that leads nowhere
         if len(found) > MOST_FILES:
             raise SweepError(f"{folder} has more than {MOST_FILES} files; name the folder of the runs")
     return found
@@ -109,14 +140,19 @@ def _nothing(name: str) -> RawTable:
 def _logs(name: str, options: ReadOptions) -> RawTable:
     """Printed logs, each one run, where they say losses."""
     paths = [path for path in _files(Path(name)) if path.suffix.lower() in LOGS]
-    runs = list(runs_of_logs(paths, Path(name)))
+    unread: list[str] = []
+    every = [LoggedRun(path.relative_to(name).with_suffix("").as_posix()) for path in paths]
+    for path, run in zip(paths, every, strict=True):
+        _take(read_log, path, run, unread)
+    runs = [run for run in every if run.curves]
     if not runs:
         return _nothing(name)
     note = (
         f"{name}: {len(runs)} printed logs, of each loss the {_taken(options.take)} is read; "
         "--extract and --take say otherwise"
     )
-    return replace(table_of_runs(runs, name, options.take), source=Source(name), notes=(note,))
+    notes = (note, *_said(unread, name))
+    return replace(table_of_runs(runs, name, options.take), source=Source(name), notes=notes)
 
 
 def _tables(name: str, options: ReadOptions) -> RawTable:
@@ -125,6 +161,9 @@ def _tables(name: str, options: ReadOptions) -> RawTable:
     if not paths:
         return _logs(name, options)
     table = read_files([str(path) for path in paths], options)
+    places = [path.relative_to(name).with_suffix("").as_posix() for path in paths]
+    if len({path.stem for path in paths}) < len(paths) == len(table.names):  # then a folder tells them apart
+        table = replace(table, columns={**table.columns, "file": [places[i] for i in table.origin.tolist()]})
     steps = has_steps(table.columns)
     if not steps or len(paths) == 1:
         return replace(table, source=replace(table.source, path=name))

@@ -91,6 +91,9 @@ class SweepTable:
     metric: LossMetric = field(default_factory=LossMetric)  # what the losses are
     # Which columns were taken for what where nobody named them, in one line; empty where all were plain.
     taken: str = ""
+    # Names of all hyperparameters where several were asked for, in the user's order: `columns.hp` is one, the
+    # others are in `extra`.
+    hps: tuple[str, ...] = ()
     # Names of the axes where the scale has several: the first is `columns.scale`, the others are in `extra`.
     axes: tuple[str, ...] = ()
 

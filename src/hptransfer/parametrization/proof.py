@@ -1,0 +1,370 @@
+"""Proof by a forward pass: factors and attention scales that are set act, and no weight is read past them.
+
+One pass is watched, with each factor replaced by a tensor, and each weight, inside its own layer, by a
+stand-in. What then takes part in an operation acts; a weight that takes part itself is read outside its
+layer, as by a fused cross-entropy or logits computed from the embedding by hand. An attention module runs
+twice more, with its scale nudged. Nothing is changed: random numbers, buffers and gradients are as before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from hptransfer.errors import RuleError, VerifyError
+from hptransfer.parametrization.faults import Fault, fault_table
+from hptransfer.parametrization.hooks import AttentionSite, Batch, Factored, batch_recorder, set_scale
+from hptransfer.parametrization.multipliers import appliers, tied_readouts
+from hptransfer.parametrization.parameters import modules, parameters, unwrapped
+from hptransfer.parametrization.plan import ModelPlan, TensorPlan
+from hptransfer.parametrization.watch import Watch, exponent, watching
+
+NUDGE = 1.25
+_SAME = 1e-2  # relative; sqrt(width) may have been rounded to bfloat16
+
+
+@dataclass
+class Proof:
+    """What a forward pass showed.
+
+    Attributes:
+        acting: forward multipliers and attention scales that act.
+        unseen: those whose modules the pass did not call, such as another task's head; by module.
+        faults: what is not as it must be.
+    """
+
+    acting: int = 0
+    unseen: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def prove(plan: ModelPlan, model: nn.Module, batch: Any) -> Proof:
+    """Runs the model on a batch, and shows that what the rule has set acts.
+
+    Args:
+        plan: of the model.
+        model: live, with factors set.
+        batch: what it is called with: a tensor, a tuple of arguments, or a mapping of named ones.
+
+    Raises:
+        RuleError: the model cannot be called so.
+        VerifyError: a factor or scale does not act, or a weight is read past it; its `faults` say which.
+    """
+    try:
+        found = proof_of(plan, model, as_batch(batch))
+    except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise RuleError(
+            "batch must be what the model is called with (a tensor, a tuple of arguments or a mapping of "
+            f"named ones), but {type(unwrapped(model)).__name__} raised {type(error).__name__}: {line}"
+        ) from error
+    if found.faults:
+        raise VerifyError(fault_table(found.faults, plan.rule.name, plan.ratio), tuple(found.faults))
+    return found
+
+
+def recorded_proof(plan: ModelPlan, model: nn.Module) -> Proof | None:
+    """The same from the first batch that the model was called with; None where none is kept."""
+    recorder = batch_recorder(model)
+    if recorder is None or recorder.batch is None:
+        return None
+    if any(hasattr(module, "reshard") for module in model.modules()):
+        return None  # a pass under FSDP2 waits for every process, and verify may have been called by one
+    batch, recorder.batch, recorder.is_open = recorder.batch, None, False
+    try:
+        found = proof_of(plan, model, batch)
+    except Exception:  # two rows of a batch may not be what a model takes; then nothing is proven
+        return None
+    if found.faults:
+        recorder.batch, recorder.is_open = batch, True  # as long as it is wrong, it is said
+    return found
+
+
+def as_batch(batch: Any) -> Batch:
+    """A batch as positional and named arguments."""
+    if isinstance(batch, Batch):
+        return batch
+    if isinstance(batch, Mapping):
+        return Batch(kwargs=dict(batch))
+    return Batch(tuple(batch) if isinstance(batch, (tuple, list)) else (batch,))
+
+
+def proof_of(plan: ModelPlan, model: nn.Module, batch: Batch) -> Proof:
+    """What one forward pass on a batch shows."""
+    inner, here = unwrapped(model), modules(model)
+    found, sites = Proof(), {site.module: site for site in _acting_sites(plan)}
+    standing = _Standing(plan, inner, here)
+    calls: set[str] = set()
+    busy: list[str] = []  # the module whose scale is being nudged
+
+    def before(name: str, module: nn.Module) -> None:
+        calls.add(name)
+        standing.enter(name, module)
+
+    def after(name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        standing.leave(name, module)
+        if name in sites and not busy:
+            busy.append(name)
+            _nudge(sites.pop(name), module, (args, kwargs), watch, found)
+            busy.pop()
+
+    with _as_it_was(inner), standing, watching(model, before, after) as watch:
+        watch.is_factor = standing.is_factor
+        output = inner(*batch.args, **batch.kwargs)
+        reached = _reached(output)
+    found.unseen += sites
+    _factors(plan, standing, watch, calls, found)
+    _read_by_hand(plan, standing, watch, reached, here, found)
+    _own_multiplication(plan, standing, watch, inner, found)
+    _unknown_attention(plan, watch, here, found)
+    return found
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Random numbers, buffers and a cache of keys and values as if nothing had run."""
+    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    config, caches = (
+        getattr(model, "config", None),
+        getattr(getattr(model, "config", None), "use_cache", None),
+    )
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
+        try:
+            if caches:
+                config.use_cache = False  # type: ignore[union-attr]
+            yield
+        finally:
+            if caches:
+                config.use_cache = caches  # type: ignore[union-attr]
+            for module in model.modules():
+                if callable(
+                    reshard := getattr(module, "reshard", None)
+                ):  # FSDP2, after a pass without backward
+                    reshard()
+            with torch.no_grad():
+                for name, buffer in model.named_buffers():
+                    if name in buffers and buffers[name].shape == buffer.shape:
+                        buffer.copy_(buffers[name])
+
+
+class _Standing:
+    """Stand-ins of factors and, inside their layers, of weights, for one forward pass."""
+
+    def __init__(self, plan: ModelPlan, model: nn.Module, here: Mapping[str, nn.Module]) -> None:
+        self.weights = {name: named.parameter for name, named in parameters(model).items()}
+        self.factors: dict[tuple[str, str], Tensor] = {}  # by module and attribute
+        self.within: dict[
+            str, list[tuple[str, Tensor, Tensor]]
+        ] = {}  # by module: attribute, weight, stand-in
+        self.table_of: dict[int, str] = {}  # name of an embedding's tensor, by id of its weight or stand-in
+        self._here, self._plan = here, plan
+        for tensor in plan.tensors:
+            weight = self.weights[tensor.name]
+            if tensor.frozen or type(weight.data).__name__ == "DTensor":
+                continue  # FSDP2 swaps weights by itself
+            stand_in = weight.detach().requires_grad_()
+            for name in (tensor.name, *tensor.tensor.aliases):
+                owner, _, attribute = name.rpartition(".")
+                if here[owner]._parameters.get(attribute) is weight if owner in here else False:
+                    self.within.setdefault(owner, []).append((attribute, weight, stand_in))
+            if tensor.role == "embedding":
+                self.table_of |= {id(weight): tensor.name, id(stand_in): tensor.name}
+
+    def __enter__(self) -> None:
+        for factor in self._plan.factors:
+            module = self._here[factor.module]
+            for attribute in ("factor_on_input", "factor_on_output"):
+                if isinstance(module, Factored) and isinstance(value := getattr(module, attribute), float):
+                    self.factors[factor.module, attribute] = torch.tensor(value, device=_device(module))
+                    setattr(module, attribute, self.factors[factor.module, attribute])
+
+    def __exit__(self, *_error: object) -> None:
+        for (name, attribute), value in self.factors.items():
+            setattr(self._here[name], attribute, float(value.double()))
+        for factor in self._plan.factors:  # as they were, to the last digit
+            module = self._here[factor.module]
+            if (factor.module, "factor_on_input") in self.factors:
+                module.factor_on_input = factor.on_input  # type: ignore[assignment]
+            if (factor.module, "factor_on_output") in self.factors:
+                module.factor_on_output = factor.on_output  # type: ignore[assignment]
+        for name in self.within:
+            self.leave(name, self._here[name])
+
+    def enter(self, name: str, module: nn.Module) -> None:
+        """The layer is about to run: it reads the stand-ins."""
+        for attribute, _, stand_in in self.within.get(name, ()):
+            module._parameters[attribute] = stand_in  # type: ignore[assignment]
+
+    def leave(self, name: str, module: nn.Module) -> None:
+        """The layer has run."""
+        for attribute, weight, _ in self.within.get(name, ()):
+            module._parameters[attribute] = weight  # type: ignore[assignment]
+
+    def is_factor(self, value: Any) -> bool:
+        """Whether it is one of the rule's factors."""
+        return any(value is factor for factor in self.factors.values())
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def _reached(output: Any) -> set[int]:
+    """Ids of the leaves of the graph behind what a model gives."""
+    values = (
+        list(vars(output).values()) if hasattr(output, "__dict__") and not isinstance(output, Tensor) else []
+    )
+    nodes = [leaf.grad_fn for leaf in tree_leaves([output, values]) if isinstance(leaf, Tensor)]
+    seen, leaves = set(nodes), set[int]()
+    while nodes:
+        node = nodes.pop()
+        if node is None:
+            continue
+        if (variable := getattr(node, "variable", None)) is not None:
+            leaves.add(id(variable))
+        fresh = {following for following, _ in node.next_functions} - seen
+        seen |= fresh
+        nodes += fresh
+    return leaves
+
+
+def _factors(plan: ModelPlan, standing: _Standing, watch: Watch, calls: set[str], found: Proof) -> None:
+    for factor in plan.factors:
+        own = [value for (module, _), value in standing.factors.items() if module == factor.module]
+        if factor.module not in calls:
+            found.unseen.append(factor.module)
+        elif own and all(id(value) in watch.seen for value in own):
+            found.acting += 1
+        else:
+            wanted = f"{factor.on_input * factor.on_output:.6g} applied"
+            found.faults.append(
+                Fault(factor.module, "multiplier", wanted, "the forward pass does not read it")
+            )
+
+
+def _read_by_hand(
+    plan: ModelPlan,
+    standing: _Standing,
+    watch: Watch,
+    reached: set[int],
+    here: Mapping[str, nn.Module],
+    found: Proof,
+) -> None:
+    """Weights that are read outside their layers, where the factor on the layer does not act."""
+    factors = {factor.module for factor in plan.factors}
+    for tensor in plan.tensors:
+        weight = standing.weights[tensor.name]
+        operations = watch.seen.get(id(weight), set()) - {"__get__", "detach"}
+        if id(weight) not in reached:
+            continue
+        if tensor.role == "embedding" and operations == {"embedding"}:
+            needs, what = plan_multiplier(plan, tensor), "looked up"
+        else:
+            needs, what = _needs_factor(plan, tensor, factors, here), "read"
+        if needs:
+            wanted = "used by its layer alone"
+            found.faults.append(
+                Fault(tensor.name, "multiplier", wanted, f"weight {what} outside its layer, past the factor")
+            )
+            found.unseen = [name for name in found.unseen if name not in _layers(tensor)]
+
+
+def plan_multiplier(plan: ModelPlan, tensor: TensorPlan) -> bool:
+    """Whether the tensor's own rows must be multiplied, by the rule or to take off what the model does."""
+    native = any(layer in plan.native for layer in _layers(tensor))
+    return tensor.factors.multiplier != 1.0 or (native and not plan.rule.keeps_native_multipliers)
+
+
+def _needs_factor(
+    plan: ModelPlan, tensor: TensorPlan, factors: set[str], here: Mapping[str, nn.Module]
+) -> bool:
+    layers = appliers(tensor.tensor, here)
+    if any(layer in factors for layer in layers) or tensor.factors.multiplier != 1.0:
+        return True
+    tied = tied_readouts(tensor.tensor, here)
+    if any(layer in factors for layer in tied):
+        return True
+    # Logits from an embedding by hand: no layer is there that could have the rule's factor on tied logits.
+    by_hand = tensor.role == "embedding" and not tied and isinstance(here.get(layers[0]), nn.Embedding)
+    return by_hand and bool(plan.rule.tied) and tensor.tensor.ratio != 1.0
+
+
+def _layers(tensor: TensorPlan) -> set[str]:
+    return {name.rpartition(".")[0] for name in (tensor.name, *tensor.tensor.aliases)}
+
+
+def _own_multiplication(
+    plan: ModelPlan, standing: _Standing, watch: Watch, model: nn.Module, found: Proof
+) -> None:
+    """Embeddings that the model multiplies by sqrt(width) in its own code, where nothing takes it off."""
+    if plan.rule.keeps_native_multipliers or plan.ratio == 1.0:
+        return
+    config = getattr(model, "config", None)
+    taken_off = {tensor.name for tensor in plan.tensors if _layers(tensor) & plan.native.keys()}
+    fixed = [v for v in getattr(config, "__dict__", {}).values() if isinstance(v, float)]
+    for table, numbers in watch.tables.items():
+        if (name := standing.table_of.get(table)) is None or name in taken_off:
+            continue
+        width = standing.weights[name].shape[-1]
+        own = [n for n in numbers if math.isclose(n, width**0.5, rel_tol=_SAME) and n not in fixed]
+        if own:
+            base = (width / plan.ratio) ** 0.5
+            wanted = f"one number at every width, such as the base's {base:.6g}"
+            found.faults.append(
+                Fault(name, "multiplier", wanted, f"times sqrt(width) = {own[0]:.6g} in the model")
+            )
+
+
+def _acting_sites(plan: ModelPlan) -> list[AttentionSite]:
+    return [site for site in plan.attention if not math.isclose(site.value, site.native, rel_tol=1e-6)]
+
+
+def _nudge(site: AttentionSite, module: nn.Module, given: Any, watch: Watch, found: Proof) -> None:
+    """Runs an attention module with its scale as it is, and nudged."""
+    args, kwargs = given
+    outputs, sizes = [], []
+    state = torch.random.get_rng_state()
+    for factor in (1.0, NUDGE):
+        set_scale(module, site.attribute, site.value * factor)
+        watch.sizes.clear()
+        torch.random.set_rng_state(state)
+        with torch.no_grad():
+            outputs.append(
+                [leaf for leaf in tree_leaves(module.forward(*args, **kwargs)) if isinstance(leaf, Tensor)]
+            )
+        sizes.append(math.prod(watch.sizes) if watch.sizes else None)
+    set_scale(module, site.attribute, site.value)
+    small, large = sizes
+    if small == 0.0:  # queries that start at zero say nothing
+        found.unseen.append(site.module)
+        return
+    name, wanted = f"{site.module}.{site.attribute}", f"{site.value:.6g} on the logits"
+    if all(torch.equal(a, b) for a, b in zip(*outputs, strict=True)):
+        read = "the forward pass does not read it"
+        found.faults.append(Fault(name, "attention scale", wanted, read))
+    elif small and large and (exponent(small, large, NUDGE) < -0.05) != site.divides:
+        way = "divided" if not site.divides else "multiplied"
+        found.faults.append(Fault(name, "attention scale", wanted, f"logits are {way} by it"))
+    else:
+        found.acting += 1
+
+
+def _unknown_attention(plan: ModelPlan, watch: Watch, here: Mapping[str, nn.Module], found: Proof) -> None:
+    """Attention in modules that the rule has not scaled, and whose head dimension it does not know."""
+    if plan.heads_known is None or plan.rule.attention == -0.5 or plan.ratio == 1.0:
+        return
+    known = plan.heads_known | {site.module for site in plan.attention}
+    for stack, what in watch.attention.items():
+        if not known.intersection(stack):
+            inner = stack[-1] if stack else ""
+            place = f"{inner or 'the model'} ({type(here[inner]).__name__})"
+            wanted = "attention={module pattern: attribute with its scale}, or attention=False"
+            found.faults.append(Fault(place, "attention scale", wanted, f"{what} that no scale is set for"))

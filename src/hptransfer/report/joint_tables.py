@@ -1,0 +1,259 @@
+"""The tables of a joint fit as data; terminal and page render them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hptransfer.quantify.joint.result import JointLaw, JointSweepFit, JointVariant
+from hptransfer.quantify.result import Estimate
+from hptransfer.report import number_format
+from hptransfer.report.flags import flag_name, flag_sentence
+from hptransfer.report.table_data import Column, Row, Table
+
+_COVERED = {True: "yes", False: "NO", None: number_format.MISSING}
+_STEPS = {0.0: "0", 0.5: "1/2", 1.0: "1"}
+_VARIANT = Column("variant", "text", "What is compared: a parametrization, an optimizer, a model.")
+
+
+def heading(fit: JointSweepFit) -> str:
+    """The question that the fit answers."""
+    *first, last = fit.hp
+    return f"Do {', '.join(first)} and {last} carry over {fit.sweep.columns.scale}?"
+
+
+def headline(fit: JointSweepFit) -> str:
+    """Both answers of every variant, in a line."""
+    said = (
+        f"{v.name}: keep all values, {v.verdict.keep.value}; follow their laws, {v.verdict.extrapolate.value}"
+        for v in fit.variants.values()
+    )
+    return ". ".join(said) + "."
+
+
+def extent(fit: JointSweepFit) -> str:
+    """What was fitted."""
+    s = fit.sweep
+    zero = "".join(
+        f" {name} = 0 stands at the place of {value:.3g}, two octaves below the smallest positive value."
+        for name, value in fit.zero_places.items()
+    )
+    diverged = int(s.diverged.sum())
+    return (
+        f"{number_format.plural(len(s), 'run')}, {number_format.count(diverged)} diverged; "
+        f"{number_format.plural(len(s.scales), 'value')} of {s.columns.scale}. Intervals are "
+        f"{100 * fit.settings['level']:g}%.{zero}"
+    )
+
+
+def left_out(fit: JointSweepFit) -> tuple[str, ...]:
+    """A line for each variant that could not be fitted."""
+    return tuple(f"{name} is left out: {why}" for name, why in fit.left_out.items())
+
+
+def tables(fit: JointSweepFit, variants: Sequence[JointVariant]) -> tuple[Table, ...]:
+    """All tables in reading order."""
+    return (
+        answers(fit, variants),
+        reasons(variants),
+        predictions(fit, variants),
+        laws(fit, variants),
+        holdouts(fit, variants),
+        optima(fit, variants),
+        skews(fit, variants),
+    )
+
+
+def answers(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
+    """The two answers, and the values to use."""
+    rows: list[Row] = []
+    target = max((p.scale for v in variants for p in v.predictions), default=None)
+    for v in variants:
+        answer = (v.verdict.keep.value, v.verdict.extrapolate.value)
+        rows.append((v.name, *answer, *(to_use(v, name) for name in fit.hp)))
+    columns = (
+        _VARIANT,
+        Column("keep?", "text", "May the optimum of the smallest models be kept, all values together?"),
+        Column("extrapolate?", "text", "May the laws be followed to larger models?"),
+        *(
+            Column(
+                f"use {name}",
+                "number",
+                "The value to set at the largest target: the small models' where all may be kept, else "
+                "the one with the least expected loss. With a question mark it is a guess: neither answer "
+                "is yes.",
+            )
+            for name in fit.hp
+        ),
+    )
+    where = "" if target is None else f" for {fit.sweep.columns.scale} {number_format.scale(target)}"
+    note = "" if target is not None else "No target was asked for: name one to get the values to use there."
+    return Table(f"The answer{where}", columns, tuple(rows), note)
+
+
+def to_use(v: JointVariant, name: str) -> str:
+    """A value to set, with a question mark where neither answer is yes."""
+    if v.verdict.keep.value == "yes":
+        return _plain(v.verdict.kept.get(name))
+    if not v.predictions or v.predictions[-1].recommended is None:
+        return number_format.MISSING
+    last = max(v.predictions, key=lambda p: p.scale)
+    sure = v.verdict.extrapolate.value == "yes"
+    return _plain((last.recommended or {}).get(name)) + ("" if sure else "?")
+
+
+def _plain(value: float | None) -> str:
+    return number_format.decimal(Estimate(value))
+
+
+def reasons(variants: Sequence[JointVariant]) -> Table:
+    """What each answer rests on."""
+    rows = tuple(
+        (
+            v.name,
+            f"Keep all values: {v.verdict.keep.reason}. Follow the laws: {v.verdict.extrapolate.reason}.",
+        )
+        for v in variants
+    )
+    return Table("Why", (_VARIANT, Column("because", "prose")), rows)
+
+
+_OF = Column("of", "text", "A hyperparameter, or a combination by its own law.")
+
+
+def _what(variants: Sequence[JointVariant], v: JointVariant, name: str) -> str:
+    """A hyperparameter or combination, with its variant where there are several: it names the row."""
+    return name if len(variants) == 1 else f"{v.name}: {name}"
+
+
+def predictions(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
+    """Every quantity at every target."""
+    rows = tuple(
+        (_what(variants, v, name), p.scale, item, item, _plain((p.recommended or {}).get(name)))
+        for v in variants
+        for p in v.predictions
+        for name, item in {**p.hp, **p.combinations}.items()
+    )
+    columns = (
+        _OF,
+        Column(fit.sweep.columns.scale, "scale"),
+        Column("predicted", "hp_value", "What its law says."),
+        Column("interval", "hp_interval", "With scatter and turning of the law as real sweeps showed them."),
+        Column("use", "number", "The point with the least expected loss under the uncertainty of all."),
+    )
+    return Table("Predictions", columns, rows, "" if rows else "No target was asked for.")
+
+
+def laws(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
+    """The exponents, beside those of theories."""
+    rows: list[Row] = []
+    for v in variants:
+        for name in (*fit.hp, *fit.combinations):
+            law = v.laws.get(name)
+            if law is not None:
+                what, flags = _what(variants, v, name), _names(law.flags)
+                rows.append((what, law.exponent, compatible(law), Estimate(law.scatter), flags))
+    scale = fit.sweep.columns.scale
+    columns = (
+        _OF,
+        Column("exponent", "estimate", f"d log / d log {scale} of the power law, with its interval."),
+        Column("may be", "text", "Which of 0, 1/2 and 1 (or their negatives) the interval holds."),
+        Column("scatter", "cost", "rms scatter of single scales about the law, octaves."),
+        Column("flags", "flags"),
+    )
+    why = "" if rows else "A law takes three scales or more with an optimum inside what was run."
+    return Table(f"Laws over {scale}", columns, tuple(rows), why)
+
+
+def compatible(law: JointLaw) -> str:
+    """Which of the exponents 0, 1/2 and 1 are possible."""
+    sign = "-" if (law.exponent.value or 0.0) < 0 else ""
+    said = [f"{sign if step else ''}{_STEPS[step]}" for step in law.half_steps]
+    return ", ".join(said) or "none of 0, 1/2, 1"
+
+
+def holdouts(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
+    """What earlier scales predicted of the largest."""
+    rows: list[Row] = [
+        (
+            _what(variants, v, name), h.scale, h.predicted[name], h.predicted[name], h.found[name],
+            number_format.signed(h.error_octaves[name]), _COVERED[h.covered[name]],
+        )
+        for v in variants for h in v.holdouts for name in fit.hp
+    ]  # fmt: skip
+    columns = (
+        _OF,
+        Column(fit.sweep.columns.scale, "scale"),
+        Column("predicted", "hp_value", "Without this scale and those above it."),
+        Column("interval", "hp_interval"),
+        Column("found", "hp_value", "With all runs."),
+        Column("off", "text", "Predicted less found, octaves."),
+        Column("held", "text", "Whether the interval holds what was found."),
+    )
+    return Table("Hold-out check", columns, tuple(rows), "" if rows else "It takes four scales or more.")
+
+
+def optima(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
+    """The optimum at every scale, one row each."""
+    rows: list[Row] = []
+    for v in variants:
+        for o in v.optima:
+            cells = [cell for name in fit.hp for cell in (o.hp[name], o.hp[name])]
+            pair = None if o.correlation is None else f"{o.correlation[0, 1]:+.2f}"
+            kept = f"{o.counted} of {o.runs}"
+            rows.append((v.name, o.scale, *cells, pair, Estimate(o.loss.value), kept, _names(o.flags)))
+    each = [c for name in fit.hp for c in (Column(name, "hp_value"), Column("interval", "hp_interval"))]
+    columns = (
+        _VARIANT,
+        Column(fit.sweep.columns.scale, "scale"),
+        *each,
+        Column(
+            "corr",
+            "text",
+            "Between the first two: errors of both that go along cancel in part where it is not 0.",
+        ),
+        Column("loss", "value", "Loss at the optimum."),
+        Column("counted", "text", "Points that the fit rests on, of all runs."),
+        Column("flags", "flags"),
+    )
+    return Table("Optima", columns, tuple(rows))
+
+
+def skews(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
+    """What half and twice the optimum cost at the largest scale with one."""
+    rows: list[Row] = []
+    for v in variants:
+        fitted = [o for o in v.optima if o.octave]
+        for name, (half, twice) in fitted[-1].octave.items() if fitted else ():
+            rows.append((_what(variants, v, name), fitted[-1].scale, Estimate(half), Estimate(twice)))
+    unit = fit.sweep.metric.unit
+    columns = (
+        _OF,
+        Column(fit.sweep.columns.scale, "scale"),
+        Column("half costs", "cost", f"Of half the optimum, the others at their best for it, {unit}."),
+        Column("twice costs", "cost", f"Of twice the optimum, likewise, {unit}."),
+    )
+    return Table("What an error of a factor 2 costs, the others tuned to it", columns, tuple(rows))
+
+
+def _names(flags: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(flag if ":" in flag else flag_name(flag) for flag in flags))
+
+
+def flag_lines(fit: JointSweepFit) -> dict[str, str]:
+    """Every flag that was raised, by its name, with its meaning."""
+    found: list[str] = []
+    for v in fit.variants.values():
+        found += v.flags
+        for o in v.optima:
+            found += o.flags
+        for law in v.laws.values():
+            found += law.flags
+        for p in v.predictions:
+            found += p.flags
+    return {flag_name(flag): _meaning(flag) for flag in found}
+
+
+def _meaning(flag: str) -> str:
+    if flag_name(flag) == "near_zero":
+        return "the optimum is nearer to 0 than to the smallest positive value that was run; it enters no law"
+    return flag_sentence(flag_name(flag) if flag_name(flag) in ("at_edge", "near_zero") else flag)
