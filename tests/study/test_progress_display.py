@@ -11,8 +11,9 @@ from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Cell, Progress
 from hptransfer.study.progress_display import show_progress
-from hptransfer.study.progress_text import cell_text, clock, summary
+from hptransfer.study.progress_text import cell_text, clock, running_stacks, summary
 from hptransfer.study.stacks import Stack
+from hptransfer.workers.executor import StepReport
 
 
 class Clock:
@@ -82,3 +83,33 @@ def test_plain_lines_name_width_variant_best_and_eta(progress: Progress, stacks:
     assert "at lr 2^-7; 6/24 runs, 0:00 elapsed, about " in line
     assert note == "by the way"
     assert summary(progress.snapshot()).startswith("6/24 runs")
+
+
+def test_plain_lines_come_while_the_first_stack_trains(
+    progress: Progress, stacks: list[Stack], time: Clock
+) -> None:
+    console = Console(file=io.StringIO(), width=20)
+    with show_progress(progress, console) as view:
+        for now in range(0, 120, 1):
+            time.now = float(now)
+            if now >= 6:
+                progress.report(StepReport(stacks[0].stack_id, (now - 5) // 2, (1.0,)))
+            view.tick()
+    _, first, second, *rest = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert first.endswith(
+        "0:05 elapsed; starting: no step is reported yet, and the time left is known after some"
+    )
+    assert "0:15 elapsed, about " in second
+    assert second.endswith("left; training: width 32, 6 runs, step 5/100")
+    assert len(rest) <= 3  # ever more seldom
+
+
+def test_time_left_is_known_at_once_where_runs_of_an_earlier_session_took_their_time(
+    time: Clock, stacks: list[Stack]
+) -> None:
+    again = Progress(study(train={"steps": 100}), workers=1, clock=time)
+    for run in stacks[0].runs:
+        again.keep(run, 3.0, seconds=10.0)
+    again.open(stacks[1])  # of the same width
+    assert again.eta() == pytest.approx(60.0)
+    assert running_stacks(again.snapshot()) == "starting: no step is reported yet"

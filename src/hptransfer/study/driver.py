@@ -59,6 +59,9 @@ class Driver:
         self._folder = store.path.parent.absolute()
         self._train = train
         self._losses = store.losses()
+        self._took = {
+            str(run_id): float(wall_s or 0.0) for run_id, wall_s in store.rows(["run_id", "wall_s"])
+        }
         self._known: set[str] = set()  # runs that progress has counted
         self._started: set[str] = set()  # runs handed out in this session
         self._tries: Counter[str] = Counter()  # of a run, in this session
@@ -106,7 +109,7 @@ class Driver:
             if run.run_id not in self._places:
                 self._places[run.run_id] = place_of(self._spec, stack.round, run)
             if run.run_id not in self._known and run.run_id in self._losses:
-                self.progress.keep(run, self._losses[run.run_id])
+                self.progress.keep(run, self._losses[run.run_id], self._took.get(run.run_id, 0.0))
             self._known.add(run.run_id)
 
     def _begin(self, engine: Executor, stacks: Iterable[Stack]) -> None:

@@ -96,14 +96,21 @@ class Progress:
         self._start = clock()
         self._open: dict[str, Stack] = {}
         self._running: dict[str, _StackPace] = {}
-        self._seconds: dict[int, list[float]] = {}  # of finished runs, by width
+        self._seconds: dict[int, list[float]] = {}  # of runs finished in this session, by width
+        self._before: dict[int, list[float]] = {}  # of those of earlier sessions
         self._told: tuple[float, float | None] = (-math.inf, None)  # when the ETA was reckoned, and the ETA
 
-    def keep(self, run: PlannedRun, loss: float) -> None:
-        """A run that is in the store already."""
+    def keep(self, run: PlannedRun, loss: float, seconds: float = 0.0) -> None:
+        """A run that is in the store already, and the time that it took, where that is known."""
         cell = self._cell(run)
         cell.planned += 1
         self._count(cell, run, loss)
+        if seconds > 0:
+            self._before.setdefault(run.spec.model.width, []).append(seconds)
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._start
 
     def expect(self, run: PlannedRun, *, failed: bool) -> None:
         """A run that is planned and not finished."""
@@ -117,7 +124,7 @@ class Progress:
             RunningStack(pace.stack.width, len(pace.stack.runs), pace.step, pace.stack.steps)
             for pace in self._running.values()
         )
-        return Snapshot(self.spec, self.cells, self._clock() - self._start, self.eta(), running_stacks, state)
+        return Snapshot(self.spec, self.cells, self.elapsed(), self.eta(), running_stacks, state)
 
     def open(self, stack: Stack) -> None:
         """A stack that is to be trained."""
@@ -155,8 +162,9 @@ class Progress:
     def eta(self) -> float | None:
         """Seconds to the end of what is planned; None until there is something to judge by.
 
-        Learned from this session's finished stacks and from the pace of those under way; a width that
-        nothing is known of yet goes by the FLOPs of the nearest one that is known.
+        Learned from this session's finished stacks and from the pace of those under way, and before there
+        are any, from the runs of earlier sessions; a width that nothing is known of yet goes by the FLOPs of
+        the nearest one that is known.
         """
         if len(self._open) > _MANY and self._clock() - self._told[0] < 1.0:
             return self._told[1]
@@ -177,7 +185,7 @@ class Progress:
             for running in self._running.values()
             if (left := running.left())
         }
-        for width, seconds in self._seconds.items():
+        for width, seconds in (self._seconds or ({} if paces else self._before)).items():
             paces[width] = math.fsum(seconds) / len(seconds) / run_flops(self.spec.example_run(width))
         return paces
 

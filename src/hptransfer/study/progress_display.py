@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from hptransfer.study.notebook_display import NotebookDisplay, in_notebook
 from hptransfer.study.progress import Progress, Snapshot
 from hptransfer.study.progress_file import ProgressWriter
-from hptransfer.study.progress_text import cell_text, lr_text, summary
+from hptransfer.study.progress_text import cell_text, lr_text, running_stacks, summary
 from hptransfer.study.stacks import Stack
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.table import Table
+
+
+FIRST, MOST = 5.0, 60.0  # seconds without a plain line until there is one; doubled, and at most
 
 
 class ProgressView:
@@ -38,6 +41,7 @@ class ProgressView:
         self._console = console
         self._live = live
         self._writer = ProgressWriter(progress, folder)
+        self._next, self._pause = progress.elapsed() + FIRST, FIRST  # when a plain line is due, and then
 
     def tick(self) -> None:
         """Draws what has changed, and writes it into the study's folder for other processes."""
@@ -45,7 +49,13 @@ class ProgressView:
         if isinstance(self._live, NotebookDisplay):
             self._live.update(self._progress.snapshot())
         elif self._live is not None:
-            self._live.update(table(self._progress.snapshot()), refresh=True)
+            self._live.update(_drawn(self._progress.snapshot()), refresh=True)
+        elif self._progress.elapsed() >= self._next:
+            self._pause = min(2 * self._pause, MOST)
+            self._next = self._progress.elapsed() + self._pause
+            seen = self._progress.snapshot()
+            parts = (f"study {seen.spec.name}: {summary(seen)}", running_stacks(seen))
+            self.note("; ".join(part for part in parts if part))
 
     def end(self) -> None:
         """Shows the last state, and writes into the study's folder that the study has stopped."""
@@ -58,6 +68,7 @@ class ProgressView:
         if self._live is not None:
             return
         seen = self._progress.snapshot()
+        self._next = self._progress.elapsed() + self._pause
         for variant in dict.fromkeys(run.variant for run in stack.runs):
             cell = seen.cells[variant, stack.width]
             where = f" at lr {lr_text(cell.best_lr)}" if math.isfinite(cell.best) else ""
@@ -76,7 +87,7 @@ def show_progress(progress: Progress, console: Console, folder: Path | None = No
     if console.is_terminal:
         from rich.live import Live
 
-        live = Live(table(seen), console=console, auto_refresh=False)
+        live = Live(_drawn(seen), console=console, auto_refresh=False)
     elif console.file is sys.stdout and in_notebook():
         live = NotebookDisplay()
     else:
@@ -92,6 +103,14 @@ def show_progress(progress: Progress, console: Console, folder: Path | None = No
 def print_line(console: Console, text: str) -> None:
     """Prints a text as it is, on one line however long."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _drawn(seen: Snapshot) -> RenderableType:
+    """The table, and below it what is being trained."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(table(seen), Text(running_stacks(seen)))
 
 
 def table(seen: Snapshot) -> Table:

@@ -28,9 +28,16 @@ def summary(seen: Snapshot) -> str:
 
 
 def running_stacks(seen: Snapshot) -> str:
-    """`training: width 64, 8 runs, step 120/300; ...`, empty where nothing is being trained."""
-    parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in seen.running_stacks]
-    return f"training: {'; '.join(parts)}" if parts else ""
+    """`training: width 64, 8 runs, step 120/300; ...`, that no step is reported yet, or nothing."""
+    if seen.running_stacks:
+        parts = [f"width {f.width}, {f.runs} runs, step {f.step}/{f.steps}" for f in seen.running_stacks]
+        return f"training: {'; '.join(parts)}"
+    ended = seen.total("done") + seen.total("failed")
+    if seen.state != "running" or ended >= seen.total("planned"):
+        return ""
+    return "starting: no step is reported yet" + (
+        "" if seen.left else ", and the time left is known after some"
+    )
 
 
 def clock(seconds: float) -> str:
