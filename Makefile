@@ -2,6 +2,8 @@
 # make test    the quick tests          make test-all  every test, with the packages that only some need
 # make lint    style, types, layers of packages
 # make docs    the documentation        make bench   the benchmarks
+# make paper   the pages of docs/papers, from their tables of runs (minutes)
+# make dist    wheel and sdist, each tried in a bare environment (SMOKE_PYTHONS)
 # make fuzz    wrong input at every door, FUZZ_SECONDS each (60)      make audit   pip-audit and bandit, for information
 # The first call makes a virtual environment in .venv. pip's own configuration chooses the index and so the build of PyTorch.
 
@@ -12,10 +14,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 METADATA := pyproject.toml constraints.txt src/hptransfer/version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench fuzz audit clean
+.PHONY: help demo test test-all lint docs bench paper fuzz audit dist clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -9
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -61,6 +63,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/real.py
 
+# The published numbers that pages compare with are read from ../shared/data, where they are.
+paper: $(VENV)/.dev
+	OMP_NUM_THREADS=1 PYTHONPATH=benchmarks $(BIN)/python -m papers
+
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz --seconds $(FUZZ_SECONDS)
@@ -69,6 +75,11 @@ fuzz: $(VENV)/.dev
 audit: $(VENV)/.dev
 	-$(PIP_INSTALL) pip-audit bandit && $(BIN)/pip-audit --progress-spinner off --skip-editable
 	-$(BIN)/bandit --quiet --recursive --severity-level medium src
+
+SMOKE_PYTHONS ?= $(PYTHON)
+dist: $(BIN)/python
+	$(PIP_INSTALL) build
+	$(BIN)/python packaging/smoke.py $(addprefix --python ,$(SMOKE_PYTHONS))
 
 clean:
 	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

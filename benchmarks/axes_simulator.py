@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 from simulator import _centred, _instability, _shape
 
 NAMES = ("params", "tokens", "depth")
@@ -81,6 +81,7 @@ def simulate_axes(kind: str, departure: str, axes: int, seed: int) -> AxesStudy:
     sweep = SweepTable(
         np.full(len(k), "all"), values[k, 0], np.exp2(hp), np.full(len(k), ""), loss,
         extra={name: values[k, i] for i, name in enumerate(NAMES[:axes]) if i},
+        columns=Columns(scale=NAMES[0]),
     )  # fmt: skip
     truth = AxesTruth(slopes, start * np.exp2(ahead), optima[len(t) :], labels, optima[: len(t)], values)
     return AxesStudy(NAMES[:axes], sweep, truth)

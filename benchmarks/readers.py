@@ -3,8 +3,9 @@
     python -m benchmarks.readers ../shared/data/sweeps
     python -m benchmarks.readers --speed
 
-Each shape of reader_shapes.py is written from a public table and read: without flags, with the flags that it
-needs, or refused; right where variants, scales, hyperparameters and losses all come back as they were.
+Each shape of reader_shapes.py and reader_shapes_drawn.py is written from a public table and read: without
+flags, with the flags that it needs, or refused; right where variants, scales, hyperparameters and losses all
+come back as they were.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 from benchmarks.reader_shapes import SHAPES, Row
 
+from benchmarks import reader_shapes_drawn  # noqa: F401  # which adds to SHAPES
 from hptransfer.errors import HPTransferError
 from hptransfer.sweep import read
 from hptransfer.sweep.table import SweepTable

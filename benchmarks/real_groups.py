@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
-from hptransfer.quantify.law.siblings import own_slope
 from hptransfer.sweep.table import SweepTable
 from real_series import LEAST_SCALES, Case, Series, cases
 
@@ -64,11 +62,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Example:
-    """One case with the basins of its runs, and what the other variants' optima say of their slopes."""
+    """One case with the basins of its runs and of the other variants of its table."""
 
     case: Case
     basins: Basins
-    others: tuple[tuple[float, float], ...]  # mean and variance of each slope
+    others: tuple[Basins, ...] = ()
 
 
 def groups(every: Iterable[Series]) -> list[Group]:
@@ -94,14 +92,14 @@ def _cut(series: Series, top: float) -> Series:
 
 
 def examples(found: Iterable[Group]) -> list[Example]:
-    """Every case that has laws; the slopes by the estimator's numbers as they stand."""
+    """Every case that has laws."""
     out: list[Example] = []
     for group in found:
-        fitted = {b.cells.variant: b for b in fit_basins(list(cells_of(group.sweep())), DRAWS, 0)}
-        slopes = {name: own_slope(b) for name, b in fitted.items()}
+        every = fit_basins(list(cells_of(group.sweep())), DRAWS, 0)
+        fitted = {b.cells.variant: b for b in every if b.fitted.sum() >= LEAST_SCALES}
         for case in group.cases:
             name = case.series.name
-            others = tuple(s for other, s in slopes.items() if other != name and np.isfinite(s[0]))
-            if fitted[name].fitted.sum() >= LEAST_SCALES:
+            if name in fitted:
+                others = tuple(b for other, b in fitted.items() if other != name)
                 out.append(Example(case, fitted[name], others))
     return out

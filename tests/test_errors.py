@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from hptransfer import errors
-from hptransfer.errors import HPTransferError, MissingExtraError, RuleError, SpecError, VerifyError, one_of
+from hptransfer.errors import (
+    HPTransferError,
+    MissingExtraError,
+    RuleError,
+    SpecError,
+    VerifyError,
+    install_command,
+    one_of,
+)
 from hptransfer.version import __version__
 
 
@@ -22,7 +34,31 @@ def test_every_error_has_one_root_and_says_when_it_is_raised() -> None:
 
 def test_a_missing_package_names_its_extra() -> None:
     text = str(MissingExtraError("lm", "training"))
-    assert text == "training needs the `lm` extra: pip install 'hptransfer[lm]'"
+    assert text == f"training needs the `lm` extra: {install_command('lm')}"
+
+
+def test_the_install_command_goes_by_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: name)
+    assert install_command("lm") == "pip install 'hptransfer[lm]'"
+
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", missing)
+    root = Path(errors.__file__).parents[2]
+    assert install_command("lm") == f"pip install -e '{root}[lm]'"
+
+
+def test_pip_adds_an_extra_to_an_installation_that_is_on_no_index() -> None:
+    try:
+        version("hptransfer")
+    except PackageNotFoundError:
+        pytest.skip("not installed")
+    if find_spec("pip") is None:
+        pytest.skip("no pip")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "hptransfer[report]"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr  # `report` needs nothing more, so this asks no index
 
 
 def test_a_failed_check_carries_its_faults() -> None:

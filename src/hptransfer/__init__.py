@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hptransfer.parametrization.rule_arithmetic import get_rule, without_multipliers
     from hptransfer.parametrization.scaling import Scaling
     from hptransfer.parametrization.transfer import transfer_lr
+    from hptransfer.sweep.example import example
 
 __all__ = [
     "CoordCheck",
@@ -52,6 +53,7 @@ __all__ = [
     "audit",
     "compare",
     "coord_check",
+    "example",
     "find_roles",
     "get_rule",
     "lightning_callback",
@@ -78,6 +80,7 @@ _LATER = {
     "Scaling": "parametrization.scaling",
     "audit": "parametrization.audit",
     "coord_check": "dynamics.coord_check",
+    "example": "sweep.example",
     "find_roles": "parametrization.roles",
     "get_rule": "parametrization.rule_arithmetic",
     "lightning_callback": "parametrization.callbacks",

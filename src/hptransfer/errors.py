@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class HPTransferError(Exception):
@@ -58,10 +59,26 @@ class CheckpointError(HPTransferError):
 
 
 class MissingExtraError(HPTransferError):
-    """An optional dependency is needed that is not installed; the text names the extra."""
+    """An optional dependency is needed that is not installed; the text says how to install it."""
 
     def __init__(self, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the `{extra}` extra: pip install 'hptransfer[{extra}]'")
+        super().__init__(f"{purpose} needs the `{extra}` extra: {install_command(extra)}")
+
+
+def install_command(extra: str) -> str:
+    """What adds an extra to this installation, wherever it came from.
+
+    pip takes an installed package's extras from its own metadata, so that the name alone also works for one
+    that was installed from a clone and is on no index. Code that runs from a clone without having been
+    installed has no metadata: there the clone is named.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution("hptransfer")
+    except PackageNotFoundError:
+        return f"pip install -e '{Path(__file__).resolve().parents[2]}[{extra}]'"
+    return f"pip install 'hptransfer[{extra}]'"
 
 
 def one_of(value: str, valid: Iterable[str], what: str, error: type[HPTransferError]) -> str:

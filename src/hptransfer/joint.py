@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hptransfer.errors import QuantifyError
 from hptransfer.files import write_whole
@@ -19,6 +19,9 @@ from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.units import default_tolerance, unit_of
 from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class JointFit(JointSweepFit):
@@ -68,6 +71,16 @@ class JointFit(JointSweepFit):
         if path is not None:
             write_whole(path, text.encode())
         return QuietText(text)
+
+    def plot(self, kind: str = "contours", variant: str | None = None) -> Figure:
+        """One kind of figure of one variant: `contours`, `laws` or `profiles`; a notebook shows it.
+
+        Raises:
+            QuantifyError: the kind or the variant is unknown.
+        """
+        from hptransfer.report.joint_figures import plot_joint
+
+        return plot_joint(self, kind, variant)
 
     def __repr__(self) -> str:
         head = f"JointFit of {', '.join(self.hp)} on {len(self.sweep)} runs, hptransfer {self.version}"

@@ -24,12 +24,11 @@ from hptransfer.quantify.law import siblings as siblings_module
 from hptransfer.quantify.law.departure import departure
 from hptransfer.quantify.law.laws import fit_hp_laws
 from hptransfer.quantify.law.scatter import scatters
-from hptransfer.quantify.law.siblings import SlopePrior, slope_priors
+from hptransfer.quantify.law.siblings import TablePrior, own_law, table_priors
 from hptransfer.quantify.predict import optimum_draws
 from hptransfer.quantify.priors import DEPARTURE, LAW
 
 TARGET, FOUND, FOUND_SD = 512.0, -9.4, 0.08
-Slopes = tuple[tuple[float, float], ...]  # mean and variance of the other variants'
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def learn(benchmark_module: Callable[[str], ModuleType]) -> Iterator[ModuleType]
     torch.set_default_dtype(before)
 
 
-def example(learn: ModuleType, seed: int = 0, others: Slopes = (), own: int | None = None) -> Any:
+def example(learn: ModuleType, seed: int = 0, others: tuple[Basins, ...] = (), own: int | None = None) -> Any:
     """Five scales of noisy runs whose optima drift and err, and what was found at four times the largest."""
     rng = np.random.default_rng(seed)
     parts = []
@@ -65,29 +64,29 @@ def no_scale_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scatter_module, "LAW", replace(LAW, outlier_scale_probability=1e-300))
 
 
-def mixture(basins: Basins, slope: SlopePrior | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mixture(basins: Basins, others: TablePrior | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights, means and variances of the estimator's predictions, one a family and size of departure."""
     t, prior = np.log2(basins.cells.scale), departure(basins)
-    every = scatters(t, basins.x_draws, prior.scatter, prior.wander, prior.steady)
+    every = scatters(t, basins.x_draws, prior, others.sizes if others else None)
     ahead, parts = np.log2(TARGET) - t[-1], []
     drifts = np.log1p(-prior.constant)
     ways = [(1, np.log(prior.constant), None), (2, drifts - np.log(LAW.slope_sd), None)]
-    if slope is not None:
-        ways[1] = (2, ways[1][1] + np.log1p(-slope.share), None)
-        ways.append((2, drifts + np.log(slope.share) - np.log(slope.sd), slope))
+    if others is not None:
+        ways[1] = (2, ways[1][1] + np.log1p(-others.share), None)
+        ways.append((2, drifts + np.log(others.share) - np.log(others.sd), others))
     for columns, log_share, known in ways:
         basis = np.stack([np.ones(len(t)), t - t.mean()], axis=1)[:, :columns]
         at = np.array([1.0, np.log2(TARGET) - t.mean()])[:columns]
         weight = 0.0 if known is None else known.sd**-2
         by_prior = np.diag([0.0, weight])[:columns, :columns]
-        pull = np.array([0.0, weight * (known.mean if known else 0.0)])[:columns]
+        pull = np.array([0.0, weight * (known.slope if known else 0.0)])[:columns]
         for s in range(len(every.size)):
             inverse = every.inverse[s]
             covariance = np.linalg.inv(basis.T @ inverse @ basis + by_prior)
             law = covariance @ (basis.T @ inverse @ basins.x + pull)
             residual = basins.x - basis @ law
             log = every.log_prior[s] + log_share - 0.5 * residual @ inverse @ residual
-            log -= 0.5 * weight * (law[-1] - (known.mean if known else 0.0)) ** 2
+            log -= 0.5 * weight * (law[-1] - (known.slope if known else 0.0)) ** 2
             log += 0.5 * (np.linalg.slogdet(covariance)[1] - every.log_det[s])
             variance = at @ covariance @ at + every.size[s] ** 2 + every.wander[s] ** 2 * ahead
             parts.append((log, at @ law, variance))
@@ -96,24 +95,21 @@ def mixture(basins: Basins, slope: SlopePrior | None = None) -> tuple[np.ndarray
     return weight / weight.sum(), mean, variance
 
 
-OTHERS = ((-0.1, 0.02), (0.15, 0.01))
-
-
-@pytest.mark.parametrize(
-    ("seed", "others", "own"), [(0, (), None), (1, OTHERS, None), (2, OTHERS, 0), (3, (), -1)]
-)
+@pytest.mark.parametrize(("seed", "count", "own"), [(0, 0, None), (1, 2, None), (2, 2, 0), (3, 0, -1)])
 @pytest.mark.usefixtures("no_scale_off")
 def test_what_is_maximised_is_the_density_of_the_estimators_prediction(
-    learn: ModuleType, seed: int, others: Slopes, own: int | None, monkeypatch: pytest.MonkeyPatch
+    learn: ModuleType, seed: int, count: int, own: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    others = tuple(example(learn, 10 + i).basins for i in range(count))
     one = example(learn, seed, others, own)
     rng = np.random.default_rng(seed)
     numbers = learn.start() + torch.tensor(0.3 * rng.standard_normal(len(learn.start())))
     monkeypatch.setattr(departure_module, "DEPARTURE", learn.as_priors(numbers))
     monkeypatch.setattr(siblings_module, "DEPARTURE", learn.as_priors(numbers))
+    laws = [own_law(b) for b in (one.basins, *others)]
     # x is in muP coordinates, where they are known.
-    slope = slope_priors([(0.0, 1.0), *others], None if own is None else np.zeros(1 + len(others)))[0]
-    weight, mean, variance = mixture(one.basins, slope)
+    told = table_priors(laws, None if own is None else np.zeros(len(laws)))[0]
+    weight, mean, variance = mixture(one.basins, told)
     total = variance + FOUND_SD**2
     density = weight @ (np.exp(-0.5 * (FOUND - mean) ** 2 / total) / np.sqrt(2 * np.pi * total))
     (found,) = learn.log_probability(learn.batched([one]), numbers)
@@ -122,11 +118,11 @@ def test_what_is_maximised_is_the_density_of_the_estimators_prediction(
 
 @pytest.mark.usefixtures("no_scale_off")
 def test_that_mixture_is_what_predictions_are_drawn_from(learn: ModuleType) -> None:
-    basins, slope = example(learn).basins, SlopePrior(0.1, 0.1, 0.7)
-    laws = fit_hp_laws(basins, None, np.random.default_rng(0), slope)
+    basins, told = example(learn).basins, TablePrior(0.1, 0.1, 0.7, np.linspace(-2.0, 2.0, 100))
+    laws = fit_hp_laws(basins, None, np.random.default_rng(0), told)
     assert laws is not None
     draws = optimum_draws(laws, TARGET, np.random.default_rng(1))
-    weight, mean, variance = mixture(basins, slope)
+    weight, mean, variance = mixture(basins, told)
     assert draws.mean() == pytest.approx(weight @ mean, abs=0.03)
     assert draws.var() == pytest.approx(weight @ (variance + (mean - weight @ mean) ** 2), rel=0.15)
 

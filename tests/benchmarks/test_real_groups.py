@@ -53,11 +53,18 @@ def test_a_table_holds_every_variant_of_one_view_below_the_cut(real_groups: Modu
     assert real_groups.groups([series("a", long, own=None)])[0].coordinates is None
 
 
-def test_an_example_has_the_slopes_of_the_other_variants(real_groups: ModuleType) -> None:
+def test_an_example_has_the_other_variants_of_its_table(real_groups: ModuleType) -> None:
     long = (8.0, 16.0, 32.0, 64.0)
     one, two = real_groups.examples(real_groups.groups([series("a", long), series("b", long)]))
     assert (one.case.series.name, two.case.series.name) == ("a", "b")
-    assert len(one.others) == 1
-    mean, variance = one.others[0]
-    assert mean == pytest.approx(-0.2, abs=0.1)
-    assert 0.0 < variance < 0.5
+    assert (one.basins.cells.variant, [b.cells.variant for b in one.others]) == ("a", ["b"])
+    assert one.others[0] is two.basins
+    assert one.basins.fitted.all()
+
+
+def test_a_series_alone_knows_nothing_of_others_nor_of_coordinates(real_groups: ModuleType) -> None:
+    long = (8.0, 16.0, 32.0, 64.0)
+    (table,) = real_groups.groups([series("a", long), series("b", long)])
+    first, second = table.alone()
+    assert [s.name for s in first.members + second.members] == ["a", "b"]
+    assert [first.coordinates, first.cases[0].series.own] == [None, None]

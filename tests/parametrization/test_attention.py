@@ -71,6 +71,21 @@ def test_a_scale_under_another_name_is_given_by_pattern() -> None:
         hpt.parametrize(model, base=base, attention={"mix.qkv": "in_features"})
 
 
+@pytest.mark.parametrize(("name", "parts"), [("qkv", 3), ("to_q", 1)])
+def test_a_head_dimension_that_is_not_said_is_that_of_the_projection(name: str, parts: int) -> None:
+    class Attention(nn.Module):  # as those of timm's Swin, BEiT and CaiT
+        def __init__(self, width: int, heads: int) -> None:
+            super().__init__()
+            self.num_heads, self.scale = heads, (width // heads) ** -0.5
+            setattr(self, name, nn.Linear(width, parts * width))
+
+    def sites(heads: int) -> tuple[AttentionSite, ...]:
+        return hpt.parametrize(Attention(32, heads), base=Attention(8, 2), rule="mup").attention
+
+    assert sites(2) == (AttentionSite("", "scale", 0.5 / 4),)  # head dimension 4 -> 16
+    assert sites(8) == (AttentionSite("", "scale", 0.5),)
+
+
 def test_heads_that_only_grow_in_number_need_no_scale() -> None:
     class GrownAttention(nn.Module):
         def __init__(self, width: int) -> None:

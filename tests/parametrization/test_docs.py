@@ -32,7 +32,12 @@ def test_the_other_examples_of_the_guide(capsys) -> None:
     scaling = hpt.parametrize(model, base=build(16), rule="mup")
     scaling.init_(model)
     found = {"hpt": hpt, "torch": torch, "model": model, "scaling": scaling}
-    transfer, _, muon, one_class = blocks("parametrization.md", "python")[1:]
+    transfer, _, proof, constants, muon, one_class = blocks("parametrization.md", "python")[1:]
+    found["optimizer"] = torch.optim.AdamW(scaling.param_groups(model, lr=1e-3))
+    found["tokens"] = torch.arange(6)[None]
+    exec(proof, found)
+    exec(constants, found)
+    assert scaling.expected["tokens.weight"].lr == 3e-3 * 4 * 10  # SP coordinates: embedding x m
     exec(transfer, found)
     assert "hidden     lr 1.875e-05" in capsys.readouterr().out  # 3e-3 / 16 for width, / 10 for tokens
     if hasattr(torch.optim, "Muon"):

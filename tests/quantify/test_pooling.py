@@ -12,7 +12,7 @@ from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.law.laws import fit_laws
 from hptransfer.quantify.law.optimum_law import fit_line
-from hptransfer.quantify.law.scatter import SizePrior, scatters
+from hptransfer.quantify.law.scatter import Departure, SizePrior, scatters
 from hptransfer.quantify.pooling import pooled
 
 T = np.arange(5.0)
@@ -25,7 +25,7 @@ def basins_of(**options) -> Basins:
 def line(y: np.ndarray, own: float, prior: float = 0.01):
     rng = np.random.default_rng(0)
     draws = y + own * rng.standard_normal((2000, len(y)))
-    every = scatters(T[: len(y)], draws, SizePrior(prior, 0.8, 0.2))
+    every = scatters(T[: len(y)], draws, Departure(SizePrior(prior, 0.8, 0.2)))
     return fit_line(y, draws, every, "power", rng)
 
 
@@ -76,7 +76,7 @@ def test_an_error_that_scales_share_widens_the_law_and_does_not_move_it() -> Non
     y = np.array([0.0, -0.52, -0.98, -1.51, -2.0])
     common = rng.standard_normal((4000, 1)) * np.linspace(0.25, 0.35, 5)
     draws = y + common + 0.01 * rng.standard_normal((4000, 5))
-    law = fit_line(y, draws, scatters(T, draws, SizePrior(0.01, 0.8, 0.2)), "power", rng)
+    law = fit_line(y, draws, scatters(T, draws, Departure(SizePrior(0.01, 0.8, 0.2))), "power", rng)
     assert law.at(1.0) == pytest.approx(0.0, abs=0.02)  # not where cancelling the common error would put it
     assert law.draws_at(1.0).std() == pytest.approx(0.25, rel=0.1)
 

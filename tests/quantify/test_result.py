@@ -1,10 +1,10 @@
 """Plain data of a fit: what is unknown is None, and nothing can be changed."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from hptransfer.quantify.result import Estimate, Prediction, Regret, finite
+from hptransfer.quantify.result import Answer, Estimate, Prediction, Regret, Suggestion, Verdict, finite
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -float("inf")])
@@ -26,3 +26,14 @@ def test_nothing_is_known_of_an_empty_estimate():
 def test_data_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         Estimate(1.0).value = 2.0
+
+
+def test_a_verdict_in_a_notebook_has_both_answers_and_what_to_run():
+    keep = Answer("no", Estimate(), Estimate(), Estimate(), 64.0, "no, costs <1 nat")
+    follow = replace(keep, value="yes", reason="yes, costs nothing")
+    more = Suggestion((), 0.9, 0.1, True, "3 more seeds")
+    text = Verdict("predictable", "", 0.01, keep, follow, suggested=more)._repr_html_()
+    assert "<b>predictable</b>" in text
+    assert "<b>no</b></td><td>costs &lt;1 nat</td>" in text
+    assert "<b>yes</b></td><td>costs nothing</td>" in text
+    assert "To run next: 3 more seeds" in text

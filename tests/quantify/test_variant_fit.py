@@ -8,7 +8,7 @@ from hptransfer.fit import quantify
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.holdout import Known
-from hptransfer.quantify.law.siblings import SlopePrior
+from hptransfer.quantify.law.siblings import TablePrior
 from hptransfer.quantify.result import VariantFit
 from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.variant_fit import FitContext, measure
@@ -73,7 +73,7 @@ def test_the_other_variants_slopes_move_predictions_and_nothing_that_is_measured
     basins = fit_basins(list(cells_of(sweep)), 200, 0)[0]
     context = FitContext(sweep, SETTINGS, None, {}, 150)
     alone, beside = (
-        measure(Known(basins, slope), [], 0, context) for slope in (None, SlopePrior(-0.5, 0.02, 0.95))
+        measure(Known(basins, others), [], 0, context) for others in (None, TablePrior(-0.5, 0.02, 0.95))
     )
     assert beside.metrics == alone.metrics
     assert [(o.hp, o.loss) for o in beside.optima] == [(o.hp, o.loss) for o in alone.optima]

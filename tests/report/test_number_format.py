@@ -51,7 +51,15 @@ def test_a_hyperparameter_is_a_power_of_two_and_a_decimal(item: Estimate, text: 
 
 @pytest.mark.parametrize(
     ("n", "text"),
-    [(128.0, "128"), (1024.0, "1,024"), (124e6, "124M"), (1.5e9, "1.5B"), (2e12, "2T"), (0.25, "0.25")],
+    [
+        (128.0, "128"),
+        (1024.0, "1,024"),
+        (124e6, "124M"),
+        (1.5e9, "1.5B"),
+        (2e12, "2T"),
+        (6.4e201, "6.4e+201"),
+        (0.25, "0.25"),
+    ],
 )
 def test_scales_read_as_people_write_them(n: float, text: str) -> None:
     assert number_format.scale(n) == text

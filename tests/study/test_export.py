@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from small_study import study
 
+import hptransfer as hpt
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.study.export import combined_sweep, export, studies
 from hptransfer.study.run import StudyResult, run_study
@@ -48,7 +50,7 @@ def test_tables_hold_every_run_and_every_digit(
     assert set(frame["study"]) == {folder.name for folder in both}
     losses = [row["loss"] for row in (*undisturbed.rows, *other.rows)]
     assert [v for v in frame["loss"] if not math.isnan(v)] == [v for v in losses if not math.isnan(v)]
-    with pytest.raises(HPTransferError, match=r"\.csv or \.parquet"):
+    with pytest.raises(HPTransferError, match=r"\.csv, \.json or \.parquet"):
         export([other.folder], tmp_path / "runs.xlsx")
 
 
@@ -58,3 +60,12 @@ def test_studies_side_by_side_keep_their_names(undisturbed: StudyResult, other: 
     assert len(sweep.variants) == 4
     with pytest.raises(StoreError, match="different names"):
         combined_sweep([other.folder, other.folder])
+
+
+def test_json_holds_the_rows_of_the_csv(undisturbed: StudyResult, tmp_path: Path) -> None:
+    assert export([undisturbed.folder], tmp_path / "runs.json") == len(undisturbed.rows)
+    rows = json.loads((tmp_path / "runs.json").read_text())
+    assert [row["run_id"] for row in rows] == [row["run_id"] for row in undisturbed.rows]
+    assert all(row["loss"] is None or row["status"] == "done" for row in rows)
+    sweep = hpt.read(str(tmp_path / "runs.json"))
+    assert len(sweep.loss) == len(undisturbed.sweep.loss)

@@ -15,7 +15,7 @@ from hptransfer.design.grid import Observations
 from hptransfer.design.round_fit import fit_round
 from hptransfer.errors import SpecError
 from hptransfer.study.planner import coupled_widths, plan
-from hptransfer.study.rounds import candidate_grid, observations, rounds
+from hptransfer.study.rounds import candidate_grid, observations, rounds, why_stopped
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import Stack
 
@@ -154,3 +154,17 @@ def test_rounds_are_numbered_and_no_runs_are_proposed_at_the_goal(
             observed.add(proposal, done[1][run.run_id])
     assert propose_runs(grid, observed, "prediction", 0.6, 4) == []
     assert observed.runs == len(done[1])
+
+
+def test_it_says_why_it_stopped(done: tuple[list[Stack], dict[str, float]]) -> None:
+    losses = done[1]
+    told = why_stopped(adaptive_study(), losses)
+    assert told is not None
+    assert told.startswith("stopped at the precision that was asked for: the widest 95% interval of the pred")
+    assert why_stopped(adaptive_study(), {}) is None  # runs are asked for
+    assert why_stopped(study(), losses) is None  # a grid
+    most = sum(stack.flops for stack in done[0]) / 2
+    small = adaptive_study(adaptive={"precision": 0.6, "budget": most})
+    told = why_stopped(small, finished(small)[1])
+    assert told is not None
+    assert told.startswith("stopped at the budget (")

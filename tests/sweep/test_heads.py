@@ -70,6 +70,11 @@ def test_names_of_rows():
     assert with_row_names(["a", "b"], [["r1", 1, 2], ["r2", 3, 4]]) == ["", "a", "b"]
     assert with_row_names(["a", "b"], [["r1", 1, ""], ["r2", 3, ""]]) == ["a", "b"]  # a mark at the end
     assert with_row_names(["a", "b"], [["r", 1, 2], ["r", 3, 4]]) == ["a", "b"]
+    assert with_row_names(["a", "b"], [["1", 1, 2], ["2", 3, 4]]) == ["", "a", "b"]
+    assert with_row_names(["width", "loss"], [["64", "3", "5"], ["128", "3", "2"]]) == [
+        "width",
+        "loss",
+    ]  # 3,5
 
 
 def test_what_stands_once_above_its_rows(write, right):
@@ -88,3 +93,10 @@ def test_what_stands_once_above_its_rows(write, right):
 def test_a_blank_loss_or_seed_is_not_filled():
     rows = [[64, 3.0, "1"], [64, "", ""], [64, "", ""], [64, "", ""]]
     assert filled_down(["width", "loss", "seed"], rows) == (rows, [])
+
+
+def test_blank_losses_under_learning_rates_are_no_runs(write):
+    sweep = read(write("width,lr=0.1,lr=0.2\n64,3,2\n128,2,\n256,1,\n512,1,\n"))
+    assert sorted(zip(sweep.scale, sweep.hp, strict=True)) == [
+        (64, 0.1), (64, 0.2), (128, 0.1), (256, 0.1), (512, 0.1)
+    ]  # fmt: skip

@@ -73,3 +73,11 @@ def test_variants_as_heads(write):
 def test_a_long_table_with_numbers_among_its_heads_stays_as_it_is(write):
     sweep = read(write("width,lr,loss,50,90\n64,0.1,3,1,1\n128,0.1,2,1,1\n"))
     assert (len(sweep), sweep.notes) == (2, ())
+
+
+def test_a_head_under_which_every_run_diverged_is_one(write):
+    sweep = read(write("width,lr=0.1,lr=0.2,lr=0.4\n64,3,2,diverged\n128,2,OOM,>10\n256,2,1,exploded\n"))
+    assert sorted(zip(sweep.scale[sweep.diverged], sweep.hp[sweep.diverged], strict=True)) == [
+        (64, 0.4), (128, 0.4), (256, 0.4)
+    ]  # fmt: skip
+    assert len(sweep) == 8

@@ -10,9 +10,11 @@ import typer
 from hptransfer.cli.audit import audit
 from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import handle_errors
+from hptransfer.cli.example import example
 from hptransfer.cli.fit import fit
 from hptransfer.cli.plan import plan
 from hptransfer.cli.runs import app as runs_app
+from hptransfer.cli.schema import schema
 from hptransfer.cli.serve import serve
 from hptransfer.cli.study import demo, report, run
 from hptransfer.cli.table import table
@@ -23,12 +25,11 @@ app = typer.Typer(
     name="hptransfer",
     help="Measure whether a learning rate tuned on small models transfers to large ones.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (demo, plan, run, watch, serve, fit, report, table, coord_check, audit):
+for command in (example, demo, plan, run, watch, serve, fit, report, table, coord_check, audit, schema):
     app.command(name=command.__name__.replace("_", "-"))(handle_errors(command))
 app.add_typer(runs_app, name="runs")
 

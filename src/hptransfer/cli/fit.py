@@ -8,12 +8,12 @@ from pathlib import Path
 import typer
 
 from hptransfer.cli import fit_options as options
+from hptransfer.cli.fit_study import read_or_study
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import Options, TransferFit, quantify
 from hptransfer.fit_axes import AxesTransferFit
 from hptransfer.joint import JointFit, quantify_joint
-from hptransfer.sweep import read
 from hptransfer.sweep.metric import warnings
 from hptransfer.sweep.table import SweepTable
 
@@ -70,7 +70,7 @@ def fit(
     """
     alone = json == Path("-")  # then nothing but the JSON may stand on standard output
     check_outputs([None if alone else json, html], [Path(source) for source in sources if source != "-"])
-    sweep = read(
+    sweep, of_study = read_or_study(
         sources,
         scale=scale,
         hp=hp,
@@ -101,7 +101,7 @@ def fit(
         "reference": reference,
         "holdout": holdout,
         "filter": filter,
-        "coordinates": coordinates,  # type: ignore[typeddict-item]  # checked by quantify
+        "coordinates": coordinates or ("sp" if of_study else None),  # type: ignore[typeddict-item]  # checked by quantify
         "suggest": suggest,
         "path": path,
     }

@@ -15,8 +15,8 @@ Sources = Annotated[
     argument(
         "SOURCE",
         "A table in a file (CSV, TSV, JSON, JSONL, Markdown, XLSX, Parquet, Feather, SQLite, a log; "
-        "perhaps compressed), a folder of runs, `-` for standard input, or a tracker: wandb:ENTITY/PROJECT, "
-        "mlflow:URI#EXPERIMENT, optuna:STORAGE#STUDY. Several are read as one table.",
+        "perhaps compressed), a folder of runs or of a study, `-` for standard input, or a tracker: "
+        "wandb:ENTITY/PROJECT, mlflow:URI#EXPERIMENT, optuna:STORAGE#STUDY. Several are read as one table.",
     ),
 ]
 Scale = Annotated[

@@ -14,6 +14,7 @@ import typer
 from hptransfer.cli.options import option
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 from hptransfer.cli.text_table import print_table
+from hptransfer.design.goal import UNITS
 from hptransfer.errors import StoreError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hptransfer.study.spec import StudySpec
     from hptransfer.study.store import Store
 
-UNITS = {"optimum": "octaves", "law": "of the exponent", "prediction": "octaves", "verdict": "octaves, nats"}
+FORECAST_UNITS = {**UNITS, "verdict": "octaves, nats"}
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,20 @@ def plan(
     The time is worked out from the rate of the study's finished runs. Where no run is finished, a few steps
     are trained here and now to measure it. Where that would take long, the time is left out.
 
+    A spec that `hptransfer run` would refuse is refused here, too; what only this machine lacks is a note.
+
     Examples: hptransfer plan study.yaml --price 2.50; hptransfer plan kalra2026-step --size small
     """
     from hptransfer.study.cost import width_costs
     from hptransfer.study.planner import plan as planned
+    from hptransfer.study.refusals import check_startable
     from hptransfer.study.run import default_folder
     from hptransfer.study.store import STORE_FILE, Store
 
     study = read_spec(spec, size, ablation, overrides or ())
     folder = default_folder(study) if out is None else out
+    for note in check_startable(study, folder):
+        typer.echo(f"note: {note}", err=True)
     with ExitStack() as opened:
         begun = (folder / STORE_FILE).is_file()
         store = opened.enter_context(Store(folder, read_only=True)) if begun else None
@@ -81,7 +87,7 @@ def plan(
         of = f"the optimum at {max(study.targets)}" if named else f"the {study.goal}"
         basis = "from the finished runs" if known else "from what is usual, since no run is finished"
         typer.echo(f"\nWhat a budget would buy: the expected 95% interval of {of} ({basis})")
-        _print_budgets(offers, UNITS[study.goal], _mean_rate(costs, rate), pricing)
+        _print_budgets(offers, FORECAST_UNITS[study.goal], _mean_rate(costs, rate), pricing)
 
 
 def _rate(study: StudySpec, store: Store | None, stated: float | None) -> Rate | None:

@@ -56,7 +56,7 @@ def list_(
 
 def export(
     folders: Folders,
-    to: Annotated[Path, option("FILE", "File to write: .csv, .parquet or .records.csv[.gz].", "--to")],
+    to: Annotated[Path, option("FILE", "File to write: .csv, .json, .parquet or .records.csv[.gz].", "--to")],
 ) -> None:
     """Write the runs of one or several studies as one table.
 

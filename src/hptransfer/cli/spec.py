@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,23 @@ def read_spec(
     if size is not None or ablation is not None:
         flag = "--size" if size is not None else "--ablation"
         raise SpecError(f"{flag} must go with a preset ({', '.join(PRESETS)}), but got {name}")
-    if not Path(name).exists():
-        raise SpecError(f"a spec must be a YAML file or a preset ({', '.join(PRESETS)}), but got {name}")
+    if not Path(name).is_file():
+        raise SpecError(_no_spec(name, PRESETS))
     return load_study(name, overrides)
+
+
+def _no_spec(name: str, presets: Iterable[str]) -> str:
+    """Why a name is no spec: a study's folder, a file that is not there, or a preset that there is not."""
+    path = Path(name)
+    if path.is_dir():
+        held = (path / "study.sqlite").is_file()
+        report = f"; `hptransfer report {name}` reports the study in it" if held else ""
+        return f"a spec must be a YAML file, but {name} is a folder{report}"
+    if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
+        close = get_close_matches(path.name, [found.name for found in path.parent.glob("*.y*ml")], n=1)
+        nearest = f"; is it {path.with_name(close[0])}?" if close else ""
+        return f"the spec must be a file, but there is no {name}{nearest}"
+    close = get_close_matches(name, list(presets), n=1)
+    nearest = f"; is it {close[0]}?" if close else ""
+    valid = f"a YAML file or a preset ({', '.join(presets)})"
+    return f"a spec must be {valid}, but got {name}, of which there is no file and no preset{nearest}"

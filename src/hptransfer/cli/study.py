@@ -61,19 +61,25 @@ def demo(out: Out = None) -> None:
     run_and_report(spec, out)
 
 
-def report(folder: Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")]) -> None:
+def report(
+    folder: Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")],
+    target: Annotated[
+        list[str] | None,
+        option("N", "Width to predict the optimum at; may be repeated.  [default: the spec's targets]"),
+    ] = None,
+) -> None:
     """Fit and report a study again from its finished runs.
 
     This also works while the study runs.
 
-    Example: hptransfer report runs/demo
+    Examples: hptransfer report runs/demo; hptransfer report runs/demo --target 2048
     """
     from hptransfer.study.run import load_result
 
     result = load_result(folder)
     if not result.csv.is_file() or result.csv.read_bytes() != result.table.content:
         result.table.write(result.folder)
-    report_study(result)
+    report_study(result, target)
 
 
 def run_and_report(spec: StudySpec, out: Path | None) -> None:
@@ -93,7 +99,7 @@ def run_and_report(spec: StudySpec, out: Path | None) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def report_study(result: StudyResult) -> None:
+def report_study(result: StudyResult, targets: list[str] | None = None) -> None:
     """Fits a study's finished runs, writes fit.json and report.html, and prints the summary."""
     from hptransfer.report.gain import plain_sentences
     from hptransfer.report.page import write_html
@@ -102,13 +108,15 @@ def report_study(result: StudyResult) -> None:
     from hptransfer.study.run import fit_study
 
     check_outputs([result.folder / page for page in ("fit.json", "report.html")])
-    fit = fit_study(result)
+    fit = fit_study(result, targets)
     fit.to_json(result.folder / "fit.json")
     inside = result_dynamics(result)
     write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
     print_summary(fit)
     for sentence in plain_sentences(fit):
         typer.echo(sentence)
+    if result.stopped is not None:
+        typer.echo(f"adaptive: {result.stopped}")
     typer.echo(f"runs:   {result.csv}")
     for page in ("fit.json", "report.html"):
         typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")

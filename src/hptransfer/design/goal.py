@@ -11,6 +11,12 @@ from hptransfer.runs.base import Config
 Goal = Literal["optimum", "law", "prediction", "verdict"]
 # Widths of 95% intervals: octaves of the optimum, of the law's exponent, of the predicted optimum, nats.
 PRECISION: dict[Goal, float] = {"optimum": 0.5, "law": 0.2, "prediction": 0.5, "verdict": 0.02}
+UNITS: dict[Goal, str] = {
+    "optimum": "octaves",
+    "law": "of the exponent",
+    "prediction": "octaves",
+    "verdict": "nats",
+}
 
 
 class AdaptiveConfig(Config):

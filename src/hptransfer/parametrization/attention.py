@@ -25,6 +25,7 @@ HEAD_DIMS = (
 )
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads")
 _WIDTHS = ("inner_dim", "all_head_size", "embed_dim", "hidden_size", "d_model", "n_embd")
+_PROJECTIONS = {"qkv": 3, "q": 1, "q_proj": 1, "query": 1, "to_q": 1}  # layers, and how many maps each holds
 _NAMED = re.compile(r"attention|attn|(^|[._])(qkv|q_proj|query)($|[._])", re.IGNORECASE)
 
 
@@ -138,9 +139,14 @@ def _head_dim(module: nn.Module) -> float | None:
     if attribute is not None:
         return _number(getattr(module, attribute))
     heads, width = _first_number(module, _HEADS), _first_number(module, _WIDTHS)
-    if heads is None or width is None:
+    if heads is None:
         return None
-    return float(getattr(module, width)) / float(getattr(module, heads))
+    if width is not None:
+        return float(getattr(module, width)) / float(getattr(module, heads))
+    for name, parts in _PROJECTIONS.items():
+        if isinstance(layer := getattr(module, name, None), nn.Linear):
+            return layer.out_features / parts / float(getattr(module, heads))
+    return None
 
 
 def _head_ratio(module: nn.Module, twin: nn.Module, name: str) -> float:

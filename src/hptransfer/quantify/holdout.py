@@ -11,7 +11,7 @@ from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.fit import fit_basins
 from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.law.laws import fit_hp_laws
-from hptransfer.quantify.law.siblings import SlopePrior
+from hptransfer.quantify.law.siblings import TablePrior
 from hptransfer.quantify.predict import optimum_at, optimum_draws, regret_between
 from hptransfer.quantify.result import HoldOut
 from hptransfer.quantify.settings import Settings
@@ -20,10 +20,10 @@ from hptransfer.quantify.summarize import optimal_hp
 
 @dataclass(frozen=True)
 class Known:
-    """The basins of one variant, and what the other variants say of its slope."""
+    """The basins of one variant, and what the other variants of its table say of it."""
 
     basins: Basins
-    slope: SlopePrior | None
+    others: TablePrior | None
 
 
 def without_largest(
@@ -55,7 +55,7 @@ def check(full: Basins, learned: Known | None, k: int, s: Settings, rng: np.rand
         return HoldOut(float(scales[0]), nothing, nothing, None, nothing, None, ("too_few_scales",))
     held = len(scales) - k
     scale, found = float(scales[held]), optimal_hp(full, held, s.level)
-    laws = fit_hp_laws(learned.basins, s.family, rng, learned.slope)
+    laws = fit_hp_laws(learned.basins, s.family, rng, learned.others)
     if laws is None:
         nothing = missing("no_laws")
         return HoldOut(scale, nothing, found, None, nothing, None, ("no_laws",))

@@ -26,7 +26,7 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import cells_of
 from hptransfer.quantify.basin.fit import CHUNK, PAIRED_MOST, fit_basins
 from hptransfer.quantify.holdout import Known, without_largest
-from hptransfer.quantify.law.siblings import SlopePrior, own_slope, slope_priors
+from hptransfer.quantify.law.siblings import OwnLaw, TablePrior, own_law, table_priors
 from hptransfer.quantify.metrics import METRICS
 from hptransfer.quantify.reference import Reference, lower_envelope, reference_of
 from hptransfer.quantify.result import VariantFit
@@ -41,7 +41,7 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_
 SERVE = "from hptransfer.quantify.parallel import serve; serve()"
 
 Fits = dict[str, VariantFit]
-Slopes = list[SlopePrior | None]  # of every variant, in order
+Priors = list[TablePrior | None]  # of every variant, in order
 StrArray = NDArray[Any]
 
 
@@ -64,8 +64,8 @@ class VariantGroup:
         name = self.settings.reference
         return lower_envelope([reference_of(b) for b in basins if name in (None, b.cells.variant)])
 
-    def finish(self, all_basins: list[Basins], envelope: Reference | None, slopes: Slopes) -> Fits:
-        """Everything else, by variant; `envelope` and `slopes` (of this group) are by all groups."""
+    def finish(self, all_basins: list[Basins], envelope: Reference | None, priors: Priors) -> Fits:
+        """Everything else, by variant; `envelope` and `priors` (of this group) are by all groups."""
         s, out = self.settings, {}
         against = envelope.with_law() if envelope else None
         keep = MOST_DRAWS // (len(METRICS) * self.total)
@@ -78,16 +78,16 @@ class VariantGroup:
             refits = [without_largest(block, k, s, place, self.total) for k in range(s.holdout, 0, -1)]
             learned = [self._known(refit, block) for refit in refits]
             for i, basins in enumerate(block):
-                known = Known(basins, slopes[start + i])
+                known = Known(basins, priors[start + i])
                 cut = [refit[i] for refit in learned]
                 out[basins.cells.variant] = measure(known, cut, place + i, context)
         return out
 
     def _known(self, refits: list[Basins | None], block: list[Basins]) -> list[Known | None]:
-        """Refitted basins of a block with what they say of each other's slopes."""
+        """Refitted basins of a block with what they say of each other."""
         names = [b.cells.variant for b in block]
-        slopes = shared_slopes(self.sweep, self.settings, names, [own_slope(b) for b in refits])
-        return [Known(b, slope) if b else None for b, slope in zip(refits, slopes, strict=True)]
+        priors = by_others(self.sweep, self.settings, names, [own_law(b) for b in refits])
+        return [Known(b, prior) if b else None for b, prior in zip(refits, priors, strict=True)]
 
 
 def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
@@ -102,19 +102,19 @@ def fit_variants(sweep: SweepTable, settings: Settings) -> Fits:
             pass  # a process could not be started or was killed: this one does all of it
     group = VariantGroup(sweep, settings, 0, len(names))
     basins = group.basins()
-    slopes = shared_slopes(sweep, settings, names, [own_slope(b) for b in basins])
-    return group.finish(basins, group.best(basins), slopes)
+    priors = by_others(sweep, settings, names, [own_law(b) for b in basins])
+    return group.finish(basins, group.best(basins), priors)
 
 
-def shared_slopes(
-    sweep: SweepTable, settings: Settings, names: Iterable[str], own: list[tuple[float, float]]
-) -> Slopes:
-    """What the others say of each variant's slope, from all their own (`own_slope`), in order of `names`."""
+def by_others(
+    sweep: SweepTable, settings: Settings, names: Iterable[str], own: list[OwnLaw | None]
+) -> Priors:
+    """What the others say of each variant, from all their own laws (`own_law`), in order of `names`."""
     table = settings.coordinates
     if table is None:
-        return slope_priors(own, None)
+        return table_priors(own, None)
     families = [family(sweep.optimizer_of(name)) for name in names]
-    return slope_priors(own, np.array([float(coordinate_exponent(table, "mup", f)) for f in families]))
+    return table_priors(own, np.array([float(coordinate_exponent(table, "mup", f)) for f in families]))
 
 
 def _dealt(sweep: SweepTable, settings: Settings, names: StrArray, workers: int) -> Iterator[VariantGroup]:
@@ -140,10 +140,10 @@ def _in_processes(sweep: SweepTable, settings: Settings, names: StrArray, count:
             _send(worker.stdin, group)
         seen = [_receive(worker.stdout) for worker in workers]
         envelope = lower_envelope([best for best, _ in seen])
-        own = [slope for _, slopes in seen for slope in slopes]
-        slopes = iter(shared_slopes(sweep, settings, names, own))
+        own = [law for _, laws in seen for law in laws]
+        priors = iter(by_others(sweep, settings, names, own))
         for worker, (_, theirs) in zip(workers, seen, strict=True):
-            _send(worker.stdin, (envelope, list(islice(slopes, len(theirs)))))
+            _send(worker.stdin, (envelope, list(islice(priors, len(theirs)))))
         return {name: fit for worker in workers for name, fit in _receive(worker.stdout).items()}
     finally:
         for worker in workers:
@@ -176,5 +176,5 @@ def serve() -> None:
     """A worker's life, spoken in pickles over its standard streams with the process that started it."""
     group: VariantGroup = pickle.load(sys.stdin.buffer)
     basins = group.basins()
-    _send(sys.stdout.buffer, (group.best(basins), [own_slope(b) for b in basins]))
+    _send(sys.stdout.buffer, (group.best(basins), [own_law(b) for b in basins]))
     _send(sys.stdout.buffer, group.finish(basins, *pickle.load(sys.stdin.buffer)))

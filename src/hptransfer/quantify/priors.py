@@ -254,28 +254,31 @@ class DeparturePriors:
     """
 
     trait_centres: tuple[float, ...] = _judged((-2.53, 1.2, -3.0, -2.3), "Centres of the traits.")
-    scatter: float = _learned(0.061, "Median scatter of single scales about the law.", "octaves")
-    scatter_log_sd: float = _learned(0.869, "Sd of its log.")
+    scatter: float = _learned(0.063, "Median scatter of single scales about the law.", "octaves")
+    scatter_log_sd: float = _learned(0.875, "Sd of its log.")
     scatter_by_trait: tuple[float, ...] = _learned(
-        (0.071, 0.019, 0.102, 0.019), "Change of its log by trait."
+        (0.037, 0.012, 0.059, 0.026), "Change of its log by trait."
     )
-    scatter_none: float = _learned(0.162, "Prior probability that there is no scatter.")
+    scatter_none: float = _learned(0.158, "Prior probability that there is no scatter.")
     wander: float = _learned(
-        0.21, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
+        0.229, "Median sd of the change of log2 eta* off the law.", "octaves per root of an octave"
     )
-    wander_log_sd: float = _learned(0.61, "Sd of its log.")
-    wander_by_trait: tuple[float, ...] = _learned((0.28, 0.065, 0.197, 0.125), "Change of its log by trait.")
-    wander_none: float = _learned(0.123, "Prior probability that the law does not turn.")
-    constant: float = _learned(0.159, "Prior probability that the optimum stays where it is.")
-    steady: float = _learned(0.072, "Prior probability that there is neither scatter nor turning.")
+    wander_log_sd: float = _learned(0.59, "Sd of its log.")
+    wander_by_trait: tuple[float, ...] = _learned((0.24, 0.08, 0.19, 0.168), "Change of its log by trait.")
+    wander_none: float = _learned(0.119, "Prior probability that the law does not turn.")
+    constant: float = _learned(0.151, "Prior probability that the optimum stays where it is.")
+    steady: float = _learned(0.066, "Prior probability that there is neither scatter nor turning.")
     steady_by_trait: tuple[float, ...] = _learned(
-        (-0.045, 0.007, -0.034, -0.019), "Change of its logit by trait."
+        (-0.052, 0.005, -0.015, -0.027), "Change of its logit by trait."
     )
-    slope_shared: float = _learned(0.892, "Prior probability that a slope is like the other variants'.")
-    slope_tau: float = _learned(0.197, "Median sd of slopes within one sweep table.", "octaves per octave")
-    slope_tau_log_sd: float = _learned(0.55, "Sd of its log.")
+    slope_shared: float = _learned(0.9, "Prior probability that a slope is like the other variants'.")
+    sizes_shared: float = _learned(
+        0.804, "Variants that the others of a table count for where the sizes of departures are judged."
+    )
+    slope_tau: float = _learned(0.167, "Median sd of slopes within one sweep table.", "octaves per octave")
+    slope_tau_log_sd: float = _learned(0.548, "Sd of its log.")
     slope_mup_sd: float = _learned(
-        0.255, "Sd of a table's slope in muP coordinates about 0.", "octaves per octave"
+        0.231, "Sd of a table's slope in muP coordinates about 0.", "octaves per octave"
     )
 
 

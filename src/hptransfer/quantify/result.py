@@ -254,7 +254,8 @@ class Verdict:
             "May its law be followed?": self.extrapolate,
         }
         rows = "".join(
-            f"<tr><td>{question}</td><td><b>{answer.value}</b></td><td>{escape(answer.reason)}</td></tr>"
+            f"<tr><td>{question}</td><td><b>{answer.value}</b></td>"
+            f"<td>{escape(answer.reason.removeprefix(f'{answer.value}, '))}</td></tr>"
             for question, answer in asked.items()
         )
         run = f"<p>To run next: {escape(self.suggested.text)}</p>" if self.suggested else ""

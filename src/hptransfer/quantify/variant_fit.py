@@ -11,7 +11,7 @@ from hptransfer.parametrization.optimizers import family
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.holdout import Known, check
 from hptransfer.quantify.intervals import MetricDraws
-from hptransfer.quantify.law.laws import Laws, fit_laws
+from hptransfer.quantify.law.laws import Laws, fit_laws, laws_beyond
 from hptransfer.quantify.metrics import MetricInputs, compute_metrics
 from hptransfer.quantify.pooling import pooled
 from hptransfer.quantify.predict import all_regrets, no_prediction, predict
@@ -38,14 +38,14 @@ def measure(known: Known, refits: list[Known | None], place: int, context: FitCo
     """Laws, metrics, predictions, hold-outs and the verdict of the variant at this place among all.
 
     `refits` is what is known without the largest scales, most left out first; None where nothing is. What is
-    said of scales without runs (`beyond`) goes by the other variants' slopes too, what is measured does not.
+    said of scales without runs (`beyond`) goes by the other variants too, what is measured does not.
     """
     s, basins = context.settings, known.basins
     name = basins.cells.variant
     rng = np.random.default_rng([s.seed, 3, place])
     laws = beyond = fit_laws(basins, s.family, rng)
-    if known.slope is not None:
-        beyond = fit_laws(basins, s.family, np.random.default_rng([s.seed, 7, place]), known.slope)
+    if laws is not None and known.others is not None:
+        beyond = laws_beyond(laws, basins, s.family, np.random.default_rng([s.seed, 7, place]), known.others)
     pool = pooled(basins, laws, np.random.default_rng([s.seed, 4, place]))
     regrets = all_regrets(pool, laws.loss if laws else None, s.level)
     holdouts = tuple(

@@ -62,7 +62,8 @@ def _along(fit: AxesFit, variant: AxesVariant, band: AxisBand) -> charts.Panel:
     low = max(float(np.concatenate([y, band.low]).min()), float(every.min()) - room) - 0.2
     high = min(float(np.concatenate([y, band.high]).max()), float(every.max()) + room) + 0.2
     ends = float(band.at[0]), float(band.at[-1])
-    ticks = charts.tick_labels((float(f"{2.0**v:.2g}") for v in np.unique(np.round(at, 1))), *ends)
+    goals = np.log2([p.at[axis] for p in variant.predictions])
+    ticks = charts.tick_labels((float(f"{2.0**v:.2g}") for v in np.unique(np.round([*at, *goals], 1))), *ends)
     return charts.Panel(
         axis,
         charts.Axis(*ends, axis, base=2, ticks=ticks),

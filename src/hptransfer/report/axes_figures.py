@@ -12,15 +12,18 @@ from hptransfer.report.notebook import InlineFigure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PANEL = (3.4, 2.9)  # inches
+_PANEL = (3.2, 3.1)  # inches
+_WIDER = 1.5  # of the panel of contours, whose labels need room
 
 
 def plot_axes(fit: AxesFit, variant: AxesVariant) -> Figure:
     """Panels side by side: the optimum against every axis with its band, then contours over two axes."""
     panels = [*axes_charts.along_axes(fit, variant).panels, *axes_charts.contours(fit, variant).panels]
     count = max(len(panels), 1)
-    figure = InlineFigure(figsize=(_PANEL[0] * count, _PANEL[1]), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, count, squeeze=False)[0], panels, strict=False):
+    wide = [1.0] * len(variant.bands) + [_WIDER] * len(variant.surfaces)
+    figure = InlineFigure(figsize=(_PANEL[0] * max(sum(wide), 1.0), _PANEL[1]), layout="constrained")
+    every = figure.subplots(1, count, squeeze=False, width_ratios=wide or None)[0]
+    for axes, panel in zip(every, panels, strict=False):
         draw(axes, panel)
         axes.set_xlabel(panel.x.label, fontsize=SMALL + 1, color=palette.INK, parse_math=False)
         axes.set_ylabel(panel.y.label, fontsize=SMALL + 1, color=palette.INK, parse_math=False)

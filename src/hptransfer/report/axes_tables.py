@@ -37,8 +37,17 @@ def headline(fit: AxesFit) -> str:
     names = fit.sweep.columns
     if len(fit.variants) == 1:
         only = next(iter(fit.variants.values()))
-        return f"{names.hp} over {over}: keep {only.keep.value}, extrapolate {only.extrapolate.value}."
+        answers = f"keep {only.keep.value}, extrapolate {only.extrapolate.value}."
+        return f"{names.hp} over {over}: {answers}{_use(only)}"
     return f"{names.hp} over {over}, {len(fit.variants)} variants."
+
+
+def _use(variant: AxesVariant) -> str:
+    """The value to use at the first target, in a sentence; empty without."""
+    if not variant.predictions or variant.predictions[0].hp_recommended is None:
+        return ""
+    first = variant.predictions[0]
+    return f" Use {number_format.decimal(Estimate(first.hp_recommended))} at {written(first.at)}."
 
 
 def extent(fit: AxesFit) -> str:
@@ -98,8 +107,8 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     """The value to use at each target."""
     names, unit = fit.sweep.columns, fit.sweep.metric.unit
     rows: list[Row] = [
-        (v.name, written(p.at), Estimate(p.hp_recommended), p.hp, p.hp, _width(p.hp), p.loss,
-         Estimate(p.regret), tuple(dict.fromkeys((*p.flags, *p.hp.flags))))
+        (v.name, written(p.at), Estimate(p.hp_recommended), p.hp, p.hp, _width(p.hp), p.hp_straight,
+         p.loss, Estimate(p.regret), tuple(dict.fromkeys((*p.flags, *p.hp.flags))))
         for v in variants for p in v.predictions
     ]  # fmt: skip
     columns = (
@@ -111,6 +120,13 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
         Column("optimum", "hp_value", "The predicted optimum."),
         Column("in", "hp_interval", f"{level(fit)} prediction interval of the optimum."),
         Column("octaves", "text", "Width of that interval, in octaves (factors of 2)."),
+        Column(
+            "if straight",
+            "hp_interval",
+            "The same interval if the law turns along no axis, as a plane fitted alone would have "
+            "it; none where "
+            "the runs leave such a law too little probability.",
+        ),
         Column(names.loss, "value", "Predicted loss at the optimum."),
         Column("expected cost", "cost", f"Loss given up on average by the value to use, in {unit}."),
         _FLAGS,

@@ -117,18 +117,25 @@ def reasons(variants: Sequence[JointVariant]) -> Table:
     return Table("Why", (_VARIANT, Column("because", "prose")), rows)
 
 
+_OF = Column("of", "text", "A hyperparameter, or a combination by its own law.")
+
+
+def _what(variants: Sequence[JointVariant], v: JointVariant, name: str) -> str:
+    """A hyperparameter or combination, with its variant where there are several: it names the row."""
+    return name if len(variants) == 1 else f"{v.name}: {name}"
+
+
 def predictions(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     """Every quantity at every target."""
     rows = tuple(
-        (v.name, p.scale, name, item, item, _plain((p.recommended or {}).get(name)))
+        (_what(variants, v, name), p.scale, item, item, _plain((p.recommended or {}).get(name)))
         for v in variants
         for p in v.predictions
         for name, item in {**p.hp, **p.combinations}.items()
     )
     columns = (
-        _VARIANT,
+        _OF,
         Column(fit.sweep.columns.scale, "scale"),
-        Column("of", "text", "A hyperparameter, or a combination by its own law."),
         Column("predicted", "hp_value", "What its law says."),
         Column("interval", "hp_interval", "With scatter and turning of the law as real sweeps showed them."),
         Column("use", "number", "The point with the least expected loss under the uncertainty of all."),
@@ -143,13 +150,11 @@ def laws(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
         for name in (*fit.hp, *fit.combinations):
             law = v.laws.get(name)
             if law is not None:
-                rows.append(
-                    (v.name, name, law.exponent, compatible(law), Estimate(law.scatter), _names(law.flags))
-                )
+                what, flags = _what(variants, v, name), _names(law.flags)
+                rows.append((what, law.exponent, compatible(law), Estimate(law.scatter), flags))
     scale = fit.sweep.columns.scale
     columns = (
-        _VARIANT,
-        Column("of", "text"),
+        _OF,
         Column("exponent", "estimate", f"d log / d log {scale} of the power law, with its interval."),
         Column("may be", "text", "Which of 0, 1/2 and 1 (or their negatives) the interval holds."),
         Column("scatter", "cost", "rms scatter of single scales about the law, octaves."),
@@ -170,15 +175,14 @@ def holdouts(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     """What earlier scales predicted of the largest."""
     rows: list[Row] = [
         (
-            v.name, h.scale, name, h.predicted[name], h.predicted[name], h.found[name],
+            _what(variants, v, name), h.scale, h.predicted[name], h.predicted[name], h.found[name],
             number_format.signed(h.error_octaves[name]), _COVERED[h.covered[name]],
         )
         for v in variants for h in v.holdouts for name in fit.hp
     ]  # fmt: skip
     columns = (
-        _VARIANT,
+        _OF,
         Column(fit.sweep.columns.scale, "scale"),
-        Column("of", "text"),
         Column("predicted", "hp_value", "Without this scale and those above it."),
         Column("interval", "hp_interval"),
         Column("found", "hp_value", "With all runs."),
@@ -220,12 +224,11 @@ def skews(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     for v in variants:
         fitted = [o for o in v.optima if o.octave]
         for name, (half, twice) in fitted[-1].octave.items() if fitted else ():
-            rows.append((v.name, fitted[-1].scale, name, Estimate(half), Estimate(twice)))
+            rows.append((_what(variants, v, name), fitted[-1].scale, Estimate(half), Estimate(twice)))
     unit = fit.sweep.metric.unit
     columns = (
-        _VARIANT,
+        _OF,
         Column(fit.sweep.columns.scale, "scale"),
-        Column("of", "text"),
         Column("half costs", "cost", f"Of half the optimum, the others at their best for it, {unit}."),
         Column("twice costs", "cost", f"Of twice the optimum, likewise, {unit}."),
     )

@@ -13,6 +13,7 @@ _PLAIN_TO = 1e6
 _LAST_DECIMAL = -5  # power of ten of the last decimal that small numbers may show
 _NOISE = 1e-8  # nats; far below anything a run can measure
 _MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothing a reader can use
+_SUFFIXES_TO = 1e16  # larger numbers are written with an exponent alone
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 
@@ -108,9 +109,9 @@ def hp_interval(item: Estimate | None) -> str:
 def scale(n: float) -> str:
     """A width, a parameter count or tokens: `1,024`, `124M`, `0.25`."""
     for size, suffix in _SUFFIXES:
-        if abs(n) >= size:
+        if size <= abs(n) < _SUFFIXES_TO:
             return f"{n / size:.4g}{suffix}"
-    return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.4g}"
+    return f"{n:,.0f}" if float(n).is_integer() and abs(n) < _SUFFIXES_TO else f"{n:,.4g}"
 
 
 def count(n: float) -> str:

@@ -39,7 +39,7 @@ def _answer(variant: VariantFit) -> str:
     remark = f'<span class="i">{escape(own)}</span>' if own else ""
     cells = [
         *(_yes_or_no(answer.value) for answer in (verdict.keep, verdict.extrapolate)),
-        f'<td class="use{"" if use.safe else " guess"}">{html_elements.number(value)}{remark}</td>',
+        f'<td class="use{"" if use.safe and value != number_format.MISSING else " guess"}">{html_elements.number(value)}{remark}</td>',
         f"<td>{html_elements.number(span)}</td><td>{html_elements.number(error)}</td>",
     ]
     of = html_elements.data_variant(variant.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.sweep.table import Source, SweepTable
 
-FORMATS = (".csv", ".parquet")
+FORMATS = (".csv", ".json", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _read_study(folder: Path) -> tuple[StudySpec, RunsTable]:
 
 
 def export(folders: Sequence[Path], path: Path) -> int:
-    """Write the runs of one or several studies as one table, `.csv` or `.parquet`.
+    """Write the runs of one or several studies as one table: `.csv`, `.json` (records) or `.parquet`.
 
     With several studies, a column `study` comes first.
 
@@ -81,7 +82,9 @@ def export(folders: Sequence[Path], path: Path) -> int:
         HPTransferError: the file's ending is unknown, or it cannot be written.
     """
     if path.suffix not in FORMATS:
-        raise HPTransferError(f"a table must end in {' or '.join(FORMATS)}, but got {path}")
+        raise HPTransferError(
+            f"a table must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, but got {path}"
+        )
     tables = [(folder.resolve().name, _read_study(folder)[1]) for folder in folders]
     several = len(folders) > 1
     try:
@@ -102,6 +105,10 @@ def _write_frame(tables: Sequence[tuple[str, RunsTable]], several: bool, path: P
     frame = frame if several else frame.drop(columns="study")
     if path.suffix == ".csv":
         write_whole(path, frame.to_csv(index=False).encode())
+        return
+    if path.suffix == ".json":
+        plain = [{k: None if v != v else v for k, v in row.items()} for row in frame.to_dict("records")]
+        write_whole(path, (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode())
         return
     try:
         content = frame.to_parquet(None, index=False)

@@ -15,7 +15,9 @@ from itertools import product
 import numpy as np
 
 from hptransfer.design.acquisition import propose_runs
+from hptransfer.design.goal import UNITS
 from hptransfer.design.grid import CandidateGrid, Observations, Proposal
+from hptransfer.design.round_fit import fit_round
 from hptransfer.runs.flops import run_flops
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
@@ -45,6 +47,29 @@ def rounds(spec: StudySpec, losses: Mapping[str, float]) -> Iterator[Round]:
         if not all(run.run_id in losses for run in runs):
             return
         history += tuple(zip(proposals, (losses[run.run_id] for run in runs), strict=True))
+
+
+def why_stopped(spec: StudySpec, losses: Mapping[str, float]) -> str | None:
+    """Why an adaptive study asks for no more runs, in a sentence; None where it does, or of a grid."""
+    if spec.adaptive is None:
+        return None
+    history: History = ()
+    for found in rounds(spec, losses):
+        if not all(run.run_id in losses for run in found.runs):
+            return None
+        history += tuple(zip(found.proposals, (losses[run.run_id] for run in found.runs), strict=True))
+    adaptive, grid, observed = spec.adaptive, candidate_grid(spec), Observations()
+    for proposal, loss in history:
+        observed.add(proposal, loss)
+    width = max(fit_round(grid, observed, adaptive.goal).width.values(), default=math.inf)
+    known = "is not known yet" if math.isinf(width) else f"is {width:.2g} {UNITS[adaptive.goal]} wide"
+    state = f"the widest 95% interval of the {adaptive.goal} {known}, and {adaptive.wanted:g} was asked for"
+    spent = math.fsum(float(grid.cost[proposal.scale]) for proposal, _ in history)
+    if width <= adaptive.wanted:
+        return f"stopped at the precision that was asked for: {state}"
+    if _asked(spec, observed):
+        return f"stopped at the budget ({spent:.3g} of {adaptive.budget or 0:.3g} FLOPs are spent): {state}"
+    return f"stopped because no further run of the grid and its seeds would narrow it notably: {state}"
 
 
 def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:
@@ -92,9 +117,16 @@ def _proposals(spec: StudySpec, history: History) -> tuple[Proposal, ...]:
     grid, observed = candidate_grid(spec), Observations()
     for proposal, loss in history:
         observed.add(proposal, loss)
-    proposals = propose_runs(grid, observed, spec.adaptive.goal, spec.adaptive.wanted, spec.adaptive.batch)
+    proposals = _asked(spec, observed)
     spent = math.fsum(float(grid.cost[proposal.scale]) for proposal, _ in history)
     return tuple(_affordable(grid, proposals, (spec.adaptive.budget or math.inf) - spent))
+
+
+def _asked(spec: StudySpec, observed: Observations) -> list[Proposal]:
+    """The next round, whatever it costs."""
+    assert spec.adaptive is not None
+    wanted = spec.adaptive.goal, spec.adaptive.wanted, spec.adaptive.batch
+    return propose_runs(candidate_grid(spec), observed, *wanted)
 
 
 def _affordable(grid: CandidateGrid, proposals: list[Proposal], left: float) -> Iterator[Proposal]:

@@ -16,8 +16,11 @@ from rich.console import Console
 from hptransfer.errors import HPTransferError, MissingExtraError, StoreError
 from hptransfer.study.corpus import check_corpus, corpus_of
 from hptransfer.study.driver import Driver
+from hptransfer.study.edited import replaced
 from hptransfer.study.notebook_display import in_notebook
+from hptransfer.study.progress_display import print_line
 from hptransfer.study.provenance import provenance
+from hptransfer.study.rounds import why_stopped
 from hptransfer.study.runs_table import RUNS_CSV, Row, RunsTable, coordinates_of, sweep_table
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
@@ -29,7 +32,7 @@ from hptransfer.workers.run_job import TRAIN
 from hptransfer.workers.spool import clear, pending_results, set_aside, spool_of
 
 if TYPE_CHECKING:
-    from hptransfer.fit import TransferFit
+    from hptransfer.fit import Targets, TransferFit
 
 
 class StudyInterrupted(KeyboardInterrupt):
@@ -47,6 +50,9 @@ class StudyResult:
     trained: int  # runs that this call finished; 0 where everything was in the store
     failures: tuple[str, ...]  # why runs failed, each reason once; they are run again at the next start
     provenance: Mapping[str, Any]  # of the runs, for `TransferFit.provenance`
+    stopped: str | None = (
+        None  # why an adaptive study asks for no more runs; None where it does, or of a grid
+    )
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -88,6 +94,8 @@ def run_study(
     """
     folder = default_folder(spec) if folder is None else Path(folder)
     with Store(folder) as store:
+        if (told := replaced(store, spec)) is not None and console is not None:
+            print_line(console, f"note: {told}")
         store.begin(spec, provenance(spec))
         _take_in_spool(store)
         driver = Driver(spec, store, train, spec.workers or spec.executor.slots())
@@ -132,14 +140,13 @@ def default_folder(spec: StudySpec) -> Path:
     return Path("runs") / spec.name
 
 
-def fit_study(result: StudyResult) -> TransferFit:
-    """The fit of a study's finished runs, in SP coordinates, with their provenance."""
+def fit_study(result: StudyResult, targets: Targets | None = None) -> TransferFit:
+    """The fit of a study's finished runs, in SP coordinates, with provenance; default: the spec's targets."""
     from hptransfer.fit import quantify
 
     spec = result.spec
-    fit = quantify(
-        result.sweep, targets=spec.targets, tolerance=spec.tolerance, coordinates="sp", suggest=True
-    )
+    targets = spec.targets if targets is None else targets
+    fit = quantify(result.sweep, targets=targets, tolerance=spec.tolerance, coordinates="sp", suggest=True)
     return replace(fit, provenance=result.provenance)
 
 
@@ -185,6 +192,7 @@ def _result(store: Store, spec: StudySpec, table: RunsTable, trained: int) -> St
         trained=trained,
         failures=failures,
         provenance={**sessions[-1], "sessions": len(sessions)},
+        stopped=why_stopped(spec, store.losses()),
     )
 
 

@@ -53,7 +53,7 @@ def with_axes(table: RawTable, scale: Scale) -> tuple[RawTable, tuple[str, ...]]
                 f"{name} must be a positive number, but {table.place(int(bad[0]))} has {name}={shown(cell)}"
             )
         columns = {
-            name if key == column else key: values if key == column else cells
+            name if key == column else key: values.tolist() if key == column else cells
             for key, cells in columns.items()
         }
     return replace(table, columns=columns), tuple(names)

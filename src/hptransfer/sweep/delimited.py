@@ -33,7 +33,7 @@ def read_delimited(text: str, name: str, options: ReadOptions) -> RawTable:
         SweepError: where its rows differ in length or it has none.
     """
     head, delimiter = _head(text)
-    rows, numbers = _split(text, name, delimiter)
+    rows, numbers = _with_sections(*_split(text, name, delimiter), text)
     if head is not None:
         rows, numbers = [head, *rows], [0, *numbers]
     table = from_rows(rows, numbers, name, options)
@@ -91,6 +91,34 @@ def _split(text: str, name: str, delimiter: str) -> tuple[list[list[Any]], list[
     if not rows:
         raise SweepError(f"a sweep table needs at least one run, but {name} has only comments")
     return rows, numbers
+
+
+def _with_sections(rows: list[list[Any]], numbers: list[int], text: str) -> tuple[list[list[Any]], list[int]]:
+    """Tables below each other, under one head each, as one; their titles are the column `section`."""
+    head = next((row for row in rows if sum(bool(cell.strip()) for cell in row) > 1), [])
+    places = [i for i, row in enumerate(rows) if row == head]
+    if len(places) < 2:
+        return rows, numbers
+    lines = text.splitlines()
+    titles = [_title(lines, numbers[i] - 1) for i in places]
+    named = all(titles) and len(set(titles)) > 1
+    out, kept = [[*head, "section"] if named else head], [numbers[places[0]]]
+    for title, first, end in zip(titles, places, [*places[1:], len(rows)], strict=True):
+        for i in range(first + 1, end):
+            if sum(bool(cell.strip()) for cell in rows[i]) > 1:
+                out.append([*rows[i], title] if named else rows[i])
+                kept.append(numbers[i])
+    return out, kept
+
+
+def _title(lines: list[str], above: int) -> str:
+    """The comment or the lone text nearest above a head, if no row of a table stands between."""
+    text = next((line.strip() for line in reversed(lines[:above]) if line.strip(" ,;\t")), "")
+    return (
+        text.strip("#%/,;| \t\"'")
+        if text.startswith(COMMENTS) or not re.search(r"\S[,;\t|] *[^\s,;|]", text)
+        else ""
+    )
 
 
 def read_large(content: bytes, name: str, options: ReadOptions) -> RawTable | None:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from hptransfer.errors import SweepError
 from hptransfer.files import printable, strict_json
+from hptransfer.plain_yaml import read_yaml
 from hptransfer.sweep import binary
 from hptransfer.sweep.content import STDIN, content_of, decoded, shown_name, unpacked
 from hptransfer.sweep.curves import with_last_values
 from hptransfer.sweep.delimited import read_delimited, read_large
 from hptransfer.sweep.extract import EXAMPLE, read_log
+from hptransfer.sweep.html_tables import PAGE, largest_table
 from hptransfer.sweep.json_shapes import table_of_json
 from hptransfer.sweep.markdown import is_markdown, read_markdown
 from hptransfer.sweep.objects import from_records
@@ -29,7 +31,8 @@ from hptransfer.sweep.text_tables import drawn_table
 from hptransfer.sweep.wide import lengthen
 
 KINDS = {
-    ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".yaml": "yaml", ".yml": "yaml",
+    ".html": "html", ".htm": "html", ".jsonl": "jsonl", ".ndjson": "jsonl",
     ".md": "markdown", ".markdown": "markdown", ".parquet": "parquet", ".pq": "parquet",
     ".feather": "feather", ".arrow": "feather", ".xlsx": "workbook", ".db": "sqlite", ".sqlite": "sqlite",
     ".sqlite3": "sqlite",
@@ -38,6 +41,7 @@ BINARY = {
     "parquet": binary.read_parquet, "feather": binary.read_feather, "workbook": binary.read_workbook,
     "sqlite": binary.read_sqlite,
 }  # fmt: skip
+NOT_FINITE = re.compile(r"(?<=[:,\[-] )([-+]?)\.(nan|inf)(?=\s*(?:[,}\]#\n]|$))", re.IGNORECASE)
 PROSE = re.compile(r"[A-Za-z]{2,} [a-z]+ [a-z]+")
 
 
@@ -90,6 +94,10 @@ def _text_table(text: str, name: str, kind: str, options: ReadOptions) -> RawTab
     if options.extract is not None:
         return read_log(text, name, options.extract)
     kind = kind or _sniff(text)
+    if kind == "html" and (cells := largest_table(text)) is not None:
+        return lengthen(from_rows(*cells, name, options), options)
+    if kind == "yaml":
+        return lengthen(with_last_values(_yaml(text, name), options.take), options)
     if kind == "json":
         return lengthen(with_last_values(_json(text, name), options.take), options)
     if kind == "jsonl":
@@ -114,7 +122,17 @@ def _text_table(text: str, name: str, kind: str, options: ReadOptions) -> RawTab
 
 def _sniff(text: str) -> str:
     """The format of a text whose file's name does not tell; empty where it is some table of lines."""
+    if PAGE.match(text):
+        return "html"
     return "json" if re.match(r"\s*(?:\{|\[\s*[\[{\]])", text) else ""
+
+
+def _yaml(text: str, name: str) -> RawTable:
+    try:
+        data = read_yaml(NOT_FINITE.sub(r'"\1\2"', text))  # plain YAML has no such numbers; a loss may be one
+    except ValueError as error:
+        raise SweepError(f"{name} is not valid YAML: {error}") from None
+    return table_of_json(data, name)
 
 
 def _json(text: str, name: str) -> RawTable:
@@ -123,6 +141,8 @@ def _json(text: str, name: str) -> RawTable:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # one object a line, under the name .json
             return _jsonl(text, name)
+        if (lines := read_lines(text, name)) is not None:  # dicts as Python prints them
+            return lines
         raise SweepError(f"{name} is not valid JSON: {error}") from None
     except (ValueError, RecursionError) as error:
         raise SweepError(f"{name} is not valid JSON: {error}") from None

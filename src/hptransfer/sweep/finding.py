@@ -105,6 +105,8 @@ def find_columns(
         raise SweepError(_readings(table, doubts))
     _check_different(used)
     variants = _variants(table, named.get("variant"), {*used.values(), apart or ""})
+    if not variants and named.get("variant") is None and apart is None:
+        variants = _telling(table, used)
     seed = _seed(table, named.get("seed"))
     found = Found(used["scale"], used["hp"], used["loss"], variants, seed)
     return table, Found(**{**vars(found), "taken": _taken(table, found, named, origin)})
@@ -211,12 +213,12 @@ def _variants(table: RawTable, names: str | None, taken: set[str]) -> tuple[str,
             _alike(table, column, o) for o in found
         ):
             found.append(column)
-    return tuple(found) if found else _telling(table, taken)
+    return tuple(found)
 
 
-def _telling(table: RawTable, taken: set[str]) -> tuple[str, ...]:
+def _telling(table: RawTable, used: Mapping[str, str]) -> tuple[str, ...]:
     """The one column of few words by which alone all runs of equal scale and hyperparameter differ, if so."""
-    keys = [level_keys(table.columns[column]) for column in taken if column]
+    keys = [level_keys(table.columns[used[what]]) for what in ("scale", "hp")]
     keys += [level_keys(cells) for c, cells in table.columns.items() if rank(c, SEEDS) is not None]
     apart = group_numbers(*keys)
     if apart.max() + 1 == len(table):
@@ -224,7 +226,11 @@ def _telling(table: RawTable, taken: set[str]) -> tuple[str, ...]:
     found: list[str] = []
     for column in own_columns(table):
         cells = table.columns[column]
-        if column in taken or joined(base_name(column)) in NAMES | STATES or not floats(cells[:100])[1].all():
+        if (
+            column in used.values()
+            or joined(base_name(column)) in NAMES | STATES
+            or not floats(cells[:100])[1].all()
+        ):
             continue
         level = group_numbers(level_keys(cells))
         few = 0 < level.max() < min(MOST_WORDS, len(table) // 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -10,6 +11,7 @@ from hptransfer.sweep.names import SCALES, VARIANTS, hp_rank, rank
 from hptransfer.sweep.values import number, parse_labelled
 
 Row = list[Any]
+TUPLE = re.compile(r"\(\s*[\"']?(.*?)[\"']?\s*,\s*[\"']?(.*?)[\"']?\s*\)")
 Lines = list[tuple[int, Row]]  # rows with their numbers in the source; the head comes first
 
 
@@ -24,6 +26,7 @@ def with_one_head(lines: Lines) -> Lines:
     `SP` and `muP`, each over its learning rates, become a column `variant` beside columns of learning rates.
     Any other table is returned as it is.
     """
+    lines = _split_tuples(lines)
     if len(lines) < 3:
         return lines
     width = max(len(row) for _, row in lines[:2])
@@ -40,6 +43,16 @@ def with_one_head(lines: Lines) -> Lines:
     if _names_ids(body[0][1], first):  # as pandas writes a table of two levels
         ids, axes, body = list(body[0][1][:first]), (str(top[first - 1]), str(sub[first - 1])), body[1:]
     return _stacked(body, ids, pairs, axes, lines[0][0])
+
+
+def _split_tuples(lines: Lines) -> Lines:
+    """Heads such as ('SP', 0.001), as pandas writes two levels in one, as two rows of heads."""
+    found = [TUPLE.fullmatch(str(cell).strip()) for cell in lines[0][1]]
+    if sum(match is not None for match in found) < 2:
+        return lines
+    top = [match[1] if match else cell for match, cell in zip(found, lines[0][1], strict=True)]
+    sub = [match[2] if match else None for match in found]
+    return [(lines[0][0], top), (lines[0][0], sub), *lines[1:]]
 
 
 def _spread(cells: Row) -> Row:
@@ -103,10 +116,13 @@ def _group_name(labels: Sequence[str], given: str, others: Sequence[Any]) -> str
 
 def with_row_names(header: Row, body: Sequence[Row]) -> Row:
     """A head with a blank name first where every row begins with a name of its own, as R and pandas print."""
-    firsts = [row[0] for row in body if row]
-    longer = all(len(row) == len(header) + 1 for row in body)
-    filled = any(not is_blank(row[-1]) for row in body)
-    return ["", *header] if longer and filled and len(body) > 1 and len(set(firsts)) == len(body) else header
+    longer = all(len(row) == len(header) + 1 for row in body) and any(not is_blank(row[-1]) for row in body)
+    if len(body) < 2 or not longer:
+        return header
+    firsts = [str(row[0]).strip() for row in body]
+    counted = any(firsts == [str(i) for i in range(start, start + len(body))] for start in (0, 1))
+    named = len(set(firsts)) == len(body) and all(number(first) is None for first in firsts)
+    return ["", *header] if counted or named else header  # other numbers may be halves of decimals
 
 
 def filled_down(header: Row, body: Sequence[Row]) -> tuple[list[Row], list[str]]:
@@ -123,7 +139,8 @@ def filled_down(header: Row, body: Sequence[Row]) -> tuple[list[Row], list[str]]
         sparse = (
             given and not is_blank(cells[0]) and 2 * len(given) <= len(cells) and len(blocks) == len(given)
         )
-        if sparse and (_is_axis(str(head)) or rank(str(head), VARIANTS) is not None):
+        is_value = any(map(str.isdigit, str(head)))  # lr=0.1 over losses, whose blanks are no runs
+        if sparse and not is_value and (_is_axis(str(head)) or rank(str(head), VARIANTS) is not None):
             names.append(str(head))
             for row, cell in zip(rows, _spread(cells), strict=True):
                 row[i] = cell

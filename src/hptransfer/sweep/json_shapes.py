@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hptransfer.errors import SweepError
-from hptransfer.sweep.names import SCALES, hp_rank, loss_rank, rank
+from hptransfer.sweep.names import SCALES, hp_rank, loss_rank, rank, word_set
 from hptransfer.sweep.raw_table import RawTable, columns_of, flatten, make_table, shown
 from hptransfer.sweep.values import parse, parse_labelled
 
 Record = dict[str, Any]
+GENERIC = word_set("runs results data experiments sweep sweeps trials records history")  # around all runs
 DEEPEST = 12  # levels of objects within objects
 
 
@@ -225,6 +226,8 @@ def _level_name(
     has_hp = any(hp_rank(name) is not None for name in present)
     has_scale = any(rank(name, SCALES) is not None for name in present)
     filled = [key for key in keys if key]
+    if {key.lower() for key in filled} <= GENERIC:
+        return "key"
     if filled and all(_is_value(key) for key in filled):
         if label := _axis_name(filled[0]):
             return label

@@ -83,6 +83,13 @@ def read_losses(table: RawTable, column: str, name: str, by_state: bool = True) 
     return Losses(np.where(kept, values, np.nan), kept, tuple(notes))
 
 
+def stands_for_none(cell: object) -> bool:
+    """Whether a text says that a run diverged or failed, in place of its loss."""
+    text = str(cell).strip().strip("*_~").strip()
+    bound = ABOVE.fullmatch(text)
+    return text.lower() in DIVERGED | FAILED or (bound is not None and number(bound[1]) is not None)
+
+
 def _said(diverged: Counter[str], failed: Counter[str], name: str) -> list[str]:
     notes = []
     if any(text.lower() not in PLAIN for text in diverged):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ def read_lines(text: str, name: str) -> RawTable | None:
         if len(found) > 2 and _says_all(found):
             rows.append(found)
             numbers.append(i)
-    return make_table(columns_of(rows), name, numbers) if len(rows) > 1 else None
+    if len(rows) < 2:
+        return None
+    note = f"{name} is read as a printed log: {len(rows)} of its lines name what a run has, each is one"
+    return replace(make_table(columns_of(rows), name, numbers), notes=(note,))
 
 
 def _says_all(found: dict[str, str]) -> bool:

@@ -13,6 +13,7 @@ from hptransfer.errors import HPTransferError, SweepError
 from hptransfer.files import printable, size_limit
 from hptransfer.sweep.files import KINDS, read_files
 from hptransfer.sweep.guards import MAX_BYTES
+from hptransfer.sweep.names import hp_rank, loss_rank
 from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.printed_logs import LOGS, read_log
 from hptransfer.sweep.raw_table import RawTable, columns_of, floats, make_table
@@ -51,7 +52,7 @@ def read_folder(name: str, options: ReadOptions) -> RawTable:
         elif reader_of(path.name, SETTINGS) is not None:
             settings.setdefault(_home(path.parent, folder), []).append(path)
     runs = {place: run for place, run in runs.items() if run.curves or run.values}
-    if not runs:
+    if not runs or (not settings and any(_is_sweep(run) for run in runs.values())):
         return _tables(name, options)
     for place, run in runs.items():
         for around in (place, *place.parents):
@@ -66,6 +67,13 @@ def read_folder(name: str, options: ReadOptions) -> RawTable:
     )
     notes = (note,) if any(len(curve) > 1 for run in runs.values() for curve in run.curves.values()) else ()
     return replace(table, source=Source(name), notes=(*notes, *_said(unread, name)))
+
+
+def _is_sweep(run: LoggedRun) -> bool:
+    """Whether the rows of a file are runs of several learning rates, and not the steps of one."""
+    varied = [curve for metric, curve in run.curves.items() if hp_rank(metric) is not None]
+    several = any(len(set(curve)) > 1 for curve in varied)
+    return several and not run.values and not has_steps(run.curves) and any(map(loss_rank, run.curves))
 
 
 def _take(read: Reader, path: Path, run: LoggedRun, unread: list[str]) -> None:
@@ -153,6 +161,9 @@ def _tables(name: str, options: ReadOptions) -> RawTable:
     if not paths:
         return _logs(name, options)
     table = read_files([str(path) for path in paths], options)
+    places = [path.relative_to(name).with_suffix("").as_posix() for path in paths]
+    if len({path.stem for path in paths}) < len(paths) == len(table.names):  # then a folder tells them apart
+        table = replace(table, columns={**table.columns, "file": [places[i] for i in table.origin.tolist()]})
     steps = has_steps(table.columns)
     if not steps or len(paths) == 1:
         return replace(table, source=replace(table.source, path=name))

@@ -21,6 +21,7 @@ SYMBOLS = {r"\mu": "μ", r"\eta": "eta", r"\_": "_", r"\%": "%", r"\#": "#", r"\
 BOX = "│┃║╎╏┆┇┊┋"
 BARS = str.maketrans(dict.fromkeys(BOX, "|"))
 RULE = re.compile(r"[\s|+=:\-─-╿]+")  # with all that Unicode has for drawing boxes
+UNDER = re.compile(r"\s*=+(?: +=+)+\s*")
 CORNER = re.compile(r"[+┌┏╔╒╓╭┼╋╬╪╇┿╂┣├]")
 
 
@@ -34,7 +35,7 @@ class Drawn:
 
 def drawn_table(text: str) -> Drawn | None:
     """The cells of the first table that is drawn in a text and has several rows; None where there is none."""
-    found = _latex(text) if "\\begin{" in text else _boxed(text)
+    found = _latex(text) if "\\begin{" in text else _boxed(text) or _ruled(text)
     return found if found is not None and len(found.rows) > 1 else None
 
 
@@ -83,6 +84,19 @@ def _boxed(text: str) -> Drawn | None:
         return None
     places = [i for i, line in enumerate(lines) if "|" in line and i not in rules]
     rows = [[cell.strip() for cell in _inside(lines[i]).split("|")] for i in places]
+    return Drawn(rows, [i + 1 for i in places])
+
+
+def _ruled(text: str) -> Drawn | None:
+    """A simple table of reStructuredText: columns under rules of `=`."""
+    lines = text.splitlines()
+    rules = [i for i, line in enumerate(lines) if UNDER.fullmatch(line)]
+    if len(rules) < 2:
+        return None
+    starts = [match.start() for match in re.finditer("=+", lines[rules[0]])]
+    ends = [*starts[1:], None]
+    places = [i for i in range(rules[0] + 1, rules[-1]) if lines[i].strip() and i not in rules]
+    rows = [[lines[i][a:b].strip() for a, b in zip(starts, ends, strict=True)] for i in places]
     return Drawn(rows, [i + 1 for i in places])
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from hptransfer.sweep.losses import stands_for_none
 from hptransfer.sweep.names import LOGARITHM, SCALES, hp_rank, loss_rank, rank, word_set, words
 from hptransfer.sweep.options import ReadOptions
-from hptransfer.sweep.raw_table import RawColumn, RawTable, floats
+from hptransfer.sweep.raw_table import RawColumn, RawTable, floats, texts
 from hptransfer.sweep.run_charts import runs_of_chart
 from hptransfer.sweep.values import parse
 
@@ -39,7 +40,7 @@ def lengthen(table: RawTable, options: ReadOptions) -> RawTable:
     Heads are taken for values where two or more are numbers, perhaps after a name (`lr=1e-3`, `d256`), and
     the table has no column of losses. A blank cell is a run that was not made.
     """
-    table = runs_of_chart(_of_means(table), options)
+    table = runs_of_chart(_of_means(_of_metrics(table)), options)
     named = {column for column in (options.loss,) if column in table.columns}
     if named or any(loss_rank(column) == (0, 0) for column in table.columns):
         return table
@@ -74,6 +75,24 @@ def _of_means(table: RawTable) -> RawTable:
     spread = {c for c in table.columns if (stem := DEVIATION.sub("", c)) != c and stem in stems}
     columns = {MEAN.sub("", c): cells for c, cells in table.columns.items() if c not in spread}
     return replace(table, columns=columns)
+
+
+def _of_metrics(table: RawTable) -> RawTable:
+    """A table with a row for every metric of a run: the rows of its best loss, under that loss's name."""
+    names = {column.lower(): column for column in table.columns}
+    metric = next((names[n] for n in ("metric", "metric_name", "measure", "key") if n in names), None)
+    if metric is None or "value" not in names or any(map(loss_rank, table.columns)):
+        return table
+    ranked = sorted((found, n) for n in set(texts(table.columns[metric])) if (found := loss_rank(n)))
+    if not ranked:
+        return table
+    loss = ranked[0][1]
+    kept = table.keep(np.array([label == loss for label in texts(table.columns[metric])]))
+    columns = {
+        (loss if c == names["value"] else c): cells for c, cells in kept.columns.items() if c != metric
+    }
+    note = f"{table.names[0]} has a row for every {metric}; those of {loss} are read"
+    return replace(kept, columns=columns, notes=(*table.notes, note))
 
 
 def _melted(
@@ -124,7 +143,8 @@ def _endings(label: str) -> list[str]:
 def _has_numbers(cells: RawColumn) -> bool:
     """Whether a column has a cell that is filled, and mostly numbers or what stands for none."""
     _, bad = floats(cells)
-    return bool(2 * bad.sum() <= len(bad)) and any(cell not in (None, "") for cell in cells)
+    words = sum(not stands_for_none(cells[i]) for i in np.flatnonzero(bad))
+    return 2 * words <= len(bad) and any(cell not in (None, "") for cell in cells)
 
 
 def _axes(

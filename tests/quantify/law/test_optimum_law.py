@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hptransfer.quantify.law.optimum_law import FRACTIONS, RATES, LineFit, fit_bend, fit_line, fit_offset
-from hptransfer.quantify.law.scatter import Scatters, SizePrior, scatters
+from hptransfer.quantify.law.scatter import Departure, Scatters, SizePrior, scatters
 from hptransfer.quantify.priors import LAW
 
 T = np.array([5.0, 6.0, 7.0, 8.0, 9.0])
@@ -22,7 +22,7 @@ def line(
     y: np.ndarray, sd: float, family: str = "power", prior: SizePrior = NONE, wander: SizePrior = NONE
 ) -> LineFit:
     t, draws = T[: len(y)], draws_of(y, sd)
-    return fit_line(y, draws, scatters(t, draws, prior, wander), family, np.random.default_rng(1))
+    return fit_line(y, draws, scatters(t, draws, Departure(prior, wander)), family, np.random.default_rng(1))
 
 
 @given(level=st.floats(-12, 0), slope=st.floats(-1, 1))
@@ -88,7 +88,7 @@ def test_a_level_as_wide_as_can_be_and_a_slope_of_one_octave_an_octave_are_behin
     """By another road: the density of the optima under a normal with wide priors on level and slope."""
     y, wide, steep = np.array([0.05, -0.02, 0.04, -0.08, 0.01]), 300.0, 30.0
     draws = draws_of(y, 0.05)
-    every = scatters(T, draws, SizePrior(0.06, 0.7, 0.2), SizePrior(0.1, 0.7, 0.3), 0.1)
+    every = scatters(T, draws, Departure(SizePrior(0.06, 0.7, 0.2), SizePrior(0.1, 0.7, 0.3), steady=0.1))
     fit = fit_line(y, draws, every, family, np.random.default_rng(0))
     u = T - T.mean()
     law = wide**2 + (np.outer(u, u) * steep**2 if family == "power" else 0.0)
@@ -113,14 +113,14 @@ def test_evidence_of_a_line_is_the_same_at_every_level_and_slope(level: float, s
 
 
 def fixed_scatters(y: np.ndarray) -> Scatters:
-    return scatters(T, draws_of(y, 0.05), SizePrior(0.06, 0.7, 0.2), SizePrior(0.1, 0.7, 0.3))
+    return scatters(T, draws_of(y, 0.05), Departure(SizePrior(0.06, 0.7, 0.2), SizePrior(0.1, 0.7, 0.3)))
 
 
 @pytest.mark.parametrize(("rate", "fraction"), [(RATES[6], FRACTIONS[18]), (RATES[10], FRACTIONS[4])])
 def test_an_offset_law_on_its_grid_is_found_again(rate: float, fraction: float) -> None:
     y = -7.0 + np.log2(1 + fraction * np.exp2(-rate * (T - 5.0)))
     draws = draws_of(y, 1e-3, 300)
-    power = fit_line(y, draws, scatters(T, draws, NONE), "power", np.random.default_rng(0))
+    power = fit_line(y, draws, scatters(T, draws, Departure(NONE)), "power", np.random.default_rng(0))
     fit = fit_offset(T, y, draws, power, TINY)
     assert fit.parameters == pytest.approx([-7.0, rate, fraction], abs=1e-6)
     assert fit.at(32.0) == pytest.approx(-7.0 + np.log2(1 + fraction))
@@ -134,7 +134,7 @@ def test_an_offset_law_on_its_grid_is_found_again(rate: float, fraction: float) 
 def test_an_offset_law_at_an_end_of_its_grid_says_so() -> None:
     y = -7.0 + np.log2(1 + 200.0 * np.exp2(-0.4 * (T - 5.0)))  # B / eta_inf beyond the grid
     draws = draws_of(y, 1e-3, 300)
-    power = fit_line(y, draws, scatters(T, draws, NONE), "power", np.random.default_rng(0))
+    power = fit_line(y, draws, scatters(T, draws, Departure(NONE)), "power", np.random.default_rng(0))
     assert fit_offset(T, y, draws, power, TINY).flags == ("at_bound",)
 
 

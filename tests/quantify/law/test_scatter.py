@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hptransfer.quantify.law.scatter import (
     NO_WANDER,
     NODES,
+    Departure,
     SizePrior,
     curvature_scatter,
     departure_covariance,
@@ -81,7 +82,7 @@ def test_departures_have_the_covariance_that_is_thought_of() -> None:
 def test_every_size_is_tried_alone_with_every_turning_and_with_each_scale_off_the_law() -> None:
     t, draws = T[:3], draws_of([0.1, 0.2, 0.3])
     prior, wander = SizePrior(0.1, 0.8, 0.3), SizePrior(0.2, 0.5, 0.4)
-    found = scatters(t, draws, prior, wander)
+    found = scatters(t, draws, Departure(prior, wander))
     count = len(NODES) + 1
     assert len(found.size) == count**2 + 2 * count  # a prediction starts at the largest scale: it is believed
     tried = set(zip(found.size.tolist(), found.wander.tolist(), found.off.tolist(), strict=True))
@@ -101,7 +102,24 @@ def test_every_size_is_tried_alone_with_every_turning_and_with_each_scale_off_th
 def test_a_series_may_be_steady_beyond_what_scatter_and_turning_say() -> None:
     t, draws = T[:3], draws_of([0.1, 0.2, 0.3])
     prior, wander = SizePrior(0.1, 0.8, 0.3), SizePrior(0.2, 0.5, 0.4)
-    without, found = (np.exp(scatters(t, draws, prior, wander, s).log_prior) for s in (0.0, 0.25))
+    without, found = (
+        np.exp(scatters(t, draws, Departure(prior, wander, steady=s)).log_prior) for s in (0.0, 0.25)
+    )
     assert found.sum() == pytest.approx(1.0)
     assert found[0] == pytest.approx(0.75 * without[0] + 0.25)
     assert found[1:] == pytest.approx(0.75 * without[1:])
+
+
+def test_what_is_known_of_sizes_from_elsewhere_moves_their_prior_and_not_its_whole() -> None:
+    t, draws = T[:3], draws_of([0.1, 0.2, 0.3])
+    prior = Departure(SizePrior(0.1, 0.8, 0.3), SizePrior(0.2, 0.5, 0.4), steady=0.1)
+    without = scatters(t, draws, prior)
+    told = np.random.default_rng(0).standard_normal(without.regular)
+    found = scatters(t, draws, prior, told)
+    assert without.regular == (len(NODES) + 1) ** 2
+    assert np.exp(found.log_prior).sum() == pytest.approx(np.exp(without.log_prior).sum())
+    raised = found.log_prior - without.log_prior
+    assert raised[: found.regular] - raised[0] == pytest.approx(told - told[0])
+    for i in range(found.regular, len(raised)):  # a scale off the law: with that scatter, and no turning
+        same = np.flatnonzero((found.size == found.size[i]) & (found.wander == 0) & (found.off < 0))[0]
+        assert raised[i] == pytest.approx(raised[same])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hptransfer.quantify.axes.design import OFF_PATH
-from hptransfer.quantify.axes.model import AxesSettings, Basis, fit_model, without
+from hptransfer.quantify.axes.model import AxesSettings, Basis, fit_optimum, without
 from hptransfer.quantify.axes.result import PlaceHoldOut
 from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.intervals import estimate, missing
@@ -61,7 +61,7 @@ def hold_out(
     learned = without(basis, cells, list(rows), s)
     if not learned.enough:
         return failed("too_few_points")
-    model = fit_model(learned, basis.points.z[rows], rng)
+    model = fit_optimum(learned, basis.points.z[rows], rng)
     away = learned.design.off_path(basis.points.z[rows])
     if len(learned.design.free) < len(basis.design.free) and (away > OFF_PATH).any():
         return failed("collinear_without_them")

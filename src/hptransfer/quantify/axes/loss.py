@@ -113,9 +113,10 @@ def _solved(away: FloatArray, y: FloatArray, inverse: FloatArray, start: FloatAr
     chi2 = _chi2(at, away, y, inverse, middle, precision)
     for _ in range(STEPS):
         jacobian = _jacobian(at, away)  # [R, K, P]
-        weighted = np.einsum("kl,rlp->rkp", inverse, jacobian)
-        gram = np.einsum("rkp,rkq->rpq", jacobian, weighted) + precision
-        pull = np.einsum("rkp,rk->rp", weighted, y - _surface(at, away)) - (at - middle) @ precision
+        weighted = inverse @ jacobian
+        turned = np.swapaxes(weighted, 1, 2)  # [R, P, K]
+        gram = turned @ jacobian + precision
+        pull = (turned @ (y - _surface(at, away))[..., None])[..., 0] - (at - middle) @ precision
         scale = damping[:, None, None] * np.einsum("rpp->rp", gram)[:, :, None] * np.eye(gram.shape[1])
         step = np.linalg.solve(gram + scale, pull[..., None])[..., 0]
         tried = at + np.clip(step, -1.0, 1.0)
@@ -139,9 +140,7 @@ def _chi2(
     precision: FloatArray,
 ) -> FloatArray:
     residual, off = y - _surface(at, away), at - middle
-    return np.asarray(
-        np.einsum("rk,kl,rl->r", residual, inverse, residual) + np.einsum("rp,pq,rq->r", off, precision, off)
-    )
+    return np.asarray(((residual @ inverse) * residual).sum(axis=1) + ((off @ precision) * off).sum(axis=1))
 
 
 def _jacobian(at: FloatArray, away: FloatArray) -> FloatArray:

@@ -36,6 +36,7 @@ from hptransfer.sweep.table import FloatArray
 
 GRID = 15  # places of a surface along each axis
 LINE = 25  # places of a band
+LEAST_STRAIGHT = 50  # draws without any turning, from which an interval can be taken
 BEYOND = 1.0  # octaves that figures reach beyond runs and targets
 
 
@@ -116,7 +117,7 @@ def _without_law(basis: Basis, s: AxesSettings) -> AxesVariant:
         name=cells.variant, free=basis.design.names, tied=tied_sentence(basis.design),
         points=_points(basis, s, None), axes=(), loss={}, metrics={}, tests={}, interactions={},
         predictions=tuple(
-            PlacePrediction(t, nothing, None, nothing, None, {}, ("no_laws",)) for t in s.targets
+            PlacePrediction(t, nothing, None, nothing, nothing, None, {}, ("no_laws",)) for t in s.targets
         ),
         holdouts=(), rules=(), suggested=(), keep=keep_answer(basis, s),
         extrapolate=extrapolate_answer(None, (), (), s, ()), flags=(why, *_flags(cells)),
@@ -162,7 +163,7 @@ def _prediction(
     beyond = dict(zip(s.axes, map(float, reach), strict=True))
     if off > OFF_PATH:
         nothing = missing("off_path")
-        return PlacePrediction(target, nothing, None, nothing, None, beyond, ("off_path",))
+        return PlacePrediction(target, nothing, None, nothing, nothing, None, beyond, ("off_path",))
     x, centre = model.hp.at_draws[:, i], float(model.hp.at[i])
     shape = basis.basins.shape_draws[model.index]
     values, cost = expected_regret(basis.basins, shape, x, model.log_curvature.at_draws[:, i], centre)
@@ -179,11 +180,20 @@ def _prediction(
         at=target,
         hp=estimate(float(np.exp2(centre)), np.exp2(x), s.level),
         hp_recommended=float(np.exp2(values[best])),
+        hp_straight=_straight(model, x, s.level),
         loss=estimate(float(model.loss.at(free)[0]), loss, s.level),
         regret=float(cost[best]),
         beyond=beyond,
         flags=tuple(flags),
     )
+
+
+def _straight(model: AxesModel, x: FloatArray, level: float) -> Estimate:
+    """Of the draws x [B] of log2 eta*, those under which the law turns along no axis."""
+    straight = x[(model.hp.wander_draws == 0).all(axis=1)]
+    if len(straight) < LEAST_STRAIGHT:
+        return missing("law_turns")
+    return estimate(float(np.exp2(np.median(straight))), np.exp2(straight), level)
 
 
 def _points(basis: Basis, s: AxesSettings, model: AxesModel | None) -> tuple[PointOptimum, ...]:

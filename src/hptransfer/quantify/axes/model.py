@@ -91,8 +91,18 @@ def without(basis: Basis, cells: Cells, rows: Sequence[int], settings: AxesSetti
     return find_basis(basis.points.take(left), some_points(cells, left), settings, basis.direction)
 
 
-def fit_model(basis: Basis, places: FloatArray, rng: np.random.Generator) -> AxesModel:
-    """The laws of a basis with points enough, and predictions at places [M, A] of log2 of the axes."""
+@dataclass(frozen=True)
+class OptimumLaw:
+    """The optimum's law alone, which is all that a hold-out asks for."""
+
+    question: Question
+    hp: PlaneFit
+    index: IntArray  # rows of the basins' draws behind those of the law
+    flags: tuple[str, ...]
+
+
+def fit_optimum(basis: Basis, places: FloatArray, rng: np.random.Generator) -> OptimumLaw:
+    """The optimum's law of a basis with points enough; places [M, A] are log2 of all axes."""
     basins, inside, design = basis.basins, basis.inside, basis.design
     z, asked = basis.z, design.coordinates(places)
     edges = np.flatnonzero((basins.edge != 0) & ~basins.fitted)
@@ -110,15 +120,21 @@ def fit_model(basis: Basis, places: FloatArray, rng: np.random.Generator) -> Axe
     hp = fit_plane(question, rng)
     index, flags = _censored(basis, edges, hp.at_draws[:, len(asked) :], rng)
     hp = _first(hp, len(asked))
-    if flags == ("edge_censored",):
-        hp = hp.subset(index)
+    return OptimumLaw(question, hp.subset(index) if flags == ("edge_censored",) else hp, index, flags)
+
+
+def fit_model(basis: Basis, places: FloatArray, rng: np.random.Generator) -> AxesModel:
+    """All laws of a basis with points enough, and predictions at places [M, A] of log2 of the axes."""
+    law = fit_optimum(basis, places, rng)
+    basins, inside, z = basis.basins, basis.inside, basis.z
+    asked, axes, count = basis.design.coordinates(places), len(basis.design.free), len(inside)
     h = Question(
         z, basins.log_curvature[inside], basins.log_curvature_draws[:, inside], asked,
         sizes(curvature_scatter(basins.misfit), NO_WANDER, axes, count, 0.0),
     )  # fmt: skip
     log_curvature = fit_plane(h, rng)
     loss = fit_loss_surface(z, basins.loss[inside], basins.loss_draws[:, inside])
-    return AxesModel(basis, question, hp, log_curvature, loss, index, flags)
+    return AxesModel(basis, law.question, law.hp, log_curvature, loss, law.index, law.flags)
 
 
 def _first(fit: PlaneFit, count: int) -> PlaneFit:

@@ -69,6 +69,7 @@ class PlacePrediction:
         at: the values of the axes.
         hp: predicted optimum with its prediction interval; None where the place is off the shared path.
         hp_recommended: the value that minimises the expected loss.
+        hp_straight: the optimum if the law turns along no axis: what a fit of a plane alone would say.
         loss: predicted loss at the optimum.
         regret: expected loss given up by using `hp_recommended`.
         beyond: octaves beyond the range of the runs, by axis.
@@ -78,6 +79,7 @@ class PlacePrediction:
     at: Place
     hp: Estimate
     hp_recommended: float | None
+    hp_straight: Estimate
     loss: Estimate
     regret: float | None
     beyond: Place

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
-from hptransfer.quantify.law.scatter import SizePrior
+from hptransfer.quantify.law.scatter import Departure, SizePrior
 from hptransfer.quantify.priors import DEPARTURE
 from hptransfer.sweep.table import FloatArray
 
 LEAST_SD, LEAST_APART = 0.01, 0.02  # octaves; keep logarithms of what vanishes finite
 UNKNOWN_APART = 0.1  # octaves; of a series none of whose scales has an optimum of its own
-
-
-@dataclass(frozen=True)
-class Departure:
-    """What is thought of one series' departures from its law before its optima are looked at."""
-
-    scatter: SizePrior  # of single scales, octaves
-    wander: SizePrior  # of the law, octaves per root of an octave
-    constant: float  # probability of no drift
-    steady: float  # probability that the optima lie on a law exactly
 
 
 def traits(basins: Basins) -> FloatArray:

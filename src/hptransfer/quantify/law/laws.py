@@ -11,8 +11,8 @@ from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.departure import departure
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
-from hptransfer.quantify.law.scatter import curvature_scatter, scatters
-from hptransfer.quantify.law.siblings import SlopePrior, departures_of
+from hptransfer.quantify.law.scatter import Departure, curvature_scatter, scatters
+from hptransfer.quantify.law.siblings import TablePrior, departures_of
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
@@ -51,7 +51,7 @@ class Laws(HpLaws):
 
 
 def fit_hp_laws(
-    basins: Basins, family: str | None, rng: np.random.Generator, slope: SlopePrior | None = None
+    basins: Basins, family: str | None, rng: np.random.Generator, others: TablePrior | None = None
 ) -> HpLaws | None:
     """Fits the optimum's law on scales with an optimum inside the grid; None with fewer than 3 of them.
 
@@ -59,7 +59,7 @@ def fit_hp_laws(
         basins: of one variant.
         family: `const`, `power` or `offset`; None lets AICc choose.
         rng: source of the scatter draws.
-        slope: what is known of the power law's exponent beforehand; None for nothing.
+        others: what the other variants say of it; None for nothing.
     """
     inside = basins.fitted
     if inside.sum() < MIN_SCALES:
@@ -67,8 +67,8 @@ def fit_hp_laws(
     t = np.log2(basins.cells.scale[inside])
     x, x_draws = basins.x[inside], basins.x_draws[:, inside]
     prior = departure(basins)
-    every = departures_of(basins)
-    families = {name: fit_line(x, x_draws, every, name, rng, slope) for name in ("const", "power")}
+    every = departures_of(basins, others.sizes if others else None)
+    families = {name: fit_line(x, x_draws, every, name, rng, others) for name in ("const", "power")}
     if len(t) > MIN_SCALES or family == "offset":
         families["offset"] = fit_offset(t, x, x_draws, families["power"], prior.scatter)
     aicc = _aicc(families, int(basins.cells.usable[inside].sum()))
@@ -82,17 +82,17 @@ def fit_hp_laws(
 
 
 def fit_laws(
-    basins: Basins, family: str | None, rng: np.random.Generator, slope: SlopePrior | None = None
+    basins: Basins, family: str | None, rng: np.random.Generator, others: TablePrior | None = None
 ) -> Laws | None:
     """Fits all laws on the scales with an optimum inside the grid; arguments as for `fit_hp_laws`."""
-    hp = fit_hp_laws(basins, family, rng, slope)
+    hp = fit_hp_laws(basins, family, rng, others)
     if hp is None:
         return None
     inside = basins.fitted
     scale = basins.cells.scale[inside]
     t = np.log2(scale)
     h_draws = basins.log_curvature_draws[:, inside]
-    every = scatters(t, h_draws, curvature_scatter(basins.misfit))
+    every = scatters(t, h_draws, Departure(curvature_scatter(basins.misfit)))
     log_curvature = fit_line(basins.log_curvature[inside], h_draws, every, "power", rng)
     loss = fit_loss(scale, basins.loss[inside], basins.loss_draws[:, inside])
     scatter = hp.families["power"].scatter
@@ -102,6 +102,19 @@ def fit_laws(
         bend = (bend[0], bend[1][hp.index]) if bend else None
     parts = {f.name: getattr(hp, f.name) for f in fields(hp)}
     return Laws(**parts, loss=loss, log_curvature=log_curvature, bend=bend)
+
+
+def laws_beyond(
+    laws: Laws, basins: Basins, family: str | None, rng: np.random.Generator, others: TablePrior
+) -> Laws | None:
+    """The laws by what the other variants say as well; the loss and curvature laws are as they were.
+
+    Arguments as for `fit_hp_laws`; `laws` are those of the same basins by themselves.
+    """
+    if basins.edge.any():  # which draws respect an edge's bounds changes: all laws are on the same draws
+        return fit_laws(basins, family, rng, others)
+    hp = fit_hp_laws(basins, family, rng, others)
+    return replace(laws, **{f.name: getattr(hp, f.name) for f in fields(HpLaws)}) if hp else None
 
 
 def _weights(families: Mapping[str, LineFit], constant: float) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
 from hptransfer.quantify.law.scatter import LEAST_VARIANCE, Scatters, SizePrior, departures
-from hptransfer.quantify.law.siblings import SlopePrior
+from hptransfer.quantify.law.siblings import TablePrior
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
@@ -81,12 +81,12 @@ def fit_line(
     every: Scatters,
     family: str,
     rng: np.random.Generator,
-    slope: SlopePrior | None = None,
+    others: TablePrior | None = None,
 ) -> LineFit:
     """Fits `const` or `power` to a quantity y [K], in log units, at the scales of its departures.
 
     Generalised least squares under every departure thought of for the quantity's draws [B, K], averaged by
-    their evidence. Nothing is known of the level beforehand, and of the slope what `slope` says; without it
+    their evidence. Nothing is known of the level beforehand, and of the slope what `others` say; without it
     nothing, so that another choice of coordinates changes the slope by what it must. For the evidence an
     unknown slope counts as one of `LAW.slope_sd`.
     """
@@ -94,8 +94,8 @@ def fit_line(
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
     parts = [_unknown(basis, y, every)]
-    if family == "power" and slope is not None:
-        parts = [parts[0].weighed(1.0 - slope.share), _by_prior(basis, y, every, slope)]
+    if family == "power" and others is not None:
+        parts = [parts[0].weighed(1.0 - others.share), _by_prior(basis, y, every, others)]
     log = np.concatenate([part.log for part in parts])
     weight = np.exp(log - log.max())
     evidence = float(np.log(weight.sum()) + log.max())
@@ -107,8 +107,8 @@ def fit_line(
     project = np.concatenate([part.project for part in parts])
     draws = np.einsum("bpk,bk->bp", project[chosen], noisy)
     points = np.concatenate([part.points for part in parts])
-    if len(parts) > 1 and slope is not None:
-        by_prior = slope.mean + slope.sd * rng.standard_normal(len(draws))
+    if len(parts) > 1 and others is not None:
+        by_prior = others.slope + others.sd * rng.standard_normal(len(draws))
         draws = draws + np.where(part == 1, by_prior, 0.0)[:, None] * parts[1].pull[setting]
     law = (every.off < 0) & (every.wander == 0)
     return LineFit(
@@ -154,18 +154,18 @@ def _unknown(basis: FloatArray, y: FloatArray, every: Scatters) -> _Solved:
     return _Solved(project, np.zeros_like(points), points, chi2, log)
 
 
-def _by_prior(basis: FloatArray, y: FloatArray, every: Scatters, slope: SlopePrior) -> _Solved:
+def _by_prior(basis: FloatArray, y: FloatArray, every: Scatters, others: TablePrior) -> _Solved:
     """A normal prior on the slope."""
     weighted = basis.T @ every.inverse
-    precision = np.diag([0.0, slope.sd**-2])
+    precision = np.diag([0.0, others.sd**-2])
     inverse, log_det = batched_linalg.inverse(weighted @ basis + precision)
-    project, pull = inverse @ weighted, inverse[:, :, 1] * slope.sd**-2
-    points = project @ y + pull * slope.mean
+    project, pull = inverse @ weighted, inverse[:, :, 1] * others.sd**-2
+    points = project @ y + pull * others.slope
     residual = y - points @ basis.T
     chi2 = np.einsum("sk,skl,sl->s", residual, every.inverse, residual)
-    apart = ((points[:, 1] - slope.mean) / slope.sd) ** 2
-    log = every.log_prior - 0.5 * (chi2 + apart + every.log_det + log_det) - np.log(slope.sd)
-    return _Solved(project, pull, points, chi2, log + np.log(slope.share))
+    apart = ((points[:, 1] - others.slope) / others.sd) ** 2
+    log = every.log_prior - 0.5 * (chi2 + apart + every.log_det + log_det) - np.log(others.sd)
+    return _Solved(project, pull, points, chi2, log + np.log(others.share))
 
 
 def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior) -> LineFit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logsumexp
 
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.priors import LAW
@@ -48,6 +49,16 @@ NO_WANDER = SizePrior(0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
+class Departure:
+    """What is thought of one series' departures from its law before they are looked at."""
+
+    scatter: SizePrior  # of single scales, octaves
+    wander: SizePrior = NO_WANDER  # of the law, octaves per root of an octave
+    constant: float = 0.0  # probability of no drift
+    steady: float = 0.0  # probability that all lies on a law exactly, beyond what the two say
+
+
+@dataclass(frozen=True)
 class Scatters:
     """Every size of departure that is thought of, alone and with one scale off the law; S of them."""
 
@@ -58,6 +69,7 @@ class Scatters:
     log_prior: FloatArray  # [S]
     inverse: FloatArray  # of the covariance of estimates and departures together, [S, K, K]
     log_det: FloatArray  # of that covariance, [S]
+    regular: int  # the first so many settings have no scale off the law
 
 
 def departures(
@@ -86,11 +98,7 @@ def off_sd(off: IntArray, scales: int) -> FloatArray:
 
 
 def scatters(
-    t: FloatArray,
-    y_draws: FloatArray,
-    prior: SizePrior,
-    wander: SizePrior = NO_WANDER,
-    steady: float = 0.0,
+    t: FloatArray, y_draws: FloatArray, prior: Departure, by_others: FloatArray | None = None
 ) -> Scatters:
     """Of a quantity with posterior draws [B, K] at log2 scales t [K].
 
@@ -100,13 +108,13 @@ def scatters(
     Args:
         t: log2 scale, shape [K].
         y_draws: posterior draws of the quantity, shape [B, K].
-        prior: of the scatter of single scales.
-        wander: of the law's turning.
-        steady: probability that there is neither, beyond what the two say.
+        prior: of the departures.
+        by_others: added to the log prior of every size, for what is known of them from elsewhere, shape
+            [sizes x turnings]; the whole prior probability stays what it was.
     """
     scales = len(t)
     errors = np.atleast_2d(np.cov(y_draws.T)) + LEAST_VARIANCE * np.eye(scales)
-    (sizes, log_size), (wanders, log_wander) = prior.grid(), wander.grid()
+    (sizes, log_size), (wanders, log_wander) = prior.scatter.grid(), prior.wander.grid()
     one = LAW.outlier_scale_probability
     s, w = (a.ravel() for a in np.meshgrid(np.arange(len(sizes)), np.arange(len(wanders)), indexing="ij"))
     doubted = scales if len(wanders) == 1 else scales - 1
@@ -117,11 +125,14 @@ def scatters(
     log_prior = np.concatenate(
         [log_size[s] + log_wander[w] + np.log1p(-doubted * one), log_size[alone] + np.log(one)]
     )
-    log_prior += np.log1p(-steady)
-    if steady > 0.0:
-        log_prior[0] = np.logaddexp(log_prior[0], np.log(steady))  # no scatter, no turning, no scale off
+    log_prior += np.log1p(-prior.steady)
+    if prior.steady > 0.0:  # no scatter, no turning, no scale off
+        log_prior[0] = np.logaddexp(log_prior[0], np.log(prior.steady))
+    if by_others is not None:
+        raised = log_prior + np.concatenate([by_others, by_others[alone * len(wanders)]])
+        log_prior = raised - logsumexp(raised) + logsumexp(log_prior)
     inverse, log_det = batched_linalg.inverse(errors + departure_covariance(t, size, turning, off))
-    return Scatters(t, size, turning, off, log_prior, inverse, log_det)
+    return Scatters(t, size, turning, off, log_prior, inverse, log_det, len(s))
 
 
 def departure_covariance(t: FloatArray, size: FloatArray, wander: FloatArray, off: IntArray) -> FloatArray:

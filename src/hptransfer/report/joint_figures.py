@@ -1,0 +1,60 @@
+"""Figures of a joint fit with matplotlib, for papers and notebooks."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from hptransfer.errors import QuantifyError
+from hptransfer.quantify.joint.result import JointSweepFit
+from hptransfer.report import charts, joint_charts, palette
+from hptransfer.report.matplotlib_backend import SMALL, draw
+from hptransfer.report.notebook import InlineFigure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = ("contours", "laws", "profiles")
+_PANEL = (3.1, 2.7)  # inches
+
+
+def plot_joint(fit: JointSweepFit, kind: str = "contours", variant: str | None = None) -> Figure:
+    """One kind of figure of one variant.
+
+    Args:
+        fit: the result of `quantify_joint`.
+        kind: `contours` (a panel for each scale and pair of hyperparameters), `laws` (one for each
+            hyperparameter and combination) or `profiles` (one for each hyperparameter).
+        variant: its name; None takes the first.
+
+    Raises:
+        QuantifyError: the kind or the variant is unknown.
+    """
+    if kind not in KINDS:
+        raise QuantifyError(f"the kind must be one of {', '.join(KINDS)}, but got {kind!r}")
+    name = next(iter(fit.variants)) if variant is None else variant
+    if name not in fit.variants:
+        raise QuantifyError(f"the variant must be one of {', '.join(fit.variants)}, but got {name!r}")
+    panels = _panels(fit, kind, name)
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure = InlineFigure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes in every[len(panels) :]:
+        axes.set_visible(False)
+    for axes, panel in zip(every, panels, strict=False):
+        draw(axes, panel)
+        axes.set_title(panel.name, fontsize=SMALL + 1, loc="left", color=palette.INK, parse_math=False)
+    return figure
+
+
+def _panels(fit: JointSweepFit, kind: str, name: str) -> list[charts.Panel]:
+    variant = fit.variants[name]
+    figures = {
+        "contours": lambda: [
+            joint_charts.contours(fit, variant, pair) for pair in combinations(range(len(fit.hp)), 2)
+        ],
+        "laws": lambda: [joint_charts.law(fit, variant, q) for q in (*fit.hp, *fit.combinations)],
+        "profiles": lambda: [joint_charts.profiles(fit, variant, j) for j in range(len(fit.hp))],
+    }
+    return [panel for figure in figures[kind]() for panel in figure.panels]
