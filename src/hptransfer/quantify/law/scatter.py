@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.priors import LAW
@@ -130,7 +129,7 @@ def scatters(
         log_prior[0] = np.logaddexp(log_prior[0], np.log(prior.steady))
     if by_others is not None:
         raised = log_prior + np.concatenate([by_others, by_others[alone * len(wanders)]])
-        log_prior = raised - logsumexp(raised) + logsumexp(log_prior)
+        log_prior = raised - np.logaddexp.reduce(raised) + np.logaddexp.reduce(log_prior)
     inverse, log_det = batched_linalg.inverse(errors + departure_covariance(t, size, turning, off))
     return Scatters(t, size, turning, off, log_prior, inverse, log_det, len(s))
 
