@@ -41,6 +41,14 @@ def test_a_cost_that_may_be_nothing_is_told_by_its_upper_limit(fit: TransferFit)
     assert "(in muP coordinates 0.50 nats [0.40, 0.60])" in text
 
 
+@pytest.mark.parametrize(("high", "said"), [(0.0103, "0.0103"), (0.0097, "0.0097"), (0.0131, "0.013")])
+def test_rounding_puts_no_cost_on_the_other_side_of_the_tolerance(
+    fit: TransferFit, high: float, said: str
+) -> None:
+    tolerated = replace(fit, settings={**fit.settings, "tolerance": 0.01})
+    assert sentences.amount(tolerated, Estimate(1e-5, 0.0, high)) == f"at most {said} nats"
+
+
 def test_a_value_is_written_in_the_coordinates_of_its_user(fit: TransferFit) -> None:
     sp = fit.variants["sp"]
     own = replace(sp, verdict=replace(sp.verdict, coordinates="mup", exponent=1, base=32.0))

@@ -125,10 +125,18 @@ _LEAST_SHARE, _LEAST_FACTOR, _MOST_FACTOR = 0.0005, 1.05, 100.0
 
 def amount(fit: SweepFit, cost: Estimate) -> str:
     """`0.33 nats [0.20, 0.49]`, or `at most 0.02 nats` where it may be nothing."""
-    if _nearly_nothing(cost):
-        return f"at most {cost.high:.2g} {fit.sweep.metric.unit}"
+    if cost.high is not None and _nearly_nothing(cost):
+        return f"at most {_limit(cost.high, fit.settings.get('tolerance'))} {fit.sweep.metric.unit}"
     value, _, span = number_format.estimate(cost).partition(" ")
     return f"{value} {fit.sweep.metric.unit} {span}".rstrip()
+
+
+def _limit(high: float, tolerance: object) -> str:
+    """An upper limit in two digits, in three where two would put it on the other side of the tolerance."""
+    short = f"{high:.2g}"
+    if isinstance(tolerance, float) and (high <= tolerance) != (float(short) <= tolerance):
+        return f"{high:.3g}"
+    return short
 
 
 def _nearly_nothing(cost: Estimate) -> bool:
