@@ -126,7 +126,7 @@ def test_every_option_reaches_the_settings(fit):
     assert hpt.quantify(fit.sweep, **options).settings == options
     parameters = inspect.signature(hpt.quantify).parameters
     assert (
-        set(parameters) - {"sweep", "suggest"}
+        set(parameters) - {"sweep", "suggest", "scale", "path"}
         == {f.name for f in fields(Settings)} - {"unit"}
         == set(options)
     )

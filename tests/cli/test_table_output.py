@@ -17,7 +17,7 @@ def test_csv_has_every_tensor_at_every_width() -> None:
     assert len(rows) == 32
     readout = rows[-1]
     assert (readout["tensor"], readout["width"], readout["role"]) == ("readout.weight", "256", "readout")
-    assert (float(readout["multiplier"]), float(readout["lr"])) == (0.25, 4)
+    assert (float(readout["multiplier"]), float(readout["lr"])) == (0.25, 1)
     assert float(readout["init_std"]) == 0.125
 
 
