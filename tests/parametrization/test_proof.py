@@ -290,7 +290,7 @@ def test_a_bias_that_another_module_holds_too_is_not_named_beside_its_layer_s_fa
         def forward(self, x: Tensor) -> Tensor:
             if reads == "bias":
                 return self.decoder(x) + self.bias
-            return F.linear(x, self.decoder.weight, self.bias if reads == "both" else None)
+            return F.linear(x, self.decoder.weight, self.decoder.bias if reads == "both" else None)
 
     def make(n: int) -> nn.Module:
         return nn.Sequential(nn.Embedding(11, n), Head(n))
