@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -163,6 +165,11 @@ def test_the_scale_of_attention_logits_is_set_where_it_is_kept() -> None:
     assert not hasattr(model["other"], "scaling")
 
 
+class Point(NamedTuple):
+    at: list[int]
+    of: int
+
+
 def test_arguments_have_containers_of_their_own_and_share_what_they_hold() -> None:
     class Cache:
         def __init__(self) -> None:
@@ -176,3 +183,9 @@ def test_arguments_have_containers_of_their_own_and_share_what_they_hold() -> No
     assert copied.keys[0] is cache.keys[0]
     copied.keys.append(torch.zeros(2))
     assert len(cache.keys) == 1
+    size, point = torch.Size([2, 3]), Point([1], 2)
+    kept = own_containers({"size": size, "file": sys.stdout, "module": copy, "point": point})
+    assert (kept["size"], kept["file"], kept["module"]) == (size, sys.stdout, copy)
+    assert isinstance(kept["size"], torch.Size)
+    assert kept["point"] == point
+    assert kept["point"].at is not point.at

@@ -202,6 +202,8 @@ def own_containers(value: Any, _done: dict[int, Any] | None = None) -> Any:
         return done[id(value)]
     if isinstance(value, tuple):
         parts = [own_containers(part, done) for part in value]
+        if all(part is own for part, own in zip(value, parts, strict=True)):
+            return value  # a size, or another kind of tuple with numbers
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, (list, dict)):
         done[id(value)] = made = copy.copy(value)
@@ -210,7 +212,10 @@ def own_containers(value: Any, _done: dict[int, Any] | None = None) -> Any:
         return made
     if isinstance(value, Tensor) or callable(value) or not hasattr(value, "__dict__"):
         return value
-    done[id(value)] = made = copy.copy(value)
+    try:
+        done[id(value)] = made = copy.copy(value)
+    except (TypeError, copy.Error):
+        return value  # files, modules and the like
     vars(made).update({key: own_containers(part, done) for key, part in vars(value).items()})
     return made
 
