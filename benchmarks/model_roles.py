@@ -67,9 +67,9 @@ ROLES: dict[str, dict[str, str]] = {
     "modernbert": {"decoder.bias": "scalar"},
     "recurrent_gemma": {
         "*conv_1d.weight": "vector",
-        "*recurrent_param": "vector",
+        "*_gate_weight": "hidden",  # a matrix a head: their number stays, their sides grow
         "*rg_lru.*": "vector",
-    },  # blocks of a fixed size,
+    },
     "electra": {"generator_lm_head.bias": "scalar"},
     "segformer": {
         "segformer.stages.0.patch_embeddings.proj.weight": "embedding",
@@ -111,6 +111,7 @@ ROLES: dict[str, dict[str, str]] = {
     "timm convnext": _VISION
     | {"stem.0.weight": "embedding", "stem.1.*": "vector", "*.gamma": "vector", "*conv_dw.weight": "vector"}
     | {"*downsample.0.weight": "vector", "head.fc.weight": "readout", "head.fc.bias": "scalar"},
+    "x-transformers": {"*emb.weight": "embedding", "*gamma": "vector", "to_logits.weight": "readout"},
     "lstm": {"lstm.bias*": "vector", "embed.weight": "embedding", "head.bias": "scalar"},
     "nn.Transformer": {"embed.weight": "embedding"},
 }

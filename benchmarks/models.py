@@ -179,9 +179,10 @@ def foreign(run):
 def faults(run, count, seed):
     """(kind, function that makes it) of `count` faults, drawn by the seed, kinds in turn."""
     draw, m = random.Random(seed), run.scaling.ratio
-    tensors = [p.name for p in run.scaling.tensors]
-    decaying = [p.name for p in run.scaling.tensors if p.growth.decays]
-    kept = [p.name for p in run.scaling.tensors if not p.growth.decays]
+    trained = [p for p in run.scaling.tensors if not p.frozen]
+    tensors = [p.name for p in trained]
+    decaying = [p.name for p in trained if p.growth.decays]
+    kept = [p.name for p in trained if not p.growth.decays]
     factors, sites = run.scaling.factors, run.scaling.attention
     kinds = {
         "LR x m": (tensors, lambda r, n: regroup(r, n, lr=lambda x: x * m)),

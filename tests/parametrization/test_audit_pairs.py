@@ -83,3 +83,18 @@ def test_what_is_no_pair() -> None:
         pairs({"a": (4, 4)}, {"b": (8, 8)})
     with pytest.raises(RuleError, match="must differ in size"):
         pairs({"a": (4, 4)}, {"a": (4, 4)})
+
+
+@pytest.mark.parametrize("shape", ["norms", "two of a kind"])
+def test_one_of_two_kinds_lost_is_the_only_one_named(shape: str) -> None:
+    """A gain and a bias alone in their part of a block: a lost bias does not make the gains too few."""
+    norms = [f"h.{i}.ln_{j}.{what}" for i in range(3) for j in (1, 2) for what in ("weight", "bias")]
+    kinds = [f"h.{i}.{what}" for i in range(3) for what in ("gain", "shift")]
+    inner = norms if shape == "norms" else kinds
+    small = dict.fromkeys(inner, (16,)) | {f"mlp.{i}.w": (16, 16) for i in range(3)}
+    large = {name: tuple(4 * n for n in shape) for name, shape in small.items()}
+    for name in (inner[3], inner[2]):
+        less = {n: s for n, s in large.items() if n != name}
+        assert (pairs(small, less).only_small, pairs(small, less).only_large) == ((name,), ())
+        less = {n: s for n, s in small.items() if n != name}
+        assert (pairs(less, large).only_small, pairs(less, large).only_large) == ((), (name,))

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from hptransfer.parametrization.hooks import (
     Factor,
     batch_recorder,
     live_factors,
+    own_containers,
     record_batch,
     set_attention,
     set_factors,
@@ -160,3 +163,29 @@ def test_the_scale_of_attention_logits_is_set_where_it_is_kept() -> None:
     set_attention(model, (AttentionSite("attn", "scaling", 0.5),))
     assert torch.equal(model["attn"].scaling, torch.tensor(0.5))
     assert not hasattr(model["other"], "scaling")
+
+
+class Point(NamedTuple):
+    at: list[int]
+    of: int
+
+
+def test_arguments_have_containers_of_their_own_and_share_what_they_hold() -> None:
+    class Cache:
+        def __init__(self) -> None:
+            self.keys, self.itself = [torch.ones(2)], self
+
+    cache, net = Cache(), nn.Linear(2, 2)
+    (copied, inside), kwargs = own_containers(((cache, [cache, net]), {"cache": cache}))
+    assert copied is not cache
+    assert inside[0] is kwargs["cache"] is copied.itself is copied
+    assert inside[1] is net
+    assert copied.keys[0] is cache.keys[0]
+    copied.keys.append(torch.zeros(2))
+    assert len(cache.keys) == 1
+    size, point = torch.Size([2, 3]), Point([1], 2)
+    kept = own_containers({"size": size, "file": sys.stdout, "module": copy, "point": point})
+    assert (kept["size"], kept["file"], kept["module"]) == (size, sys.stdout, copy)
+    assert isinstance(kept["size"], torch.Size)
+    assert kept["point"] == point
+    assert kept["point"].at is not point.at

@@ -90,3 +90,18 @@ def test_stacks_deepen_by_one_ratio_and_their_blocks_are_alike() -> None:
 
     with pytest.raises(RuleError, match=r"layers.1.weight differs from the block before"):
         pair(odd(8, 4), odd(4, 2))
+
+
+def test_a_list_of_blocks_may_leave_parts_out() -> None:
+    """As x-transformers' lists of norms, of which the second and third are None."""
+
+    def net(n: int, depth: int = 2) -> nn.Module:
+        norms = [nn.ModuleList([nn.LayerNorm(n), None, None]) for _ in range(depth)]
+        blocks = [nn.ModuleList([norm, nn.Sequential(nn.Linear(n, n), nn.ReLU())]) for norm in norms]
+        return nn.ModuleDict({"layers": nn.ModuleList(blocks)})
+
+    assert pair(net(8), net(4)).depth_ratio == 1.0
+    deeper = pair(net(8, 6), net(4))
+    assert deeper.depth_ratio == 3.0
+    assert deeper.base_of["layers.5.1.0.weight"].name == "layers.1.1.0.weight"
+    assert pair(nn.ModuleList([None, nn.Linear(8, 8)]), nn.ModuleList([None, nn.Linear(4, 4)])).tensors

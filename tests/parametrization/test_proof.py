@@ -223,3 +223,79 @@ def test_a_factor_that_something_else_hides_is_named() -> None:
     model.head.forward = lambda x: F.linear(x, model.head.weight)
     with pytest.raises(VerifyError, match="the forward pass does not read it"):
         prove(scaling, model, torch.arange(6)[None])
+
+
+class Cache:
+    """Keys and values of the steps before, in containers within containers, as decoders keep them."""
+
+    def __init__(self) -> None:
+        self.layers: dict[int, list[Tensor]] = {}
+
+    def grow(self, layer: int, *new: Tensor) -> list[Tensor]:
+        old = self.layers.get(layer)
+        self.layers[layer] = (
+            list(new) if old is None else [torch.cat(p, 1) for p in zip(old, new, strict=True)]
+        )
+        return self.layers[layer]
+
+
+class CachedAttention(nn.Module):
+    def __init__(self, n: int, reads: bool) -> None:
+        super().__init__()
+        self.head_dim, self.reads, self.scale = n, reads, n**-0.5
+        self.q, self.kv = nn.Linear(n, n), nn.Linear(n, 2 * n)
+
+    def forward(self, x: Tensor, mask: Tensor, cache: dict[str, Cache]) -> Tensor:
+        k, v = cache["own"].grow(0, *self.kv(x).chunk(2, -1))
+        scale = self.scale if self.reads else 0.25
+        return F.scaled_dot_product_attention(self.q(x), k, v, attn_mask=mask, scale=scale)
+
+
+class Decoder(nn.Module):
+    def __init__(self, n: int, reads: bool, masked: bool) -> None:
+        super().__init__()
+        self.emb, self.mix, self.head = nn.Embedding(11, n), CachedAttention(n, reads), nn.Linear(n, 11)
+        self.masked = masked
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        cache = Cache() if cache is None else cache
+        size = ids.shape[1]
+        mask = torch.ones(size, size).tril().bool() if self.masked else None
+        return self.head(self.mix(self.emb(ids), mask, {"own": cache}))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_cache_that_grows_with_every_call_hides_no_unread_scale(masked: bool) -> None:
+    torch.manual_seed(0)
+    assert proven(lambda n: Decoder(n, True, masked)).acting == 1
+    assert faults(lambda n: Decoder(n, False, masked)) == {
+        ("mix.scale", "attention scale", "the forward pass does not read it")
+    }
+    cache = Cache()
+    proven(lambda n: Decoder(n, True, masked), x=(torch.arange(6)[None], cache))
+    assert cache.layers == {}  # the caller's stays as it was
+
+
+@pytest.mark.parametrize("reads", ["weight", "both", "bias"])
+def test_a_bias_that_another_module_holds_too_is_not_named_beside_its_layer_s_factor(reads: str) -> None:
+    """As BERT's `cls.predictions.bias`, which is the decoder's."""
+
+    class Head(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(11))
+            self.decoder = nn.Linear(n, 11)
+            self.decoder.bias = self.bias
+
+        def forward(self, x: Tensor) -> Tensor:
+            if reads == "bias":
+                return self.decoder(x) + self.bias
+            return F.linear(x, self.decoder.weight, self.decoder.bias if reads == "both" else None)
+
+    def make(n: int) -> nn.Module:
+        return nn.Sequential(nn.Embedding(11, n), Head(n))
+
+    if reads == "bias":
+        assert proven(make, "mup-tp5-table8").acting == 1
+    else:
+        assert {tensor for tensor, _, _ in faults(make, "mup-tp5-table8")} == {"1.decoder.weight"}

@@ -102,10 +102,11 @@ def _lost(one: Record, other: Record) -> tuple[str, ...]:
     ratios: dict[str, Counter[float]] = {}
     for key, tensors in here.items():
         ratios.setdefault(_stack(key), Counter())[len(there.get(key, ())) / len(tensors)] += 1
+    everywhere = sum(ratios.values(), Counter[float]())  # decides where two kinds of a block differ
     lost: list[str] = []
     for key, tensors in here.items():
         count = ratios[_stack(key)]
-        most = max(count, key=lambda ratio: (count[ratio], ratio)) or 1.0
+        most = max(count, key=lambda ratio: (count[ratio], everywhere[ratio], ratio)) or 1.0
         if len(there.get(key, ())) < len(tensors) * most:
             alone = [t.name for t in tensors if t.name not in other.tensors]
             lost += alone if most == 1.0 else [key]

@@ -7,6 +7,7 @@ are guarded: a factor acts whenever it is set, also after another model of the s
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -192,6 +193,31 @@ def _few_rows(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[
         return leaf.detach()[:KEPT_ROWS].clone() if isinstance(leaf, Tensor) else leaf
 
     return tree_map(few, args), tree_map(few, kwargs)
+
+
+def own_containers(value: Any, _done: dict[int, Any] | None = None) -> Any:
+    """Arguments whose lists, mappings and caches are copies that a pass may add to; tensors are shared."""
+    done = {} if _done is None else _done
+    if id(value) in done:
+        return done[id(value)]
+    if isinstance(value, tuple):
+        parts = [own_containers(part, done) for part in value]
+        if all(part is own for part, own in zip(value, parts, strict=True)):
+            return value  # a size, or another kind of tuple with numbers
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if isinstance(value, (list, dict)):
+        done[id(value)] = made = copy.copy(value)
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            made[key] = own_containers(part, done)
+        return made
+    if isinstance(value, Tensor) or callable(value) or not hasattr(value, "__dict__"):
+        return value
+    try:
+        done[id(value)] = made = copy.copy(value)
+    except (TypeError, copy.Error):
+        return value  # files, modules and the like
+    vars(made).update({key: own_containers(part, done) for key, part in vars(value).items()})
+    return made
 
 
 def record_batch(model: nn.Module) -> None:

@@ -73,8 +73,9 @@ def _stacks(here: Mapping[str, nn.Module], there: Mapping[str, nn.Module]) -> di
         if not isinstance(module, (nn.ModuleList, nn.Sequential)) or not len(module):
             continue
         deepens = isinstance(twin, (nn.ModuleList, nn.Sequential)) and len(twin) != len(module)
-        alike = len({type(child) for child in module}) == 1
-        parts = any(True for child in module for _ in child.children())
+        children = list(module.children())  # a list may hold None where a part is left out
+        alike = len({type(child) for child in children}) == 1
+        parts = any(True for child in children for _ in child.children())
         several = len(module) > 1
         blocks = parts and (isinstance(module, nn.ModuleList) or (several and alike))
         if blocks or (deepens and alike):

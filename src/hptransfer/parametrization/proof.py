@@ -20,7 +20,15 @@ from torch.utils._pytree import tree_leaves
 
 from hptransfer.errors import RuleError, VerifyError
 from hptransfer.parametrization.faults import Fault, fault_table
-from hptransfer.parametrization.hooks import AttentionSite, Batch, Factored, batch_recorder, set_scale
+from hptransfer.parametrization.hooks import (
+    AttentionSite,
+    Batch,
+    Factor,
+    Factored,
+    batch_recorder,
+    own_containers,
+    set_scale,
+)
 from hptransfer.parametrization.multipliers import appliers, tied_readouts
 from hptransfer.parametrization.parameters import modules, parameters, unwrapped
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
@@ -103,21 +111,25 @@ def proof_of(plan: ModelPlan, model: nn.Module, batch: Batch) -> Proof:
     standing = _Standing(plan, inner, here)
     calls: set[str] = set()
     busy: list[str] = []  # the module whose scale is being nudged
+    given: dict[str, Any] = {}  # by module: its arguments as they were before it ran
 
-    def before(name: str, module: nn.Module) -> None:
+    def before(name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         calls.add(name)
+        if name in sites:
+            given[name] = own_containers((args, kwargs))
         standing.enter(name, module)
 
-    def after(name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+    def after(name: str, module: nn.Module) -> None:
         standing.leave(name, module)
         if name in sites and not busy:
             busy.append(name)
-            _nudge(sites.pop(name), module, (args, kwargs), watch, found)
+            _nudge(sites.pop(name), module, given.pop(name), watch, found)
             busy.pop()
 
     with _as_it_was(inner), standing, watching(model, before, after) as watch:
         watch.is_factor = standing.is_factor
-        output = inner(*batch.args, **batch.kwargs)
+        args, kwargs = own_containers((batch.args, dict(batch.kwargs)))
+        output = inner(*args, **kwargs)
         reached = _reached(output)
     found.unseen += sites
     _factors(plan, standing, watch, calls, found)
@@ -259,7 +271,7 @@ def _read_by_hand(
     found: Proof,
 ) -> None:
     """Weights that are read outside their layers, where the factor on the layer does not act."""
-    factors = {factor.module for factor in plan.factors}
+    factors = {factor.module: factor for factor in plan.factors}
     for tensor in plan.tensors:
         weight = standing.weights[tensor.name]
         operations = watch.seen.get(id(weight), set()) - {"__get__", "detach"}
@@ -284,17 +296,21 @@ def plan_multiplier(plan: ModelPlan, tensor: TensorPlan) -> bool:
 
 
 def _needs_factor(
-    plan: ModelPlan, tensor: TensorPlan, factors: set[str], here: Mapping[str, nn.Module]
+    plan: ModelPlan, tensor: TensorPlan, factors: Mapping[str, Factor], here: Mapping[str, nn.Module]
 ) -> bool:
-    layers = appliers(tensor.tensor, here)
-    if any(layer in factors for layer in layers) or tensor.factors.multiplier != 1.0:
-        return True
-    tied = tied_readouts(tensor.tensor, here)
-    if any(layer in factors for layer in tied):
+    layers, tied = appliers(tensor.tensor, here), tied_readouts(tensor.tensor, here)
+    own = [factors[layer] for layer in (*layers, *tied) if layer in factors]
+    # A factor on what a layer reads multiplies its matrix: a bias, read anywhere, stays as it is.
+    if tensor.factors.multiplier != 1.0 or any(f.on_output != 1.0 or not _is_bias(tensor) for f in own):
         return True
     # Logits from an embedding by hand: no layer is there that could have the rule's factor on tied logits.
     by_hand = tensor.role == "embedding" and not tied and isinstance(here.get(layers[0]), nn.Embedding)
     return by_hand and bool(plan.rule.tied) and tensor.tensor.ratio != 1.0
+
+
+def _is_bias(tensor: TensorPlan) -> bool:
+    """Whether every layer that holds it adds it."""
+    return all(name.rpartition(".")[2] == "bias" for name in (tensor.name, *tensor.tensor.aliases))
 
 
 def _layers(tensor: TensorPlan) -> set[str]:
@@ -329,13 +345,13 @@ def _acting_sites(plan: ModelPlan) -> list[AttentionSite]:
 
 def _nudge(site: AttentionSite, module: nn.Module, given: Any, watch: Watch, found: Proof) -> None:
     """Runs an attention module with its scale as it is, and nudged."""
-    args, kwargs = given
     outputs, sizes = [], []
     state = torch.random.get_rng_state()
     for factor in (1.0, NUDGE):
         set_scale(module, site.attribute, site.value * factor)
         watch.sizes.clear()
         torch.random.set_rng_state(state)
+        args, kwargs = own_containers(given)
         with torch.no_grad():
             outputs.append(
                 [leaf for leaf in tree_leaves(module.forward(*args, **kwargs)) if isinstance(leaf, Tensor)]
