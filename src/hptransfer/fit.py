@@ -227,9 +227,8 @@ def quantify(
 
     Args:
         sweep: the runs.
-        scale: column to take as the scale instead of the table's; several, `["params", "tokens"]`, are
-        axes of
-            their own. None takes those that the table was read with.
+        scale: column to take as the scale instead of the table's; several, `["params", "tokens"]`, are axes
+            of their own. None takes those that the table was read with.
         targets: scales to predict at, one or several, in the sweep table's own units of scale: 4096 or "4k".
             Over several axes each is a mapping, `{"params": 7e9, "tokens": 1.4e12}`, or a text,
             `params=7e9,tokens=200x`, where 200x is so many times the first axis.
@@ -246,17 +245,15 @@ def quantify(
             becomes the other goes by the optimizer that the sweep table names for the variant.
         suggest: whether to look for runs that would settle what is not known. They are tried in simulation,
             which takes about a second for each undecided variant.
-        path: over several axes, a direction in which exponents and kappa are given too, octaves of each
-        axis per
-            octave of the path: `{"params": 1, "tokens": 1}`.
+        path: over several axes, a direction in which exponents and kappa are given too, octaves of each axis
+            per octave of the path: `{"params": 1, "tokens": 1}`.
 
     `family`, `holdout`, `coordinates` and `suggest` are for one axis: over several the law is a plane, the
     largest of every axis and a corner are left out, and suggested runs come by themselves.
 
     Returns:
-        Everything measured, a `TransferFit`; over several axes an `AxesTransferFit`. What cannot be
-        estimated is
-        None, with the reason in `flags`.
+        Everything measured, a `TransferFit`; over several axes an `AxesTransferFit`. What cannot be estimated
+        is None, with the reason in `flags`.
 
     Raises:
         QuantifyError: a setting is out of range.
@@ -264,6 +261,9 @@ def quantify(
     """
     axes = _axes(sweep, scale)
     if len(axes) > 1:
+        for name, given in (("family", family is not None), ("holdout", holdout != 1)):
+            if given:
+                raise QuantifyError(f"{name} is for one axis of scale, but there are several; leave it out")
         names = ("level", "tolerance", "draws", "seed", "reference", "filter", "path")
         values = (level, tolerance, draws, seed, reference, filter, path)
         return quantify_axes(sweep, axes, targets, dict(zip(names, values, strict=True)))

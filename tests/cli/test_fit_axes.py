@@ -59,6 +59,8 @@ def test_the_json_alone_goes_to_standard_output(run: Run, csv: Csv, text: str) -
         (["--scale", "params,depth"], "no column 'depth'"),
         (["--scale", "params", "--target", "params=7e9,tokens=1e12"], "a target must be a scale"),
         (["--scale", "params", "--path", "params=1"], "several axes"),
+        (["--scale", "params,tokens", "--family", "power"], "family is for one axis of scale"),
+        (["--scale", "params,tokens", "--holdout", "2"], "holdout is for one axis of scale"),
         (["--scale", "params,tokens", "--where", "tokens == 2000000000"], "tokens is 2e+09 in every run"),
     ],
 )
