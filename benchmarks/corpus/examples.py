@@ -13,12 +13,14 @@ PACKAGE = HERE.parents[1] / "src" / "hptransfer" / "sweep" / "example_tables"
 
 
 def content(example: Example) -> bytes:
-    """An example's CSV: the rows of its variants, as they stand in the table of its set-up."""
+    """An example's CSV: the rows of its variants in the table of its set-up, and their rule."""
     text = gzip.decompress((HERE / "tables" / f"{example.setup}.csv.gz").read_bytes()).decode()
     header, *lines = text.splitlines()
     place = header.split(",").index("variant")
-    kept = [line for line in lines if next(csv.reader([line]))[place] in example.variants]
-    return "\n".join([header, *kept, ""]).encode()
+    names = [next(csv.reader([line]))[place] for line in lines]
+    kept = [(line, name) for line, name in zip(lines, names, strict=True) if name in example.variants]
+    rules = [f"{line},{name.split()[0]}" for line, name in kept]
+    return "\n".join([f"{header},parametrization", *rules, ""]).encode()
 
 
 def main() -> None:

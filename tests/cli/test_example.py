@@ -25,7 +25,7 @@ def test_another_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     assert invoke("example", "decay", "--out", mine)[0] == 0
     code, output = invoke("example", "decay", "--out", mine)  # the same again is no harm
     assert code == 0
-    assert f"fit '{mine}' --target 192" in output
+    assert f"fit '{mine}' --coordinates sp --target 192" in output
     mine.write_text("width,lr,loss\n")
     code, output = invoke("example", "decay", "--out", mine)
     assert code == 2

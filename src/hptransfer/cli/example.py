@@ -21,7 +21,7 @@ def example(
     widths: standard parametrization and muP at five widths. decay: muP with coupled and with independent
     weight decay. tokens: training grows with the model. All were trained for this project.
 
-    Example: hptransfer example && hptransfer fit widths.csv --target 256
+    Example: hptransfer example && hptransfer fit widths.csv --coordinates sp --target 256
     """
     import shlex
 
@@ -36,4 +36,4 @@ def example(
     write_whole(path, content)
     found = EXAMPLES[name]
     typer.echo(f"wrote {path}: {len(text.splitlines()) - 1:,} runs of {found.about}")
-    typer.echo(f"try:  hptransfer fit {shlex.quote(str(path))} --target {found.target}")
+    typer.echo(f"try:  hptransfer fit {shlex.quote(str(path))} --coordinates sp --target {found.target}")
