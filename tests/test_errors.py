@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,11 +50,9 @@ def test_the_install_command_goes_by_what_is_installed(monkeypatch: pytest.Monke
 
 def test_pip_adds_an_extra_to_an_installation_that_is_on_no_index() -> None:
     try:
-        version("hptransfer")
+        version("hptransfer"), version("pip")
     except PackageNotFoundError:
-        pytest.skip("not installed")
-    if find_spec("pip") is None:
-        pytest.skip("no pip")
+        pytest.skip("not installed, or no pip")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "hptransfer[report]"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr  # `report` needs nothing more, so this asks no index
