@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hptransfer.dynamics.slopes import check_layer, lines, width_slopes
+from hptransfer.dynamics.slopes import LayerKind, check_layer, lines, width_slopes
 
 WIDTHS = (64, 128, 256, 512)
 FLAT = (-0.25, 0.1)
@@ -60,19 +60,21 @@ def test_the_verdict_on_a_power_law(change: float, output: float, verdict: str) 
 def test_an_output_that_the_rule_keeps_must_not_fall_at_initialisation() -> None:
     found = sizes(0.0, 0.0, initial=-0.5)
     assert check_layer("x", found, WIDTHS, 0.95, FLAT).verdict == "stable"
-    layer = check_layer("x", found, WIDTHS, 0.95, FLAT, initial=0.0)
+    layer = check_layer("x", found, WIDTHS, 0.95, FLAT, LayerKind(initial=0.0))
     assert (layer.verdict, layer.reason) == (
         "shrinks",
         "output -0.50 ± 0.00 at initialisation, where the rule has +0",
     )
-    assert check_layer("x", found, WIDTHS, 0.95, FLAT, initial=-0.5).verdict == "stable"
+    assert check_layer("x", found, WIDTHS, 0.95, FLAT, LayerKind(initial=-0.5)).verdict == "stable"
 
 
 def test_an_output_that_no_matrix_gives_may_grow_but_its_change_may_not() -> None:
     grown = sizes(0.0, 0.5)
     assert check_layer("x", grown, WIDTHS, 0.95, FLAT).verdict == "grows"
-    assert check_layer("x", grown, WIDTHS, 0.95, FLAT, has_matrix=False).verdict == "stable"
-    assert check_layer("x", sizes(0.5, 0.5), WIDTHS, 0.95, FLAT, has_matrix=False).verdict == "grows"
+    assert check_layer("x", grown, WIDTHS, 0.95, FLAT, LayerKind(has_matrix=False)).verdict == "stable"
+    assert (
+        check_layer("x", sizes(0.5, 0.5), WIDTHS, 0.95, FLAT, LayerKind(has_matrix=False)).verdict == "grows"
+    )
 
 
 def test_noise_leaves_it_undecided() -> None:
@@ -97,7 +99,7 @@ def test_what_never_changes_has_no_verdict() -> None:
 def test_a_zero_output_at_initialisation_is_no_fault() -> None:
     found = sizes(0.0)
     found[:, :, 0, 0] = 0.0
-    assert check_layer("x", found, WIDTHS, 0.95, FLAT, initial=0.0).verdict == "stable"
+    assert check_layer("x", found, WIDTHS, 0.95, FLAT, LayerKind(initial=0.0)).verdict == "stable"
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:

@@ -15,7 +15,7 @@ from hptransfer.dynamics.activation_trace import Batch, Trace, default_loss, tra
 from hptransfer.dynamics.activations import LOGITS
 from hptransfer.dynamics.check_options import CheckOptions, Groups, MakeOptimizer
 from hptransfer.dynamics.result import CoordCheck
-from hptransfer.dynamics.slopes import LayerCheck, check_layer
+from hptransfer.dynamics.slopes import LayerCheck, LayerKind, check_layer
 from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.attention import is_attention
 from hptransfer.parametrization.custom import as_rule
@@ -196,8 +196,7 @@ def _judged(
             settings["widths"],
             settings["level"],
             flat,
-            initial.get(name),
-            name in matrices,
+            LayerKind(initial.get(name), name in matrices),
         )
         for name, found in sizes.items()
     }

@@ -91,14 +91,23 @@ def width_slopes(sizes: FloatArray, widths: Sequence[int], level: float, first: 
     return tuple(Slope(step, s, s - half, s + half) for step, (s, half) in enumerate(found, start=first))
 
 
+@dataclass(frozen=True)
+class LayerKind:
+    """What is known of a layer before it is checked."""
+
+    initial: float | None = None  # slope of the output at initialisation by the rule, where it says one
+    # Whether it is the output of a matrix. Another one may grow by what the architecture holds, such as
+    # ALiBi's slopes or Mamba-2's A_log: then its change alone is judged.
+    has_matrix: bool = True
+
+
 def check_layer(
     name: str,
     sizes: FloatArray,
     widths: Sequence[int],
     level: float,
     threshold: tuple[float, float],
-    initial: float | None = None,
-    has_matrix: bool = True,
+    kind: LayerKind | None = None,
 ) -> LayerCheck | None:
     """The verdict on one layer; None for one that never changes.
 
@@ -108,10 +117,9 @@ def check_layer(
         widths: ascending.
         level: of the intervals.
         threshold: the lowest and highest slope that counts as flat.
-        initial: the slope of the output at initialisation by the rule, where it says one.
-        has_matrix: whether it is the output of a matrix. Another one may grow by what the architecture holds,
-            such as ALiBi's slopes or Mamba-2's A_log: then its change alone is judged.
+        kind: what is known of the layer; None for the output of a matrix of which nothing else is known.
     """
+    kind = kind or LayerKind()
     if not sizes[:, :, 1:, 1].any():
         return None
     activation = width_slopes(sizes[..., 0], widths, level, 0)
@@ -120,19 +128,18 @@ def check_layer(
     if len(bad):
         reason = f"not finite at width {widths[bad[0, 0]]} from step {bad[0, 1] + 1}"
         return LayerCheck(name, "grows", reason, change, activation)
-    return LayerCheck(name, *_verdict(change, activation, threshold, initial, has_matrix), change, activation)
+    return LayerCheck(name, *_verdict(change, activation, threshold, kind), change, activation)
 
 
 def _verdict(
     change: Sequence[Slope],
     activation: Sequence[Slope],
     threshold: tuple[float, float],
-    initial: float | None,
-    has_matrix: bool,
+    kind: LayerKind,
 ) -> tuple[LayerVerdict, str]:
     """Fails where an interval lies wholly beyond the threshold at any step; see `lowest_slope`."""
     low, high = lowest_slope(activation[0], threshold), threshold[1]
-    groups = [(change, "change"), *([(activation, "output")] if has_matrix else [])]
+    groups = [(change, "change"), *([(activation, "output")] if kind.has_matrix else [])]
     growing = [(s, what) for group, what in groups for s in group]
     worst, what = max(growing, key=lambda pair: _or(pair[0].low, -math.inf))
     if worst.low > high:
@@ -141,8 +148,8 @@ def _verdict(
     if least.high < low:
         return "shrinks", f"change {least} at step {least.step}, below {low:g}"
     start = activation[0]
-    if initial is not None and start.high < initial + threshold[0]:
-        return "shrinks", f"output {start} at initialisation, where the rule has {initial:+g}"
+    if kind.initial is not None and start.high < kind.initial + threshold[0]:
+        return "shrinks", f"output {start} at initialisation, where the rule has {kind.initial:+g}"
     if all(low <= s.low and s.high <= high for s in change):
         return "stable", ""
     open_at = min(change, key=lambda s: _or(min(s.low - low, high - s.high), -math.inf))

@@ -9,8 +9,9 @@ import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.intervals import MetricDraws, measured, unknown
-from hptransfer.quantify.law.laws import MIN_SCALES, Laws
+from hptransfer.quantify.law.laws import Laws
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
+from hptransfer.quantify.law.siblings import MIN_SCALES
 from hptransfer.quantify.result import VariantFit
 from hptransfer.sweep.table import FloatArray
 

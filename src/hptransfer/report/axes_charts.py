@@ -58,9 +58,9 @@ def _along(fit: AxesFit, variant: AxesVariant, band: AxisBand) -> charts.Panel:
     ]  # fmt: skip
     marks += _on_band(variant, band)
     every = np.concatenate([y, band.hp])
-    room = max(float(np.ptp(every)), 1.0)
-    low = max(float(np.concatenate([y, band.low]).min()), float(every.min()) - room) - 0.2
-    high = min(float(np.concatenate([y, band.high]).max()), float(every.max()) + room) + 0.2
+    margin = max(float(np.ptp(every)), 1.0)
+    low = max(float(np.concatenate([y, band.low]).min()), float(every.min()) - margin) - 0.2
+    high = min(float(np.concatenate([y, band.high]).max()), float(every.max()) + margin) + 0.2
     ends = float(band.at[0]), float(band.at[-1])
     goals = np.log2([p.at[axis] for p in variant.predictions])
     ticks = charts.tick_labels((float(f"{2.0**v:.2g}") for v in np.unique(np.round([*at, *goals], 1))), *ends)

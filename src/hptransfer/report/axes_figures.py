@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL = (3.2, 3.1)  # inches
-_WIDER = 1.5  # of the panel of contours, whose labels need room
+_WIDER = 1.5  # of the panel of contours, whose labels need space
 
 
 def plot_axes(fit: AxesFit, variant: AxesVariant) -> Figure:

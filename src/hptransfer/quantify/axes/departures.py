@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from hptransfer.quantify.law.scatter import LOG_NODE_WEIGHT, NO_WANDER, NODES, SizePrior
-from hptransfer.sweep.table import FloatArray, IntArray
+from hptransfer.sweep.table import FloatArray
 
 MOST_SETTINGS = 520  # combinations of sizes that are tried for a few points
 MOST_WORK = 1e8  # settings times points cubed: many points get fewer settings
@@ -87,10 +87,3 @@ def farthest(z: FloatArray, places: FloatArray) -> FloatArray:
     """Octaves by which places [M, F] lie beyond the range of the points z [K, F], along each axis, [M, F]."""
     beyond = np.maximum(z.min(axis=0) - places, places - z.max(axis=0))
     return np.asarray(np.maximum(beyond, 0.0))
-
-
-def sampled(log_weight: FloatArray, uniform: FloatArray) -> IntArray:
-    """Index of a setting for each uniform number, by log weights [S]."""
-    weight = np.exp(log_weight - log_weight.max())
-    total = np.cumsum(weight)
-    return np.asarray(np.minimum(np.searchsorted(total, uniform * total[-1]), len(weight) - 1))

@@ -18,10 +18,10 @@ from hptransfer.quantify.axes.departures import (
     Sizes,
     covariance,
     draw_walks,
-    sampled,
     walk_covariances,
 )
 from hptransfer.quantify.basin import batched_linalg
+from hptransfer.quantify.intervals import sample_settings
 from hptransfer.quantify.law.scatter import LEAST_VARIANCE
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
@@ -118,7 +118,8 @@ def fit_plane(q: Question, rng: np.random.Generator) -> PlaneFit:
     judged = [_evidence(q, _basis(q.z - origin, term), inverse, log_det) + term.log_prior for term in terms]
     log = np.stack(judged)  # [T, S, 1 + K]
     log += q.sizes.log_prior[:, None]
-    chosen = sampled(log.ravel(), rng.random(len(q.y_draws)))
+    share = np.exp(log.ravel() - log.max())
+    chosen = sample_settings(share / share.sum(), rng.random(len(q.y_draws)))
     term, size, off = np.unravel_index(chosen, log.shape)
     scatter, wander = q.sizes.scatter[size], q.sizes.wander[size]
     every = draw_walks(np.vstack([q.z, q.places]), wander, rng)

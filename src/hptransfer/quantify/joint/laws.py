@@ -15,8 +15,9 @@ from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.shape import FEATURES
 from hptransfer.quantify.intervals import limits
 from hptransfer.quantify.joint.basins import JointBasins
-from hptransfer.quantify.law.laws import MIN_SCALES, HpLaws, fit_hp_laws
+from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws
 from hptransfer.quantify.law.optimum_law import fit_bend
+from hptransfer.quantify.law.siblings import MIN_SCALES
 from hptransfer.quantify.predict import optimum_at, optimum_draws
 from hptransfer.sweep.table import BoolArray, FloatArray
 

@@ -21,8 +21,8 @@ from hptransfer.quantify.joint.result import (
     JointVerdict,
 )
 from hptransfer.quantify.joint.summarize import bounded, hp_estimate, joint_law, joint_optimum
-from hptransfer.quantify.law.laws import MIN_SCALES
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
+from hptransfer.quantify.law.siblings import MIN_SCALES
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate
 from hptransfer.quantify.settings import Settings

@@ -12,11 +12,9 @@ from hptransfer.quantify.law.departure import departure
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.optimum_law import LineFit, fit_bend, fit_line, fit_offset
 from hptransfer.quantify.law.scatter import Departure, curvature_scatter, scatters
-from hptransfer.quantify.law.siblings import TablePrior, departures_of
+from hptransfer.quantify.law.siblings import MIN_SCALES, TablePrior, departures_of
 from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
-
-MIN_SCALES = 3  # fewer usable scales than this: no laws; a line through 2 has no error of its own
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.quantify.basin import batched_linalg
 from hptransfer.quantify.intervals import sample_settings
+from hptransfer.quantify.law.least_squares import solve
 from hptransfer.quantify.law.scatter import LEAST_VARIANCE, Scatters, SizePrior, departures
 from hptransfer.quantify.law.siblings import TablePrior
-from hptransfer.quantify.priors import LAW
 from hptransfer.sweep.table import FloatArray, IntArray
 
 # The offset family's grid: beta, and B / eta_inf at the first scale (above -1: eta stays positive).
@@ -93,10 +92,13 @@ def fit_line(
     t = every.t
     origin = float(t.mean())
     basis = np.ones((len(t), 1)) if family == "const" else np.stack([np.ones_like(t), t - origin], axis=1)
-    parts = [_unknown(basis, y, every)]
+    parts, shares = [solve(basis, y, every)], [1.0]
     if family == "power" and others is not None:
-        parts = [parts[0].weighed(1.0 - others.share), _by_prior(basis, y, every, others)]
-    log = np.concatenate([part.log for part in parts])
+        parts.append(solve(basis, y, every, (others.slope, others.sd)))
+        shares = [1.0 - others.share, others.share]
+    log = np.concatenate(
+        [np.log(share) + every.log_prior + part.likelihood for share, part in zip(shares, parts, strict=True)]
+    )
     weight = np.exp(log - log.max())
     evidence = float(np.log(weight.sum()) + log.max())
     weight /= weight.sum()
@@ -123,49 +125,6 @@ def fit_line(
         evidence=evidence,
         origin=origin,
     )
-
-
-@dataclass(frozen=True)
-class _Solved:
-    """Least squares under every departure, with or without a prior on the slope; S departures."""
-
-    project: FloatArray  # optima to parameters, [S, parameters, K]
-    pull: FloatArray  # a prior slope's part in the parameters, [S, parameters]
-    points: FloatArray  # parameters, [S, parameters]
-    chi2: FloatArray  # [S]
-    log: FloatArray  # evidence and prior weight, [S]
-
-    def weighed(self, share: float) -> _Solved:
-        """The same, less probable."""
-        return replace(self, log=self.log + np.log(share))
-
-
-def _unknown(basis: FloatArray, y: FloatArray, every: Scatters) -> _Solved:
-    """Nothing known of the parameters; a slope's density as if spread over its usual range."""
-    weighted = basis.T @ every.inverse
-    inverse, log_det = batched_linalg.inverse(weighted @ basis)
-    project = inverse @ weighted
-    points = project @ y
-    residual = y - points @ basis.T
-    chi2 = np.einsum("sk,skl,sl->s", residual, every.inverse, residual)
-    log = every.log_prior - 0.5 * (chi2 + every.log_det + log_det)
-    if basis.shape[1] > 1:
-        log = log - np.log(LAW.slope_sd)
-    return _Solved(project, np.zeros_like(points), points, chi2, log)
-
-
-def _by_prior(basis: FloatArray, y: FloatArray, every: Scatters, others: TablePrior) -> _Solved:
-    """A normal prior on the slope."""
-    weighted = basis.T @ every.inverse
-    precision = np.diag([0.0, others.sd**-2])
-    inverse, log_det = batched_linalg.inverse(weighted @ basis + precision)
-    project, pull = inverse @ weighted, inverse[:, :, 1] * others.sd**-2
-    points = project @ y + pull * others.slope
-    residual = y - points @ basis.T
-    chi2 = np.einsum("sk,skl,sl->s", residual, every.inverse, residual)
-    apart = ((points[:, 1] - others.slope) / others.sd) ** 2
-    log = every.log_prior - 0.5 * (chi2 + apart + every.log_det + log_det) - np.log(others.sd)
-    return _Solved(project, pull, points, chi2, log + np.log(others.share))
 
 
 def fit_offset(t: FloatArray, y: FloatArray, y_draws: FloatArray, line: LineFit, prior: SizePrior) -> LineFit:

@@ -4,9 +4,11 @@ Variants of one sweep table share a model, data and a budget: their optima drift
 others lie on a line, its own will. Seen from the rest, a variant's slope is normal about the table's, mu,
 with a sd tau that the rest shows (a hierarchy of table, variant and scale). The sizes of its departures from
 the law are as likely as they are for another variant on average: however many there are, they count about as
-one, since they were trained on the same data. Slopes are compared in muP coordinates where
-the coordinates are known; there mu itself is near 0, which is what muP promises. Only predictions use this.
-What is measured of a variant (drift, E, kappa, R) does not depend on what it was compared with.
+one, since they were trained on the same data. Slopes are compared in muP coordinates where the coordinates
+are known; there mu itself is near 0, which is what muP promises.
+
+Only predictions use this. What is measured of a variant (drift, E, kappa, R) does not depend on what it was
+compared with.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import numpy as np
 
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.law.departure import departure
+from hptransfer.quantify.law.least_squares import solve
 from hptransfer.quantify.law.scatter import Scatters, scatters
 from hptransfer.quantify.priors import DEPARTURE
 from hptransfer.sweep.table import FloatArray
 
 NODES = np.linspace(-2.0, 2.0, 7)  # sds of log tau from its median at which it is tried
 LOG_NODE_WEIGHT = -0.5 * NODES**2
-LEAST_SCALES = 3  # a slope from fewer has no error of its own
+MIN_SCALES = 3  # fewer usable scales than this: no laws; a line through 2 has no error of its own
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,17 @@ def departures_of(basins: Basins, by_others: FloatArray | None = None) -> Scatte
 
 def own_law(basins: Basins | None) -> OwnLaw | None:
     """By a variant's own optima; None where fewer than three are inside the grid."""
-    if basins is None or basins.fitted.sum() < LEAST_SCALES:
+    if basins is None or basins.fitted.sum() < MIN_SCALES:
         return None
     every, x = departures_of(basins), basins.x[basins.fitted]
     basis = np.stack([np.ones_like(every.t), every.t - every.t.mean()], axis=1)
-    weighted = basis.T @ every.inverse
-    errors = np.linalg.inv(weighted @ basis)  # [S, 2, 2]
-    found = np.einsum("spk,k->sp", errors @ weighted, x)
-    residual = x - found @ basis.T
-    chi2 = np.einsum("sk,skl,sl->s", residual, every.inverse, residual)
-    likelihood = -0.5 * (chi2 + every.log_det - np.linalg.slogdet(errors)[1])
-    log = every.log_prior + likelihood
+    line = solve(basis, x, every)
+    log = every.log_prior + line.likelihood
     weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
-    mean = float(weight @ found[:, 1])
-    variance = float(weight @ (errors[:, 1, 1] + (found[:, 1] - mean) ** 2))
-    return OwnLaw(mean, variance, likelihood[: every.regular])
+    slope = line.points[:, 1]
+    mean = float(weight @ slope)
+    variance = float(weight @ (line.errors[:, 1, 1] + (slope - mean) ** 2))
+    return OwnLaw(mean, variance, line.likelihood[: every.regular])
 
 
 def table_priors(own: Sequence[OwnLaw | None], to_mup: FloatArray | None) -> list[TablePrior | None]:
