@@ -1,4 +1,4 @@
-"""What `hptransfer fit` prints first for four tables of other people's runs: docs/explanation/first-screens.md.
+"""What `hptransfer fit` prints first for four tables of others' runs: docs/explanation/first-screens.md.
 
     python benchmarks/first_screens.py [--check]    # writes the page; --check only says whether it is current
 

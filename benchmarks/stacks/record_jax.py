@@ -2,7 +2,8 @@
 
     pip install jax optax flax; python benchmarks/stacks/record_jax.py
 
-The learning rate, decay and eps of every leaf are measured on the optimizer itself, by docs/how-to/audit.md's lines.
+The learning rate, decay and eps of every leaf are measured on the optimizer itself, by the lines of
+docs/how-to/audit.md.
 """
 
 import json
