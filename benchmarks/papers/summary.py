@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from papers import ablations, beyond, decay, instability, parametrizations, tokens_per_param
+from papers import (
+    ablations,
+    beyond,
+    decay,
+    depth,
+    embedding_ratio,
+    embedding_training,
+    instability,
+    parametrizations,
+    probes,
+    tokens_per_param,
+    wide,
+)
 from papers.claims import Claim, Status
 from papers.collect import read_notes
 from papers.page import KALRA, LINGLE, Page
@@ -21,7 +33,12 @@ PAGES = (
     ("instability.md", "Instability", "spikes, failed runs and the edge, with slow and fast embedding"),
     ("weight-decay.md", "Weight decay", "better fits, less robustness?"),
     ("tokens-per-parameter.md", "Tokens per parameter", "when training grows with the model"),
-    ("beyond.md", "Beyond the papers", "optimizers, vocabularies, depth, other kinds of training"),
+    ("eight-times-wider.md", "Eight times wider", "a prediction, and the wide model trained"),
+    ("embedding-ratio.md", "Embedding ratio and vocabulary", "how fast should the embedding learn?"),
+    ("embedding-training.md", "Training and the embedding", "batch size, warmup, a rate that falls"),
+    ("depth.md", "Depth", "does the learning rate carry over depth?"),
+    ("probes.md", "Do probes foretell transfer?", "what small runs say beforehand"),
+    ("beyond.md", "Beyond the papers", "optimizers, vocabularies, other kinds of training"),
 )
 SOURCES = {
     KALRA: "Kalra and Barkeshli, arXiv:2605.21486",
@@ -65,7 +82,19 @@ ADVICE = (
 
 def claims() -> list[Claim]:
     """All of them."""
-    modules = (parametrizations, ablations, instability, decay, tokens_per_param, beyond)
+    modules = (
+        parametrizations,
+        ablations,
+        instability,
+        decay,
+        tokens_per_param,
+        wide,
+        embedding_ratio,
+        embedding_training,
+        depth,
+        probes,
+        beyond,
+    )
     return [claim for module in modules for claim in module.claims()]
 
 
