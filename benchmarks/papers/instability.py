@@ -145,10 +145,17 @@ def write() -> Page:
     page.text(
         "Longer training, larger vocabularies and wider models, where the ratio of the two embedding "
         "learning rates is "
-        f"larger: here it is at most {int(runs()['width'].max()) // 32}. A difference smaller than the "
+        f"larger: here it is at most {int(runs()['width'].max()) // _base()}. A difference smaller than the "
         "intervals above is not excluded; a larger one is."
     )
     return page
+
+
+def _base() -> int:
+    """The base width: where slow and fast embeddings are alike."""
+    spec = spec_of(STUDY)["spec"]
+    assert isinstance(spec, dict)
+    return int(spec.get("base_width", min(spec["widths"])))
 
 
 def _spike_table(page: Page) -> None:
