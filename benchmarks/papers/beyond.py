@@ -185,7 +185,8 @@ def _probes(page: Page) -> None:
     rows = [(f"`{r.variant}`", Estimate(r.exponent, r.low, r.high)) for r in here.itertuples()]
     page.text(
         "The papers leave open which measurement inside small runs foretells transfer. The "
-        "[study of the embedding](../dynamics-study.md) has probes in four parametrizations. The embedding's "
+        "[study of the embedding](../explanation/dynamics-study.md) has probes in four parametrizations. "
+        "The embedding's "
         "relative update falls with width exactly where the loss penalty is (`sp`, `mup-embd`), but four "
         "variants in two groups cannot tell one predictor from another: not decidable. An embedding learning "
         "rate that falls over training was tried at one width there, and brought no gain over a fast one."
