@@ -131,7 +131,9 @@ def _claim(ablation: str) -> Claim | None:
     status: Status = judge(cost, TOLERANCE, above=says == "no")
     if unchanged(ablation) and ablation.startswith("batch"):
         status = "not run yet"
-    evidence = f"keeping costs {interval(cost)} nats; best place on his grid {_moves(ablation)}"
+    evidence = (
+        f"keeping costs {interval(cost)} nats; best place on his grid by width, log2: {_moves(ablation)}"
+    )
     if unchanged(ablation):
         evidence += f"; {unchanged(ablation)}"
     return Claim(LINGLE, words, status, evidence, scale_of(f"lingle-{ablation}"), PAGE)
@@ -139,7 +141,7 @@ def _claim(ablation: str) -> Claim | None:
 
 def _moves(ablation: str) -> str:
     places = best_places(ablation)
-    return ", ".join(f"2^{p}" for p in places.values())
+    return " ".join(f"{p}" for p in places.values())
 
 
 @cache
@@ -226,7 +228,7 @@ def _table(page: Page) -> None:
             "cost of keeping, nats",
             "by cost",
             "same best place",
-            "best places by width",
+            "best place by width, log2",
             "he found",
         ),
         rows,
