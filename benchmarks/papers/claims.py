@@ -80,7 +80,10 @@ def _row(cases: Sequence[Claim]) -> tuple[str, str, str]:
         answer = f"**{statuses[0]}**"
     else:
         answer = "; ".join(f"**{c.status}** ({c.case})" for c in cases)
-    evidence = "; ".join(f"{c.case}: {c.evidence}" if several and c.case else c.evidence for c in cases)
+    evidence = "; ".join(
+        f"{c.case}: {c.evidence}" if several and c.case and c.case not in c.evidence else c.evidence
+        for c in cases
+    )
     return cases[0].words, answer, evidence
 
 
