@@ -40,7 +40,7 @@ def print_next(study: StudySpec, stacks: Sequence[Stack], losses: Mapping[str, f
     """The runs of an adaptive study that are determined and not finished: variant, size, learning rates."""
     found: dict[tuple[str, Size], set[float]] = {}
     for run in (run for stack in stacks for run in stack.runs if run.run_id not in losses):
-        lr = study.lr_at(run.index, run.size.width, study.lr.coordinates)
+        lr = study.lr_at(run.index, run.size.width, study.lr.coordinates, run.spec.train.optimizer)
         found.setdefault((run.variant, run.size), set()).add(lr)
     rows = [(variant, *_cells(study, size), _listed(lrs)) for (variant, size), lrs in found.items()]
     if rows:

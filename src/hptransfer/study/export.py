@@ -133,7 +133,7 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     for folder, name in zip(folders, names, strict=True):
         spec, table = _read_study(folder)
         found += [(f"{name}: {variant}", *rest) for variant, *rest in table.lines]
-        optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
+        optimizers |= {f"{name}: {variant}": value for variant, value in spec.optimizers().items()}
         axes.add(spec.axes)
         own |= {f"{name}: {variant}": value for variant, value in coordinates_of(spec).items()}
     if len(axes) > 1:

@@ -16,7 +16,7 @@ from hptransfer.runs.flops import run_flops
 from hptransfer.study.rounds import rounds
 from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
-from hptransfer.study.stacks import PlannedRun, Stack, cut
+from hptransfer.study.stacks import PlannedRun, Stack, cut, cut_alike
 
 # FLOPs of a size's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
 # compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
@@ -51,7 +51,7 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
         Stack(size, found.number, compiled, runs)
         for found in rounds(spec, losses)
         for size in spec.sizes
-        for runs in cut([run for run in found.runs if run.size == size], spec.stack_size)
+        for runs in cut_alike((run for run in found.runs if run.size == size), spec.stack_size)
     ]
 
 
@@ -97,8 +97,8 @@ def _grid(spec: StudySpec, size: Size) -> tuple[Stack, ...]:
     return tuple(
         Stack(size, 0, compiled, runs)
         for some in cut(variants, whole)
-        for runs in cut(
-            [run for variant in some for run in _runs(spec, size, variant, range(spec.lr.count))],
+        for runs in cut_alike(
+            (run for variant in some for run in _runs(spec, size, variant, range(spec.lr.count))),
             spec.stack_size,
         )
     )
@@ -115,7 +115,7 @@ def _extension(
     for variant, levels in _levels(runs, losses).items():
         wanted.extend(_runs(spec, size, variant, unbracketed(spec, levels)))
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
-    return [Stack(size, number, compiled, part) for part in cut(wanted, spec.stack_size)]
+    return [Stack(size, number, compiled, part) for part in cut_alike(wanted, spec.stack_size)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:

@@ -225,12 +225,18 @@ def axis_value(run: RunSpec, axis: str) -> float:
             return float(run.train.batch_size)
 
 
-def check_told_apart(values: Sequence[Sequence[float]], axes: Sequence[str]) -> None:
-    """Refuse sizes whose axes always grow together, given the values of the axes by size.
+def check_axes(runs: Sequence[RunSpec], axes: Sequence[str], adaptive: bool) -> None:
+    """Refuse axes that do not vary over runs of every size; in an adaptive study, those that grow together.
 
     Raises:
         SpecError: some do.
     """
+    values = [[axis_value(run, axis) for axis in axes] for run in runs]
+    for axis, column in zip(axes, zip(*values, strict=True), strict=False):
+        if len(set(column)) == 1:
+            raise SpecError(f"`scale.axes`: an axis must vary, but {axis} is {column[0]:g} at every place")
+    if not axes or not adaptive:
+        return
     import numpy as np
 
     from hptransfer.quantify.axes.design import Points, find_design
