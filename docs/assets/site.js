@@ -9,8 +9,12 @@ function name_parts() {
       nav.setAttribute("aria-label", title);
     }
   }
+  for (const buttons of document.querySelectorAll("nav.md-code__nav")) buttons.setAttribute("role", "group");
   for (const box of document.querySelectorAll(".md-typeset__scrollwrap, .md-typeset pre > code, .highlight pre"))
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
 }
-window.addEventListener("load", name_parts);
+window.addEventListener("load", () => {
+  name_parts();
+  new MutationObserver(name_parts).observe(document.querySelector("main"), { childList: true, subtree: true });
+});
 window.addEventListener("resize", name_parts);
