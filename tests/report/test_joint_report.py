@@ -125,5 +125,5 @@ def test_several_variants_name_their_rows():
 
 def test_the_exponents_of_theories_are_named(fit):
     laws = fit.variants["a"].laws
-    assert joint_tables.compatible(laws["batch_size"]) == "1/2"
-    assert joint_tables.compatible(laws["lr/batch_size"]) in ("-1", "none of 0, 1/2, 1")
+    assert joint_tables.compatible(laws["batch_size"].exponent) == "1/2"
+    assert joint_tables.compatible(laws["lr/batch_size"].exponent) in ("-1", "none of 0, 1/2, 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -21,6 +23,16 @@ MOST = 3  # suggestions
 PRICES = {"width": 2.0, "params": 1.0, "depth": 1.0, "tokens": 1.0, "compute": 1.0, "batch": 0.0}
 
 
+@dataclass(frozen=True)
+class Suggested:
+    """A place worth running."""
+
+    place: FloatArray  # log2 of the free axes, [F]
+    share: float  # price, as a share of what was spent
+    now: FloatArray  # width of the interval at the goal of each law, octaves, [laws]
+    after: FloatArray  # what it would be, [laws]
+
+
 def suggest_runs(model: AxesModel, goal: Place, targets_at: FloatArray) -> tuple[PlaceRuns, ...]:
     """Up to three places to run, the best for its price first.
 
@@ -29,21 +41,28 @@ def suggest_runs(model: AxesModel, goal: Place, targets_at: FloatArray) -> tuple
         goal: where the interval is to narrow.
         targets_at: log2 of the goal's free axes, [F].
     """
-    basis, design = model.basis, model.basis.design
-    places = _candidates(basis.z, targets_at)
-    now = _width(model, targets_at, None)
-    spent = float(np.sum(basis.basins.cells.runs * _price(model, design.coordinates(basis.points.z))))
-    found = []
-    for place in places:
-        after = _width(model, targets_at, place)
-        share = RUNS * float(_price(model, place[None])[0]) / spent
-        if now - after > LEAST_GAIN * now and share <= MOST_PRICE:
-            found.append(((now - after) / (share + 0.05), place, share, after))
-    found.sort(key=lambda item: -item[0])
     return tuple(
-        PlaceRuns(_place(model, place), _grid(model, place), share, (now, after), goal)
-        for _, place, share, after in found[:MOST]
-    )
+        PlaceRuns(
+            place_of(model, one.place), grid_of(model, one.place), one.share,
+            (float(one.now[0]), float(one.after[0])), goal,
+        )
+        for one in suggest_places([model], targets_at, RUNS)
+    )  # fmt: skip
+
+
+def suggest_places(models: Sequence[AxesModel], goal: FloatArray, runs: int) -> list[Suggested]:
+    """Places that narrow the intervals of some laws, of the same free axes, at a goal [F], best first."""
+    basis, design = models[0].basis, models[0].basis.design
+    now = np.array([_width(model, goal, None) for model in models])
+    spent = float(np.sum(basis.basins.cells.runs * _price(models[0], design.coordinates(basis.points.z))))
+    found = []
+    for place in _candidates(basis.z, goal):
+        after = np.array([_width(model, goal, place) for model in models])
+        share = runs * float(_price(models[0], place[None])[0]) / spent
+        if (now - after).sum() > LEAST_GAIN * now.sum() and share <= MOST_PRICE:
+            found.append(Suggested(place, share, now, after))
+    found.sort(key=lambda one: -float((one.now - one.after).sum()) / (one.share + 0.05))
+    return found[:MOST]
 
 
 def _candidates(z: FloatArray, goal: FloatArray) -> list[FloatArray]:
@@ -95,7 +114,8 @@ def _power(axis: str) -> float:
     return 1.0 if kind is None else PRICES[kind]
 
 
-def _place(model: AxesModel, free: FloatArray) -> Place:
+def place_of(model: AxesModel, free: FloatArray) -> Place:
+    """All axes at free coordinates [F], three digits of each."""
     design = model.basis.design
     out = dict(zip(design.names, map(float, np.exp2(free)), strict=True))
     for j, line in design.tied.items():
@@ -103,9 +123,9 @@ def _place(model: AxesModel, free: FloatArray) -> Place:
     return {axis: float(f"{out[axis]:.3g}") for axis in design.axes}
 
 
-def _grid(model: AxesModel, place: FloatArray) -> tuple[float, ...]:
+def grid_of(model: AxesModel, place: FloatArray, runs: int = RUNS) -> tuple[float, ...]:
     """Values to run: about the plane's own, as far as its optimum may lie, half an octave apart or more."""
     draws = model.hp.plane_draws(place[None])[:, 0]
     centre, (low, high) = float(model.hp.plane(place[None])[0]), limits(draws, 0.95)
-    step = min(max((high - low) / (RUNS - 1), 0.5), 1.0)
-    return tuple(float(f"{np.exp2(centre + step * (i - (RUNS - 1) / 2)):.3g}") for i in range(RUNS))
+    step = min(max((high - low) / (runs - 1), 0.5), 1.0)
+    return tuple(float(f"{np.exp2(centre + step * (i - (runs - 1) / 2)):.3g}") for i in range(runs))

@@ -39,7 +39,7 @@ class JointBasins:
     surface_draws: Surface  # [B, K, ...]
     draws: State  # of the parameters, of the fitted scales only: local [B, K', local], shared [B, shared]
     mean: State  # likewise
-    t_mean: float  # mean log2 n of the fitted scales
+    t_mean: FloatArray  # mean place of the fitted scales, log2 of the scale's axes, [F]
     noise: float  # sd of one run near the optimum, nats
     misfit: float  # sd of the shape's relative error
     factor: FloatArray  # on the variance of outlying points, [K, N]; NaN where a point did not count
@@ -48,11 +48,11 @@ class JointBasins:
     @property
     def layout(self) -> Layout:
         """Of the parameters."""
-        return Layout(self.points.x.shape[-1])
+        return Layout(self.points.x.shape[-1], len(self.t_mean))
 
-    def surface_at(self, scale: float) -> tuple[Surface, Surface]:
-        """The surface at any scale by the line of its log curvatures: the point estimate, and draws [B]."""
-        t = float(np.log2(scale)) - self.t_mean
+    def surface_at(self, place: FloatArray) -> tuple[Surface, Surface]:
+        """The surface at any place [F] by the line of log curvatures: the point estimate, and draws [B]."""
+        t = place - self.t_mean
         size = self.layout.local
         zero, shared = np.zeros(size), self.draws.shared
         rng = np.random.default_rng(len(shared))
@@ -110,7 +110,7 @@ def fit_joint(points: Points, draws: int, rng: np.random.Generator) -> JointBasi
         ),
         draws=drawn,
         mean=mean,
-        t_mean=float(np.log2(points.scale[fitted]).mean()),
+        t_mean=points.place[fitted].mean(axis=0),
         noise=_mixed(posterior, "sigma"),
         misfit=_mixed(posterior, "misfit"),
         factor=_factors(posterior, kept, fitted),

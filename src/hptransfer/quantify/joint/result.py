@@ -66,6 +66,7 @@ class JointOptimum:
         curves: by hyperparameter, empty where there is no fit.
         contours: likewise.
         best_run: hyperparameters of the run with the lowest loss; None where all diverged.
+        at: over several axes, their values; empty with one. `scale` is then the number of the point.
     """
 
     scale: float
@@ -83,6 +84,7 @@ class JointOptimum:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     contours: tuple[Contour, ...] = ()
     best_run: Mapping[str, float] | None = None
+    at: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
