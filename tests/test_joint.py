@@ -102,7 +102,7 @@ def test_the_json_holds_no_nan_and_names_its_kind(fit, tmp_path):
 
 
 def test_every_key_of_the_json_is_documented(fit):
-    page = (Path(__file__).parents[1] / "docs/json.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs/reference/json.md").read_text(encoding="utf-8")
     page = page[page.index("## Several hyperparameters") :]
     names = set()
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
-from hptransfer.study.paper_presets import LINGLE_ABLATIONS
+from hptransfer.study.paper_presets import LINGLE_ABLATIONS, Ablation
 from papers.claims import Claim, Status, answers, judge, not_run, scale_of
 from papers.data import PUBLISHED, Draws, Fitted, fit_frame, names, spec_of, table
 from papers.page import LINGLE, Page, axes_of, forest, interval
@@ -19,6 +19,13 @@ PAGE = "ablations"
 PAPER_BATCH, TINY_BATCH = 1024, 8  # of the baseline, sequences: his, and that of the preset's size `tiny`
 TOLERANCE = 0.01  # nats; a cost that counts as none
 COARSE = 2  # octaves between the learning rates that he tried
+# Further runs of his scripts, by the ablation of the preset that they change.
+FURTHER: Mapping[str, str] = {
+    "decay-independent-1e-3": "decay-independent",
+    "decay-independent-1e-5": "decay-independent",
+    "lion-abs": "lion",
+    "large-no-decay": "large-scale",
+}
 TITLES: Mapping[str, str] = {  # our names by those of the published table
     "baseline muP": "baseline",
     "projection biases": "biases",
@@ -44,12 +51,17 @@ TITLES: Mapping[str, str] = {  # our names by those of the published table
 def ran() -> list[str]:
     """Ablations whose table is there, in the preset's order."""
     there = {name.removeprefix("lingle-") for name in names("lingle-")}
-    return [name for name in LINGLE_ABLATIONS if name in there]
+    return [name for name in (*LINGLE_ABLATIONS, *FURTHER) if name in there]
+
+
+def setting(ablation: str) -> Ablation:
+    """What the preset changes for it."""
+    return LINGLE_ABLATIONS[FURTHER.get(ablation, ablation)]
 
 
 def is_sp(ablation: str) -> bool:
     """Whether its learning rate is SP's, the same number for every tensor."""
-    return LINGLE_ABLATIONS[ablation].rule == "sp"
+    return setting(ablation).rule == "sp"
 
 
 @cache
@@ -100,7 +112,7 @@ def unchanged(ablation: str) -> str:
     """Why our runs do not test an ablation: what the preset's size sets again; empty where they do."""
     spec = spec_of(f"lingle-{ablation}")["spec"]
     assert isinstance(spec, dict)
-    wanted = LINGLE_ABLATIONS[ablation].train.get("batch_size", PAPER_BATCH)
+    wanted = setting(ablation).train.get("batch_size", PAPER_BATCH)
     got = spec["train"].get("batch_size", TINY_BATCH)
     if wanted == PAPER_BATCH or got != TINY_BATCH:
         return ""
@@ -119,7 +131,9 @@ def _claim(ablation: str) -> Claim | None:
     status: Status = judge(cost, TOLERANCE, above=says == "no")
     if unchanged(ablation) and ablation.startswith("batch"):
         status = "not run yet"
-    evidence = f"keeping costs {interval(cost)} nats; best place on his grid {_moves(ablation)}"
+    evidence = (
+        f"keeping costs {interval(cost)} nats; best place on his grid by width, log2: {_moves(ablation)}"
+    )
     if unchanged(ablation):
         evidence += f"; {unchanged(ablation)}"
     return Claim(LINGLE, words, status, evidence, scale_of(f"lingle-{ablation}"), PAGE)
@@ -127,7 +141,7 @@ def _claim(ablation: str) -> Claim | None:
 
 def _moves(ablation: str) -> str:
     places = best_places(ablation)
-    return ", ".join(f"2^{p}" for p in places.values())
+    return " ".join(f"{p}" for p in places.values())
 
 
 @cache
@@ -214,7 +228,7 @@ def _table(page: Page) -> None:
             "cost of keeping, nats",
             "by cost",
             "same best place",
-            "best places by width",
+            "best place by width, log2",
             "he found",
         ),
         rows,

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hptransfer.errors import QuantifyError
 from hptransfer.files import write_whole
@@ -47,7 +47,8 @@ class JointFit(JointSweepFit):
         fit: JointSweepFit = self
         if scale not in self.settings["targets"]:
             settings = {**self.settings, "targets": (*self.settings["targets"], scale)}
-            fit = quantify_joint(self.sweep, hp=self.hp, combinations=self.combinations, **settings)
+            refit = quantify_joint(self.sweep, hp=self.hp, combinations=self.combinations, **settings)
+            fit = cast(JointFit, refit)  # of the same table, so over one axis too
         return {
             name: next(p for p in variant.predictions if p.scale == scale)
             for name, variant in fit.variants.items()

@@ -71,7 +71,7 @@ def test_bad_input_is_one_line(arguments: list, says: str) -> None:
 
 def test_the_lines_of_the_page_record_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    page = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/audit.md").read_text(encoding="utf-8")
     code = re.search(r"^PyTorch, plain.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
     for width in (32, 128):
@@ -84,7 +84,7 @@ def test_the_lines_of_the_page_record_a_model(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_lines_for_cpp_are_those_of_the_benchmark() -> None:
-    page = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/audit.md").read_text(encoding="utf-8")
     lines = re.search(r"```cpp\n(.*?)```", page, re.DOTALL)[1].splitlines()
     source = [line.strip() for line in (STACKS / "record.cpp").read_text().splitlines()]
     first = source.index(lines[0].strip())

@@ -50,6 +50,13 @@ def test_the_grid_is_one_stack_a_variant_and_width() -> None:
     assert len({run.run_id for stack in stacks for run in stack.runs}) == 24
 
 
+@pytest.mark.parametrize("more", [{"mix_variants": True, "stack": 64}, {}])
+def test_a_stack_has_one_optimizer(more: dict[str, Any]) -> None:
+    stacks, _ = finished_study(study(train={"steps": 5, "optimizer": ["adamw", "lion"]}, **more))
+    assert any(stack.round for stack in stacks)  # extensions too
+    assert all(len({run.spec.train.optimizer for run in stack.runs}) == 1 for stack in stacks)
+
+
 @given(cap=st.integers(1, 40), seeds=st.integers(1, 4), count=st.integers(2, 12))
 def test_stacks_are_even_and_hold_the_whole_grid_once(cap: int, seeds: int, count: int) -> None:
     spec = study(stack=cap, seeds=list(range(seeds)), lr={"low": 1e-4, "high": 1e-4 * 2 ** (count - 1)})

@@ -1,9 +1,9 @@
 """Every tuned number of the estimator: what it is, its unit, where it comes from, what it does.
 
-None of these is a fact of nature: another value gives another estimator, no wrong one. `docs/priors.md` has
-what halving and doubling each does to the coverage, width and error of predictions
-(`benchmarks/sensitivity.py`). Published definitions of metrics (three decades, 1.0025) stand with their
-metric, tolerances of arithmetic and sizes of blocks where they are used.
+None of these is a fact of nature: another value gives another estimator, no wrong one.
+`docs/explanation/priors.md` has what halving and doubling each does to the coverage, width and error of
+predictions (`benchmarks/sensitivity.py`). Published definitions of metrics (three decades, 1.0025) stand with
+their metric, tolerances of arithmetic and sizes of blocks where they are used.
 """
 
 from __future__ import annotations

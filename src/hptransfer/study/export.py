@@ -132,6 +132,6 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     for folder, name in zip(folders, names, strict=True):
         spec, table = _read_study(folder)
         found += [(f"{name}: {variant}", *rest) for variant, *rest in table.lines]
-        optimizers |= {f"{name}: {variant}": spec.optimizer for variant in spec.variants_with_decay()}
+        optimizers |= {f"{name}: {variant}": value for variant, value in spec.optimizers().items()}
         own |= {f"{name}: {variant}": value for variant, value in coordinates_of(spec).items()}
     return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers, own)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from hptransfer.runs.flops import run_flops
 from hptransfer.study.rounds import rounds
 from hptransfer.study.spec import StudySpec
-from hptransfer.study.stacks import PlannedRun, Stack, cut
+from hptransfer.study.stacks import PlannedRun, Stack, cut, cut_alike
 
 # FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
 # compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
@@ -50,7 +50,7 @@ def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
         Stack(width, found.number, compiled, runs)
         for found in rounds(spec, losses)
         for width in spec.widths
-        for runs in cut([r for r in found.runs if r.spec.model.width == width], spec.stack_size)
+        for runs in cut_alike((r for r in found.runs if r.spec.model.width == width), spec.stack_size)
     ]
 
 
@@ -96,8 +96,8 @@ def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
     return tuple(
         Stack(width, 0, compiled, runs)
         for some in cut(variants, whole)
-        for runs in cut(
-            [run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))],
+        for runs in cut_alike(
+            (run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))),
             spec.stack_size,
         )
     )
@@ -114,7 +114,7 @@ def _extension(
     for variant, levels in _levels(runs, losses).items():
         wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
-    return [Stack(width, number, compiled, part) for part in cut(wanted, spec.stack_size)]
+    return [Stack(width, number, compiled, part) for part in cut_alike(wanted, spec.stack_size)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:

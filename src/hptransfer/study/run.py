@@ -184,7 +184,7 @@ def _result(store: Store, spec: StudySpec, table: RunsTable, trained: int) -> St
         sweep=sweep_table(
             table.lines,
             source,
-            dict.fromkeys(spec.variants_with_decay(), spec.optimizer),
+            spec.optimizers(),
             own=coordinates_of(spec),
             base_scale=float(spec.base),
         ),

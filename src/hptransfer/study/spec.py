@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +97,7 @@ class StudySpec(Config):
 
     @model_validator(mode="after")
     def _check_extent(self) -> StudySpec:
-        runs = len(self.variants) * len(self.weight_decays or (0,)) * len(self.widths)
+        runs = len(self.variants_with_decay()) * len(self.widths)
         runs *= len(self.seeds) * self.lr.count
         if runs > MAX_RUNS:
             raise ValueError(f"a grid may have at most {MAX_RUNS:,} runs, but this one has {runs:,}")
@@ -107,11 +108,17 @@ class StudySpec(Config):
         """The reference model knows the catalogue's rules; code of the user's own knows its own variants."""
         for value in self.variants if self.trial.kind == "builtin" else ():
             try:
-                decoder_rule(value, self.optimizer)
+                for name in self.train.optimizers:
+                    decoder_rule(value, name)
             except RuleError as error:
                 raise ValueError(f"`variants`: {error}") from None
         if self.adaptive is not None and self.adaptive.goal == "prediction" and not self.targets:
             raise ValueError("`adaptive.goal` prediction needs `targets`: the widths to predict")
+        if self.adaptive is not None and len({family(name) for name in self.train.optimizers}) > 1:
+            raise ValueError(
+                "an adaptive study must list optimizers with one kind of muP coordinates, sgd alone or those "
+                f"without it, but got {', '.join(self.train.optimizers)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -144,21 +151,31 @@ class StudySpec(Config):
         return self.stack if self.trial.kind == "builtin" else 1
 
     @property
-    def optimizer(self) -> OptimizerName:
-        """That trains every run."""
-        return self.train.optimizer
-
-    @property
     def spec_hash(self) -> str:
         """Hash of all that decides a run or a plan; executor, workers, targets and tolerance do not."""
         apart = {"workers", "targets", "tolerance", "name", "executor", "trial", "cost", "probes"}
         return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 
     def variants_with_decay(self) -> dict[str, tuple[str, float]]:
-        """Rule and weight decay of each variant, by name: `sp`, or `sp wd=0.01` where decays are listed."""
-        if self.weight_decays is None:
-            return {rule: (rule, 0.0) for rule in self.variants}
-        return {f"{rule} wd={wd:.12g}": (rule, wd) for rule in self.variants for wd in self.weight_decays}
+        """Rule and weight decay of each variant, by name.
+
+        A name is `sp`, or `sp lion wd=0.01` where optimizers and decays are listed.
+        """
+        return {name: (rule, decay) for name, (rule, _, decay) in self._combinations().items()}
+
+    def optimizers(self) -> dict[str, OptimizerName]:
+        """That trains the runs of each variant, by the variant's name."""
+        return {name: optimizer for name, (_, optimizer, _) in self._combinations().items()}
+
+    def _combinations(self) -> dict[str, tuple[str, OptimizerName, float]]:
+        listed = isinstance(self.train.optimizer, tuple)
+        found = {}
+        for rule, optimizer in product(self.variants, self.train.optimizers):
+            name = f"{rule} {optimizer}" if listed else rule
+            for decay in self.weight_decays or (None,):
+                full = name if decay is None else f"{name} wd={decay:.12g}"
+                found[full] = (rule, optimizer, decay or 0.0)
+        return found
 
     def run(self, variant: str, width: int, index: int, seed: int) -> RunSpec:
         """The run at a place of the grid (see `lr_at`); the seed is that of the weights and of the batches.
@@ -166,17 +183,17 @@ class StudySpec(Config):
         Raises:
             pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
         """
-        rule, weight_decay = self.variants_with_decay()[variant]
+        rule, optimizer, weight_decay = self._combinations()[variant]
         code = self.trial.code
         kind, more = (RunSpec, {}) if code is None else (UserCodeRun, {"code": code})
         return kind(
             **more,
             model=ModelConfig(width=width, **self.model.model_dump()),
             data=self.data,
-            train=TrainConfig(weight_decay=weight_decay, **self.train.model_dump()),
+            train=TrainConfig(weight_decay=weight_decay, **self.train.of_optimizer(optimizer)),
             rule=rule,
             base_width=self.base,
-            lr=self.lr_at(index, width, "sp"),
+            lr=self.lr_at(index, width, "sp", optimizer),
             seed=seed,
             data_seed=seed,
             probes=self.probes,
@@ -186,14 +203,18 @@ class StudySpec(Config):
         """A run of a width, where any will do: for its shape, its FLOPs or its data."""
         return self.run(next(iter(self.variants_with_decay())), width, 0, self.seeds[0])
 
-    def lr_at(self, index: int, width: int, coordinates: Coordinates) -> float:
+    def lr_at(
+        self, index: int, width: int, coordinates: Coordinates, optimizer: OptimizerName | None = None
+    ) -> float:
         """The LR at a place of the grid, in these coordinates: 0 is `low`; places continue beyond both ends.
 
+        Coordinates go by the optimizer; without one, by the first of the study.
         Exact arithmetic, rounded once, so that a run's identity is the same on every machine.
         """
         value = Fraction(self.lr.low) * Fraction(self.lr.factor) ** index
         ratio = Fraction(width, self.base)
-        return float(convert_lr(value, ratio, self.lr.coordinates, coordinates, family(self.optimizer)))
+        kind = family(optimizer or self.train.optimizers[0])
+        return float(convert_lr(value, ratio, self.lr.coordinates, coordinates, kind))
 
 
 def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
@@ -205,8 +226,9 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
     try:
         check_plain(data)
         spec = StudySpec.model_validate(data)
-        for width in spec.widths:
-            check(spec.trial, spec.example_run(width))
+        first = {name: variant for variant, name in reversed(spec.optimizers().items())}
+        for width, variant in product(spec.widths, first.values()):
+            check(spec.trial, spec.run(variant, width, 0, spec.seeds[0]))
     except ValidationError as error:
         raise SpecError(f"{where}: {describe_error(error, StudySpec, SET_ELSEWHERE)}") from None
     except (SpecError, ValueError) as error:

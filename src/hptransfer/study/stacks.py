@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -57,6 +57,14 @@ class Stack:
         """
         runs = tuple(run for run in self.runs if run.run_id not in finished)
         return Stack(self.width, self.round, self.compiled, runs) if runs else None
+
+
+def cut_alike(runs: Iterable[PlannedRun], most: int) -> list[tuple[PlannedRun, ...]]:
+    """The same of runs that may differ in their optimizer, which a stack has one of."""
+    alike: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        alike.setdefault(run.spec.train.optimizer, []).append(run)
+    return [part for some in alike.values() for part in cut(some, most)]
 
 
 def cut(items: Sequence[T], most: int) -> list[tuple[T, ...]]:

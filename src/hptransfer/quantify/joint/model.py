@@ -9,6 +9,7 @@ points of a scale N, parameters; the scale has F axes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Layout:
     @property
     def starts(self) -> list[int]:
         """Where each kind of shared parameter begins, and their end."""
-        return np.cumsum([0, *self.shared_sizes]).tolist()
+        return list(accumulate(self.shared_sizes, initial=0))
 
     def split_local(self, of: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Parameters a [...], x [..., d], dc [..., d] and db [..., P] of a scale's [..., local]."""

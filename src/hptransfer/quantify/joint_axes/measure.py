@@ -11,7 +11,7 @@ from hptransfer.quantify.axes.design import tied_sentence
 from hptransfer.quantify.axes.fit import laws_times, loss_times
 from hptransfer.quantify.axes.measure import goal_of, loss_parameters, no_laws
 from hptransfer.quantify.axes.measured_law import bends, measured_law, unknown_places
-from hptransfer.quantify.axes.result import AxesLaws, PlaceAnswer, PointOptimum
+from hptransfer.quantify.axes.result import AxesLaws, Place, PlaceAnswer, PointOptimum
 from hptransfer.quantify.axes.rules import check_rules, own_cost, same_everywhere
 from hptransfer.quantify.intervals import missing
 from hptransfer.quantify.joint.basins import fit_joint
@@ -31,6 +31,7 @@ from hptransfer.quantify.joint_axes.model import JointAxesContext, JointPlanes, 
 from hptransfer.quantify.joint_axes.points import variant_points
 from hptransfer.quantify.joint_axes.relations import check_relations, ridge
 from hptransfer.quantify.joint_axes.result import JointAxesVariant, JointPlaceHoldOut
+from hptransfer.quantify.result import Estimate
 
 
 def measure_joint_axes(context: JointAxesContext, name: str, place: int) -> JointAxesVariant:
@@ -134,7 +135,7 @@ def _keep(
         return PlaceAnswer("not known", missing("no_optimum"), None, why), {}
     start = int(inside[np.argmin(planes.points.z[inside].sum(axis=1))])
     x = basins.x[start]
-    costs = [
+    costs: list[tuple[Estimate, Place]] = [
         (paid_at(basins, int(k), x, s.level).paid.estimate, planes.points.at(int(k)))
         for k in np.flatnonzero(basins.fitted)
         if k != start
