@@ -36,6 +36,7 @@ class AxesSettings:
     seed: int
     reference: str | None
     filter: float
+    hp: str = "lr"  # name of the hyperparameter: which named rules apply goes by it
 
 
 @dataclass(frozen=True)
