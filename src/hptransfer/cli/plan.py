@@ -53,6 +53,9 @@ def plan(
     The time is worked out from the rate of the study's finished runs. Where no run is finished, a few steps
     are trained here and now to measure it. Where that would take long, the time is left out.
 
+    Over several axes of scale the next runs are named by width, parameters, batch, tokens and learning rate,
+    and every budget says where its runs would go.
+
     A spec that `hptransfer run` would refuse is refused here, too; what only this machine lacks is a note.
 
     Examples: hptransfer plan study.yaml --price 2.50; hptransfer plan kalra2026-step --size small
