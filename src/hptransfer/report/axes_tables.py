@@ -129,9 +129,7 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
         Column(
             "if straight",
             "hp_interval",
-            "The same interval if the law turns along no axis, as a plane fitted alone would have "
-            "it; none where "
-            "the runs leave such a law too little probability.",
+            "The same interval if the law turned along no axis for certain, as a plane fitted alone has it.",
         ),
         Column(names.loss, "value", "Predicted loss at the optimum."),
         Column("expected cost", "cost", f"Loss given up on average by the value to use, in {unit}."),
