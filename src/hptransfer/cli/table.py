@@ -10,7 +10,7 @@ from hptransfer.cli.model_sizes import ModelSizes, comma_separated
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
 from hptransfer.errors import MissingExtraError, RuleError, one_of
-from hptransfer.parametrization.constants import tensor_constants
+from hptransfer.parametrization.constants import NONE, tensor_constants
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
@@ -106,7 +106,7 @@ def _constants(text: str) -> dict[str, float]:
 
 def _with_constants(block: Block, constants: Mapping[str, float]) -> Block:
     by_name = tensor_constants({row.tensor: (row.role, ()) for row in block.rows}, constants)
-    rows = tuple(replace(row, lr=row.lr * by_name.get(row.tensor, 1.0)) for row in block.rows)
+    rows = tuple(replace(row, lr=row.lr * by_name.get(row.tensor, NONE).lr) for row in block.rows)
     return replace(block, rows=rows)
 
 
