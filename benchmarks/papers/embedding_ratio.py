@@ -10,7 +10,7 @@ import pandas as pd
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
 from papers.claims import Claim, Status, answers, judge, not_run, scale_of
-from papers.curves import Key, bests, moving_valley, slopes, vertex
+from papers.curves import Key, bests, moving_valley, slopes, vertex, with_pooled_noise
 from papers.data import Draws, names, table
 from papers.page import Page, axes_of, interval, legend_below
 
@@ -70,30 +70,44 @@ def best_factors(vocabulary: int) -> dict[int, float]:
 
 
 @cache
+def given_up() -> dict[int, Estimate]:
+    """Loss given up at the largest width by a ratio of 1 (SP's), nats, by vocabulary."""
+    rises: dict[Key, list[float]] = {}
+    for v in vocabularies():
+        frame = valley(v)
+        here = frame[(frame["factor"] == 1) & (frame["width"] == frame["width"].max())]
+        rises[(float(v),)] = here["rise"].tolist()
+    return {int(key[0]): item for key, item in with_pooled_noise(rises).items()}
+
+
+@cache
 def claims() -> list[Claim]:
     """What arXiv:2506.15025 leads one to expect."""
-    small, large, less = (
+    small, large, less, more = (
         f"{WORDS} with width where the vocabulary is small (muP: in proportion)",
         f"{WORDS} less than in proportion to width where the vocabulary is large",
         f"{WORDS} more slowly with width, the larger the vocabulary",
+        "An embedding whose learning rate is the hidden one gives up more loss, the larger the vocabulary",
     )
     if len(vocabularies()) < 2:
-        return [Claim("ours", words, "not run yet", "", "", PAGE) for words in (small, large, less)]
+        return [Claim("ours", words, "not run yet", "", "", PAGE) for words in (small, large, less, more)]
     first, last = vocabularies()[0], vocabularies()[-1]
     bottoms = exponent(first), exponent(last), _minus(exponent(last), exponent(first))
     wholes = [_estimate(whole_valley(v)) for v in (first, last)]
     whole = *wholes, _minus(wholes[1], wholes[0])
     limits = ((0.0, True), (1.0, False), (0.0, False))
-    names_ = f"vocabulary {first:,}", f"vocabulary {last:,}", f"{last:,} minus at {first:,}"
+    places = f"vocabulary {first:,}", f"vocabulary {last:,}", f"{last:,} minus at {first:,}"
     out = []
     for words, a, b, (limit, above), of in zip(
-        (small, large, less), bottoms, whole, limits, names_, strict=True
+        (small, large, less), bottoms, whole, limits, places, strict=True
     ):
         statuses = {judge(item, limit, above=above) for item in (a, b)}
         status: Status = statuses.pop() if len(statuses) == 1 else "not decidable at this scale"
         told = f"exponent at {of}: {interval(a)}; by the other reading {interval(b)}"
         out.append(Claim("ours", words, status, told, _scale(), PAGE))
-    return out
+    lost = _minus(given_up()[last], given_up()[first])
+    told = f"given up at {last:,} minus at {first:,}: {interval(lost)} nats"
+    return [*out, Claim("ours", more, judge(lost), told, _scale(), PAGE)]
 
 
 def _estimate(item: Draws | None) -> Estimate:
@@ -146,7 +160,7 @@ def write() -> Page:
     page.text(
         "Widths of hundreds: a vocabulary is large only beside the width, and here it is already large at "
         f"{vocabularies()[-1] // int(runs()['width'].max())} times the width. Factors are 4 apart, so a best "
-        "factor alone is known to an octave either way; the exponent is from the whole valley. 150 steps "
+        "factor alone is known to an octave either way; the bottom lies between them. 150 steps "
         "show each rare token few times."
     )
     return page
@@ -157,11 +171,11 @@ def _table(page: Page) -> None:
     rows = []
     for v in vocabularies():
         best = best_factors(v)
-        rows.append((v, exponent(v), whole_valley(v), *(f"{best[w]:g}" for w in widths)))
-    page.table(
-        ("vocabulary", "exponent of width", "other reading", *(f"best factor, width {w}" for w in widths)),
-        rows,
-    )
+        factors = " ".join(f"{best[w]:g}" for w in widths)
+        rows.append((v, exponent(v), whole_valley(v), factors, given_up()[v]))
+    places = ", ".join(map(str, widths))
+    best_at, lost = f"best factor at widths {places}", f"given up by factor 1 at {widths[-1]}, nats"
+    page.table(("vocabulary", "exponent of width", "other reading", best_at, lost), rows)
 
 
 def _figure(page: Page) -> None:

@@ -30,7 +30,7 @@ def test_the_exponent_of_the_best_ratio_is_found(papers, put):
         assert low < truth < high
         assert high - low < 0.3
         assert page.exponent(vocabulary).value == pytest.approx(truth, abs=0.15)
-    assert [c.status for c in page.claims()] == ["supported"] * 3
+    assert [c.status for c in page.claims()][:3] == ["supported"] * 3
     assert "| 257 |" in page.write().write().read_text()
 
 
