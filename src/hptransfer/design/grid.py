@@ -36,12 +36,12 @@ class CandidateGrid:
     @property
     def z(self) -> FloatArray:
         """log2 of the scales, shape [K, A]."""
-        return np.log2(self.scales).reshape(len(self.scales), -1)
+        return np.asarray(np.log2(self.scales).reshape(len(self.scales), -1))
 
     @property
     def z_target(self) -> FloatArray:
         """log2 of the target, shape [A]."""
-        return np.log2(np.atleast_1d(self.target))
+        return np.asarray(np.log2(np.atleast_1d(self.target)))
 
     @property
     def least_scales(self) -> int:

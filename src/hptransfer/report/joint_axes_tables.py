@@ -67,7 +67,7 @@ def tables(fit: JointAxesFit, variants: Variants) -> tuple[Table, ...]:
         _by_quantity(axes_tables.rules(unit, checked)),
         ridges(variants),
         holdouts(fit, variants),
-        suggestions(variants),
+        joint_tables.suggestions([(v.name, v.suggested) for v in variants]),
         loss_laws(variants),
         optima(fit, variants),
         skews(fit, variants),
@@ -192,27 +192,6 @@ def holdouts(fit: JointAxesFit, variants: Variants) -> Table:
         _FLAGS,
     )
     return Table("Hold-out check", columns, tuple(rows), "" if rows else "Too few points to leave any out.")
-
-
-def suggestions(variants: Variants) -> Table:
-    """What to run next."""
-    rows: list[Row] = []
-    goal = ""
-    for v in variants:
-        for s in v.suggested:
-            goal = written(s.goal)
-            grids = "; ".join(f"{n} {' '.join(map(_plain, values))}" for n, values in s.hps.items())
-            widths = "; ".join(f"{n} {now:.2g} to {then:.2g}" for n, (now, then) in s.width.items())
-            rows.append((v.name, written(s.at), grids, f"{100 * s.cost_share:.2g}%", widths))
-    columns = (
-        _VARIANT,
-        Column("run at", "text", "Where no runs are yet."),
-        Column("all combinations of", "text", "A grid about the laws' values there."),
-        Column("price", "text", "As a share of what was spent, by the product of the axes."),
-        Column("intervals", "text", "Their widths at the goal now, and after these runs, octaves."),
-    )
-    note = f"The goal is {goal}." if goal else "No runs that were tried narrow the intervals for their price."
-    return Table("Suggested runs", columns, tuple(rows), note)
 
 
 def loss_laws(variants: Variants) -> Table:

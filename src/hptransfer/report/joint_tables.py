@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hptransfer.quantify.joint.result import JointSweepFit, JointVariant
+from hptransfer.quantify.axes.answers import written
+from hptransfer.quantify.joint.result import JointRuns, JointSweepFit, JointVariant
 from hptransfer.quantify.joint.summarize import half_steps
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import number_format
@@ -58,6 +59,7 @@ def tables(fit: JointSweepFit, variants: Sequence[JointVariant]) -> tuple[Table,
         predictions(fit, variants),
         laws(fit, variants),
         holdouts(fit, variants),
+        suggestions([(v.name, v.suggested) for v in variants]),
         optima(fit, variants),
         skews(fit, variants),
     )
@@ -193,6 +195,26 @@ def holdouts(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     return Table("Hold-out check", columns, tuple(rows), "" if rows else "It takes four scales or more.")
 
 
+def suggestions(found: Iterable[tuple[str, Sequence[JointRuns]]]) -> Table:
+    """What to run next, by variant."""
+    rows: list[Row] = []
+    for of, suggested in found:
+        for s in suggested:
+            grids = "; ".join(f"{n} {' '.join(map(_plain, values))}" for n, values in s.hps.items())
+            widths = "; ".join(f"{n} {now:.2g} to {then:.2g}" for n, (now, then) in s.width.items())
+            rows.append((of, written(s.at), grids, f"{100 * s.cost_share:.2g}%", widths, s.why))
+    columns = (
+        _VARIANT,
+        Column("run at", "text", "The scale, or the place of several axes."),
+        Column("all combinations of", "text", "Past the edge, or a grid about the laws' values there."),
+        Column("price", "text", "As a share of what was spent, by the product of the axes."),
+        Column("intervals", "text", "Their widths at the goal now, and after these runs, octaves."),
+        Column("because", "text"),
+    )
+    note = "" if rows else "No runs that were tried narrow the intervals for their price."
+    return Table("Suggested runs", columns, tuple(rows), note)
+
+
 def optima(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     """The optimum at every scale, one row each."""
     rows: list[Row] = []
@@ -263,4 +285,6 @@ def meanings(found: Iterable[str]) -> dict[str, str]:
 def _meaning(flag: str) -> str:
     if flag_name(flag) == "near_zero":
         return "the optimum is nearer to 0 than to the smallest positive value that was run; it enters no law"
+    if flag_name(flag) == "two_minima":
+        return "the runs have two minima, with higher runs all around each; the one with the lowest is taken"
     return flag_sentence(flag_name(flag) if flag_name(flag) in ("at_edge", "near_zero") else flag)

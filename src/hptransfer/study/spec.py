@@ -252,7 +252,8 @@ class StudySpec(Config):
         size = Size(size) if isinstance(size, int) else size
         rule, optimizer, weight_decay = self._combinations()[variant]
         code = self.trial.code
-        kind, more = (RunSpec, {}) if code is None else (UserCodeRun, {"code": code})
+        kind = RunSpec if code is None else UserCodeRun
+        more: dict[str, Any] = {} if code is None else {"code": code}
         model, train = self.model.model_dump(), self.train.of_optimizer(optimizer)
         if size.depth is not None:
             assert self.scale is not None

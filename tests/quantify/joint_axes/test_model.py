@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from surfaces import FOUR, HP_SLOPES, RIDGE, hp_optimum
 
-from hptransfer.quantify.joint_axes.model import basis_of
+from hptransfer.quantify.joint.suggest import basis_of
 
 
 def test_every_quantity_has_a_plane(planes):
@@ -28,7 +28,7 @@ def test_a_profile_has_the_other_at_its_best(planes):
     assert planes.profile(5, 0, planes.basins.x[5, 0] + 1.0) == pytest.approx(along_lr, rel=0.25)
 
 
-def test_a_quantity_without_points_enough_has_no_law(planes, context):
+def test_a_quantity_without_points_enough_has_no_law(planes):
     few = planes.points.take(np.arange(3))
     q = planes.laws[0].quantity
     short = type(q)(q.name, q.weight, q.offset[:3], q.x[:3], q.x_draws[:, :3], q.inside[:3])
@@ -39,7 +39,7 @@ def test_a_quantity_without_points_enough_has_no_law(planes, context):
         surface=type(basins.surface)(*(f[:3] for f in vars(basins.surface).values())),
         surface_draws=type(basins.surface)(*(f[:, :3] for f in vars(basins.surface_draws).values())),
     )  # fmt: skip
-    assert not basis_of(few, cut, short, context.settings).enough
+    assert not basis_of(few, cut, short).enough
 
 
 def test_places_on_and_off_a_path(planes):

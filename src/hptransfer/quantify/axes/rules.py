@@ -38,6 +38,7 @@ class Rule:
     note: str = ""
     of: str = "lr"  # kind of hyperparameter
     tokens: bool = False  # whether the level is of a batch in tokens
+    apart_from: tuple[str, ...] = ()  # kinds of axes that it says do not matter
 
 
 RULES = (
@@ -57,7 +58,7 @@ RULES = (
     Rule("muP, LR of hidden weights under Adam", "arXiv:2203.03466", {"width": -1.0}, None,
          "LR in SP coordinates"),
     Rule("step-law batch", "arXiv:2503.04715", {"tokens": 0.571}, float(np.log2(0.58)), "batch in tokens",
-         "batch", tokens=True),
+         "batch", tokens=True, apart_from=("params", "width", "depth")),
     Rule("DeepSeek compute law of the batch", "arXiv:2401.02954", {"params": 0.3271, "tokens": 0.3271},
          float(np.log2(0.292) + 0.3271 * np.log2(6.0)), "C = 6 params tokens, batch in tokens", "batch",
          tokens=True),
@@ -95,7 +96,8 @@ def check_rules(model: AxesModel, s: AxesSettings, cost: Cost | None = None) -> 
     out = []
     for rule in RULES:
         if rule.of == kind and set(rule.exponents) <= kinds.keys() and not _told_better(rule, kinds):
-            by_axis = {kinds[name]: power for name, power in rule.exponents.items()}
+            powers = {**dict.fromkeys(rule.apart_from, 0.0), **rule.exponents}
+            by_axis = {kinds[name]: power for name, power in powers.items() if name in kinds}
             out.append(check_rule(model, rule, by_axis, s, paid))
     return (*out, same_everywhere(model, s, paid))
 

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from hptransfer.quantify.axes.departures import walk_covariances
-from hptransfer.quantify.axes.model import AxesModel
+from hptransfer.quantify.axes.model import AxesModel, Basis
 from hptransfer.quantify.axes.result import Place, PlaceRuns
 from hptransfer.quantify.axes.rules import kind_of
 from hptransfer.quantify.intervals import limits
@@ -54,26 +54,26 @@ def suggest_places(models: Sequence[AxesModel], goal: FloatArray, runs: int) -> 
     """Places that narrow the intervals of some laws, of the same free axes, at a goal [F], best first."""
     basis, design = models[0].basis, models[0].basis.design
     now = np.array([_width(model, goal, None) for model in models])
-    spent = float(np.sum(basis.basins.cells.runs * _price(models[0], design.coordinates(basis.points.z))))
+    spent = float(np.sum(basis.basins.cells.runs * price(basis, design.coordinates(basis.points.z))))
     found = []
-    for place in _candidates(basis.z, goal):
+    for place in _candidates(basis.z, design.coordinates(basis.points.z), goal):
         after = np.array([_width(model, goal, place) for model in models])
-        share = runs * float(_price(models[0], place[None])[0]) / spent
+        share = runs * float(price(basis, place[None])[0]) / spent
         if (now - after).sum() > LEAST_GAIN * now.sum() and share <= MOST_PRICE:
             found.append(Suggested(place, share, now, after))
     found.sort(key=lambda one: -float((one.now - one.after).sum()) / (one.share + 0.05))
     return found[:MOST]
 
 
-def _candidates(z: FloatArray, goal: FloatArray) -> list[FloatArray]:
-    """Places where no runs are: corners of the design, and each axis two and four times as far."""
+def _candidates(z: FloatArray, seen: FloatArray, goal: FloatArray) -> list[FloatArray]:
+    """Places without runs: corners of points with an optimum, and each axis two and four times as far."""
     low, high = z.min(axis=0), z.max(axis=0)
     steps = [
         sorted({low[i], high[i], *(high[i] + s for s in (1.0, 2.0) if goal[i] > high[i])})
         for i in range(len(low))
     ]
     places = [np.array(place) for place in product(*steps)]
-    return [place for place in places if np.abs(z - place).max(axis=1).min() > 0.3]
+    return [place for place in places if np.abs(seen - place).max(axis=1).min() > 0.3]
 
 
 def _width(model: AxesModel, goal: FloatArray, new: FloatArray | None) -> float:
@@ -99,13 +99,13 @@ def _width(model: AxesModel, goal: FloatArray, new: FloatArray | None) -> float:
     return float(2 * NORMAL * np.sqrt(max(variance, 0.0)))
 
 
-def _price(model: AxesModel, z: FloatArray) -> FloatArray:
+def price(basis: Basis, z: FloatArray) -> FloatArray:
     """What a run at free coordinates z [P, F] costs, in that of the farthest corner: a product of axes."""
-    design = model.basis.design
+    design = basis.design
     powers = np.array([_power(design.axes[i]) for i in design.free])
     for j, line in design.tied.items():
         powers = powers + line[1:] * _power(design.axes[j])
-    top = design.coordinates(model.basis.points.z).max(axis=0)
+    top = design.coordinates(basis.points.z).max(axis=0)
     return np.asarray(np.exp2((z - top) @ powers))
 
 
@@ -115,12 +115,12 @@ def _power(axis: str) -> float:
 
 
 def place_of(model: AxesModel, free: FloatArray) -> Place:
-    """All axes at free coordinates [F], three digits of each."""
+    """All axes at free coordinates [F], four digits of each."""
     design = model.basis.design
     out = dict(zip(design.names, map(float, np.exp2(free)), strict=True))
     for j, line in design.tied.items():
         out[design.axes[j]] = float(np.exp2(line[0] + free @ line[1:]))
-    return {axis: float(f"{out[axis]:.3g}") for axis in design.axes}
+    return {axis: float(f"{out[axis]:.4g}") for axis in design.axes}
 
 
 def grid_of(model: AxesModel, place: FloatArray, runs: int = RUNS) -> tuple[float, ...]:

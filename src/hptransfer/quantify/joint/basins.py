@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hptransfer.errors import QuantifyError
+from hptransfer.quantify.joint.minima import has_two_minima
 from hptransfer.quantify.joint.model import Layout, State, surface_of
 from hptransfer.quantify.joint.points import Points, surface_coefficients, windows
 from hptransfer.quantify.joint.posterior import Posterior, fit_posterior
@@ -181,6 +182,9 @@ def _flagged(b: JointBasins) -> JointBasins:
                 found.append(f"at_edge: {name}")
         if b.kept[k].sum() <= surface_coefficients(d):
             found.append("thin")
+        usable = b.points.usable[k]
+        if has_two_minima(b.points.x[k, usable], b.points.loss[k, usable], b.noise):
+            found.append("two_minima")
         if np.nanmax(b.factor[k]) > 3.0:
             found.append("outliers")
         flags.append(tuple(found))

@@ -54,6 +54,7 @@ def _variant(v: JointVariant) -> Json:
             "keep": _answer(v.verdict.keep),
             "extrapolate": _answer(v.verdict.extrapolate),
         },
+        "suggested": [plain(vars(runs)) for runs in v.suggested],
         "noise": plain(v.noise),
         "flags": list(v.flags),
     }

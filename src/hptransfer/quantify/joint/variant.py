@@ -19,6 +19,7 @@ from hptransfer.quantify.joint.result import (
     JointVariant,
     JointVerdict,
 )
+from hptransfer.quantify.joint.suggest import suggested_runs
 from hptransfer.quantify.joint.summarize import bounded, hp_estimate, joint_law, joint_optimum
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.siblings import MIN_SCALES
@@ -82,6 +83,7 @@ def measure_joint(context: JointContext, name: str, place: int) -> JointVariant:
         noise=basins.noise / s.unit,
         flags=_flags(basins, laws, context.axes),
         draws=basins.x_draws.astype(np.float32),
+        suggested=suggested_runs(basins, laws.quantities, context.sweep.columns.scale, s, place),
     )
 
 

@@ -11,8 +11,9 @@ from hptransfer.quantify.intervals import missing
 from hptransfer.quantify.joint.basins import JointBasins, TooFewRunsError, fit_joint
 from hptransfer.quantify.joint.costs import least_cost, paid_at
 from hptransfer.quantify.joint.laws import quantities_of
+from hptransfer.quantify.joint.suggest import basis_of
 from hptransfer.quantify.joint.summarize import bounded, hp_estimate
-from hptransfer.quantify.joint_axes.model import JointAxesContext, JointPlanes, basis_of
+from hptransfer.quantify.joint_axes.model import JointAxesContext, JointPlanes
 from hptransfer.quantify.joint_axes.result import JointPlaceHoldOut
 from hptransfer.sweep.table import IntArray
 
@@ -46,7 +47,7 @@ def _learned(
         return "too_few_points"
     places, laws = planes.points.z[rows], []
     for q in quantities_of(basins, context.table.sweep, ()):
-        basis = basis_of(planes.points.take(left), basins, q, s)
+        basis = basis_of(planes.points.take(left), basins, q)
         if not basis.enough:
             return "too_few_points"
         if (basis.design.off_path(places) > OFF_PATH).any():

@@ -13,11 +13,11 @@ from hptransfer.quantify.axes.measure import goal_of, loss_parameters, no_laws
 from hptransfer.quantify.axes.measured_law import bends, measured_law, unknown_places
 from hptransfer.quantify.axes.result import AxesLaws, Place, PlaceAnswer, PointOptimum
 from hptransfer.quantify.axes.rules import check_rules, own_cost, same_everywhere
-from hptransfer.quantify.axes.suggest import grid_of, place_of, suggest_places
 from hptransfer.quantify.intervals import missing
 from hptransfer.quantify.joint.basins import fit_joint
 from hptransfer.quantify.joint.costs import paid_at
-from hptransfer.quantify.joint.result import JointOptimum
+from hptransfer.quantify.joint.result import JointOptimum, JointRuns
+from hptransfer.quantify.joint.suggest import edge_runs, narrowing_runs
 from hptransfer.quantify.joint.summarize import joint_optimum
 from hptransfer.quantify.joint_axes.ahead import (
     Ahead,
@@ -30,10 +30,8 @@ from hptransfer.quantify.joint_axes.holdout import check_joint_holdouts
 from hptransfer.quantify.joint_axes.model import JointAxesContext, JointPlanes, PlaneLaw, fit_planes
 from hptransfer.quantify.joint_axes.points import variant_points
 from hptransfer.quantify.joint_axes.relations import check_relations, ridge
-from hptransfer.quantify.joint_axes.result import JointAxesVariant, JointPlaceHoldOut, JointPlaceRuns
+from hptransfer.quantify.joint_axes.result import JointAxesVariant, JointPlaceHoldOut
 from hptransfer.quantify.result import Estimate
-
-VALUES = {2: 4, 3: 3}  # of each hyperparameter in a suggested grid, by how many there are
 
 
 def measure_joint_axes(context: JointAxesContext, name: str, place: int) -> JointAxesVariant:
@@ -173,26 +171,13 @@ def _in_unit(context: JointAxesContext, answer: PlaceAnswer) -> PlaceAnswer:
     return with_cost(replace(answer, cost=cost), context.table.sweep.metric.unit)
 
 
-def _suggested(context: JointAxesContext, planes: JointPlanes) -> tuple[JointPlaceRuns, ...]:
-    """Places where a grid of all hyperparameters narrows their intervals most for its price."""
-    models, names, s = planes.together, context.hps.names, context.settings
-    if models is None or len({m.basis.design.free for m in models}) > 1:
-        return ()
-    goal = goal_of(models[0].basis, s)
-    at = np.log2(np.array([goal[axis] for axis in s.axes]))
-    each = VALUES[len(names)]
-    return tuple(
-        JointPlaceRuns(
-            at=place_of(models[0], one.place),
-            hps={n: grid_of(m, one.place, each) for n, m in zip(names, models, strict=True)},
-            cost_share=one.share,
-            width={
-                n: (float(now), float(after)) for n, now, after in zip(names, one.now, one.after, strict=True)
-            },
-            goal=goal,
-        )
-        for one in suggest_places(models, models[0].basis.design.coordinates(at), each ** len(names))
-    )
+def _suggested(context: JointAxesContext, planes: JointPlanes) -> tuple[JointRuns, ...]:
+    """Past edges first, then where a grid narrows the intervals of all hyperparameters most for its price."""
+    edges, models = edge_runs(planes.basins, planes.points), planes.together
+    if models is None:
+        return edges
+    goal = goal_of(models[0].basis, context.settings)
+    return edges + narrowing_runs(models, context.hps.names, goal)
 
 
 def _flags(planes: JointPlanes) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.quantify.axes.asked import Asked, asked_places
-from hptransfer.quantify.axes.design import OFF_PATH, Points, find_design
+from hptransfer.quantify.axes.design import OFF_PATH, Points
 from hptransfer.quantify.axes.model import AxesModel, AxesSettings, Basis, fit_model
 from hptransfer.quantify.joint.basins import JointBasins, part
 from hptransfer.quantify.joint.combination import Combination
-from hptransfer.quantify.joint.laws import Quantity, as_basins, quantities_of
+from hptransfer.quantify.joint.laws import Quantity, quantities_of
 from hptransfer.quantify.joint.points import Axes
 from hptransfer.quantify.joint.profile import profiled
+from hptransfer.quantify.joint.suggest import basis_of
 from hptransfer.quantify.joint_axes.points import Numbered
 from hptransfer.sweep.table import FloatArray, IntArray
 
@@ -75,13 +76,6 @@ class JointPlanes:
         return float(profiled(part(self.basins.surface, k), (j,), u)[0])
 
 
-def basis_of(points: Points, basins: JointBasins, q: Quantity, s: AxesSettings) -> Basis:
-    """A quantity's optima at the points, as the basins of one hyperparameter."""
-    inside = np.flatnonzero(q.inside)
-    design = find_design(points.take(inside) if len(inside) > 1 else points)
-    return Basis(points, design, as_basins(basins, q), np.zeros(len(s.axes)))
-
-
 def fit_planes(
     context: JointAxesContext, points: Points, basins: JointBasins, rng: np.random.Generator
 ) -> JointPlanes:
@@ -95,7 +89,7 @@ def plane_law(
     points: Points, basins: JointBasins, q: Quantity, s: AxesSettings, rng: np.random.Generator
 ) -> PlaneLaw:
     """The law of one quantity, asked for the targets and for what figures show."""
-    basis = basis_of(points, basins, q, s)
+    basis = basis_of(points, basins, q)
     if not basis.enough:
         return PlaneLaw(q, basis)
     asked = asked_places(basis, s)

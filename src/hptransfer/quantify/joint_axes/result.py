@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hptransfer.quantify.axes.result import AxesLaws, Place, PlaceAnswer, RuleCheck
-from hptransfer.quantify.joint.result import JointOptimum
+from hptransfer.quantify.joint.result import JointOptimum, JointRuns
 from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import FloatArray, SweepTable
 
@@ -64,25 +64,6 @@ class JointPlaceHoldOut:
 
 
 @dataclass(frozen=True)
-class JointPlaceRuns:
-    """Suggested runs: a grid of the hyperparameters at one place.
-
-    Attributes:
-        at: the place.
-        hps: values of each hyperparameter; the runs are all their combinations.
-        cost_share: price as a share of what was spent, by the product of the axes.
-        width: octaves of each hyperparameter's interval at the goal now, and what it would be after.
-        goal: the place whose intervals narrow.
-    """
-
-    at: Place
-    hps: Mapping[str, tuple[float, ...]]
-    cost_share: float
-    width: Mapping[str, tuple[float, float]]
-    goal: Place
-
-
-@dataclass(frozen=True)
 class JointAxesVariant:
     """Everything measured of one variant.
 
@@ -113,7 +94,7 @@ class JointAxesVariant:
     holdouts: tuple[JointPlaceHoldOut, ...]
     ridges: Mapping[str, Estimate]
     relations: tuple[RuleCheck, ...]
-    suggested: tuple[JointPlaceRuns, ...]
+    suggested: tuple[JointRuns, ...]
     keep: PlaceAnswer
     extrapolate: PlaceAnswer
     kept: Mapping[str, float]
