@@ -116,6 +116,8 @@ def unchanged(ablation: str) -> str:
     got = spec["train"].get("batch_size", TINY_BATCH)
     if wanted == PAPER_BATCH or got != TINY_BATCH:
         return ""
+    if not ablation.startswith("batch"):
+        return f"trained at the baseline's batch of {got}"
     return f"trained at batch {got} like the baseline, so that only betas and eps differ"
 
 
@@ -189,8 +191,8 @@ def write() -> Page:
         "its own learning rate, the others in muP's base learning rate."
     )
     answers(page, claims())
-    _table(page)
     _figure(page)
+    _table(page)
     page.head("What would change it")
     page.text(
         "He trained 24 layers at widths 128 to 2,048 for 125,000 steps; a failure that needs long training "
@@ -234,7 +236,11 @@ def _table(page: Page) -> None:
         rows,
     )
     page.text(
-        f"Widths {', '.join(map(str, best_places(ran()[0])))}. `sp` and `sp-gpt` are in SP's learning rate."
+        f"Widths {', '.join(map(str, best_places(ran()[0])))}; 16, 64, 128 where three places are given. "
+        "`sp` and `sp-gpt` are in SP's learning rate. Without a verdict: runs of his scripts that his table "
+        "does not have. `lion-abs` is Lion under his rule without base width (the embedding's learning rate "
+        "is d times the hidden one; his further 1/4 on the MLP's output is left out), `large-no-decay` the "
+        "large run without decay."
     )
     _agreement(page)
 

@@ -105,7 +105,8 @@ def scale_of(study: str) -> str:
         f"{train['steps']} steps" if "steps" in train else f"{train['tokens_per_param']:g} token a parameter"
     )
     shape = f"depth {model['depth']}, vocabulary {model['vocab']:,}"
-    return f"widths {widths}; {shape}, {length}, {len(spec['seeds'])} seeds"
+    seeds = len(spec.get("seeds", [0]))
+    return f"widths {widths}; {shape}, {length}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def found(label: str, item: Estimate | Draws | None) -> str:

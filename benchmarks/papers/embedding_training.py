@@ -153,7 +153,7 @@ def write() -> Page:
 
 def _grid(page: Page) -> None:
     page.text(
-        f"{scale_of(GRID).capitalize()}; base width 16, so that the fast embedding has four times the slow "
+        f"{scale_of(GRID).capitalize()}; base width 8, so that the fast embedding has four times the slow "
         "one's learning rate. Each cell: the lowest loss of `sp` minus that of `sp+embd`, nats, seeds "
         "paired; the lowest loss is read off a parabola through the best learning rate and its neighbours. "
         f"{at_end(_runs(GRID), [BATCH, WARMUP, 'variant'])} of {2 * len(gains())} curves have their lowest "
@@ -173,7 +173,7 @@ def _grid(page: Page) -> None:
 
 def _falling(page: Page) -> None:
     page.text(
-        f"{scale_of(FALLING).capitalize()}; base width 16. *Slow*: the hidden learning rate (`sp`); *fast*: "
+        f"{scale_of(FALLING).capitalize()}; base width 8. *Slow*: the hidden learning rate (`sp`); *fast*: "
         "m times that (`sp+embd`); *falling*: from m times that at the first step to once at the last. "
         "The lowest loss over learning rates, nats, seeds paired."
     )

@@ -148,15 +148,16 @@ def write() -> Page:
         "loss-LR curves); raised by the width ratio, training becomes smooth.",
     )
     answers(page, claims())
-    _spike_table(page)
     if table(STUDY) is None:
+        _spike_table(page)
         page.head("The harder regime")
         not_run(page, STUDY)
         return page
     _bounds(page)
+    _figure(page)
     _rule(page)
     _tables(page)
-    _figure(page)
+    _spike_table(page)
     page.head("What would change it")
     page.text(
         "Longer training, larger vocabularies and wider models, where the ratio of the two embedding "
@@ -256,15 +257,23 @@ def _widths() -> list[int]:
 
 def _figure(page: Page) -> None:
     figure, axes = axes_of(len(_widths()), 1, width=8.5, height=2.6)
-    colours = dict(zip(_variants(), palette.sequence(len(_variants())), strict=True))
+    fast = {pair[1] for pair in SLOW}
     for panel, width in zip(axes[0], _widths(), strict=True):
         for variant in _variants():
             here = of(variant, width).groupby("x")["loss"]
             middle = here.mean()
-            panel.plot(middle.index, middle, color=colours[variant], lw=1, label=variant)
-            panel.vlines(middle.index, here.min(), here.max(), color=colours[variant], lw=1)
+            colour, style = (
+                palette.ACCENT if variant in fast else palette.INK,
+                ":" if "mup" in variant else "-",
+            )
+            panel.plot(middle.index, middle, color=colour, ls=style, lw=1, label=variant)
+            panel.vlines(middle.index, here.min(), here.max(), color=colour, lw=1)
         panel.set_title(f"width {width}", fontsize=9, loc="left")
         panel.set_xlabel("log2 LR (muP coordinates)", fontsize=8)
     axes[0, 0].set_ylabel("loss, nats", fontsize=8)
     legend_below(figure, axes[0, 0])
-    page.figure(figure, "instability", "Loss against learning rate: mean over seeds, and the seeds' range.")
+    page.figure(
+        figure,
+        "instability",
+        "Loss against learning rate: mean over seeds, and the seeds' range; fast embeddings in orange.",
+    )

@@ -76,7 +76,7 @@ ADVICE = (
     ("Do not use muP with Lion.", ("Lion:",)),
     (
         "Raise the embedding's learning rate more, the larger the vocabulary.",
-        ("The embedding's learning rate matters more",),
+        ("The embedding's learning rate matters more", "An embedding whose learning rate is the hidden one"),
     ),
     (
         "With a large vocabulary, let the embedding's learning rate grow less than the width.",
