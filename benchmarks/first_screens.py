@@ -1,4 +1,4 @@
-"""What `hptransfer fit` prints first for four tables of other people's runs: docs/first-screens.md.
+"""What `hptransfer fit` prints first for four tables of others' runs: docs/explanation/first-screens.md.
 
     python benchmarks/first_screens.py [--check]    # writes the page; --check only says whether it is current
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from real_series import PUBLIC
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "first-screens.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "first-screens.md"
 HEAD = """# First screens
 
 What `hptransfer fit` prints first for four tables of other people's runs: the answer, and why
@@ -50,7 +50,8 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for title, arguments in SCREENS:
-        parts.append(f"\n## {title}\n\n`hptransfer fit {arguments}`\n\n```\n{screen(arguments)}\n```\n")
+        shown = f"$ hptransfer fit {arguments}\n{screen(arguments)}\n..."
+        parts.append(f"\n## {title}\n\n<!-- block: shared -->\n```console\n{shown}\n```\n")
     return "".join(parts)
 
 
@@ -64,8 +65,8 @@ def main() -> None:
     text = page()
     if not check:
         PAGE.write_text(text)
-    elif text != PAGE.read_text():
-        raise SystemExit("docs/first-screens.md is not what the commands print now")
+    elif text != PAGE.read_text(encoding="utf-8"):
+        raise SystemExit("docs/explanation/first-screens.md is not what the commands print now")
 
 
 if __name__ == "__main__":

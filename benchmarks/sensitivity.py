@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2, help="studies a family")
     parser.add_argument("--minutes", type=float, default=8.0, help="stop after so long; run again to go on")
     parser.add_argument("--out", type=Path, default=Path("sensitivity.csv"))
-    parser.add_argument("--table", type=Path, default=ROOT / "docs" / "priors.md")
+    parser.add_argument("--table", type=Path, default=ROOT / "docs" / "explanation" / "priors.md")
     args = parser.parse_args()
     rows = run(args.out, args.studies, args.minutes)
     args.table.write_text(table(rows), encoding="utf-8")

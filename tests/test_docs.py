@@ -58,7 +58,7 @@ def test_the_reference_page_runs(tmp_path, monkeypatch):
     ]
     (tmp_path / "runs.csv").write_text("\n".join(["variant,width,lr,loss", *rows]) + "\n")
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs/reference/index.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/python/index.md").read_text(encoding="utf-8")
     code = next(text for kind, text in FENCE.findall(page) if kind == "python")
     exec(compile(code, "index.md", "exec"), {})
     assert (tmp_path / "fit.json").is_file()

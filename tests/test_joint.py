@@ -9,7 +9,7 @@ import pytest
 from joint_sweeps import optima, two_hps
 
 import hptransfer as hpt
-from hptransfer.errors import HPTransferError, QuantifyError, SweepError
+from hptransfer.errors import HPTransferError, SweepError
 from hptransfer.joint import JointFit, quantify_joint
 
 RATIO = "lr/sqrt(batch_size)"
@@ -102,7 +102,7 @@ def test_the_json_holds_no_nan_and_names_its_kind(fit, tmp_path):
 
 
 def test_every_key_of_the_json_is_documented(fit):
-    page = (Path(__file__).parents[1] / "docs/json.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs/reference/json.md").read_text(encoding="utf-8")
     page = page[page.index("## Several hyperparameters") :]
     names = set()
 
@@ -159,12 +159,6 @@ def test_bad_settings_are_told_in_a_line(sweep, settings, words):
     with pytest.raises(HPTransferError, match=re.escape(words)) as error:
         quantify_joint(sweep, **settings)
     assert "\n" not in str(error.value)
-
-
-def test_several_axes_of_scale_are_refused(sweep):
-    two = hpt.SweepTable(**{**vars(sweep), "axes": ("width", "tokens")})
-    with pytest.raises(QuantifyError, match="along one axis of scale"):
-        quantify_joint(two)
 
 
 def test_a_variant_that_cannot_be_fitted_leaves_the_others(sweep):

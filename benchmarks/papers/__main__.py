@@ -13,6 +13,11 @@ MODULES = (
     "instability",
     "decay",
     "tokens_per_param",
+    "wide",
+    "embedding_ratio",
+    "embedding_training",
+    "depth",
+    "probes",
     "beyond",
     "summary",
 )

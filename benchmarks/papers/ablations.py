@@ -10,7 +10,7 @@ import pandas as pd
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
-from hptransfer.study.paper_presets import LINGLE_ABLATIONS
+from hptransfer.study.paper_presets import LINGLE_ABLATIONS, Ablation
 from papers.claims import Claim, Status, answers, judge, not_run, scale_of
 from papers.data import PUBLISHED, Draws, Fitted, fit_frame, names, spec_of, table
 from papers.page import LINGLE, Page, axes_of, forest, interval
@@ -19,6 +19,13 @@ PAGE = "ablations"
 PAPER_BATCH, TINY_BATCH = 1024, 8  # of the baseline, sequences: his, and that of the preset's size `tiny`
 TOLERANCE = 0.01  # nats; a cost that counts as none
 COARSE = 2  # octaves between the learning rates that he tried
+# Further runs of his scripts, by the ablation of the preset that they change.
+FURTHER: Mapping[str, str] = {
+    "decay-independent-1e-3": "decay-independent",
+    "decay-independent-1e-5": "decay-independent",
+    "lion-abs": "lion",
+    "large-no-decay": "large-scale",
+}
 TITLES: Mapping[str, str] = {  # our names by those of the published table
     "baseline muP": "baseline",
     "projection biases": "biases",
@@ -44,12 +51,17 @@ TITLES: Mapping[str, str] = {  # our names by those of the published table
 def ran() -> list[str]:
     """Ablations whose table is there, in the preset's order."""
     there = {name.removeprefix("lingle-") for name in names("lingle-")}
-    return [name for name in LINGLE_ABLATIONS if name in there]
+    return [name for name in (*LINGLE_ABLATIONS, *FURTHER) if name in there]
+
+
+def setting(ablation: str) -> Ablation:
+    """What the preset changes for it."""
+    return LINGLE_ABLATIONS[FURTHER.get(ablation, ablation)]
 
 
 def is_sp(ablation: str) -> bool:
     """Whether its learning rate is SP's, the same number for every tensor."""
-    return LINGLE_ABLATIONS[ablation].rule == "sp"
+    return setting(ablation).rule == "sp"
 
 
 @cache
@@ -100,10 +112,12 @@ def unchanged(ablation: str) -> str:
     """Why our runs do not test an ablation: what the preset's size sets again; empty where they do."""
     spec = spec_of(f"lingle-{ablation}")["spec"]
     assert isinstance(spec, dict)
-    wanted = LINGLE_ABLATIONS[ablation].train.get("batch_size", PAPER_BATCH)
+    wanted = setting(ablation).train.get("batch_size", PAPER_BATCH)
     got = spec["train"].get("batch_size", TINY_BATCH)
     if wanted == PAPER_BATCH or got != TINY_BATCH:
         return ""
+    if not ablation.startswith("batch"):
+        return f"trained at the baseline's batch of {got}"
     return f"trained at batch {got} like the baseline, so that only betas and eps differ"
 
 
@@ -119,7 +133,9 @@ def _claim(ablation: str) -> Claim | None:
     status: Status = judge(cost, TOLERANCE, above=says == "no")
     if unchanged(ablation) and ablation.startswith("batch"):
         status = "not run yet"
-    evidence = f"keeping costs {interval(cost)} nats; best place on his grid {_moves(ablation)}"
+    evidence = (
+        f"keeping costs {interval(cost)} nats; best place on his grid by width, log2: {_moves(ablation)}"
+    )
     if unchanged(ablation):
         evidence += f"; {unchanged(ablation)}"
     return Claim(LINGLE, words, status, evidence, scale_of(f"lingle-{ablation}"), PAGE)
@@ -127,7 +143,7 @@ def _claim(ablation: str) -> Claim | None:
 
 def _moves(ablation: str) -> str:
     places = best_places(ablation)
-    return ", ".join(f"2^{p}" for p in places.values())
+    return " ".join(f"{p}" for p in places.values())
 
 
 @cache
@@ -175,8 +191,8 @@ def write() -> Page:
         "its own learning rate, the others in muP's base learning rate."
     )
     answers(page, claims())
-    _table(page)
     _figure(page)
+    _table(page)
     page.head("What would change it")
     page.text(
         "He trained 24 layers at widths 128 to 2,048 for 125,000 steps; a failure that needs long training "
@@ -214,13 +230,17 @@ def _table(page: Page) -> None:
             "cost of keeping, nats",
             "by cost",
             "same best place",
-            "best places by width",
+            "best place by width, log2",
             "he found",
         ),
         rows,
     )
     page.text(
-        f"Widths {', '.join(map(str, best_places(ran()[0])))}. `sp` and `sp-gpt` are in SP's learning rate."
+        f"Widths {', '.join(map(str, best_places(ran()[0])))}; 16, 64, 128 where three places are given. "
+        "`sp` and `sp-gpt` are in SP's learning rate. Without a verdict: runs of his scripts that his table "
+        "does not have. `lion-abs` is Lion under his rule without base width (the embedding's learning rate "
+        "is d times the hidden one; his further 1/4 on the MLP's output is left out), `large-no-decay` the "
+        "large run without decay."
     )
     _agreement(page)
 

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
 from hptransfer.report.dynamics_tables import mean_interval
 from papers.claims import Claim, answers, judge
-from papers.data import ROOT, SERIES, Draws, Fitted, fitted_series
+from papers.data import SERIES, Draws, Fitted, fitted_series
 from papers.page import KALRA, Page, axes_of, forest, interval
 
 PAGE = "beyond"
 TOLERANCE = 0.01  # nats
 OPTIMIZERS = {"text": "AdamW", "adam_l2": "Adam with L2", "lion": "Lion", "muon": "Muon", "sgd": "SGD"}
 VOCABULARIES = ("bytes", "llama", "short_large_batch", "text", "vocab2048", "vocab4096")
-EXPONENTS = ROOT / "examples" / "dynamics" / "exponents.csv"
 COLUMNS = ("optimum's shift, octaves", "cost of keeping, nats", "keep?")
 
 
@@ -106,14 +104,11 @@ def write() -> Page:
     _vocabularies(page)
     _others(page)
     _depth(page)
-    _probes(page)
     page.head("What would change it")
     page.text(
         "Widths beyond 64: a vocabulary is large or small only beside the width. The embedding's learning "
-        "rate was tried at two ratios to the hidden one (1 and m); the exponent that is best for each "
-        "vocabulary needs a study over that ratio. Depth was not a scale here. Neither was the batch size "
-        "nor the warmup, and no model eight times wider than the largest fitted one has been trained: these "
-        "parts of the plan are not run."
+        "rate was tried at two ratios to the hidden one here (1 and m); [more ratios](embedding-ratio.md) "
+        "have a page of their own."
     )
     return page
 
@@ -169,25 +164,10 @@ def _others(page: Page) -> None:
 
 
 def _depth(page: Page) -> None:
-    page.head("Depth")
+    page.head("Width transfer with four blocks")
     page.text(
         "`deep` has four blocks where the others have one or two. `completep` adds rules for depth, which "
         "change nothing while depth is the same at every width; so this only says that width transfer is not "
-        "lost with four blocks. Transfer over depth is not run."
+        "lost with four blocks. Transfer over depth has [a page of its own](depth.md)."
     )
     page.table(("rule", *COLUMNS), [(f"`{v}`", *_row("deep", v)) for v in _variants_of("deep")])
-
-
-def _probes(page: Page) -> None:
-    page.head("Does a probe at small width predict transfer?")
-    frame = pd.read_csv(EXPONENTS)
-    here = frame[(frame["probe"] == "relative_update") & (frame["role"] == "embedding")]
-    rows = [(f"`{r.variant}`", Estimate(r.exponent, r.low, r.high)) for r in here.itertuples()]
-    page.text(
-        "The papers leave open which measurement inside small runs foretells transfer. The "
-        "[study of the embedding](../dynamics-study.md) has probes in four parametrizations. The embedding's "
-        "relative update falls with width exactly where the loss penalty is (`sp`, `mup-embd`), but four "
-        "variants in two groups cannot tell one predictor from another: not decidable. An embedding learning "
-        "rate that falls over training was tried at one width there, and brought no gain over a fast one."
-    )
-    page.table(("rule", "exponent of the embedding's relative update against width"), rows)

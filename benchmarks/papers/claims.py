@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,13 +48,43 @@ def all_of(statuses: Iterable[Status]) -> Status:
 def answers(page: Page, claims: Sequence[Claim]) -> None:
     """The section that answers a page's claims."""
     page.head("The answer")
-    page.table(
-        ("claim", "answer", "found", "tested at"),
-        [
-            (", ".join(filter(None, (c.words, c.case))), f"**{c.status}**", c.evidence, c.scale)
-            for c in claims
-        ],
+    claim_table(page, claims)
+
+
+def claim_table(page: Page, claims: Sequence[Claim], paths: Mapping[str, str] | None = None) -> None:
+    """Claims with their answers, a row a claim, and below it at what scales they were tested.
+
+    With `paths`, the files of the pages by name, each claim links to its page.
+    """
+    scales = {
+        scale: chr(ord("a") + i) for i, scale in enumerate(dict.fromkeys(c.scale for c in claims if c.scale))
+    }
+    cases = [[c for c in claims if c.words == words] for words in dict.fromkeys(c.words for c in claims)]
+    several = len(scales) > 1
+    rows = []
+    for each in cases:
+        words, answer, evidence = _row(each)
+        at = ", ".join(dict.fromkeys(scales[c.scale] for c in each if c.scale))
+        row = [words if paths is None else f"[{words}]({paths[each[0].page]})", answer, evidence]
+        rows.append([*row, at] if several else row)
+    page.table(("claim", "answer", "found", *(["at"] if several else [])), rows)
+    if scales:
+        told = "; ".join(f"*{letter}*: {scale}" if several else scale for scale, letter in scales.items())
+        page.text(f"Tested at {told}.")
+
+
+def _row(cases: Sequence[Claim]) -> tuple[str, str, str]:
+    """A claim with its answer in every case; cases with one answer share it."""
+    statuses, several = list(dict.fromkeys(c.status for c in cases)), len(cases) > 1
+    if len(statuses) == 1:
+        answer = f"**{statuses[0]}**"
+    else:
+        answer = "; ".join(f"**{c.status}** ({c.case})" for c in cases)
+    evidence = "; ".join(
+        f"{c.case}: {c.evidence}" if several and c.case and c.case not in c.evidence else c.evidence
+        for c in cases
     )
+    return cases[0].words, answer, evidence
 
 
 def not_run(page: Page, *studies: str) -> None:
@@ -75,7 +105,8 @@ def scale_of(study: str) -> str:
         f"{train['steps']} steps" if "steps" in train else f"{train['tokens_per_param']:g} token a parameter"
     )
     shape = f"depth {model['depth']}, vocabulary {model['vocab']:,}"
-    return f"widths {widths}; {shape}, {length}, {len(spec['seeds'])} seeds"
+    seeds = len(spec.get("seeds", [0]))
+    return f"widths {widths}; {shape}, {length}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def found(label: str, item: Estimate | Draws | None) -> str:

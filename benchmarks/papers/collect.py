@@ -2,7 +2,8 @@
 
     PYTHONPATH=src:benchmarks python -m papers.collect runs/papers
 
-A folder of studies is searched one level deep; a study is finished when it has its table and its fit.
+A folder of studies is searched one level deep; a study is finished when it has its table and its fit, a grid
+of `papers.train` when it has its table and its note (`grid.json`).
 Beside the columns of runs.csv the table holds, from each run's curve, the number of its loss spikes and the
 height of the highest (`spikes`, `spike_nats`). A study that is in `tables/` already is written again only if
 its runs changed, so the command can be repeated while studies finish.
@@ -23,15 +24,17 @@ import numpy as np
 import pandas as pd
 
 from hptransfer.dynamics.study import RunDynamics
+from hptransfer.dynamics.trends import trends
 from hptransfer.lm.data import load_corpus
 from hptransfer.study.probe_data import study_dynamics
-from hptransfer.study.spec import StudySpec
+from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import Store
 
 TABLES = Path(__file__).parent / "tables"
 MOST_BYTES = 20_000_000  # of all tables together
 LEFT_OUT = ["data_seed", "round", "error", "wall_s", "loss_se", "run_id"]  # columns that no page reads
 DIGITS = 8  # significant, of every number
+NOTE = "grid.json"  # of a grid of `papers.train`
 NO_HEIGHT = 99.0  # nats; of a spike whose loss is not finite
 MADE_BY = (
     "study",
@@ -47,35 +50,62 @@ MADE_BY = (
 def finished(folder: Path) -> list[Path]:
     """Folders of finished studies: the folder itself, or those in it."""
     here = (folder, *sorted(folder.iterdir()))
-    return [f for f in here if all((f / name).is_file() for name in ("runs.csv", "fit.json"))]
+    return [
+        f for f in here if (f / "runs.csv").is_file() and any((f / n).is_file() for n in (NOTE, "fit.json"))
+    ]
 
 
 def collect(folder: Path, tables: Path = TABLES, commit: str | None = None) -> bool:
-    """Write the table of one finished study; whether it is new or has changed.
+    """Write the table of one finished study or grid; whether it is new or has changed.
 
     `commit` is that of the source which trained it, where the study does not know its own.
     """
-    with Store(folder, read_only=True) as store:
-        spec = store.spec()
-    name = folder.name
-    frame = with_spikes(pd.read_csv(folder / "runs.csv"), folder).drop(columns=LEFT_OUT)
+    name, is_grid = folder.name, (folder / NOTE).is_file()
+    frame = pd.read_csv(folder / "runs.csv")
+    frame = (frame if is_grid else with_spikes(frame, folder)).drop(columns=LEFT_OUT, errors="ignore")
+    new = write_table(frame, tables / f"{name}.csv.gz")
+    exponents = None if is_grid else probed(folder)
+    if exponents is not None:
+        new |= write_table(exponents, tables / f"{name}.exponents.csv.gz")
+    notes = tables / "provenance.json"
+    known = json.loads(notes.read_text()) if notes.exists() else {}
+    if new or name not in known:
+        known[name] = made_by(folder, commit) | {"runs": len(frame)}
+        replace_file(notes, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
+    return new
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> bool:
+    """Write a table, compressed; whether it is new or has changed."""
     content = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n").encode()
-    path = tables / f"{name}.csv.gz"
     if path.exists() and gzip.decompress(path.read_bytes()) == content:
         return False
     replace_file(path, gzip.compress(content, 9, mtime=0))
-    notes = tables / "provenance.json"
-    known = json.loads(notes.read_text()) if notes.exists() else {}
-    made_by = json.loads((folder / "fit.json").read_text())["provenance"]
-    known[name] = {
-        **{key: made_by[key] for key in MADE_BY},
-        "commit": made_by["commit"] or commit,
-        "spec": spec.model_dump(mode="json", exclude_defaults=True),
-        "unigram_entropy": unigram_entropy(spec),
-        "runs": len(frame),
-    }
-    replace_file(notes, (json.dumps(known, indent=1, sort_keys=True) + "\n").encode())
     return True
+
+
+def made_by(folder: Path, commit: str | None) -> dict[str, Any]:
+    """What made a study or a grid; of a grid, what it varies, too."""
+    if (folder / NOTE).is_file():
+        found = json.loads((folder / NOTE).read_text())
+        more = {key: found[key] for key in ("spec", "vary", "base_depth") if found[key]}
+    else:
+        found = json.loads((folder / "fit.json").read_text())["provenance"]
+        with Store(folder, read_only=True) as store:
+            spec = store.spec()
+        more = {"spec": spec.model_dump(mode="json", exclude_defaults=True)}
+    entropy = unigram_entropy(parse_study(more["spec"]))
+    kept = {key: found[key] for key in MADE_BY}
+    return {**kept, "commit": found["commit"] or commit, **more, "unigram_entropy": entropy}
+
+
+def probed(folder: Path) -> pd.DataFrame | None:
+    """How every probe of a study changes with width; None where it has no probes."""
+    study = study_dynamics(folder)
+    if study is None or not any(run.probes for run in study.runs):
+        return None
+    rows = [(t.variant, t.name, t.place, t.value, t.low, t.high) for t in trends(study)]
+    return pd.DataFrame(rows, columns=["variant", "probe", "role", "exponent", "low", "high"])
 
 
 def with_spikes(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:

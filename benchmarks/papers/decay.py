@@ -151,7 +151,8 @@ def _changes(page: Page, title: str, studies: Mapping[float, str], missing: str)
 def _kinds(page: Page) -> None:
     page.head("Coupled and independent decay")
     page.text(
-        "Set-ups `decay` and `text` of the [corpus](../priors.md), 6 to 8 seeds: strong decay multiplied by "
+        "Set-ups `decay` and `text` of the [corpus](../explanation/priors.md), 6 to 8 seeds: strong decay "
+        "multiplied by "
         "the learning rate (*coupled*, AdamW's own), or independent of it. Under muP with coupled decay a "
         "hidden matrix decays less the wider it is, since its learning rate falls. In muP coordinates, "
         "widths 8 to 48 (`decay`)."

@@ -49,6 +49,18 @@ def edge(variant: str, width: int) -> Estimate:
     return failure_edge(here["x"].to_numpy(), here["failed"].to_numpy())
 
 
+def edge_gap(slow: str, fast: str) -> Estimate:
+    """Octaves by which the fast embedding's edge lies above the slow one's, mean over widths."""
+    both = [(edge(slow, w), edge(fast, w)) for w in _widths()]
+    known = [(a, b) for a, b in both if None not in (a.low, a.high, b.low, b.high)]
+    if not known:
+        return NOTHING
+    gap = float(np.mean([b.value - a.value for a, b in known]))  # type: ignore[operator]
+    ends = [e.high - e.low for pair in known for e in pair]  # type: ignore[operator]
+    side = float(np.sqrt(np.sum(np.square(ends)))) / 2 / len(known)
+    return Estimate(gap, gap - side, gap + side)
+
+
 def bumps(variant: str) -> list[float]:
     """Raggedness of every loss-LR curve of a variant up to where runs fail, nats, a width and seed each."""
     found = []
@@ -96,6 +108,9 @@ def claims() -> list[Claim]:
         text = f"raggedness, `{slow}` minus `{fast}`: {interval(gap)} nats"
         ragged = f"{words}: ragged loss-LR curves"
         out.append(Claim(KALRA, ragged, judge(gap), text, scale_of(STUDY), PAGE, fast))
+        lower, item = f"{words}: runs fail from a lower learning rate on", edge_gap(slow, fast)
+        text = f"edge of `{fast}` above that of `{slow}`: {interval(item)} octaves"
+        out.append(Claim(KALRA, lower, judge(item), text, scale_of(STUDY), PAGE, fast))
     return out
 
 
@@ -133,22 +148,31 @@ def write() -> Page:
         "loss-LR curves); raised by the width ratio, training becomes smooth.",
     )
     answers(page, claims())
-    _spike_table(page)
     if table(STUDY) is None:
+        _spike_table(page)
         page.head("The harder regime")
         not_run(page, STUDY)
         return page
+    _bounds(page)
+    _figure(page)
     _rule(page)
     _tables(page)
-    _figure(page)
+    _spike_table(page)
     page.head("What would change it")
     page.text(
         "Longer training, larger vocabularies and wider models, where the ratio of the two embedding "
         "learning rates is "
-        f"larger: here it is at most {int(runs()['width'].max()) // 32}. A difference smaller than the "
+        f"larger: here it is at most {int(runs()['width'].max()) // _base()}. A difference smaller than the "
         "intervals above is not excluded; a larger one is."
     )
     return page
+
+
+def _base() -> int:
+    """The base width: where slow and fast embeddings are alike."""
+    spec = spec_of(STUDY)["spec"]
+    assert isinstance(spec, dict)
+    return int(spec.get("base_width", min(spec["widths"])))
 
 
 def _spike_table(page: Page) -> None:
@@ -167,6 +191,20 @@ def _spike_table(page: Page) -> None:
     page.table(
         ("weight decay", "slow embedding: runs with a spike", "fast embedding", "slow minus fast"), rows
     )
+
+
+def _bounds(page: Page) -> None:
+    spikes, failed = (max(_limit(paired(s, f, column)) for s, f in SLOW) for column in ("spikes", "failed"))
+    lower = max(_limit(edge_gap(s, f)) for s, f in SLOW)
+    page.text(
+        "Bounded from above: in this regime a slow embedding brings at most "
+        f"{spikes:.2f} more spikes a run, fails at most {failed:.0%} more of the runs, and has its edge at "
+        f"most {lower:.1f} octaves lower (the upper ends of the 95% intervals, the larger of the two pairs)."
+    )
+
+
+def _limit(item: Estimate) -> float:
+    return float("nan") if item.high is None else item.high
 
 
 def _rule(page: Page) -> None:
@@ -219,15 +257,23 @@ def _widths() -> list[int]:
 
 def _figure(page: Page) -> None:
     figure, axes = axes_of(len(_widths()), 1, width=8.5, height=2.6)
-    colours = dict(zip(_variants(), palette.sequence(len(_variants())), strict=True))
+    fast = {pair[1] for pair in SLOW}
     for panel, width in zip(axes[0], _widths(), strict=True):
         for variant in _variants():
             here = of(variant, width).groupby("x")["loss"]
             middle = here.mean()
-            panel.plot(middle.index, middle, color=colours[variant], lw=1, label=variant)
-            panel.vlines(middle.index, here.min(), here.max(), color=colours[variant], lw=1)
+            colour, style = (
+                palette.ACCENT if variant in fast else palette.INK,
+                ":" if "mup" in variant else "-",
+            )
+            panel.plot(middle.index, middle, color=colour, ls=style, lw=1, label=variant)
+            panel.vlines(middle.index, here.min(), here.max(), color=colour, lw=1)
         panel.set_title(f"width {width}", fontsize=9, loc="left")
         panel.set_xlabel("log2 LR (muP coordinates)", fontsize=8)
     axes[0, 0].set_ylabel("loss, nats", fontsize=8)
     legend_below(figure, axes[0, 0])
-    page.figure(figure, "instability", "Loss against learning rate: mean over seeds, and the seeds' range.")
+    page.figure(
+        figure,
+        "instability",
+        "Loss against learning rate: mean over seeds, and the seeds' range; fast embeddings in orange.",
+    )

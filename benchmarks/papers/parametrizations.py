@@ -174,9 +174,9 @@ def write() -> Page:
         "alone."
     )
     answers(page, claims())
+    _phase(page)
     _scale(page)
     _effect_sections(page)
-    _phase(page)
     _values(page)
     _changes(page)
     return page
@@ -202,6 +202,7 @@ def _effect_sections(page: Page) -> None:
         "were trained, from the posterior draws. An interaction is how much throwing one switch changes the "
         "effect of the other."
     )
+    _effect_figure(page)
     for decay in decays():
         page.text(f"### At weight decay {decay:g}")
         for quantity in QUANTITIES:
@@ -212,7 +213,7 @@ def _effect_sections(page: Page) -> None:
                 columns.append("published, by spread")
                 rows = [[*row, other[term].by_spread] for row, term in zip(rows, TERMS, strict=True)]
             page.table(columns, rows)
-    _effect_figure(page)
+    _decay_table(page)
 
 
 def _effect_figure(page: Page) -> None:
@@ -231,6 +232,9 @@ def _effect_figure(page: Page) -> None:
         panel.set_title(quantity, fontsize=9, loc="left")
     legend_below(figure, axes[0, 0])
     page.figure(figure, "effects", "Main effects of the four switches, with 95% intervals by spread.")
+
+
+def _decay_table(page: Page) -> None:
     page.text("### Does weight decay change them?")
     frame = published()
     each = list(decays()) if frame is None else sorted({*decays(), *map(float, frame["weight_decay"])})

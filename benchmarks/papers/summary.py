@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from papers import ablations, beyond, decay, instability, parametrizations, tokens_per_param
-from papers.claims import Claim, Status
+from papers import (
+    ablations,
+    beyond,
+    decay,
+    depth,
+    embedding_ratio,
+    embedding_training,
+    instability,
+    parametrizations,
+    probes,
+    tokens_per_param,
+    wide,
+)
+from papers.claims import Claim, Status, claim_table
 from papers.collect import read_notes
 from papers.page import KALRA, LINGLE, Page
 
@@ -21,13 +33,19 @@ PAGES = (
     ("instability.md", "Instability", "spikes, failed runs and the edge, with slow and fast embedding"),
     ("weight-decay.md", "Weight decay", "better fits, less robustness?"),
     ("tokens-per-parameter.md", "Tokens per parameter", "when training grows with the model"),
-    ("beyond.md", "Beyond the papers", "optimizers, vocabularies, depth, other kinds of training"),
+    ("eight-times-wider.md", "Eight times wider", "a prediction, and the wide model trained"),
+    ("embedding-ratio.md", "Embedding ratio and vocabulary", "how fast should the embedding learn?"),
+    ("embedding-training.md", "Training and the embedding", "batch size, warmup, a rate that falls"),
+    ("depth.md", "Depth", "does the learning rate carry over depth?"),
+    ("probes.md", "Do probes foretell transfer?", "what small runs say beforehand"),
+    ("beyond.md", "Beyond the papers", "optimizers, vocabularies, other kinds of training"),
 )
 SOURCES = {
     KALRA: "Kalra and Barkeshli, arXiv:2605.21486",
     LINGLE: "Lingle, arXiv:2404.05728",
     "ours": "Beyond both",
 }
+RATIO = embedding_ratio.WORDS
 # Advice, and the beginnings of the claims that it rests on.
 ADVICE = (
     (
@@ -58,14 +76,50 @@ ADVICE = (
     ("Do not use muP with Lion.", ("Lion:",)),
     (
         "Raise the embedding's learning rate more, the larger the vocabulary.",
-        ("The embedding's learning rate matters more",),
+        ("The embedding's learning rate matters more", "An embedding whose learning rate is the hidden one"),
+    ),
+    (
+        "With a large vocabulary, let the embedding's learning rate grow less than the width.",
+        (f"{RATIO} less", f"{RATIO} more slowly"),
+    ),
+    (
+        "Let the embedding's learning rate fall over training rather than stay high.",
+        ("An embedding's learning rate that falls", "It reaches a lower loss than a fast one"),
+    ),
+    (
+        "Give a slow embedding a longer warmup.",
+        ("A longer warmup lessens",),
+    ),
+    (
+        "Use a rule for depth when the depth changes.",
+        ("A rule for depth", "Over depth, the learning rate can be kept under `completep`"),
+    ),
+    (
+        "Trust a fit's prediction at eight times its largest width.",
+        ("At eight times the largest", "There the predicted learning rate"),
+    ),
+    (
+        "Probe small runs instead of fitting them.",
+        ("A probe in runs",),
     ),
 )
 
 
 def claims() -> list[Claim]:
     """All of them."""
-    modules = (parametrizations, ablations, instability, decay, tokens_per_param, beyond)
+    modules = (
+        parametrizations,
+        ablations,
+        instability,
+        decay,
+        tokens_per_param,
+        wide,
+        embedding_ratio,
+        embedding_training,
+        depth,
+        probes,
+        beyond,
+    )
     return [claim for module in modules for claim in module.claims()]
 
 
@@ -90,31 +144,13 @@ def write() -> Page:
     )
     page.head("Pages")
     page.text("\n".join(f"- [{title}]({path}): {what}" for path, title, what in PAGES))
+    paths = {path.removesuffix(".md"): path for path, _, _ in PAGES}
     for source, title in SOURCES.items():
         page.head(title)
-        here = [c for c in every if c.paper == source]
-        cases = [[c for c in here if c.words == words] for words in dict.fromkeys(c.words for c in here)]
-        page.table(("claim", "answer", "found", "tested at", ""), [_row(each) for each in cases])
+        claim_table(page, [c for c in every if c.paper == source], paths)
     _advice(page, every)
     _tables(page)
     return page
-
-
-def _row(cases: list[Claim]) -> tuple[str, ...]:
-    """A claim with its answer in every case; cases with one answer share it."""
-    first, statuses = cases[0], list(dict.fromkeys(c.status for c in cases))
-    if len(statuses) == 1:
-        answer = f"**{statuses[0]}**"
-    else:
-        answer = "; ".join(f"**{c.status}** ({c.case})" for c in cases)
-    several = len(cases) > 1
-    evidence = "; ".join(f"{c.case}: {c.evidence}" if several else c.evidence for c in cases)
-    scales = "; ".join(dict.fromkeys(c.scale for c in cases))
-    return first.words, answer, evidence, scales, f"[page]({_path(first.page)})"
-
-
-def _path(name: str) -> str:
-    return next(path for path, _, _ in PAGES if path == f"{name}.md")
 
 
 def verdict(every: Iterable[Claim], starts: tuple[str, ...]) -> tuple[str, list[Claim]]:
@@ -154,9 +190,10 @@ def _tables(page: Page) -> None:
         "Each number is written by `make paper` from the tables in `benchmarks/papers/tables` (and "
         "`benchmarks/corpus`); `make paper` takes minutes. The specs are in `examples/papers`, and the "
         "ablations are the preset `lingle2024 --size tiny --ablation NAME` at widths 16, 32, 64, 96 and 128. "
-        "To add a study: run it, then `python -m papers.collect FOLDER`, then `make paper`. Not run: a model "
-        "eight times wider than the largest fitted one, transfer over depth, batch size and warmup, widths "
-        "of 256 and more."
+        "Grids that vary more than one spec can say are in `benchmarks/papers/grids.yaml` and are trained by "
+        "`python -m papers.train NAME --out FOLDER`. To add a study: run it, then `python -m papers.collect "
+        "FOLDER`, then `make paper`. Not run: the 16 parametrizations at weight decay 0.001, and anything on "
+        "a GPU: widths of 256 to 1,024 but for a handful of runs, and thousands of steps."
     )
     rows = [
         (

@@ -107,7 +107,8 @@ def write() -> Page:
 def _series(page: Page) -> None:
     page.head("In the corpus, with more seeds")
     page.text(
-        "Set-ups of the [corpus](../priors.md) with 6 to 8 seeds, widths 8 to 48 (`text`: to 64), muP "
+        "Set-ups of the [corpus](../explanation/priors.md) with 6 to 8 seeds, widths 8 to 48 "
+        "(`text`: to 64), muP "
         "coordinates: 200 steps at every width against one token a parameter, AdamW and Muon."
     )
     rows = [

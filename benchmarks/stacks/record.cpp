@@ -2,7 +2,7 @@
 //   T=$(python -c 'import torch, os; print(os.path.dirname(torch.__file__))')
 //   g++ -O0 -std=c++20 -I$T/include -I$T/include/torch/csrc/api/include record.cpp -o record \
 //     -L$T/lib -ltorch -ltorch_cpu -lc10 -Wl,-rpath,$T/lib && ./record
-// The lines of `record` are those of docs/audit.md.
+// The lines of `record` are those of docs/how-to/audit.md.
 #include <torch/torch.h>
 
 #include <fstream>

@@ -2,7 +2,8 @@
 
     pip install jax optax flax; python benchmarks/stacks/record_jax.py
 
-The learning rate, decay and eps of every leaf are measured on the optimizer itself, by docs/audit.md's lines.
+The learning rate, decay and eps of every leaf are measured on the optimizer itself, by the lines of
+docs/how-to/audit.md.
 """
 
 import json
@@ -53,7 +54,7 @@ def label(path, leaf):
 
 def lines_of(variables):
     """What the page's lines for JAX write."""
-    page = (Path(__file__).parents[2] / "docs/audit.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/how-to/audit.md").read_text(encoding="utf-8")
     code = re.search(r"^JAX.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Records two stacks by the lines of docs/audit.md, each at widths 64 and 256.
+"""Records two stacks by the lines of docs/how-to/audit.md, each at widths 64 and 256.
 
 One is a model with names and rules of Megatron-LM's muP; one is scaled by the `mup` package and has the
 attributes of DeepSpeed.
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 HERE = Path(__file__).parent
-PAGE = (HERE.parents[1] / "docs/audit.md").read_text(encoding="utf-8")
+PAGE = (HERE.parents[1] / "docs/how-to/audit.md").read_text(encoding="utf-8")
 BASE, HEAD_DIM = 64, 16
 
 

@@ -1,4 +1,4 @@
-"""What the study of this folder found: the tables of docs/dynamics-study.md, and its small result files.
+"""What the study of this folder found: the tables of docs/explanation/dynamics-study.md, and result files.
 
 Run: python examples/dynamics/analyse.py runs/dynamics runs/ramp
 """

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pandas as pd
-import pytest
 
 WIDTHS = (16, 32, 64, 128)
 BASE = 32
@@ -52,43 +46,9 @@ def edges(edge: dict[str, float]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-@pytest.fixture
-def papers(
-    benchmark_module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], ModuleType]]:
-    def module(name: str) -> ModuleType:
-        return benchmark_module(f"papers.{name}")
-
-    def forget() -> None:
-        for name in ("data", "ablations", "instability"):
-            for item in vars(module(name)).values():
-                if hasattr(item, "cache_clear"):
-                    item.cache_clear()
-
-    monkeypatch.setattr(module("data"), "TABLES", tmp_path)
-    monkeypatch.setattr(
-        module("data"), "read_notes", lambda: json.loads((tmp_path / "notes.json").read_text())
-    )
-    monkeypatch.setattr(module("page"), "DOCS", tmp_path / "docs")
-    forget()
-    yield module
-    forget()
-
-
-def put(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Tables and their provenance."""
-    spec = {"widths": WIDTHS, "seeds": [0, 1], "model": {}, "train": {"steps": 100}}
-    for name, frame in tables.items():
-        frame.to_csv(folder / f"{name}.csv.gz", index=False)
-    (folder / "notes.json").write_text(
-        json.dumps({n: {"spec": spec, "unigram_entropy": 5.0} for n in tables})
-    )
-
-
-def test_ablations_are_judged_by_cost_and_by_place(papers, tmp_path, monkeypatch):
+def test_ablations_are_judged_by_cost_and_by_place(papers, put, tmp_path, monkeypatch):
     ablations = papers("ablations")
     put(
-        tmp_path,
         {
             "lingle-baseline": runs(0.0),
             "lingle-cosine": runs(0.0).assign(loss=lambda f: f["loss"] + 0.05),
@@ -122,9 +82,9 @@ def test_ablations_are_judged_by_cost_and_by_place(papers, tmp_path, monkeypatch
     assert (tmp_path / "docs" / "images" / "ablations.svg").is_file()
 
 
-def test_instability_is_seen_where_it_is(papers, tmp_path):
+def test_instability_is_seen_where_it_is(papers, put):
     instability = papers("instability")
-    put(tmp_path, {"instability": edges({"sp": -3.0, "sp+embd": -1.0, "mup-embd": -1.0, "mup": -1.0})})
+    put({"instability": edges({"sp": -3.0, "sp+embd": -1.0, "mup-embd": -1.0, "mup": -1.0})})
     edge = instability.edge("sp", 64)
     assert edge.low < -2.5 < edge.high
     assert instability.edge("mup", 64).value > edge.high
@@ -137,9 +97,17 @@ def test_instability_is_seen_where_it_is(papers, tmp_path):
     assert "5.000 nats here" in text
 
 
-def test_pages_without_a_study_say_so(papers, tmp_path):
-    put(tmp_path, {})
-    for name in ("ablations", "instability"):
+def test_pages_without_a_study_say_so(papers, put):
+    put({})
+    for name in (
+        "ablations",
+        "instability",
+        "wide",
+        "embedding_ratio",
+        "embedding_training",
+        "depth",
+        "probes",
+    ):
         assert "Not run yet" in papers(name).write().write().read_text()
     for name in ("parametrizations", "decay", "tokens_per_param"):
         assert {c.status for c in papers(name).claims.__wrapped__()} == {"not run yet"}

@@ -38,7 +38,7 @@ def test_a_departure_ends_with_one(tmp_path: Path) -> None:
     (tmp_path / "large.json").write_text(json.dumps(data))
     result = run(small, tmp_path / "large.json", "--rule", "mup-tp5-table8", "--json", tmp_path / "out.json")
     assert result.exit_code == 1
-    assert "1 departures from mup-tp5-table8:\n  h_0/wi/kernel: lr m^0, wanted m^-1" in result.output
+    assert "1 departure from mup-tp5-table8:\n  h_0/wi/kernel: lr m^0, wanted m^-1" in result.output
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["passed"] is False
     assert found["departures"][0]["tensor"] == "h_0/wi/kernel"
@@ -71,7 +71,7 @@ def test_bad_input_is_one_line(arguments: list, says: str) -> None:
 
 def test_the_lines_of_the_page_record_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    page = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/audit.md").read_text(encoding="utf-8")
     code = re.search(r"^PyTorch, plain.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
     for width in (32, 128):
@@ -84,7 +84,7 @@ def test_the_lines_of_the_page_record_a_model(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_lines_for_cpp_are_those_of_the_benchmark() -> None:
-    page = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/audit.md").read_text(encoding="utf-8")
     lines = re.search(r"```cpp\n(.*?)```", page, re.DOTALL)[1].splitlines()
     source = [line.strip() for line in (STACKS / "record.cpp").read_text().splitlines()]
     first = source.index(lines[0].strip())

@@ -1,4 +1,4 @@
-"""Golden factors of every rule, role and optimizer at m = 4; derived in docs/rules.md."""
+"""Golden factors of every rule, role and optimizer at m = 4; derived in docs/reference/rules.md."""
 
 import pytest
 

@@ -21,7 +21,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 def test_the_four_lines_of_the_guide() -> None:
     found: dict[str, object] = {"build": lambda width: build(width // 16), "model": build(64)}
-    code = blocks("parametrization.md", "python")[0]
+    code = blocks("how-to/parametrization.md", "python")[0]
     exec(compile(code, "parametrization.md", "exec"), found)
     assert isinstance(found["scaling"], hpt.Scaling)
     assert len(code.strip().splitlines()) == 8  # two imports, two blank lines, four lines
@@ -32,7 +32,7 @@ def test_the_other_examples_of_the_guide(capsys) -> None:
     scaling = hpt.parametrize(model, base=build(16), rule="mup")
     scaling.init_(model)
     found = {"hpt": hpt, "torch": torch, "model": model, "scaling": scaling}
-    transfer, _, proof, constants, muon, one_class = blocks("parametrization.md", "python")[1:]
+    transfer, _, proof, constants, muon, one_class = blocks("how-to/parametrization.md", "python")[1:]
     found["optimizer"] = torch.optim.AdamW(scaling.param_groups(model, lr=1e-3))
     found["tokens"] = torch.arange(6)[None]
     exec(proof, found)
@@ -48,13 +48,13 @@ def test_the_other_examples_of_the_guide(capsys) -> None:
 
 def test_the_rule_in_yaml(tmp_path: Path) -> None:
     path = tmp_path / "ours.yaml"
-    path.write_text(blocks("rules.md", "yaml")[0])
+    path.write_text(blocks("reference/rules.md", "yaml")[0])
     rule = load_rule(path)
     assert (rule.roles["embedding"].lr, rule.roles["readout"].multiplier, rule.residual) == (-0.5, -1, -1)
 
 
 def test_the_table_is_the_catalogue() -> None:
-    text = (DOCS / "rules.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference/rules.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)` \| (adam|sgd) \| (.*) \|$", text, re.MULTILINE)
     assert [(name, family) for name, family, _ in rows] == list(CATALOGUE)
     for name, family, rest in rows:

@@ -64,7 +64,7 @@ def test_a_spec_survives_json(model: dict[str, Any], train: dict[str, Any]) -> N
 
 
 def test_every_option_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "options.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "options.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     fields = (set(ModelConfig.model_fields) | set(TrainConfig.model_fields)) - {"width"}
     assert rows - {"coupled", "independent", "mup"} == fields

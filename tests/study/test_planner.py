@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import study
 
-from hptransfer.study.planner import plan, plan_width, unbracketed
+from hptransfer.study.planner import plan, plan_size, unbracketed
+from hptransfer.study.scale import Size
 from hptransfer.study.stacks import Stack
 
 levels = st.floats(1.0, 5.0) | st.just(math.inf)
@@ -50,6 +51,13 @@ def test_the_grid_is_one_stack_a_variant_and_width() -> None:
     assert len({run.run_id for stack in stacks for run in stack.runs}) == 24
 
 
+@pytest.mark.parametrize("more", [{"mix_variants": True, "stack": 64}, {}])
+def test_a_stack_has_one_optimizer(more: dict[str, Any]) -> None:
+    stacks, _ = finished_study(study(train={"steps": 5, "optimizer": ["adamw", "lion"]}, **more))
+    assert any(stack.round for stack in stacks)  # extensions too
+    assert all(len({run.spec.train.optimizer for run in stack.runs}) == 1 for stack in stacks)
+
+
 @given(cap=st.integers(1, 40), seeds=st.integers(1, 4), count=st.integers(2, 12))
 def test_stacks_are_even_and_hold_the_whole_grid_once(cap: int, seeds: int, count: int) -> None:
     spec = study(stack=cap, seeds=list(range(seeds)), lr={"low": 1e-4, "high": 1e-4 * 2 ** (count - 1)})
@@ -70,7 +78,7 @@ def test_a_grid_is_extended_by_rounds_until_its_optimum_is_inside_it() -> None:
 
 def test_an_extension_round_is_one_stack_for_all_variants_at_the_width() -> None:
     spec = study()
-    stacks = plan_width(spec, 32, finish(plan_width(spec, 32, {})))
+    stacks = plan_size(spec, Size(32), finish(plan_size(spec, Size(32), {})))
     extension = [stack for stack in stacks if stack.round == 1]
     assert len(extension) == 1
     assert {(run.variant, run.index) for run in extension[0].runs} == {

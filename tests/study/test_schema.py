@@ -64,8 +64,8 @@ def test_what_is_wrong_is_not_valid(wrong: dict[str, Any], check: Any) -> None:
 
 
 def test_the_file_that_the_docs_offer_is_current() -> None:
-    told = json.loads((ROOT / "docs" / "study.schema.json").read_text())
-    assert told == spec_schema(), "write it anew: hptransfer schema --to docs/study.schema.json"
+    told = json.loads((ROOT / "docs" / "reference" / "study.schema.json").read_text())
+    assert told == spec_schema(), "write it anew: hptransfer schema --to docs/reference/study.schema.json"
 
 
 def test_fields_say_what_they_are() -> None:

@@ -61,6 +61,53 @@ def test_listed_weight_decays_make_variants_of_their_own() -> None:
     assert study().variants_with_decay() == {"sp": ("sp", 0.0), "mup": ("mup", 0.0)}
 
 
+def test_listed_optimizers_make_variants_of_their_own() -> None:
+    train = {"steps": 5, "optimizer": ["adamw", "sgd"], "momentum": 0.8}
+    spec = study(train=train, weight_decays=[0, 0.1])
+    assert list(spec.variants_with_decay())[:4] == [
+        "sp adamw wd=0",
+        "sp adamw wd=0.1",
+        "sp sgd wd=0",
+        "sp sgd wd=0.1",
+    ]
+    assert set(spec.optimizers().values()) == {"adamw", "sgd"}
+    run = spec.run("mup sgd wd=0.1", 64, 0, 0)
+    assert (run.rule, run.train.optimizer, run.train.momentum) == ("mup", "sgd", 0.8)
+    assert spec.run("mup adamw wd=0", 64, 0, 0).train.momentum is None  # it has none
+    assert list(study(train={"steps": 5, "optimizer": ["lion"]}).variants_with_decay()) == [
+        "sp lion",
+        "mup lion",
+    ]
+
+
+def test_a_variant_s_lr_is_in_the_coordinates_of_its_optimizer() -> None:
+    spec = study(train={"steps": 5, "optimizer": ["adamw", "sgd"]})
+    assert spec.run("mup adamw", 64, 0, 0).lr == 2**-13
+    assert spec.run("mup sgd", 64, 0, 0).lr == 2**-12  # under SGD both coordinates are one
+
+
+@pytest.mark.parametrize(
+    ("train", "text"),
+    [
+        ({"optimizer": []}, "'lion' or 'muon', or a list of them, but got \\[\\]"),
+        ({"optimizer": ["adamw", "adagrad"]}, "or a list of them, but got \\['adamw', 'adagrad'\\]"),
+        ({"optimizer": {"adamw": 1}}, "or a list of them, but got {'adamw': 1}"),
+        ({"optimizer": ["sgd", "sgd"]}, "given once, but got sgd, sgd"),
+        ({"optimizer": ["adamw", "lion"], "momentum": 0.9}, "momentum must go with sgd or muon"),
+    ],
+)
+def test_a_list_of_optimizers_is_of_known_ones(train: dict[str, Any], text: str) -> None:
+    with pytest.raises(SpecError, match=text):
+        study(train={"steps": 5, **train})
+
+
+def test_an_adaptive_study_compares_optimizers_of_one_kind_of_coordinates() -> None:
+    adaptive = {"goal": "law", "precision": 0.3}
+    study(adaptive=adaptive, train={"steps": 5, "optimizer": ["adamw", "lion"]})
+    with pytest.raises(SpecError, match="sgd alone or those without it, but got adamw, sgd"):
+        study(adaptive=adaptive, train={"steps": 5, "optimizer": ["adamw", "sgd"]})
+
+
 def test_a_seed_seeds_weights_and_batches() -> None:
     run = study(seeds=[3]).run("sp", 32, 0, 3)
     assert (run.seed, run.data_seed) == (3, 3)

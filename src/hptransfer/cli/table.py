@@ -17,7 +17,6 @@ from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, check_depth, in_coordinates
 from hptransfer.parametrization.tensor_settings import Growth, TensorSettings, decays, tensor_factors
-from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"
 FORMATS = ("text", "csv", "markdown")
@@ -115,6 +114,8 @@ def _block(rule: Rule, model: str, sizes: ModelSizes, width: int, base: Base) ->
     """Everything one rule says at one width."""
     if model != REFERENCE:
         return _hugging_face_block(rule, model, sizes, width, base)
+    from hptransfer.runs.decoder_tensors import tensor_layout
+
     check_depth(rule, sizes.depth / base.depth)
     here, at_base = sizes.decoder_config(width), sizes.decoder_config(base.width)
     rows = []

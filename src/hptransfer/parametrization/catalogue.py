@@ -1,6 +1,6 @@
 """The catalogue: published rules as exponents, one entry a rule and family of optimizers. No torch here.
 
-Every entry is derived in docs/rules.md. E(init, multiplier, lr, weight_decay, eps): exponents of m.
+Every entry is derived in docs/reference/rules.md. E(init, multiplier, lr, weight_decay, eps): exponents of m.
 """
 
 from __future__ import annotations

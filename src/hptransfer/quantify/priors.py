@@ -1,9 +1,9 @@
 """Every tuned number of the estimator: what it is, its unit, where it comes from, what it does.
 
-None of these is a fact of nature: another value gives another estimator, no wrong one. `docs/priors.md` has
-what halving and doubling each does to the coverage, width and error of predictions
-(`benchmarks/sensitivity.py`). Published definitions of metrics (three decades, 1.0025) stand with their
-metric, tolerances of arithmetic and sizes of blocks where they are used.
+None of these is a fact of nature: another value gives another estimator, no wrong one.
+`docs/explanation/priors.md` has what halving and doubling each does to the coverage, width and error of
+predictions (`benchmarks/sensitivity.py`). Published definitions of metrics (three decades, 1.0025) stand with
+their metric, tolerances of arithmetic and sizes of blocks where they are used.
 """
 
 from __future__ import annotations
@@ -296,6 +296,11 @@ class AxesPriors:
         "Sd of the log of the turning along each axis: wider than of one, for none of several was learned.",
     )
     wander_none: float = _judged(0.3, "Prior probability that the law does not turn along an axis.")
+    shape_shift: float = _simulated(
+        0.008,
+        "Sd of an error that all optima share, since the true shape is none of those fitted.",
+        "widths of the basin (where the loss has risen by half a nat)",
+    )
 
 
 @dataclass(frozen=True)

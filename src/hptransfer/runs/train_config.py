@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hptransfer.parametrization.optimizers import OPTIMIZERS, DecayKind, MuonAdjust, OptimizerName
 from hptransfer.runs.base import Config, with_defaults
@@ -75,7 +75,8 @@ class TrainSettings(Config):
     )
     lr_factors: FactorsConfig | None = None  # constants on LRs by role, such as {embedding: 10}
     final_lr: float = Field(0.0, ge=0, le=1)  # share of the peak LR that the schedule falls towards
-    optimizer: OptimizerName = "adamw"  # muon: of hidden matrices, AdamW of the rest
+    # muon: of hidden matrices, AdamW of the rest; a list makes a variant of each.
+    optimizer: OptimizerName | tuple[OptimizerName, ...] = "adamw"
     # A step shrinks a weight by its LR x lambda (coupled), by schedule x lambda (independent), or by as much
     # as at the base width (mup). SGD adds decay to the gradient: its steps sum both over 1 / (1 - momentum)
     # steps. Adam adds lambda x weight to the gradient, coupled alone.
@@ -93,6 +94,29 @@ class TrainSettings(Config):
     autocast: bool = False  # whether matrix products are in bfloat16, all else in dtype
     evaluations: int = Field(1, ge=1)  # validations, evenly spread over the steps; the last is the final loss
 
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _known_optimizers(cls, value: object) -> object:
+        names = list(value) if isinstance(value, list | tuple) else [value]
+        if not names or not all(isinstance(name, str) and name in OPTIMIZERS for name in names):
+            *first, last = map(repr, OPTIMIZERS)
+            more = ", or a list of them" if cls is TrainSettings else ""
+            raise ValueError(f"must be {', '.join(first)} or {last}{more}, but got {value!r:.60}")
+        if len({*names}) < len(names):
+            raise ValueError(f"every optimizer must be given once, but got {', '.join(map(str, names))}")
+        return value
+
+    @property
+    def optimizers(self) -> tuple[OptimizerName, ...]:
+        """Those that are compared, or the one that trains every run."""
+        return self.optimizer if isinstance(self.optimizer, tuple) else (self.optimizer,)
+
+    def of_optimizer(self, name: OptimizerName) -> dict[str, Any]:
+        """The settings of the runs that one of them trains; a momentum is that of those which have one."""
+        able = [each for each in self.optimizers if OPTIMIZERS[each].momentum is not None]
+        momentum = self.momentum if name in able or not able else None
+        return {**self.model_dump(), "optimizer": name, "momentum": momentum}
+
 
 class TrainConfig(TrainSettings):
     """How a run is trained, all but its learning rate.
@@ -100,6 +124,7 @@ class TrainConfig(TrainSettings):
     A run's id leaves out what has its default: a default may never change.
     """
 
+    optimizer: OptimizerName = "adamw"  # that trains the run
     weight_decay: float = Field(0.0, ge=0)  # lambda, of tensors of two dimensions or more
 
     @model_validator(mode="before")
