@@ -1,7 +1,7 @@
 # make demo    train the demonstration study and print its transfer table (some minutes, once)
 # make test    the quick tests          make test-all  every test, with the packages that only some need
 # make lint    style, types, layers of packages
-# make docs    the documentation        make bench   the benchmarks
+# make docs    the documentation        make docs-check  it, in a browser    make bench  the benchmarks
 # make paper   the pages of docs/papers, from their tables of runs (minutes)
 # make dist    wheel and sdist, each tried in a bare environment (SMOKE_PYTHONS)
 # make fuzz    wrong input at every door, FUZZ_SECONDS each (60)      make audit   pip-audit and bandit, for information
@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 METADATA := pyproject.toml constraints.txt src/hptransfer/version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench paper fuzz audit dist clean
+.PHONY: help demo test test-all lint docs docs-check bench paper fuzz audit dist clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -9
@@ -37,7 +37,7 @@ $(VENV)/.integrations: $(VENV)/.dev
 	@touch $@
 
 $(VENV)/.docs: $(METADATA) | $(BIN)/python
-	$(PIP_INSTALL) -e '.[docs]'
+	$(PIP_INSTALL) -e '.[lm,docs]'
 	@touch $@
 
 demo: $(VENV)/.demo
@@ -55,8 +55,12 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The date on pages is the last commit's, so that the same commit gives the same files.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-check: docs
+	$(BIN)/python packaging/site/check.py site
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed.py

@@ -50,7 +50,8 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for title, arguments in SCREENS:
-        parts.append(f"\n## {title}\n\n`hptransfer fit {arguments}`\n\n```\n{screen(arguments)}\n```\n")
+        shown = f"$ hptransfer fit {arguments}\n{screen(arguments)}\n..."
+        parts.append(f"\n## {title}\n\n<!-- block: shared -->\n```console\n{shown}\n```\n")
     return "".join(parts)
 
 
@@ -64,7 +65,7 @@ def main() -> None:
     text = page()
     if not check:
         PAGE.write_text(text)
-    elif text != PAGE.read_text():
+    elif text != PAGE.read_text(encoding="utf-8"):
         raise SystemExit("docs/explanation/first-screens.md is not what the commands print now")
 
 

@@ -9,7 +9,7 @@ import pytest
 from joint_sweeps import optima, two_hps
 
 import hptransfer as hpt
-from hptransfer.errors import HPTransferError, QuantifyError, SweepError
+from hptransfer.errors import HPTransferError, SweepError
 from hptransfer.joint import JointFit, quantify_joint
 
 RATIO = "lr/sqrt(batch_size)"
@@ -159,12 +159,6 @@ def test_bad_settings_are_told_in_a_line(sweep, settings, words):
     with pytest.raises(HPTransferError, match=re.escape(words)) as error:
         quantify_joint(sweep, **settings)
     assert "\n" not in str(error.value)
-
-
-def test_several_axes_of_scale_are_refused(sweep):
-    two = hpt.SweepTable(**{**vars(sweep), "axes": ("width", "tokens")})
-    with pytest.raises(QuantifyError, match="along one axis of scale"):
-        quantify_joint(two)
 
 
 def test_a_variant_that_cannot_be_fitted_leaves_the_others(sweep):

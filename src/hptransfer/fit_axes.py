@@ -47,7 +47,7 @@ class AxesTransferFit(AxesFit):
         name = variant or next(iter(self.variants))
         if name not in self.variants:
             raise QuantifyError(f"the variant must be one of {', '.join(self.variants)}, but got {name!r}")
-        return plot_axes(self, self.variants[name])
+        return plot_axes(self.sweep.columns.hp, self.variants[name])
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """The fit as JSON, written to `path` where one is given."""
@@ -112,5 +112,6 @@ def quantify_axes(
         **common,
     }
     with threadpool_limits(limits=1, user_api="blas"):
-        variants = fit_axes(scaled(sweep, unit), AxesSettings(**{**shown, "tolerance": allowed * unit}), unit)
+        inside = {**shown, "tolerance": allowed * unit, "hp": sweep.columns.hp}
+        variants = fit_axes(scaled(sweep, unit), AxesSettings(**inside), unit)
     return AxesTransferFit(sweep, axes, variants, shown, __version__)

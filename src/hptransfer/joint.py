@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hptransfer.errors import QuantifyError
 from hptransfer.files import write_whole
-from hptransfer.fit import check_range, scales_of
-from hptransfer.quantify.joint.fit import fit_joint_variants, zero_places
+from hptransfer.fit import Targets, check_range, scales_of
+from hptransfer.joint_axes import JointAxesTransferFit, quantify_joint_axes
+from hptransfer.quantify.joint.fit import fit_joint_variants
+from hptransfer.quantify.joint.points import zero_places
 from hptransfer.quantify.joint.result import JointPrediction, JointSweepFit
 from hptransfer.quantify.joint.to_json import joint_json
 from hptransfer.quantify.settings import Settings
@@ -45,7 +47,8 @@ class JointFit(JointSweepFit):
         fit: JointSweepFit = self
         if scale not in self.settings["targets"]:
             settings = {**self.settings, "targets": (*self.settings["targets"], scale)}
-            fit = quantify_joint(self.sweep, hp=self.hp, combinations=self.combinations, **settings)
+            refit = quantify_joint(self.sweep, hp=self.hp, combinations=self.combinations, **settings)
+            fit = cast(JointFit, refit)  # of the same table, so over one axis too
         return {
             name: next(p for p in variant.predictions if p.scale == scale)
             for name, variant in fit.variants.items()
@@ -92,39 +95,56 @@ def quantify_joint(
     hp: Sequence[str] | str | None = None,
     *,
     combinations: Sequence[str] | str = (),
-    targets: float | str | Sequence[float | str] = (),
+    targets: Targets = (),
     level: float = 0.95,
     tolerance: float | None = None,
     draws: int = 1000,
     seed: int = 0,
     family: str | None = None,
     holdout: int = 1,
-) -> JointFit:
+    path: Mapping[str, float] | str | None = None,
+) -> JointFit | JointAxesTransferFit:
     """Measures how two or three hyperparameters go together with scale, for every variant of a sweep table.
+
+    A table that was read with several axes (`read(..., scale="params,tokens", hp="lr,batch_size")`) is fitted
+    over all of them.
 
     Args:
         sweep: the runs; `read(..., hp="lr,batch_size")` makes one.
         hp: names of the hyperparameters; None takes those that the table was read with.
         combinations: products of powers whose laws are wanted too, such as `lr/sqrt(batch_size)`. Columns
             that are no fitted hyperparameter, such as `tokens`, must have one value at each scale.
-        targets: scales to predict at, one or several.
+        targets: scales to predict at, one or several; over several axes mappings by axis, or texts such as
+            `params=7e9,tokens=200x`.
         level: of the credible intervals, in (0, 1).
         tolerance: cost that counts as none, in the unit of the losses; None is the metric's own.
         draws: number of posterior draws, at least 100.
         seed: of the draws.
         family: of the laws: `power`, `offset` or `const`; None lets AICc choose.
         holdout: how many of the largest scales are left out, one more at a time, to check predictions.
+        path: over several axes, a direction in which exponents are given too, octaves of each axis per octave
+            of the path.
+
+    `family` and `holdout` are for one axis: over several the laws are planes, and the largest of every axis
+    and a corner are left out.
+
+    Returns:
+        A `JointFit`; over several axes a `JointAxesTransferFit`.
 
     Raises:
         QuantifyError: a setting, a column or a combination is not usable, or the runs are too few.
     """
-    if len(sweep.axes) > 1:
-        raise QuantifyError(
-            f"several hyperparameters are fitted along one axis of scale, but the table has "
-            f"{', '.join(sweep.axes)}; name one with --scale, and keep the others fixed with --where"
-        )
-    names = (hp.split(",") if isinstance(hp, str) else list(hp)) if hp is not None else list(sweep.hps)
+    given = (hp.split(",") if isinstance(hp, str) else list(hp)) if hp is not None else list(sweep.hps)
+    names = [name.strip() for name in given]
     texts = [combinations] if isinstance(combinations, str) else list(combinations)
+    if len(sweep.axes) > 1:
+        for option, is_given in (("family", family is not None), ("holdout", holdout != 1)):
+            if is_given:
+                raise QuantifyError(f"{option} is for one axis of scale, but there are several; leave it out")
+        options = {"level": level, "tolerance": tolerance, "draws": draws, "seed": seed, "path": path}
+        return quantify_joint_axes(sweep, sweep.axes, names, texts, targets, options)
+    if path is not None:
+        raise QuantifyError("a path is for several axes of scale, but there is one")
     allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)
     unit = unit_of(sweep)
     if not math.isfinite(allowed):
@@ -143,7 +163,7 @@ def quantify_joint(
         unit=unit,
     )
     check_range(sweep, settings)
-    found = fit_joint_variants(sweep, [name.strip() for name in names], texts, settings)
+    found = fit_joint_variants(sweep, names, texts, settings)
     used = ("targets", "level", "draws", "seed", "family", "holdout")
     kept = {**{name: asdict(settings)[name] for name in used}, "tolerance": allowed}
     return JointFit(

@@ -37,5 +37,5 @@ def test_an_unknown_example_is_one_line(tmp_path: Path) -> None:
     code, output = invoke("example", "nothing")
     assert (code, output) == (
         2,
-        "error: an example must be one of widths, decay, tokens, but got 'nothing'\n",
+        "error: an example must be one of widths, decay, tokens, demo, but got 'nothing'\n",
     )

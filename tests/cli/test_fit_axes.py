@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from surfaces import FOUR, sweep_of
+from surfaces import FOUR, joint_sweep, sweep_of
 
 Run = Callable[..., tuple[int, str, str]]
 Csv = Callable[..., Path]
@@ -79,3 +79,50 @@ def test_too_few_points_say_how_many_would_do(run: Run, csv: Csv, text: str) -> 
     code, _, err = run("fit", csv(few), "--scale", "params,tokens")
     assert code == 2
     assert "needs runs at 4 different points" in err
+
+
+@pytest.fixture(scope="module")
+def joint_text() -> str:
+    sweep = joint_sweep(FOUR, share=0.4)
+    columns = (sweep.scale, sweep.extra["tokens"], sweep.hp, sweep.extra["batch_size"], sweep.loss)
+    rows = (",".join(f"{v:.12g}" for v in row) for row in zip(*columns, strict=True))
+    return "\n".join(["params,tokens,lr,batch_size,loss", *rows]) + "\n"
+
+
+def test_two_axes_and_two_hyperparameters(run: Run, csv: Csv, joint_text: str, tmp_path: Path) -> None:
+    page, data = tmp_path / "fit.html", tmp_path / "fit.json"
+    code, out, err = run(
+        "fit", csv(joint_text), "--scale", "params,tokens", "--hp", "lr,batch_size", "--draws", 200,
+        "--combination", "lr/sqrt(batch_size)", "--target", "params=3.2e9,tokens=20x",
+        "--path", "params=1,tokens=0.5", "--html", page, "--json", data,
+    )  # fmt: skip
+    assert code == 0, err
+    for words in ("Use lr 0.", "params 3.2B, tokens 64B", "step-law batch", "lr per batch_size", "corner"):
+        assert words in out
+    assert max(len(line) for line in out.splitlines() if not line.startswith("wrote ")) <= 80
+    variant = json.loads(data.read_text())["variants"]["all"]
+    assert variant["predictions"][0]["at"] == {"params": 3.2e9, "tokens": 6.4e10}
+    assert variant["laws"]["lr"]["axes"][-1]["name"] == "params^1 tokens^0.5"
+    html = page.read_text()
+    for words in ("Contours of the optimal batch_size", "Where the optimum lies", "Hold-out check"):
+        assert words in html
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--target", "params=7e9"], "leaves out tokens"),
+        (["--reference", "all"], "--reference goes with one hyperparameter"),
+        (["--holdout", "2"], "holdout is for one axis of scale"),
+        (["--combination", "lr+batch_size"], "product of powers"),
+        (["--where", "tokens == 2000000000"], "tokens is 2e+09 in every run"),
+    ],
+)
+def test_bad_input_of_both_is_one_line(
+    run: Run, csv: Csv, joint_text: str, arguments: list[str], words: str
+) -> None:
+    names = ("--scale", "params,tokens", "--hp", "lr,batch_size")
+    code, _, err = run("fit", csv(joint_text), *names, *arguments)
+    assert code == 2
+    assert words in err
+    assert len(err.strip().splitlines()) == 1

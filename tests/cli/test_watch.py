@@ -20,7 +20,7 @@ def test_watch_shows_a_study_that_has_stopped_and_ends(first: Path) -> None:
     assert f"first: {len(runs)}/{len(runs)} runs" in output
     at_64 = [run for run in runs if (run["variant"], run["width"]) == ("mup", "64")]
     best = min(float(run["loss"]) for run in at_64)
-    assert f"width 64 mup: {len(at_64)}/{len(at_64)}, best {best:.3f}" in output
+    assert f"\nwidth 64 mup: {len(at_64)}/{len(at_64)}, best {best:.3f}" in output
     assert output.rstrip().endswith("`hptransfer run` command resumes it.")
 
 

@@ -27,7 +27,7 @@ def test_no_move_where_every_run_is_made() -> None:
         for place in range(len(grid.x["sp", k])):
             observed.add(Proposal("sp", k, place, 0), 3.0 + abs(place - 12))
     round_fit = brackets(grid, observed, "sp")
-    assert round_fit.next_scale is None
+    assert not round_fit.openings
     assert len(round_fit.optima) == 4
     assert best_move(grid, info, round_fit, "prediction", opened=False) is None
 

@@ -22,7 +22,7 @@ def test_the_gain_of_a_run_is_what_the_variance_falls_by() -> None:
     for place in (10, 11, 12, 13, 14):
         for k in range(3):
             info.run((k, place))
-    asked = info.prediction(1024.0)
+    asked = info.prediction()
     before = info.variance(asked)
     for key in ((2, 11), (1, 13), (0, 10)):
         gain = info.gain(asked, np.linalg.inv(info.matrix), key)

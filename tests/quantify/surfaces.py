@@ -53,3 +53,35 @@ def grid(*levels: tuple[float, ...]) -> np.ndarray:
 
 
 FOUR = grid((0.0, 1.0, 2.0, 3.0), (0.0, 1.0, 2.0))
+
+HP_SLOPES = {"lr": {"params": -0.6, "tokens": 0.25}, "batch_size": {"params": 0.0, "tokens": 0.5}}
+HP_LEVELS = {"lr": -8.0, "batch_size": 6.0}
+RIDGE = 0.5  # octaves by which the best lr moves per octave of batch_size
+
+
+def hp_optimum(octaves: np.ndarray, hp: str) -> np.ndarray:
+    """log2 of the optimum of one of two hyperparameters at places [P, 2] of parameters and tokens."""
+    return HP_LEVELS[hp] + octaves @ np.array(list(HP_SLOPES[hp].values()))
+
+
+def joint_sweep(
+    octaves: np.ndarray, *, share: float = 0.6, noise: float = 0.001, variants: tuple[str, ...] = ("all",)
+) -> SweepTable:
+    """A share of 7 by 7 learning rates and batch sizes at each point [K, 2] of parameters and tokens."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for variant in variants:
+        for t in octaves:
+            centre = np.array([hp_optimum(t[None], hp)[0] for hp in HP_SLOPES])
+            points = grid(*(np.round(c) + np.arange(-3.0, 4.0) for c in centre))
+            points = points[rng.random(len(points)) < share]
+            u, v = (points - centre).T
+            loss = 2.0 + 0.6 * 2.0 ** (-0.3 * t[0]) + 0.4 * 2.0 ** (-0.4 * t[1])
+            loss = loss + 0.05 * (u - RIDGE * v) ** 2 + 0.03 * v * v + noise * rng.standard_normal(len(u))
+            size, tokens = START["params"] * 2.0 ** t[0], START["tokens"] * 2.0 ** t[1]
+            rows += [(variant, size, tokens, *np.exp2(p), x) for p, x in zip(points, loss, strict=True)]
+    name, size, tokens, lr, batch, loss = (np.array(column) for column in zip(*rows, strict=True))
+    return SweepTable(
+        name, size, lr, np.full(len(rows), ""), loss, extra={"tokens": tokens, "batch_size": batch},
+        axes=("params", "tokens"), hps=("lr", "batch_size"), columns=Columns(scale="params"),
+    )  # fmt: skip

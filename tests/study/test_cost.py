@@ -13,8 +13,8 @@ from hptransfer.study.cost import (
     calibrated_rate,
     can_calibrate,
     measured_rate,
+    size_costs,
     stated_rate,
-    width_costs,
 )
 from hptransfer.study.planner import plan
 
@@ -23,12 +23,12 @@ def test_lines_count_runs_flops_and_the_time_that_is_left() -> None:
     spec = study()
     stacks = plan(spec, {})
     done = {run.run_id: 3.0 for run in stacks[0].runs}  # sp at width 32
-    small, large = width_costs(stacks, done, stated_rate(1e9))
-    assert (small.width, small.runs, small.finished) == (32, 12, 6)
-    assert (large.width, large.runs, large.finished) == (64, 12, 0)
+    small, large = size_costs(stacks, done, stated_rate(1e9))
+    assert (small.size.width, small.runs, small.finished) == (32, 12, 6)
+    assert (large.size.width, large.runs, large.finished) == (64, 12, 0)
     assert large.flops == run_flops(spec.run("sp", 64, 0, 0))
     assert small.seconds == pytest.approx(6 * small.flops / 1e9)
-    assert width_costs(stacks, done, None)[0].seconds is None
+    assert size_costs(stacks, done, None)[0].seconds is None
 
 
 def test_a_rate_is_the_median_of_finished_runs_and_goes_between_widths() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_study import study
 
-from hptransfer.study.planner import plan, plan_width, unbracketed
+from hptransfer.study.planner import plan, plan_size, unbracketed
+from hptransfer.study.scale import Size
 from hptransfer.study.stacks import Stack
 
 levels = st.floats(1.0, 5.0) | st.just(math.inf)
@@ -77,7 +78,7 @@ def test_a_grid_is_extended_by_rounds_until_its_optimum_is_inside_it() -> None:
 
 def test_an_extension_round_is_one_stack_for_all_variants_at_the_width() -> None:
     spec = study()
-    stacks = plan_width(spec, 32, finish(plan_width(spec, 32, {})))
+    stacks = plan_size(spec, Size(32), finish(plan_size(spec, Size(32), {})))
     extension = [stack for stack in stacks if stack.round == 1]
     assert len(extension) == 1
     assert {(run.variant, run.index) for run in extension[0].runs} == {

@@ -10,6 +10,7 @@ from hptransfer.runs.config import RunRecord
 from hptransfer.study.planner import plan
 from hptransfer.study.progress import Progress
 from hptransfer.study.progress_text import cell_text
+from hptransfer.study.scale import Size
 from hptransfer.study.stacks import Stack
 from hptransfer.workers.executor import StepReport
 
@@ -49,12 +50,12 @@ def records(stack: Stack, wall_s: float, status: str = "done") -> list[RunRecord
 def test_counts_best_and_where(progress: Progress, stacks: list[Stack]) -> None:
     assert progress.snapshot().total("planned") == 24
     progress.close(stacks[0], records(stacks[0], 1.0))
-    cell = progress.cells["sp", 32]
+    cell = progress.cells["sp", Size(32)]
     assert (cell.done, cell.planned, cell.diverged) == (6, 6, 0)
     assert cell.best == min(fake_trainer.loss(r.spec) for r in stacks[0].runs)
     assert cell.best_lr == 2**-7  # in the grid's coordinates
     progress.close(stacks[3], records(stacks[3], 1.0, "diverged"))
-    assert (progress.cells["mup", 64].diverged, progress.cells["mup", 64].best) == (6, math.inf)
+    assert (progress.cells["mup", Size(64)].diverged, progress.cells["mup", Size(64)].best) == (6, math.inf)
     progress.close(stacks[2], records(stacks[2], 0.0, "failed"))
     assert (progress.snapshot().total("done"), progress.snapshot().total("failed")) == (12, 6)
 
@@ -63,7 +64,7 @@ def test_runs_in_the_store_count_as_done(stacks: list[Stack], time: Clock) -> No
     progress = Progress(study(), workers=2, clock=time)
     progress.keep(stacks[0].runs[0], 3.0)
     progress.keep(stacks[0].runs[1], math.inf)
-    assert cell_text(progress.cells["sp", 32]) == "2/2, best 3.000, 1 diverged"
+    assert cell_text(progress.cells["sp", Size(32)]) == "2/2, best 3.000, 1 diverged"
     assert progress.eta() == 0.0
 
 

@@ -89,17 +89,17 @@ WHOLE = {
 CELL = {"planned": 1, "done": 0, "diverged": 0, "failed": 0, "best": None, "best_lr": None}
 WRONG = [
     {"cells": 5},
-    {"cells": [["sp", 32, {}]]},
-    {"cells": [["sp", 32, {**CELL, "best": "x"}]]},
-    {"cells": [["sp", 32, {**CELL, "done": 1e300}]]},
-    {"cells": [["\x1b[2J", 32, CELL]]},
+    {"cells": [["sp", "width 32", {}]]},
+    {"cells": [["sp", "width 32", {**CELL, "best": "x"}]]},
+    {"cells": [["sp", "width 32", {**CELL, "done": 1e300}]]},
+    {"cells": [["\x1b[2J", "width 32", CELL]]},
     {"elapsed": "long"},
     {"elapsed": -1},
     {"left": 1e300},
     {"left": [1]},
-    {"running_stacks": [{"width": "x", "runs": 1, "step": 1, "steps": 1}]},
-    {"running_stacks": [{"width": 1}]},
-    {"running_stacks": [{"width": 1, "runs": 1, "step": -5, "steps": 1}]},
+    {"running_stacks": [{"size": "\x1b[2J", "runs": 1, "step": 1, "steps": 1}]},
+    {"running_stacks": [{"size": "width 32"}]},
+    {"running_stacks": [{"size": "width 32", "runs": 1, "step": -5, "steps": 1}]},
     {"pid": 10**30},
     {"pid": -1, "cells": None},
     {"host": platform.node(), "pid": 2**40, "cells": None},
@@ -107,7 +107,7 @@ WRONG = [
 
 
 def test_a_whole_snapshot_of_another_host_is_taken(folder: Path) -> None:
-    (folder / PROGRESS_FILE).write_text(json.dumps({**WHOLE, "cells": [["sp", 32, CELL]]}))
+    (folder / PROGRESS_FILE).write_text(json.dumps({**WHOLE, "cells": [["sp", "width 32", CELL]]}))
     assert Watcher(folder).read().state == "running"
 
 

@@ -14,8 +14,9 @@ from hptransfer.design.acquisition import propose_runs
 from hptransfer.design.grid import Observations
 from hptransfer.design.round_fit import fit_round
 from hptransfer.errors import SpecError
-from hptransfer.study.planner import coupled_widths, plan
+from hptransfer.study.planner import coupled_sizes, plan
 from hptransfer.study.rounds import candidate_grid, observations, rounds, why_stopped
+from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import Stack
 
@@ -122,8 +123,8 @@ def test_every_goal_ends(goal: str, precision: float) -> None:
 
 
 def test_what_one_width_gives_decides_all_of_an_adaptive_plan() -> None:
-    assert coupled_widths(adaptive_study(), 64) == tuple(WIDTHS)
-    assert coupled_widths(study(), 64) == (64,)
+    assert coupled_sizes(adaptive_study(), Size(64)) == tuple(map(Size, WIDTHS))
+    assert coupled_sizes(study(), Size(64)) == (Size(64),)
 
 
 def test_a_prediction_needs_a_target_and_precision_a_default() -> None:

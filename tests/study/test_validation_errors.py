@@ -22,7 +22,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"lr": {"low": 1e-9, "high": 1, "factor": 1.001}}, ["at most 200"]),
     ({"lr": {"low": 1e-9, "high": 1, "coordinates": "ntk"}}, ["`lr.coordinates`", "'sp' or 'mup'", "'ntk'"]),
     ({"lr": 3}, ["`lr`", "key: value", "got 3"]),
-    ({"widths": []}, ["`widths`", "at least 1"]),
+    ({"widths": []}, ["`widths` must be given", "neither is"]),
     ({"widths": 32}, ["`widths`", "list", "got 32"]),
     ({"widths": [32, 32]}, ["`widths`", "32 is given twice"]),
     ({"widths": [32, -64]}, ["`widths`", "positive", "-64"]),
@@ -63,4 +63,4 @@ def test_a_missing_key_is_named_and_a_typo_comes_first() -> None:
     with pytest.raises(SpecError, match="`widths` must be given"):
         parse_study({"name": "a", "variants": ["sp"], "lr": {"low": 1, "high": 2}})
     with pytest.raises(SpecError, match=r"`widhts: .*closest valid key is `widths`.*\(and 1 more\)"):
-        parse_study({"name": "a", "variants": ["sp"], "lr": {"low": 1, "high": 2}, "widhts": [32]})
+        parse_study({"name": "a", "variants": ["sp"], "widhts": [32]})

@@ -41,6 +41,10 @@ def test_an_optuna_storage(runs, right, tmp_path, kind):
     right(read(f"optuna:{path}#lr"))
     with pytest.raises(SweepError, match="has no study 'x'; studies: lr"):
         read(f"optuna:{path}#x")
+    for missing in (path.with_name("none.db"), f"sqlite:///{path.with_name('none.db')}"):
+        with pytest.raises(SweepError, match=r"there is no file .*none\.db"):
+            read(f"optuna:{missing}")
+    assert not path.with_name("none.db").exists()
 
 
 def logged(mlflow, runs):

@@ -13,13 +13,14 @@ from hptransfer.files import write_whole
 
 
 def example(
-    name: Annotated[str, argument("[NAME]", "widths, decay or tokens.")] = "widths",
+    name: Annotated[str, argument("[NAME]", "widths, decay, tokens or demo.")] = "widths",
     out: Annotated[Path | None, option("FILE", "File to write.  [default: NAME.csv]")] = None,
 ) -> None:
     """Write a small real sweep that comes with the package, and say what to try on it.
 
     widths: standard parametrization and muP at five widths. decay: muP with coupled and with independent
-    weight decay. tokens: training grows with the model. All were trained for this project.
+    weight decay. tokens: training grows with the model. demo: the runs of `hptransfer demo`, under standard
+    parametrization, muP and a variant between them. All were trained for this project.
 
     Example: hptransfer example && hptransfer fit widths.csv --coordinates sp --target 256
     """
@@ -36,4 +37,7 @@ def example(
     write_whole(path, content)
     found = EXAMPLES[name]
     typer.echo(f"wrote {path}: {len(text.splitlines()) - 1:,} runs of {found.about}")
-    typer.echo(f"try:  hptransfer fit {shlex.quote(str(path))} --coordinates sp --target {found.target}")
+    more = "" if found.tolerance is None else f" --tolerance {found.tolerance:g}"
+    typer.echo(
+        f"try:  hptransfer fit {shlex.quote(str(path))} --coordinates sp{more} --target {found.target}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,10 +13,15 @@ from hptransfer.cli.fit_study import read_or_study
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import Options, TransferFit, quantify
-from hptransfer.fit_axes import AxesTransferFit
-from hptransfer.joint import JointFit, quantify_joint
 from hptransfer.sweep.metric import warnings
 from hptransfer.sweep.table import SweepTable
+
+if TYPE_CHECKING:  # what is seldom asked for takes half of the time that the command takes to start
+    from hptransfer.fit_axes import AxesTransferFit
+    from hptransfer.joint import JointFit
+    from hptransfer.joint_axes import JointAxesTransferFit
+
+    Fit = TransferFit | AxesTransferFit | JointFit | JointAxesTransferFit
 
 
 def fit(
@@ -105,7 +111,7 @@ def fit(
         "suggest": suggest,
         "path": path,
     }
-    result: TransferFit | AxesTransferFit | JointFit
+    result: Fit
     if sweep.hps:
         result = _joint(sweep, combination or (), settings)
     elif combination:
@@ -125,30 +131,44 @@ def fit(
         )
 
 
-def _joint(sweep: SweepTable, combinations: Sequence[str], settings: Options) -> JointFit:
+def _joint(sweep: SweepTable, combinations: Sequence[str], settings: Options) -> Fit:
     """The fit of several hyperparameters, options that say nothing about it refused."""
-    usual = {"reference": None, "coordinates": None, "filter": 1.35, "path": None}
+    from hptransfer.joint import quantify_joint
+
+    usual = {"reference": None, "coordinates": None, "filter": 1.35}
     given = [name for name, value in usual.items() if settings.get(name) != value]
     if given:
         raise SweepError(f"--{given[0]} goes with one hyperparameter, but --hp names several; leave it out")
-    kept = ("targets", "level", "tolerance", "draws", "family", "holdout")
+    kept = ("targets", "level", "tolerance", "draws", "family", "holdout", "path")
     return quantify_joint(sweep, combinations=combinations, **{name: settings[name] for name in kept})  # type: ignore[literal-required]
 
 
-def _print(result: TransferFit | AxesTransferFit | JointFit, limit: int, json_alone: bool) -> None:
+def _print(result: Fit, limit: int, json_alone: bool) -> None:
     """The answer: which columns were taken, where that is not plain, and the summary; or the JSON alone."""
     if json_alone:
         typer.echo(result.to_json())
         return
-    from hptransfer.report.axes_terminal import print_axes  # rich is not needed for --help
-    from hptransfer.report.joint_terminal import print_joint
-    from hptransfer.report.terminal import print_summary
+    from hptransfer.report.terminal import print_summary  # rich is not needed for --help
 
     if result.sweep.taken:
         typer.echo(result.sweep.taken)
+    if isinstance(result, TransferFit):
+        print_summary(result, limit=limit)
+    else:
+        _print_several(result, limit)
+
+
+def _print_several(result: AxesTransferFit | JointFit | JointAxesTransferFit, limit: int) -> None:
+    """A fit of several axes, or of several hyperparameters."""
+    from hptransfer.fit_axes import AxesTransferFit
+    from hptransfer.joint import JointFit
+    from hptransfer.report.axes_terminal import print_axes
+    from hptransfer.report.joint_axes_terminal import print_joint_axes
+    from hptransfer.report.joint_terminal import print_joint
+
     if isinstance(result, JointFit):
         print_joint(result, limit=limit)
     elif isinstance(result, AxesTransferFit):
         print_axes(result, limit=limit)
     else:
-        print_summary(result, limit=limit)
+        print_joint_axes(result, limit=limit)

@@ -109,7 +109,8 @@ Target = Annotated[
 AlongPath = Annotated[
     str | None,
     option(
-        "AXES", "Of several axes: a path to give exponents along too, params=1,tokens=1.  [default: none]"
+        "AXES",
+        "Of several axes: a path to give exponents along too, params=1,tokens=1.  [default: none]",
     ),
 ]
 Level = Annotated[float, option("X", "Level of the credible intervals.")]
@@ -129,18 +130,33 @@ Tolerance = Annotated[
 ]
 # How it is fitted
 Family = Annotated[
-    str | None, option("LAW", "Law of the optimum: power, offset or const.  [default: by AICc]")
+    str | None,
+    option(
+        "LAW",
+        "Law of the optimum: power, offset or const; refused with several axes.  [default: by AICc]",
+    ),
 ]
 Reference = Annotated[
     str | None,
     option("VARIANT", "Variant that R(inf) is measured from.  [default: the best of all at each scale]"),
 ]
-Holdout = Annotated[int, option("K", "Number of largest scales to leave out and predict, as a check.")]
+Holdout = Annotated[
+    int,
+    option(
+        "K",
+        "Number of largest scales to leave out and predict, as a check; refused with several axes, where the "
+        "largest of each and a corner are left out.",
+    ),
+]
 LossFilter = Annotated[
     float, option("X", "Losses above this many times the lowest of their scale do not enter E.")
 ]
 Coordinates = Annotated[
-    str | None, option("sp|mup", "Coordinates of the learning rates; the drift is then shown in both.")
+    str | None,
+    option(
+        "sp|mup",
+        "Coordinates of the learning rates; the drift is then shown in both. No effect with several axes.",
+    ),
 ]
 Parametrization = Annotated[
     str | None,
@@ -157,7 +173,9 @@ Optimizer = Annotated[
 Suggest = Annotated[
     bool,
     typer.Option(
-        "--suggest/--no-suggest", help="Look for runs that would settle what is not known: some seconds."
+        "--suggest/--no-suggest",
+        help="Look for runs that would settle what is not known: some seconds. Without effect with several "
+        "axes or hyperparameters, where they are always looked for.",
     ),
 ]
 Draws = Annotated[int, option("B", "Number of posterior draws.")]

@@ -34,6 +34,8 @@ def run(
 ) -> None:
     """Train what is missing of a study, then fit and report it.
 
+    A study scales widths, or several axes: width, depth, training tokens, batch size (`scale` in its spec).
+
     Finished runs are kept in the study's folder and never trained again: after Ctrl-C or a crash, the same
     command resumes the study. Writes runs.csv, fit.json and report.html into the folder.
 
@@ -65,7 +67,11 @@ def report(
     folder: Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")],
     target: Annotated[
         list[str] | None,
-        option("N", "Width to predict the optimum at; may be repeated.  [default: the spec's targets]"),
+        option(
+            "N",
+            "Width to predict the optimum at, or width=4096,tokens=200x over several axes; may be repeated."
+            "  [default: the spec's targets]",
+        ),
     ] = None,
 ) -> None:
     """Fit and report a study again from its finished runs.
@@ -101,22 +107,30 @@ def run_and_report(spec: StudySpec, out: Path | None) -> None:
 
 def report_study(result: StudyResult, targets: list[str] | None = None) -> None:
     """Fits a study's finished runs, writes fit.json and report.html, and prints the summary."""
+    from hptransfer.fit_axes import AxesTransferFit
+    from hptransfer.report.axes_terminal import print_axes
     from hptransfer.report.gain import plain_sentences
     from hptransfer.report.page import write_html
     from hptransfer.report.terminal import print_summary
     from hptransfer.study.probe_data import result_dynamics
     from hptransfer.study.run import fit_study
 
-    check_outputs([result.folder / page for page in ("fit.json", "report.html")])
+    page, title = result.folder / "report.html", f"Study {result.spec.name}"
+    check_outputs([result.folder / "fit.json", page])
     fit = fit_study(result, targets)
     fit.to_json(result.folder / "fit.json")
-    inside = result_dynamics(result)
-    write_html(fit, result.folder / "report.html", title=f"Study {result.spec.name}", study=inside)
-    print_summary(fit)
-    for sentence in plain_sentences(fit):
-        typer.echo(sentence)
+    if isinstance(fit, AxesTransferFit):
+        for note in fit.sweep.notes:
+            typer.echo(f"note: {note}", err=True)
+        fit.to_html(page)
+        print_axes(fit)
+    else:
+        write_html(fit, page, title=title, study=result_dynamics(result))
+        print_summary(fit)
+        for sentence in plain_sentences(fit):
+            typer.echo(sentence)
     if result.stopped is not None:
         typer.echo(f"adaptive: {result.stopped}")
     typer.echo(f"runs:   {result.csv}")
-    for page in ("fit.json", "report.html"):
-        typer.echo(f"{page.partition('.')[0] + ':':8}{result.folder / page}")
+    for name in ("fit.json", "report.html"):
+        typer.echo(f"{name.partition('.')[0] + ':':8}{result.folder / name}")

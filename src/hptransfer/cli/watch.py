@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from hptransfer.study.progress import Snapshot
     from hptransfer.study.progress_file import Watcher
+    from hptransfer.study.scale import Size
 
 Folder = Annotated[Path, argument("DIR", "Folder of a study, such as runs/demo.")]
 ENDS = {
@@ -64,13 +65,13 @@ def _lines(watcher: Watcher, console: Console, every: float, once: bool) -> Snap
     from hptransfer.study.progress_display import print_line
     from hptransfer.study.progress_text import cell_text, running_stacks, summary
 
-    told: dict[tuple[str, int], str] = {}
+    told: dict[tuple[str, Size], str] = {}
     while True:
         seen = watcher.read()
         changed = {key: cell_text(cell) for key, cell in seen.cells.items()}
-        for (variant, width), text in changed.items():
-            if told.get((variant, width)) != text:
-                print_line(console, f"width {width} {variant}: {text}")
+        for (variant, size), text in changed.items():
+            if told.get((variant, size)) != text:
+                print_line(console, f"{size} {variant}: {text}")
         if changed != told or once:
             rest = running_stacks(seen)
             print_line(console, f"{seen.spec.name}: {summary(seen)}" + (f"; {rest}" if rest else ""))

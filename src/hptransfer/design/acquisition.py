@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from hptransfer.design.bracket import Brackets, brackets
+from hptransfer.design.bracket import Brackets, brackets, needed_first
 from hptransfer.design.goal import Goal
-from hptransfer.design.grid import CandidateGrid, Observations, Proposal
+from hptransfer.design.grid import CandidateGrid, GridKey, Observations, Proposal
 from hptransfer.design.information import Information
 from hptransfer.design.linearization import SCATTER, linearization_point
 from hptransfer.design.round_fit import fit_round
@@ -18,7 +18,6 @@ from hptransfer.sweep.table import FloatArray
 WIDTH_PER_SD = 2 * 1.96  # of a 95% interval
 OVERHEAD = 0.005  # of the dearest run's FLOPs, that any run counts as beside its own: rounds cost time, too
 LEAST_GAIN = 0.003  # of the variance of what is asked; a run at a known scale that gains less is not made
-MIN_LAW_SCALES = 3  # scales that a law needs
 MAX_EXTRAPOLATION = 8.0  # times the largest scale: no further while larger scales can be run
 
 Move = tuple[float, str, list[tuple[int, int]]]  # relative gain per FLOP, variant, (scale, place) of its runs
@@ -37,32 +36,40 @@ def propose_runs(
         batch: most runs of a round for each variant that is not known yet, beside brackets.
     """
     state = {v: brackets(grid, observed, v) for v in grid.variants}
-    first = [proposal for v in grid.variants for proposal in _to_bracket(state[v], goal)]
+    first = [proposal for v in grid.variants for proposal in _to_bracket(grid, state[v], goal)]
     if first:
         return first
     round_fit = fit_round(grid, observed, goal)
     known = {
         v: Information(grid, v, linearization_point(grid, observed, round_fit, v), observed)
         for v in grid.variants
-        if round_fit.width[v] > precision or _too_far(grid, state[v], goal)
+        if round_fit.width[v] > precision or _reaching(grid, state[v], goal)
     }
     return _most_informative(grid, known, state, goal, batch * len(known))
 
 
-def _to_bracket(state: Brackets, goal: Goal) -> list[Proposal]:
-    """What a bracket that was begun needs; and the first runs of the next, where it is certainly needed."""
-    if state.active is not None:
-        return [Proposal(*state.active, place, 0) for place in state.missing]
-    needs_all = goal in ("optimum", "verdict")
-    if state.next_scale is not None and (needs_all or len(state.optima) < MIN_LAW_SCALES):
-        return [Proposal(*state.next_scale, place, 0) for place in state.first_runs]
-    return []
+def _to_bracket(grid: CandidateGrid, state: Brackets, goal: Goal) -> list[Proposal]:
+    """What brackets that were begun need; and the first runs of those that are certainly needed next."""
+    if state.active:
+        return [Proposal(*basin, place, 0) for basin, places in state.active.items() for place in places]
+    begun = certainly_next(grid, state, goal)
+    return [Proposal(*basin, place, 0) for basin in begun for place in state.openings[basin]]
 
 
-def _too_far(grid: CandidateGrid, state: Brackets, goal: Goal) -> bool:
-    """Whether a prediction would reach further than laws are to be trusted, and larger scales are left."""
-    largest = max((float(grid.scales[k]) for k in state.optima), default=0.0)
-    return goal == "prediction" and state.next_scale is not None and grid.target > MAX_EXTRAPOLATION * largest
+def certainly_next(grid: CandidateGrid, state: Brackets, goal: Goal) -> list[GridKey]:
+    """Scales to begin whatever is known: before there can be a law, or since the goal needs every scale."""
+    if goal in ("optimum", "verdict") and state.optima and not state.active:
+        return list(state.openings)
+    return needed_first(grid, state)
+
+
+def _reaching(grid: CandidateGrid, state: Brackets, goal: Goal) -> list[GridKey]:
+    """Scales to begin that reach further along an axis on which the target is too far for a law."""
+    if goal != "prediction" or not state.openings:
+        return []
+    largest = grid.z[list(state.optima)].max(axis=0) if state.optima else np.full(len(grid.z_target), -np.inf)
+    far = grid.z_target > np.log2(MAX_EXTRAPOLATION) + largest + 1e-9
+    return [basin for basin in state.openings if (far & (grid.z[basin[1]] > largest)).any()]
 
 
 def _most_informative(
@@ -107,14 +114,13 @@ def best_move(
         if gain < LEAST_GAIN:
             continue
         moves.append((gain / float(grid.cost[key[0]] + overhead), info.variant, [key]))
-    if state.next_scale is not None and not opened:
-        keys = [(state.next_scale[1], place) for place in state.first_runs]
-        scales = len(state.optima)
-        after = info.with_runs(keys).variance(asked) * student(scales + 1) ** 2
-        gain = 1.0 - after / (total * student(scales) ** 2)
-        if _too_far(grid, state, goal):
-            gain = 1.0
-        cost = len(keys) * float(grid.cost[state.next_scale[1]] + overhead)
+    now, then = (quantile(grid, len(state.optima) + more) for more in (0, 1))
+    further = _reaching(grid, state, goal)
+    for basin, places in () if opened else state.openings.items():
+        keys = [(basin[1], place) for place in places]
+        after = info.with_runs(keys).variance(asked) * then**2
+        gain = 1.0 if basin in further else 1.0 - after / (total * now**2)
+        cost = len(keys) * float(grid.cost[basin[1]] + overhead)
         moves.append((gain / cost, info.variant, keys))
     moves = [move for move in moves if move[0] > 0]
     return max(moves, key=lambda move: move[0], default=None)
@@ -131,12 +137,17 @@ def _variance_left(info: Information, total: float, goal: Goal) -> float:
     return max(total, (width / WIDTH_PER_SD) ** 2)
 
 
-@cache
-def student(scales: int) -> float:
-    """How wide an interval of a line through so many optima is, in standard errors.
+def quantile(grid: CandidateGrid, scales: int) -> float:
+    """How wide an interval of a law through so many optima is, to either side, in standard errors.
 
-    The scatter's own degrees of freedom count what was expected of it, too (`SCATTER`).
+    Over several axes the sizes of departures are means over what they may be, so that their error is in them.
     """
+    return WIDTH_PER_SD / 2 if grid.axes else _student(scales)
+
+
+@cache
+def _student(scales: int) -> float:
+    """Of a line; the scatter's own degrees of freedom count what was expected of it, too (`SCATTER`)."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, max(scales - 2, 0) + SCATTER[1]))
@@ -151,4 +162,4 @@ def contrasts(grid: CandidateGrid, info: Information, goal: Goal) -> FloatArray:
         return info.slope()
     if goal == "verdict":
         return np.concatenate([info.optima([0, last]), info.loss(last)])
-    return info.prediction(grid.target)
+    return info.prediction()

@@ -23,36 +23,70 @@ FINE_STRIDE = 1.0  # octaves from the expected optimum to the runs beside it at 
 BRACKET_REACH = 1.5  # octaves from the lowest run to its neighbours, at most
 DRIFT_PRIOR_SD = 0.5  # octaves a doubling of the scale: expected drift of the optimum on the grid
 BRACKET_SD = 0.15  # octaves: error of the optimum that a bracket gives
+LEAST_SPREAD = 0.25  # octaves by which scales must spread along a direction to tell of it
 
 
 @dataclass(frozen=True)
 class Brackets:
     """How far the brackets of one variant are."""
 
-    active: GridKey | None  # the scale that is being bracketed, as its basin; None where none is
-    missing: tuple[int, ...]  # the places it needs next
+    # The scales that are being bracketed, as their basins, with the places that they need next; one at most
+    # where there is one axis.
+    active: Mapping[GridKey, tuple[int, ...]]
     # log2 eta of the optimum of each scale that is bracketed, by place of the scale
     optima: Mapping[int, float]
-    # the first scale that was never run, as its basin; None where there is none
-    next_scale: GridKey | None = None
-    first_runs: tuple[int, ...] = ()  # the places it would begin with
+    # Scales that were never run and may be begun, as their basins, with the places to begin with, cheapest
+    # first: over one axis the next scale alone.
+    openings: Mapping[GridKey, tuple[int, ...]]
 
 
 def brackets(grid: CandidateGrid, observed: Observations, variant: str) -> Brackets:
     """The state of a variant's brackets, cheapest scale first."""
     found: dict[int, float] = {}
+    active: dict[GridKey, tuple[int, ...]] = {}
+    never: list[GridKey] = []
     for k in range(len(grid.scales)):
         basin = (variant, k)
         if basin not in grid.x:
             continue
         losses = observed.mean_losses(basin)
         if not losses:
-            return Brackets(None, (), found, basin, tuple(_first(grid, basin, found)))
-        if places := missing_places(grid, basin, losses):
-            return Brackets(basin, tuple(places), found)
-        if (x := bracketed_optimum(grid, basin, losses)) is not None:
+            never.append(basin)
+        elif places := missing_places(grid, basin, losses):
+            active[basin] = tuple(places)
+        elif (x := bracketed_optimum(grid, basin, losses)) is not None:
             found[k] = x
-    return Brackets(None, (), found)
+        if not grid.axes and (active or never):
+            break  # the larger ones wait
+    return Brackets(active, found, {basin: tuple(_first(grid, basin, found)) for basin in never})
+
+
+def needed_first(grid: CandidateGrid, state: Brackets) -> list[GridKey]:
+    """Scales to begin before there can be a law, the cheapest that tell the axes apart; none once there can.
+
+    The very first is begun alone, since it says where the optima of the others are to be looked for.
+    """
+    if state.active or not state.openings:
+        return []
+    have, free = list(state.optima), list(state.openings)
+    wanted: list[GridKey] = []
+    axes = len(grid.axes)
+    while free and (len(have) < grid.least_scales or _rank(grid, have) < axes):
+        raising = [basin for basin in free if _rank(grid, [*have, basin[1]]) > _rank(grid, have)]
+        wanted.append((free if _rank(grid, have) >= axes or not raising else raising)[0])
+        free.remove(wanted[-1])
+        have.append(wanted[-1][1])
+        if len(have) == 1 or not grid.axes:
+            break
+    return wanted
+
+
+def _rank(grid: CandidateGrid, scales: list[int]) -> int:
+    """How many directions some scales span."""
+    if len(scales) < 2:
+        return 0
+    z = grid.z[scales]
+    return int(np.linalg.matrix_rank(z - z.mean(axis=0), tol=LEAST_SPREAD))
 
 
 def missing_places(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, float]) -> list[int]:
@@ -97,13 +131,13 @@ def bracketed_optimum(grid: CandidateGrid, basin: GridKey, losses: Mapping[int, 
 def expected_optimum(grid: CandidateGrid, found: Mapping[int, float], k: int) -> float:
     """log2 eta where the optimum of scale k should lie, from those of other scales.
 
-    On a line whose slope is drawn towards none, more so the fewer and the closer the scales are.
+    On a line, or plane, whose slope is drawn towards none, more so the fewer and the closer the scales are.
     """
-    t = np.log2(grid.scales[list(found)])
-    y = np.array(list(found.values()))
-    u = t - t.mean()
-    slope = float(u @ y / (u @ u + (BRACKET_SD / DRIFT_PRIOR_SD) ** 2))
-    return float(y.mean() + slope * (np.log2(grid.scales[k]) - t.mean()))
+    z, y = grid.z[list(found)], np.array(list(found.values()))
+    u = z - z.mean(axis=0)
+    ridge = (BRACKET_SD / DRIFT_PRIOR_SD) ** 2 * np.eye(z.shape[1])
+    slopes = np.linalg.solve(u.T @ u + ridge, u.T @ y)
+    return float(y.mean() + slopes @ (grid.z[k] - z.mean(axis=0)))
 
 
 def first_places(grid: CandidateGrid, basin: GridKey, expected: float) -> list[int]:

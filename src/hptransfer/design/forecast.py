@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.design.acquisition import MIN_LAW_SCALES, best_move, contrasts, student
+from hptransfer.design.acquisition import best_move, certainly_next, contrasts, quantile
 from hptransfer.design.bracket import Brackets, brackets, first_places
 from hptransfer.design.goal import Goal
 from hptransfer.design.grid import CandidateGrid, Observations
 from hptransfer.design.information import Information, LinearizationPoint
-from hptransfer.design.linearization import LOG_CURVATURE, NOISE, SCATTER, linearization_point
+from hptransfer.design.linearization import LOG_CURVATURE, NOISE, SCATTER, WANDER, linearization_point
 from hptransfer.design.round_fit import RoundFit, fit_round
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the full grid's FLOPs, that are shown
+
+
+Run = tuple[str, int, int]  # variant, place of its scale in the grid, place of its learning rate
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class BudgetForecast:
     runs: int  # in number
     width: float  # expected width of the 95% interval, of the variant known least
     plan: str  # how the runs are chosen
+    made: tuple[Run, ...] = ()  # those that an adaptive plan would add to what is finished
 
 
 def forecast(grid: CandidateGrid, observed: Observations, goal: Goal) -> tuple[list[BudgetForecast], bool]:
@@ -68,14 +72,14 @@ def _point(
     size = len(grid.scales)
     middle = [sum(grid.start[variant, k]) // 2 for k in range(size)]
     x = np.array([grid.x[variant, k][place] for k, place in enumerate(middle)])
-    return LinearizationPoint(x, np.full(size, LOG_CURVATURE), NOISE[0], SCATTER[0])
+    return LinearizationPoint(x, np.full(size, LOG_CURVATURE), NOISE[0], SCATTER[0], wander=WANDER)
 
 
 def _path(grid: CandidateGrid, observed: Observations, goal: Goal) -> list[BudgetForecast]:
     """One move after the other, each for the variant known least, as the planner would make them."""
     infos = _informations(grid, observed, goal)
     states = {v: brackets(grid, observed, v) for v in grid.variants}
-    spent, runs = _spent(grid, observed), observed.runs
+    spent, made = _spent(grid, observed), tuple[Run, ...]()
     out: list[BudgetForecast] = []
 
     def width(variant: str) -> float:
@@ -90,34 +94,34 @@ def _path(grid: CandidateGrid, observed: Observations, goal: Goal) -> list[Budge
         for key in keys:
             infos[variant].run(key)
             spent += float(grid.cost[key[0]])
-        runs += len(keys)
-        out.append(BudgetForecast(spent, runs, max(map(width, grid.variants)), "adaptive"))
+        made = (*made, *((variant, *key) for key in keys))
+        widest = max(map(width, grid.variants))
+        out.append(BudgetForecast(spent, observed.runs + len(made), widest, "adaptive", made))
 
 
 def _move(
     grid: CandidateGrid, info: Information, state: Brackets, goal: Goal
 ) -> tuple[str, list[tuple[int, int]], Brackets] | None:
     """A variant's next runs and its brackets after them; a scale counts as bracketed once it is begun."""
-    needs_all = goal in ("optimum", "verdict")
-    if state.next_scale is not None and (needs_all or len(state.optima) < MIN_LAW_SCALES):
-        keys = [(state.next_scale[1], place) for place in state.first_runs]
-        return info.variant, keys, _with_next_scale(grid, info, state)
+    if begun := certainly_next(grid, state, goal)[:1]:
+        keys = [(begun[0][1], place) for place in state.openings[begun[0]]]
+        return info.variant, keys, _begun(grid, info, state, keys[0][0])
     if (found := best_move(grid, info, state, goal, opened=False)) is None:
         return None
     *_, keys = found
-    return info.variant, keys, _with_next_scale(grid, info, state) if len(keys) > 1 else state
+    return info.variant, keys, _begun(grid, info, state, keys[0][0]) if len(keys) > 1 else state
 
 
-def _with_next_scale(grid: CandidateGrid, info: Information, state: Brackets) -> Brackets:
-    """The brackets once the next scale is begun: its optimum counts as found where it is expected."""
-    assert state.next_scale is not None
-    k = state.next_scale[1]
+def _begun(grid: CandidateGrid, info: Information, state: Brackets, k: int) -> Brackets:
+    """The brackets once a scale is begun: its optimum counts as found where it is expected."""
     optima = {**state.optima, k: float(info.point.x[k])}
-    later = next((i for i in range(k + 1, len(grid.scales)) if (info.variant, i) in grid.x), None)
-    if later is None:
-        return Brackets(None, (), optima)
-    basin = (info.variant, later)
-    return Brackets(None, (), optima, basin, tuple(first_places(grid, basin, float(info.point.x[later]))))
+    later = [i for i in range(len(grid.scales)) if (info.variant, i) in grid.x and i not in optima]
+    if not grid.axes:
+        later = [i for i in later if i > k][:1]
+    openings = {
+        (info.variant, i): first_places(grid, (info.variant, i), float(info.point.x[i])) for i in later
+    }
+    return Brackets({}, optima, {basin: tuple(places) for basin, places in openings.items()})
 
 
 def _full_grid(grid: CandidateGrid, observed: Observations, goal: Goal) -> BudgetForecast:
@@ -141,11 +145,11 @@ def _spent(grid: CandidateGrid, observed: Observations) -> float:
 
 
 def _width(grid: CandidateGrid, info: Information, scales: int, goal: Goal) -> float:
-    """Of the 95% interval; infinite below three scales, where there is no law."""
-    if not any(info.count.values()) or (goal in ("law", "prediction") and scales < MIN_LAW_SCALES):
+    """Of the 95% interval; infinite where there are too few scales for a law."""
+    if not any(info.count.values()) or (goal in ("law", "prediction") and scales < grid.least_scales):
         return math.inf
     variance = info.variances(contrasts(grid, info, goal)).max()
-    if goal == "prediction":
+    if goal == "prediction" and not grid.axes:  # over several axes the target has a departure of its own
         variance += info.point.scatter**2
-    quantile = student(scales) if goal in ("law", "prediction") else 1.96
-    return float(2.0 * quantile * math.sqrt(variance))
+    errors = quantile(grid, scales) if goal in ("law", "prediction") else 1.96
+    return float(2.0 * errors * math.sqrt(variance))

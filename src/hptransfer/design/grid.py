@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.quantify.axes.model import SPARE
+from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 
+MIN_LAW_SCALES = 3  # scales that a law of one axis needs
 GridKey = tuple[str, int]  # variant, and place of its scale in `CandidateGrid.scales`
 
 
@@ -16,19 +18,35 @@ GridKey = tuple[str, int]  # variant, and place of its scale in `CandidateGrid.s
 class CandidateGrid:
     """Places where runs may be put, on a grid for each variant and scale."""
 
-    scales: FloatArray  # ascending, shape [K]
+    scales: FloatArray  # ascending, shape [K]; over A axes by the cost of a run, shape [K, A]
     cost: FloatArray  # FLOPs of one run at each scale, shape [K]
     # log2 of the hyperparameter at each place, ascending, by basin, each of shape [places]
     x: Mapping[GridKey, FloatArray]
     start: Mapping[GridKey, tuple[int, int]]  # places (first, last) between which the search begins, by basin
     seeds: int  # most runs at a place
     shift: FloatArray  # log2 of the hyperparameter in the coordinates that are quantified, minus x, shape [K]
-    target: float  # scale to predict at
+    target: float | tuple[float, ...]  # scale to predict at, a value of each axis
+    axes: tuple[str, ...] = ()  # names, where there are several
 
     @property
     def variants(self) -> tuple[str, ...]:
         """Names, in order."""
         return tuple(dict.fromkeys(variant for variant, _ in self.x))
+
+    @property
+    def z(self) -> FloatArray:
+        """log2 of the scales, shape [K, A]."""
+        return np.asarray(np.log2(self.scales).reshape(len(self.scales), -1))
+
+    @property
+    def z_target(self) -> FloatArray:
+        """log2 of the target, shape [A]."""
+        return np.asarray(np.log2(np.atleast_1d(self.target)))
+
+    @property
+    def least_scales(self) -> int:
+        """Scales that a law needs."""
+        return MIN_LAW_SCALES if not self.axes else len(self.axes) + SPARE
 
     def nearest(self, basin: GridKey, x: float) -> int:
         """The place closest to log2 eta = x."""
@@ -90,8 +108,11 @@ class Observations:
         k = np.array(scale)
         return SweepTable(
             variant=np.array(variant),
-            scale=grid.scales[k],
+            scale=grid.scales[k] if not grid.axes else grid.scales[k, 0],
             hp=np.exp2(np.array(x) + grid.shift[k]),
             seed=np.array([str(s) for s in seed]),
             loss=np.array(loss),
+            extra={axis: grid.scales[k, i] for i, axis in enumerate(grid.axes) if i},
+            columns=Columns(scale=grid.axes[0]) if grid.axes else Columns(),
+            axes=grid.axes,
         )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hptransfer.design.grid import CandidateGrid, Observations
+from hptransfer.quantify.axes.departures import walk_covariances
 from hptransfer.sweep.table import FloatArray
 
 SHAPE_MISFIT = 0.15  # fraction of a rise above the optimum that the shape gets wrong
@@ -40,13 +41,17 @@ class LinearizationPoint:
     width: float = (
         0.0  # of the interval that the fit gives what is asked; 0 or infinite where it is not known
     )
+    # Over several axes: sd of the law's turning along each, octaves per root of an octave.
+    wander: float = 0.0
 
 
 class Information:
     """Precision matrix of one variant's unknowns, and what runs would add to it.
 
     Unknowns, in order: a, b of the line x* = a + b t; K departures of x*; K losses; ln h0, its drift, K
-    departures of ln h; the skew. t is log2 n from the mean of the scales.
+    departures of ln h; the skew. t is log2 n from the mean of the scales. Over A axes b and the drift are A
+    numbers, and a departure more is that of the target, since departures of near places are then alike: the
+    law turns along each axis.
     """
 
     def __init__(
@@ -57,12 +62,15 @@ class Information:
         observed: Observations,
     ) -> None:
         self.variant, self._grid, self.point = variant, grid, point
-        self._t = np.log2(grid.scales) - np.log2(grid.scales).mean()
-        size = len(self._t)
-        self.size = 3 * size + 5
-        line, curvature = [1e-4, 1e-2], [0.25, DRIFT_SD**-2.0]
-        departures, losses = [point.scatter**-2.0] * size, [1e-6] * size
+        self._t = grid.z - grid.z.mean(axis=0)
+        self._ahead = grid.z_target - grid.z.mean(axis=0)
+        size, axes = self._t.shape
+        line, curvature = [1e-4, *[1e-2] * axes], [0.25, *[DRIFT_SD**-2.0] * axes]
+        departures, losses = [point.scatter**-2.0] * (size + (axes > 1)), [1e-6] * size
         curvatures, skew = [CURVATURE_SD**-2.0] * size, [SKEW[1] ** -2.0]
+        self._departure = len(line)  # where the departures, the losses and the curvatures begin
+        self._loss = self._departure + len(departures)
+        self._curvature = self._loss + size
         self.count = {
             (k, place): observed.count((variant, k), place)
             for k in range(size)
@@ -70,8 +78,13 @@ class Information:
             for place in range(len(grid.x[variant, k]))
             if np.isfinite(observed.mean_losses((variant, k)).get(place, 0.0))
         }
-        self._rows = {key: self._row(*key) for key in self.count}
         self.matrix = np.diag([*line, *departures, *losses, *curvature, *curvatures, *skew])
+        self.size = len(self.matrix)
+        if axes > 1:
+            walks = walk_covariances(np.vstack([self._t, self._ahead])).sum(axis=0)
+            alike = point.scatter**2 * np.eye(len(departures)) + point.wander**2 * walks
+            self.matrix[self._departure : self._loss, self._departure : self._loss] = np.linalg.inv(alike)
+        self._rows = {key: self._row(*key) for key in self.count}
         for key, runs in self.count.items():
             if runs:
                 self._add(key, 0, runs)
@@ -110,21 +123,27 @@ class Information:
         self._add(key, self.count[key], self.count[key] + 1)
         self.count[key] += 1
 
-    def prediction(self, target: float) -> FloatArray:
-        """Contrast of the optimum at a scale on the line, shape [1, size]."""
-        return self._contrast({0: 1.0, 1: float(np.log2(target) - np.log2(self._grid.scales).mean())})
+    def prediction(self) -> FloatArray:
+        """Contrast of the optimum at the target, [1, size]; over several axes with its departure."""
+        own = {self._loss - 1: 1.0} if len(self._ahead) > 1 else {}
+        return self._contrast({**self._on_law(self._ahead), **own})
 
     def slope(self) -> FloatArray:
-        """Contrast of the line's slope, shape [1, size]."""
-        return self._contrast({1: 1.0})
+        """Contrasts of the law's slopes, shape [axes, size]."""
+        return np.concatenate([self._contrast({1 + i: 1.0}) for i in range(len(self._ahead))])
 
     def optima(self, scales: list[int]) -> FloatArray:
         """Contrasts of the optima of some scales, shape [scales, size]."""
-        return np.concatenate([self._contrast({0: 1.0, 1: float(self._t[k]), 2 + k: 1.0}) for k in scales])
+        at = [{**self._on_law(self._t[k]), self._departure + k: 1.0} for k in scales]
+        return np.concatenate([self._contrast(each) for each in at])
 
     def loss(self, k: int) -> FloatArray:
         """Contrast of the loss at scale k's optimum, shape [1, size]."""
-        return self._contrast({2 + len(self._t) + k: 1.0})
+        return self._contrast({self._loss + k: 1.0})
+
+    @staticmethod
+    def _on_law(t: FloatArray) -> dict[int, float]:
+        return {0: 1.0, **{1 + i: float(value) for i, value in enumerate(t)}}
 
     def _contrast(self, weights: Mapping[int, float]) -> FloatArray:
         out = np.zeros((1, self.size))
@@ -141,17 +160,18 @@ class Information:
 
     def _row(self, k: int, place: int) -> tuple[FloatArray, float]:
         """Derivatives of a run's loss by every unknown, and its rise above the optimum."""
-        size, u, s = len(self._t), float(np.clip(self._distance(k, place), -8, 8)), SKEW[0]
+        u, s, axes = float(np.clip(self._distance(k, place), -8, 8)), SKEW[0], len(self._ahead)
         h = float(np.exp(self.point.log_curvature[k]))
         rise = h / s**2 * (np.exp(s * u) - s * u - 1.0)
         by_x = -h / s * (np.exp(s * u) - 1.0)
         by_s = h / s**2 * (u * np.exp(s * u) - u) - 2.0 * rise / s
         row = np.zeros(self.size)
-        row[:2] = by_x, by_x * self._t[k]
-        row[2 + k] = by_x
-        row[2 + size + k] = 1.0
-        row[2 + 2 * size : 4 + 2 * size] = rise, rise * self._t[k]
-        row[4 + 2 * size + k] = rise
+        row[0], row[1 : 1 + axes] = by_x, by_x * self._t[k]
+        row[self._departure + k] = by_x
+        row[self._loss + k] = 1.0
+        c = self._curvature
+        row[c], row[c + 1 : c + 1 + axes] = rise, rise * self._t[k]
+        row[c + 1 + axes + k] = rise
         row[-1] = by_s
         return row, float(rise)
 

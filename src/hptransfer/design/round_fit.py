@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hptransfer.design.goal import Goal
 from hptransfer.design.grid import CandidateGrid, Observations
 
 if TYPE_CHECKING:
+    from hptransfer.quantify.axes.model import Basis
     from hptransfer.quantify.result import Estimate, SweepFit, VariantFit
+    from hptransfer.sweep.table import SweepTable
 
+LEAST_SCATTER = 0.02  # octaves, of single optima over several axes: none are exactly on a plane
 DRAWS = 1000  # posterior draws of a round's fit; the report may take more
 
 
@@ -21,6 +27,20 @@ class RoundFit:
 
     fit: SweepFit | None  # of the finished runs; None while optima are being bracketed
     width: dict[str, float]  # width of what is asked, by variant; infinite where it cannot be told yet
+    surfaces: Mapping[str, SurfaceFit] = field(default_factory=dict)  # over several axes, by variant
+
+
+@dataclass(frozen=True)
+class SurfaceFit:
+    """What the estimator over several axes says of one variant, by place of the scale in the grid."""
+
+    x: Mapping[int, float]  # log2 eta of the optimum, in the grid's coordinates
+    log_curvature: Mapping[int, float]  # ln of the curvature there
+    noise: float  # sd of a run's loss, nats
+    cells: int  # that it is from, beyond the parameters of their curves
+    scatter: float  # sd of single optima off the law, octaves
+    wander: float  # rms turning of the law along an axis, octaves per root of an octave
+    width: float  # of what is asked
 
 
 def fit_round(grid: CandidateGrid, observed: Observations, goal: Goal) -> RoundFit:
@@ -30,11 +50,57 @@ def fit_round(grid: CandidateGrid, observed: Observations, goal: Goal) -> RoundF
     sweep = observed.sweep_table(grid)
     if sweep is None:
         return RoundFit(None, dict.fromkeys(grid.variants, math.inf))
-    fit = quantify(sweep, targets=(grid.target,), holdout=int(goal == "verdict"), draws=DRAWS)
+    if grid.axes:
+        surfaces = _surfaces(grid, sweep, goal)
+        unknown = dict.fromkeys(grid.variants, math.inf)
+        return RoundFit(None, unknown | {name: s.width for name, s in surfaces.items()}, surfaces)
+    fit = quantify(sweep, targets=grid.target, holdout=int(goal == "verdict"), draws=DRAWS)
     widths = {v: _width(fit.variants[v], goal) if v in fit.variants else math.inf for v in grid.variants}
     if goal == "verdict":
         widths = {v: max(width, _undecided_between(fit, v)) for v, width in widths.items()}
     return RoundFit(fit, widths)
+
+
+def _surfaces(grid: CandidateGrid, sweep: SweepTable, goal: Goal) -> dict[str, SurfaceFit]:
+    """Of every variant whose points are enough for a law: basins, departures, and the interval asked for."""
+    from hptransfer.quantify.axes.basins import points_of
+    from hptransfer.quantify.axes.model import AxesSettings, find_basis
+
+    settings = AxesSettings(grid.axes, (), None, 0.95, 0.01, DRAWS, 0, None, 1.35)
+    values = np.column_stack([sweep.scale, *(sweep.extra[axis] for axis in grid.axes[1:])])
+    out = {}
+    for points, cells in points_of(sweep, values, grid.axes):
+        if len(points.values) < grid.least_scales:
+            continue
+        basis = find_basis(points, cells, settings)
+        if basis.enough and not basis.design.tied:
+            out[cells.variant] = _surface(grid, basis, goal)
+    return out
+
+
+def _surface(grid: CandidateGrid, basis: Basis, goal: Goal) -> SurfaceFit:
+    from hptransfer.quantify.axes.model import fit_optimum
+
+    law = fit_optimum(basis, grid.z_target[None], np.random.default_rng([0, 7, 0]))
+    basins, inside = basis.basins, [int(k) for k in basis.inside]
+    places = {k: int(np.abs(grid.scales - basis.points.values[k]).sum(axis=1).argmin()) for k in inside}
+    asked = {
+        "prediction": law.hp.at_draws[:, :1],
+        "law": law.hp.draws[:, 1:],
+        "optimum": basins.x_draws[:, inside],
+    }[goal]
+    low, high = np.quantile(asked, [0.025, 0.975], axis=0)
+    missed = goal == "optimum" and len(inside) < len(basis.points.values)
+    cells = basins.cells.usable[inside].sum() - 3 * len(inside)
+    return SurfaceFit(
+        {place: float(basins.x[k] - grid.shift[place]) for k, place in places.items()},
+        {place: float(basins.log_curvature[k]) for k, place in places.items()},
+        basins.noise,
+        max(int(cells), 0),
+        max(float(np.sqrt(np.mean(law.hp.scatter_draws**2))), LEAST_SCATTER),
+        float(np.sqrt(np.mean(law.hp.wander_draws**2))),
+        math.inf if missed else float((high - low).max()),
+    )
 
 
 def _width(fit: VariantFit, goal: Goal) -> float:

@@ -296,6 +296,11 @@ class AxesPriors:
         "Sd of the log of the turning along each axis: wider than of one, for none of several was learned.",
     )
     wander_none: float = _judged(0.3, "Prior probability that the law does not turn along an axis.")
+    shape_shift: float = _simulated(
+        0.008,
+        "Sd of an error that all optima share, since the true shape is none of those fitted.",
+        "widths of the basin (where the loss has risen by half a nat)",
+    )
 
 
 @dataclass(frozen=True)

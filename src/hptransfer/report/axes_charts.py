@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from hptransfer.quantify.axes.answers import written
-from hptransfer.quantify.axes.result import AxesFit, AxesVariant, AxisBand, Surface
+from hptransfer.quantify.axes.result import AxesLaws, AxisBand, Surface
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import charts, number_format, palette
 from hptransfer.sweep.table import FloatArray
@@ -18,9 +18,9 @@ _LINES = 9  # contours at most
 _MARGIN = 0.6  # octaves
 
 
-def along_axes(fit: AxesFit, variant: AxesVariant) -> charts.Figure:
+def along_axes(hp: str, law: AxesLaws) -> charts.Figure:
     """The optimum against each free axis, the others held, with its band; a panel an axis."""
-    return charts.Figure(tuple(_along(fit, variant, band) for band in variant.bands))
+    return charts.Figure(tuple(_along(hp, law, band) for band in law.bands))
 
 
 def held(band: AxisBand) -> str:
@@ -28,9 +28,9 @@ def held(band: AxisBand) -> str:
     return written(band.rest) if band.rest else ""
 
 
-def _along(fit: AxesFit, variant: AxesVariant, band: AxisBand) -> charts.Panel:
+def _along(hp: str, variant: AxesLaws, band: AxisBand) -> charts.Panel:
     """Law, band, the measured optima carried to the place by the law, and the targets that lie on it."""
-    hp, axis = fit.sweep.columns.hp, band.axis
+    axis = band.axis
     known = [p for p in variant.points if number_format.known(p.hp.value) and p.law]
     at = np.log2([p.at[axis] for p in known])
     law_here = np.interp(at, band.at, band.hp)
@@ -72,7 +72,7 @@ def _along(fit: AxesFit, variant: AxesVariant, band: AxisBand) -> charts.Panel:
     )
 
 
-def _on_band(variant: AxesVariant, band: AxisBand) -> list[charts.Mark]:
+def _on_band(variant: AxesLaws, band: AxisBand) -> list[charts.Mark]:
     """Targets whose other axes are those of the band, as open diamonds with their intervals."""
     chosen = [
         p for p in variant.predictions
@@ -90,22 +90,20 @@ def _on_band(variant: AxesVariant, band: AxisBand) -> list[charts.Mark]:
     ]  # fmt: skip
 
 
-def contours(fit: AxesFit, variant: AxesVariant) -> charts.Figure:
+def contours(hp: str, law: AxesLaws) -> charts.Figure:
     """The predicted optimum over two axes: contours, the runs, the targets, and where it is trusted."""
     return charts.Figure(
-        tuple(_contour(variant, surface) for surface in variant.surfaces),
+        tuple(_contour(law, surface) for surface in law.surfaces),
         (
             charts.KeyItem("points that were run", palette.INK, "circle"),
             charts.KeyItem("target", palette.ACCENT, "circle"),
-            charts.KeyItem(
-                f"contour of the optimal {fit.sweep.columns.hp}", palette.sequence(3)[1], None, 1.5
-            ),
+            charts.KeyItem(f"contour of the optimal {hp}", palette.sequence(3)[1], None, 1.5),
             charts.KeyItem(f"shaded: interval at most {TRUSTED:g} octave wide", palette.ACCENT, None, 6.0),
         ),
     )
 
 
-def _contour(variant: AxesVariant, surface: Surface) -> charts.Panel:
+def _contour(variant: AxesLaws, surface: Surface) -> charts.Panel:
     x, y = (np.linspace(v[0], v[-1], _FINE) for v in (surface.x, surface.y))
     hp, width = (_finer(surface, values, x, y) for values in (surface.hp, surface.width))
     levels = _levels(hp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hptransfer.quantify.axes.result import AxesFit, AxesVariant
+from hptransfer.quantify.axes.result import AxesLaws
 from hptransfer.report import axes_charts, palette
 from hptransfer.report.matplotlib_backend import SMALL, draw
 from hptransfer.report.notebook import InlineFigure
@@ -16,11 +16,11 @@ _PANEL = (3.2, 3.1)  # inches
 _WIDER = 1.5  # of the panel of contours, whose labels need space
 
 
-def plot_axes(fit: AxesFit, variant: AxesVariant) -> Figure:
+def plot_axes(hp: str, law: AxesLaws) -> Figure:
     """Panels side by side: the optimum against every axis with its band, then contours over two axes."""
-    panels = [*axes_charts.along_axes(fit, variant).panels, *axes_charts.contours(fit, variant).panels]
+    panels = [*axes_charts.along_axes(hp, law).panels, *axes_charts.contours(hp, law).panels]
     count = max(len(panels), 1)
-    wide = [1.0] * len(variant.bands) + [_WIDER] * len(variant.surfaces)
+    wide = [1.0] * len(law.bands) + [_WIDER] * len(law.surfaces)
     figure = InlineFigure(figsize=(_PANEL[0] * max(sum(wide), 1.0), _PANEL[1]), layout="constrained")
     every = figure.subplots(1, count, squeeze=False, width_ratios=wide or None)[0]
     for axes, panel in zip(every, panels, strict=False):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import islice
 
-from hptransfer.quantify.axes.result import AxesFit, AxesVariant
+from hptransfer.quantify.axes.result import AxesFit, AxesLaws, AxesVariant
 from hptransfer.report import axes_charts, axes_tables, html_elements, html_figures, plotly_backend
 from hptransfer.report.page import document
 from hptransfer.report.page_tables import facts
@@ -25,9 +25,8 @@ def axes_page(fit: AxesFit, *, title: str | None = None) -> str:
     panels: dict[str, object] = {}
     sections = []
     for i, variant in enumerate(drawn):
-        lines, maps = axes_charts.along_axes(fit, variant), axes_charts.contours(fit, variant)
-        panels[f"along{i}"], panels[f"map{i}"] = plotly_backend.panels(lines), plotly_backend.panels(maps)
-        sections += _figures(fit, variant, i, len(drawn) > 1)
+        of = f" of {variant.name}" if len(drawn) > 1 else ""
+        sections += law_figures(fit.sweep.columns.hp, variant, (str(i), of, axes_tables.level(fit)), panels)
     answers, *tables = axes_tables.every_table(fit, listed)
     body = "\n".join(
         (
@@ -54,46 +53,46 @@ def _opening(fit: AxesFit, heading: str) -> str:
     )
 
 
-def _figures(fit: AxesFit, variant: AxesVariant, i: int, several: bool) -> list[str]:
-    """The figures of one variant: the optimum along each axis, then its contours."""
-    of = f" of {escape(variant.name)}" if several else ""
-    hp = escape(fit.sweep.columns.hp)
-    if not variant.bands:
-        return [html_elements.section(f"No law{of}", "", f"<p>{escape('; '.join(variant.flags))}</p>")]
-    held = "; ".join(f"along {band.axis}, {axes_charts.held(band)}" for band in variant.bands if band.rest)
+def law_figures(hp: str, law: AxesLaws, words: tuple[str, str, str], panels: dict[str, object]) -> list[str]:
+    """The figures of one law: the optimum along each axis, then its contours; their panels go to `panels`.
+
+    Args:
+        hp: name of the hyperparameter.
+        law: of it.
+        words: a key that no other law has, what the titles end with, and the level of the intervals.
+        panels: of the page, by name.
+    """
+    key, of, level = words
+    hp, of = escape(hp), escape(of)
+    if not law.bands:
+        return [html_elements.section(f"No law{of}", "", f"<p>{escape('; '.join(law.flags))}</p>")]
+    lines, maps = axes_charts.along_axes(hp, law), axes_charts.contours(hp, law)
+    panels[f"along{key}"], panels[f"map{key}"] = plotly_backend.panels(lines), plotly_backend.panels(maps)
+    held = "; ".join(f"along {band.axis}, {axes_charts.held(band)}" for band in law.bands if band.rest)
     along = (
-        f"The line is the predicted optimum along one axis, the others held ({escape(held)}), solid "
-        "where runs were "
-        f"made and dashed beyond, with its {axes_tables.level(fit)} prediction band. Each dot is the "
-        "optimum at one "
+        f"The line is the predicted optimum along one axis, the others held ({escape(held)}), solid where "
+        f"runs were made and dashed beyond, with its {level} prediction band. Each dot is the optimum at one "
         "point, with its interval, carried to the line's place along the other axes by the law; open "
-        "diamonds are "
-        "targets."
+        "diamonds are targets."
     )
-    names = [band.axis for band in variant.bands]
-    out = [
-        html_elements.section(
-            f"Optimal {hp} along each axis{of}", along, html_figures.variant_panels(f"along{i}", names, names)
-        )
-    ]
-    if variant.surfaces:
-        first, second = variant.surfaces[0].axes
-        maps = html_figures.key(axes_charts.contours(fit, variant).key)
-        maps += html_figures.alone(
-            html_figures.plot(f"map{i}", f"contours of the optimal {hp}", 0, tall=True)
-        )
+    names = [band.axis for band in law.bands]
+    drawn = html_figures.variant_panels(f"along{key}", names, names)
+    out = [html_elements.section(f"Optimal {hp} along each axis{of}", along, drawn)]
+    if law.surfaces:
+        first, second = law.surfaces[0].axes
+        plotted = html_figures.plot(f"map{key}", f"contours of the optimal {hp}", 0, tall=True)
         caption = (
-            f"Contours of the predicted optimum over {escape(first)} and {escape(second)}. Dots are "
-            "the points where runs "
-            "were made, and the diamond is the target. In the shaded region the interval is at most "
-            f"{axes_charts.TRUSTED:g} octave (a factor of 2) wide: further out, read the interval "
+            f"Contours of the predicted optimum over {escape(first)} and {escape(second)}. Dots are the "
+            "points where runs were made, and the diamond is the target. In the shaded region the interval "
+            f"is at most {axes_charts.TRUSTED:g} octave (a factor of 2) wide: further out, read the interval "
             "before the value."
         )
-        out.append(html_elements.section(f"Contours of the optimal {hp}{of}", caption, maps))
+        body = html_figures.key(maps.key) + html_figures.alone(plotted)
+        out.append(html_elements.section(f"Contours of the optimal {hp}{of}", caption, body))
     return out
 
 
-_CAPTIONS = {
+CAPTIONS = {
     "Exponents along each axis": "Powers of the axes, each with the others held; then along paths on which "
     "several "
     "change together.",
@@ -109,7 +108,7 @@ _CAPTIONS = {
 
 
 def _caption(title: str) -> str:
-    return _CAPTIONS.get(title, "")
+    return CAPTIONS.get(title, "")
 
 
 def _flags(variants: Sequence[AxesVariant]) -> str:

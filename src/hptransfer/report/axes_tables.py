@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hptransfer.quantify.axes.answers import written
-from hptransfer.quantify.axes.result import AxesFit, AxesVariant
+from hptransfer.quantify.axes.result import AxesFit, AxesLaws, AxesVariant, RuleCheck
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import flags, number_format
 from hptransfer.report.table_data import Cell, Column, Row, Table
+from hptransfer.words import plural
 
 _HOLDS = {True: "yes", False: "NO", None: number_format.MISSING}
 _FLAGS = Column("flags", "flags", "Why not to trust the row; each flag is explained below.")
@@ -39,7 +40,7 @@ def headline(fit: AxesFit) -> str:
         only = next(iter(fit.variants.values()))
         answers = f"keep {only.keep.value}, extrapolate {only.extrapolate.value}."
         return f"{names.hp} over {over}: {answers}{_use(only)}"
-    return f"{names.hp} over {over}, {len(fit.variants)} variants."
+    return f"{names.hp} over {over}, {plural(len(fit.variants), 'variant')}."
 
 
 def _use(variant: AxesVariant) -> str:
@@ -63,7 +64,12 @@ def extent(fit: AxesFit) -> str:
 
 def level(fit: AxesFit) -> str:
     """The level of the intervals as `95%`."""
-    return f"{100 * float(fit.settings['level']):.4g}%"
+    return percent(fit.settings["level"])
+
+
+def percent(share: float) -> str:
+    """A level as `95%`."""
+    return f"{100 * float(share):.4g}%"
 
 
 def every_table(fit: AxesFit, variants: Sequence[AxesVariant]) -> tuple[Table, ...]:
@@ -73,7 +79,7 @@ def every_table(fit: AxesFit, variants: Sequence[AxesVariant]) -> tuple[Table, .
         predictions(fit, variants),
         laws(fit, variants),
         tests(variants),
-        rules(fit, variants),
+        rules(fit.sweep.metric.unit, [(v.name, v.rules) for v in variants]),
         holdouts(fit, variants),
         suggestions(fit, variants),
         loss_laws(variants),
@@ -107,7 +113,7 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     """The value to use at each target."""
     names, unit = fit.sweep.columns, fit.sweep.metric.unit
     rows: list[Row] = [
-        (v.name, written(p.at), Estimate(p.hp_recommended), p.hp, p.hp, _width(p.hp), p.hp_straight,
+        (v.name, written(p.at), Estimate(p.hp_recommended), p.hp, p.hp, width(p.hp), p.hp_straight,
          p.loss, Estimate(p.regret), tuple(dict.fromkeys((*p.flags, *p.hp.flags))))
         for v in variants for p in v.predictions
     ]  # fmt: skip
@@ -123,9 +129,7 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
         Column(
             "if straight",
             "hp_interval",
-            "The same interval if the law turns along no axis, as a plane fitted alone would have "
-            "it; none where "
-            "the runs leave such a law too little probability.",
+            "The same interval if the law turned along no axis for certain, as a plane fitted alone has it.",
         ),
         Column(names.loss, "value", "Predicted loss at the optimum."),
         Column("expected cost", "cost", f"Loss given up on average by the value to use, in {unit}."),
@@ -139,7 +143,8 @@ def _example(fit: AxesFit) -> str:
     return ",".join(f"{axis}=..." for axis in fit.axes)
 
 
-def _width(item: Estimate) -> str:
+def width(item: Estimate) -> str:
+    """Octaves between the limits; empty without both."""
     octaves = number_format.octaves(item)
     return "" if octaves.low is None or octaves.high is None else f"{octaves.high - octaves.low:.2g}"
 
@@ -147,7 +152,7 @@ def _width(item: Estimate) -> str:
 def laws(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     """Exponents along every axis and path."""
     rows: list[Row] = [
-        (v.name, a.name, a.drift, a.alpha, a.gamma, a.kappa, _share(a.constant), a.drift.flags)
+        (v.name, a.name, a.drift, a.alpha, a.gamma, a.kappa, share(a.constant), a.drift.flags)
         for v in variants for a in v.axes
     ]  # fmt: skip
     columns = (
@@ -169,16 +174,17 @@ def laws(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     )
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """A probability as a percentage; empty where there is none."""
     if value is None:
         return ""
     return "<1%" if 0 < value < 0.01 else f"{100 * value:.0f}%"
 
 
-def tests(variants: Iterable[AxesVariant]) -> Table:
+def tests(variants: Iterable[AxesLaws]) -> Table:
     """Bends and interactions."""
     rows: list[Row] = [
-        (v.name, name, item, _share(v.interactions.get(name)), _verdict(item))
+        (v.name, name, item, share(v.interactions.get(name)), _verdict(item))
         for v in variants for name, item in v.tests.items()
     ]  # fmt: skip
     columns = (
@@ -199,24 +205,23 @@ def _verdict(item: Estimate) -> str:
     return "yes" if item.low * item.high > 0 else "no"
 
 
-def rules(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
-    """Named rules beside the law."""
-    unit = fit.sweep.metric.unit
+def rules(unit: str, checked: Iterable[tuple[str, Sequence[RuleCheck]]]) -> Table:
+    """Named rules beside the laws of the variants, or hyperparameters, that they are named with."""
     rows: list[Row] = []
-    for v in variants:
-        for r in v.rules:
+    for of, found in checked:
+        for r in found:
             target = [Estimate(value) for value in r.predictions[:1]]
             powers = " ".join(f"{axis}^{power:.3g}" for axis, power in r.exponents.items())
             at: Cell = target[0] if target else ""
             name = f"{r.name} ({r.source})" if r.source else r.name
-            rows.append((v.name, name, powers, Estimate(r.cost), Estimate(r.worst),
-            _rejected(r.probability, r.rejected),
-                         r.level, at))  # fmt: skip
+            note = f"{r.level}; {r.note}" if r.note else r.level
+            rejected = _rejected(r.probability, r.rejected)
+            rows.append((of, name, powers, Estimate(r.cost), Estimate(r.worst), rejected, note, at))
     columns = (
         _VARIANT,
         Column("rule", "text", "Where it is from."),
         Column(
-            "eta goes as",
+            "goes as",
             "text",
             "Its powers of the axes; of the others it says nothing, and the law's are taken.",
         ),
@@ -227,7 +232,7 @@ def rules(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
             "text",
             "Whether its exponents (and level) are outside what the runs allow; p in brackets.",
         ),
-        Column("level", "text", "Whether the rule gives values, or its constant was fitted."),
+        Column("level", "text", "Whether the rule gives values, or its constant was fitted; what it takes."),
         Column("at target", "hp_value", "Its value at the first target."),
     )
     return Table("Named rules on these runs", columns, tuple(rows))

@@ -31,7 +31,7 @@ def print_axes(fit: AxesFit, console: Console | None = None, *, limit: int = 20)
     out.print(as_text(axes_tables.extent(fit), out))
     out.print()
     for table in axes_tables.every_table(fit, variants):
-        print_table(_narrowed(table, len(variants) > 1), out, footnotes)
+        print_table(narrowed(table, len(variants) > 1), out, footnotes)
     if notes:
         out.print(as_text("Flags", out, "bold"))
         grid = RichTable.grid(padding=(0, 1))
@@ -45,7 +45,7 @@ def print_axes(fit: AxesFit, console: Console | None = None, *, limit: int = 20)
         )
 
 
-def _narrowed(table: Table, many: bool) -> Table:
+def narrowed(table: Table, many: bool) -> Table:
     """The table without the column of the variant where there is but one."""
     if many or len(table.columns) < 3 or table.columns[0].title != "variant":
         return table

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
+from hptransfer.quantify.axes.answers import written
 from hptransfer.quantify.joint.result import JointLaw, JointOptimum, JointSweepFit, JointVariant
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import charts, number_format, palette
@@ -25,14 +27,31 @@ def places(fit: JointSweepFit, j: int, values: FloatArray) -> FloatArray:
     return np.asarray(np.log2(np.where(values > 0, values, zero)))
 
 
-def contours(fit: JointSweepFit, variant: JointVariant, pair: tuple[int, int]) -> charts.Figure:
+class Optima(Protocol):
+    """A variant with optima, over one axis of scale or several."""
+
+    @property
+    def name(self) -> str:
+        """Of the variant."""
+
+    @property
+    def optima(self) -> tuple[JointOptimum, ...]:
+        """At every scale, or point of several axes."""
+
+
+def place_of(fit: JointSweepFit, optimum: JointOptimum) -> str:
+    """Where an optimum is, in words: `width 512`; `params 1.07B, tokens 20B`."""
+    return written(optimum.at) or f"{fit.sweep.columns.scale} {number_format.scale(optimum.scale)}"
+
+
+def contours(fit: JointSweepFit, variant: Optima, pair: tuple[int, int]) -> charts.Figure:
     """A panel for each scale: runs by their loss, contours of the fit, the optimum with its 95% ellipse."""
     mine = fit.sweep.variant == variant.name
     i, j = pair
     x, y = (_axis(fit, k, places(fit, k, fit.values[mine, k])) for k in pair)
     panels = []
     for optimum in variant.optima:
-        title = f"{fit.sweep.columns.scale} {number_format.scale(optimum.scale)}"
+        title = place_of(fit, optimum)
         marks: list[charts.Mark] = [*_runs(fit, variant, optimum.scale, pair)]
         lines = [c for c in optimum.contours if c.pair == pair]
         for line, width in zip(lines, (1.6, 1.1, 0.7), strict=False):
@@ -58,9 +77,7 @@ def _contour_key(fit: JointSweepFit) -> tuple[charts.KeyItem, ...]:
     return tuple(items)
 
 
-def _runs(
-    fit: JointSweepFit, variant: JointVariant, scale: float, pair: tuple[int, int]
-) -> list[charts.Points]:
+def _runs(fit: JointSweepFit, variant: Optima, scale: float, pair: tuple[int, int]) -> list[charts.Points]:
     sweep = fit.sweep
     here = (sweep.variant == variant.name) & (sweep.scale == scale)
     x, y = (places(fit, k, fit.values[:, k]) for k in pair)
@@ -100,7 +117,7 @@ def _optimum(fit: JointSweepFit, optimum: JointOptimum, i: int, j: int) -> list[
     x, y = (float(places(fit, k, np.array(item.value))) for k, item in zip((i, j), items, strict=True))
     text = "\n".join(
         [
-            f"optimum at {fit.sweep.columns.scale} {number_format.scale(optimum.scale)}",
+            f"optimum at {place_of(fit, optimum)}",
             *(
                 f"{fit.hp[k]} {number_format.decimal(e)} {number_format.hp_interval(e)}"
                 for k, e in zip((i, j), items, strict=True)
@@ -210,7 +227,7 @@ def _estimates(
     )
 
 
-def profiles(fit: JointSweepFit, variant: JointVariant, j: int) -> charts.Figure:
+def profiles(fit: JointSweepFit, variant: Optima, j: int) -> charts.Figure:
     """Loss above the optimum along one hyperparameter: others at their best (solid), or fixed (dashed)."""
     name, unit = fit.hp[j], fit.sweep.metric.unit
     fitted = [o for o in variant.optima if name in o.curves and o.loss.value is not None]
@@ -219,7 +236,7 @@ def profiles(fit: JointSweepFit, variant: JointVariant, j: int) -> charts.Figure
     marks: list[charts.Mark] = []
     for o, colour in zip(fitted, colours, strict=False):
         curve, base = o.curves[name], float(o.loss.value or 0.0)
-        head = f"{fit.sweep.columns.scale} {number_format.scale(o.scale)}"
+        head = place_of(fit, o)
         if o is fitted[-1]:
             shown = curve.low - base <= 1.2 * top
             marks.append(
@@ -235,9 +252,9 @@ def profiles(fit: JointSweepFit, variant: JointVariant, j: int) -> charts.Figure
     mine = fit.sweep.variant == variant.name
     x = _axis(fit, j, places(fit, j, fit.values[mine, j]))
     y = charts.Axis(-0.03 * top, top, f"{fit.sweep.columns.loss} above the optimum, {unit}")
-    key = [charts.KeyItem(fit.sweep.columns.scale)]
+    key = [] if any(o.at for o in fitted) else [charts.KeyItem(fit.sweep.columns.scale)]
     key += [
-        charts.KeyItem(number_format.scale(o.scale), colour, "circle", 1.6)
+        charts.KeyItem(written(o.at) or number_format.scale(o.scale), colour, "circle", 1.6)
         for o, colour in zip(fitted, colours, strict=False)
     ]
     message = "" if fitted else "no optimum: too few finished runs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -35,16 +36,24 @@ def plot_joint(fit: JointSweepFit, kind: str = "contours", variant: str | None =
     name = next(iter(fit.variants)) if variant is None else variant
     if name not in fit.variants:
         raise QuantifyError(f"the variant must be one of {', '.join(fit.variants)}, but got {name!r}")
-    panels = _panels(fit, kind, name)
-    columns = min(len(panels), 3)
-    rows = -(-len(panels) // columns)
+    return draw_panels(_panels(fit, kind, name))
+
+
+def draw_panels(panels: Sequence[charts.Panel], *, labelled: bool = False) -> Figure:
+    """Panels in rows of three, each under its name or, `labelled`, with the titles of its axes."""
+    columns = max(min(len(panels), 3), 1)
+    rows = max(-(-len(panels) // columns), 1)
     figure = InlineFigure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
     every = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes in every[len(panels) :]:
         axes.set_visible(False)
     for axes, panel in zip(every, panels, strict=False):
         draw(axes, panel)
-        axes.set_title(panel.name, fontsize=SMALL + 1, loc="left", color=palette.INK, parse_math=False)
+        if labelled:
+            axes.set_xlabel(panel.x.label, fontsize=SMALL + 1, color=palette.INK, parse_math=False)
+            axes.set_ylabel(panel.y.label, fontsize=SMALL + 1, color=palette.INK, parse_math=False)
+        else:
+            axes.set_title(panel.name, fontsize=SMALL + 1, loc="left", color=palette.INK, parse_math=False)
     return figure
 
 

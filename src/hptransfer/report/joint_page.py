@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import combinations, islice
 
@@ -12,32 +12,32 @@ from hptransfer.report.html_elements import definition, section, table
 from hptransfer.report.page import document
 
 _MOST_VARIANTS = 12  # drawn; more would make a page nobody reads
-_Panels = dict[str, object]
+Panels = dict[str, object]  # figures of the page, by name
 
 
 def joint_page(fit: JointSweepFit, *, title: str | None = None) -> str:
     """The report as a string of HTML; the default title is the question that it answers."""
     heading = title or joint_tables.heading(fit)
     variants = tuple(islice(fit.variants.values(), _MOST_VARIANTS))
-    panels: _Panels = {}
+    panels: Panels = {}
     sections = [_opening(fit, heading, variants)]
     for place, variant in enumerate(variants):
         name = f" of {escape(variant.name)}" if len(variants) > 1 else ""
         sections += [
-            _contours(fit, variant, place, name, panels),
+            contours_section(fit, variant, place, name, panels),
             _laws(fit, variant, place, name, panels),
-            _profiles(fit, variant, place, name, panels),
+            profiles_section(fit, variant, place, name, panels),
         ]
     found = joint_tables.tables(fit, variants)
     sections += [section(escape(item.title), "", table(item, group=True)) for item in found[2:]]
-    sections += [_flags(fit), _facts(fit)]
+    sections += [flags_section(joint_tables.flag_lines(fit)), _facts(fit)]
     return document(fit.version, heading, "\n".join(sections), panels)
 
 
 def _opening(fit: JointSweepFit, heading: str, variants: Sequence[JointVariant]) -> str:
     notes = "".join(
         f'<p class="extent user">{escape(note)}</p>'
-        for note in (*fit.sweep.notes, *joint_tables.left_out(fit))
+        for note in (*fit.sweep.notes, *joint_tables.left_out(fit.left_out))
     )
     answer, why = joint_tables.answers(fit, variants), joint_tables.reasons(variants)
     reasons = "".join(
@@ -51,7 +51,10 @@ def _opening(fit: JointSweepFit, heading: str, variants: Sequence[JointVariant])
     )
 
 
-def _contours(fit: JointSweepFit, variant: JointVariant, place: int, name: str, panels: _Panels) -> str:
+def contours_section(
+    fit: JointSweepFit, variant: joint_charts.Optima, place: int, name: str, panels: Panels
+) -> str:
+    """Where the optimum lies at every scale, for every pair of hyperparameters."""
     body = ""
     for i, j in combinations(range(len(fit.hp)), 2):
         figure = joint_charts.contours(fit, variant, (i, j))
@@ -77,7 +80,7 @@ def _multiples(key: str, figure: charts.Figure, label: str) -> str:
     return html_figures.variant_panels(key, names, [f"{label}, {name}" for name in names], notes)
 
 
-def _laws(fit: JointSweepFit, variant: JointVariant, place: int, name: str, panels: _Panels) -> str:
+def _laws(fit: JointSweepFit, variant: JointVariant, place: int, name: str, panels: Panels) -> str:
     drawn = {q: joint_charts.law(fit, variant, q) for q in (*fit.hp, *fit.combinations)}
     caption = (
         "The optima with their intervals, the law through them (dashed beyond what was measured) and its "
@@ -88,7 +91,10 @@ def _laws(fit: JointSweepFit, variant: JointVariant, place: int, name: str, pane
     )
 
 
-def _profiles(fit: JointSweepFit, variant: JointVariant, place: int, name: str, panels: _Panels) -> str:
+def profiles_section(
+    fit: JointSweepFit, variant: joint_charts.Optima, place: int, name: str, panels: Panels
+) -> str:
+    """The loss along each hyperparameter, the others tuned to it and fixed."""
     drawn = {hp: joint_charts.profiles(fit, variant, j) for j, hp in enumerate(fit.hp)}
     caption = (
         "What a value costs where the others are tuned to it (solid: the profile, with its band at the "
@@ -101,7 +107,7 @@ def _profiles(fit: JointSweepFit, variant: JointVariant, place: int, name: str, 
     )
 
 
-def _row(kind: str, place: int, drawn: dict[str, charts.Figure], panels: _Panels) -> str:
+def _row(kind: str, place: int, drawn: dict[str, charts.Figure], panels: Panels) -> str:
     """Panels side by side, each a figure by itself: zooming one must not move the others."""
     cells = []
     for i, (title, figure) in enumerate(drawn.items()):
@@ -116,8 +122,8 @@ def _row(kind: str, place: int, drawn: dict[str, charts.Figure], panels: _Panels
     return f'<figure class="panels{few}">{"".join(cells)}</figure>\n'
 
 
-def _flags(fit: JointSweepFit) -> str:
-    lines = joint_tables.flag_lines(fit)
+def flags_section(lines: Mapping[str, str]) -> str:
+    """Every flag with its meaning."""
     items = "".join(definition(escape(f), escape(meaning), f"flag {f}") for f, meaning in lines.items())
     return section("Flags", "", f'<dl class="glossary">{items}</dl>') if items else ""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from hptransfer.quantify.joint.result import JointLaw, JointSweepFit, JointVariant
+from hptransfer.quantify.axes.answers import written
+from hptransfer.quantify.joint.result import JointRuns, JointSweepFit, JointVariant
+from hptransfer.quantify.joint.summarize import half_steps
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import number_format
 from hptransfer.report.flags import flag_name, flag_sentence
 from hptransfer.report.table_data import Column, Row, Table
 
 _COVERED = {True: "yes", False: "NO", None: number_format.MISSING}
-_STEPS = {0.0: "0", 0.5: "1/2", 1.0: "1"}
 _VARIANT = Column("variant", "text", "What is compared: a parametrization, an optimizer, a model.")
 
 
@@ -45,9 +46,9 @@ def extent(fit: JointSweepFit) -> str:
     )
 
 
-def left_out(fit: JointSweepFit) -> tuple[str, ...]:
-    """A line for each variant that could not be fitted."""
-    return tuple(f"{name} is left out: {why}" for name, why in fit.left_out.items())
+def left_out(why: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each variant that could not be fitted, by why."""
+    return tuple(f"{name} is left out: {reason}" for name, reason in why.items())
 
 
 def tables(fit: JointSweepFit, variants: Sequence[JointVariant]) -> tuple[Table, ...]:
@@ -58,6 +59,7 @@ def tables(fit: JointSweepFit, variants: Sequence[JointVariant]) -> tuple[Table,
         predictions(fit, variants),
         laws(fit, variants),
         holdouts(fit, variants),
+        suggestions([(v.name, v.suggested) for v in variants]),
         optima(fit, variants),
         skews(fit, variants),
     )
@@ -150,8 +152,8 @@ def laws(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
         for name in (*fit.hp, *fit.combinations):
             law = v.laws.get(name)
             if law is not None:
-                what, flags = _what(variants, v, name), _names(law.flags)
-                rows.append((what, law.exponent, compatible(law), Estimate(law.scatter), flags))
+                what, flags = _what(variants, v, name), flag_names(law.flags)
+                rows.append((what, law.exponent, compatible(law.exponent), Estimate(law.scatter), flags))
     scale = fit.sweep.columns.scale
     columns = (
         _OF,
@@ -164,10 +166,11 @@ def laws(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     return Table(f"Laws over {scale}", columns, tuple(rows), why)
 
 
-def compatible(law: JointLaw) -> str:
-    """Which of the exponents 0, 1/2 and 1 are possible."""
-    sign = "-" if (law.exponent.value or 0.0) < 0 else ""
-    said = [f"{sign if step else ''}{_STEPS[step]}" for step in law.half_steps]
+def compatible(exponent: Estimate) -> str:
+    """Which of the exponents 0, 1/2 and 1, or their negatives, an interval holds."""
+    sign = "-" if (exponent.value or 0.0) < 0 else ""
+    words = {0.0: "0", 0.5: "1/2", 1.0: "1"}
+    said = [f"{sign if step else ''}{words[step]}" for step in half_steps(exponent)]
     return ", ".join(said) or "none of 0, 1/2, 1"
 
 
@@ -192,6 +195,26 @@ def holdouts(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     return Table("Hold-out check", columns, tuple(rows), "" if rows else "It takes four scales or more.")
 
 
+def suggestions(found: Iterable[tuple[str, Sequence[JointRuns]]]) -> Table:
+    """What to run next, by variant."""
+    rows: list[Row] = []
+    for of, suggested in found:
+        for s in suggested:
+            grids = "; ".join(f"{n} {' '.join(map(_plain, values))}" for n, values in s.hps.items())
+            widths = "; ".join(f"{n} {now:.2g} to {then:.2g}" for n, (now, then) in s.width.items())
+            rows.append((of, written(s.at), grids, f"{100 * s.cost_share:.2g}%", widths, s.why))
+    columns = (
+        _VARIANT,
+        Column("run at", "text", "The scale, or the place of several axes."),
+        Column("all combinations of", "text", "Past the edge, or a grid about the laws' values there."),
+        Column("price", "text", "As a share of what was spent, by the product of the axes."),
+        Column("intervals", "text", "Their widths at the goal now, and after these runs, octaves."),
+        Column("because", "text"),
+    )
+    note = "" if rows else "No runs that were tried narrow the intervals for their price."
+    return Table("Suggested runs", columns, tuple(rows), note)
+
+
 def optima(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     """The optimum at every scale, one row each."""
     rows: list[Row] = []
@@ -200,7 +223,7 @@ def optima(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
             cells = [cell for name in fit.hp for cell in (o.hp[name], o.hp[name])]
             pair = None if o.correlation is None else f"{o.correlation[0, 1]:+.2f}"
             kept = f"{o.counted} of {o.runs}"
-            rows.append((v.name, o.scale, *cells, pair, Estimate(o.loss.value), kept, _names(o.flags)))
+            rows.append((v.name, o.scale, *cells, pair, Estimate(o.loss.value), kept, flag_names(o.flags)))
     each = [c for name in fit.hp for c in (Column(name, "hp_value"), Column("interval", "hp_interval"))]
     columns = (
         _VARIANT,
@@ -235,7 +258,8 @@ def skews(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     return Table("What an error of a factor 2 costs, the others tuned to it", columns, tuple(rows))
 
 
-def _names(flags: Sequence[str]) -> tuple[str, ...]:
+def flag_names(flags: Sequence[str]) -> tuple[str, ...]:
+    """Flags without details, but for those that name a hyperparameter."""
     return tuple(dict.fromkeys(flag if ":" in flag else flag_name(flag) for flag in flags))
 
 
@@ -250,10 +274,17 @@ def flag_lines(fit: JointSweepFit) -> dict[str, str]:
             found += law.flags
         for p in v.predictions:
             found += p.flags
+    return meanings(found)
+
+
+def meanings(found: Iterable[str]) -> dict[str, str]:
+    """Flags by their name, with what each means."""
     return {flag_name(flag): _meaning(flag) for flag in found}
 
 
 def _meaning(flag: str) -> str:
     if flag_name(flag) == "near_zero":
         return "the optimum is nearer to 0 than to the smallest positive value that was run; it enters no law"
+    if flag_name(flag) == "two_minima":
+        return "the runs have two minima, with higher runs all around each; the one with the lowest is taken"
     return flag_sentence(flag_name(flag) if flag_name(flag) in ("at_edge", "near_zero") else flag)

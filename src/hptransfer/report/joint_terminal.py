@@ -25,7 +25,7 @@ def print_joint(fit: JointSweepFit, console: Console | None = None, *, limit: in
     variants = tuple(islice(fit.variants.values(), limit))
     for text, style in ((joint_tables.headline(fit), "bold"), (joint_tables.extent(fit), "")):
         out.print(Text(text.encode(out.encoding, "replace").decode(out.encoding), style=style))
-    for line in joint_tables.left_out(fit):
+    for line in joint_tables.left_out(fit.left_out):
         out.print(Text(line.encode(out.encoding, "replace").decode(out.encoding)))
     out.print()
     for table in joint_tables.tables(fit, variants):

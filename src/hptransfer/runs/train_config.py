@@ -103,7 +103,7 @@ class TrainSettings(Config):
             more = ", or a list of them" if cls is TrainSettings else ""
             raise ValueError(f"must be {', '.join(first)} or {last}{more}, but got {value!r:.60}")
         if len({*names}) < len(names):
-            raise ValueError(f"every optimizer must be given once, but got {', '.join(names)}")
+            raise ValueError(f"every optimizer must be given once, but got {', '.join(map(str, names))}")
         return value
 
     @property

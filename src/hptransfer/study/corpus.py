@@ -17,7 +17,7 @@ def corpus_of(spec: StudySpec) -> str:
     """
     from hptransfer.lm.data import load_corpus
 
-    run = spec.example_run(max(spec.widths))
+    run = spec.example_run(max(spec.sizes, key=lambda size: size.width))
     return load_corpus(run.data, run.model).sha256
 
 

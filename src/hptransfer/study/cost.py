@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.runs.flops import run_flops
+from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import Stack
+from hptransfer.words import rough
 
 CALIBRATION_STEPS = 6  # of which the first is a warm-up
 MOST_CALIBRATION = 3e11  # FLOPs: a minute at 5 GFLOP/s
@@ -38,10 +40,10 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class WidthCost:
-    """The runs of a plan at one width, and what they take."""
+class SizeCost:
+    """The runs of a plan at one size, and what they take."""
 
-    width: int  # of the residual stream
+    size: Size
     runs: int  # planned, finished ones included
     finished: int  # of those
     tokens: int  # of one run
@@ -49,18 +51,18 @@ class WidthCost:
     seconds: float | None  # of one device, for the runs that are left; None where no rate is known
 
 
-def width_costs(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[WidthCost]:
-    """A plan by width, ascending, with the finished runs by id; without a rate the time is left out."""
-    planned: dict[int, dict[str, RunSpec]] = {}
+def size_costs(stacks: Sequence[Stack], finished: Mapping[str, float], rate: Rate | None) -> list[SizeCost]:
+    """A plan by size, by width first, with the finished runs by id; without a rate the time is left out."""
+    planned: dict[Size, dict[str, RunSpec]] = {}
     for stack in stacks:
-        planned.setdefault(stack.width, {}).update({run.run_id: run.spec for run in stack.runs})
+        planned.setdefault(stack.size, {}).update({run.run_id: run.spec for run in stack.runs})
     costs = []
-    for width, runs in sorted(planned.items()):
+    for size, runs in sorted(planned.items(), key=lambda item: item[0].width):
         any_run = next(iter(runs.values()))
         done = len(runs.keys() & finished.keys())
         flops = run_flops(any_run)
-        seconds = None if rate is None else rate.seconds(width, (len(runs) - done) * flops)
-        costs.append(WidthCost(width, len(runs), done, any_run.tokens, flops, seconds))
+        seconds = None if rate is None else rate.seconds(size.width, (len(runs) - done) * flops)
+        costs.append(SizeCost(size, len(runs), done, any_run.tokens, flops, seconds))
     return costs
 
 
@@ -82,12 +84,12 @@ def measured_rate(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rat
 
 def stated_rate(flops_per_second: float) -> Rate:
     """A rate that the user states."""
-    return Rate({1: flops_per_second}, f"given: {flops_per_second:.3g} FLOP/s a device")
+    return Rate({1: flops_per_second}, f"given: {rough(flops_per_second)} FLOP/s a device")
 
 
 def can_calibrate(spec: StudySpec) -> bool:
     """Whether calibrating here is quick: a minute, even at the rate of a slow core."""
-    return run_flops(_calibration_run(spec, max(spec.widths))) < MOST_CALIBRATION
+    return run_flops(_calibration_run(spec, _ends(spec)[-1])) < MOST_CALIBRATION
 
 
 def calibrated_rate(spec: StudySpec, seconds_per_step: Callable[[RunSpec], float]) -> Rate:
@@ -96,15 +98,26 @@ def calibrated_rate(spec: StudySpec, seconds_per_step: Callable[[RunSpec], float
     A study trains at this rate or faster: its stacks hold more runs, and may be compiled. The data's own
     speed is not in it. `seconds_per_step` trains a run, as `hptransfer.lm.pace.seconds_per_step` does.
     """
-    runs = [_calibration_run(spec, width) for width in sorted({min(spec.widths), max(spec.widths)})]
+    runs = [_calibration_run(spec, size) for size in _ends(spec)]
     at = {run.model.width: run_flops(run) / run.steps / seconds_per_step(run) for run in runs}
     widths = " and ".join(str(width) for width in at)
     return Rate(at, f"calibrated: {CALIBRATION_STEPS - 1} eager steps of one run at width {widths}, here")
 
 
-def _calibration_run(spec: StudySpec, width: int) -> RunSpec:
-    """A run of the study's shapes at a width that takes a few steps and needs no text."""
-    run = spec.example_run(width)
+def _ends(spec: StudySpec) -> list[Size]:
+    """A size of the smallest width and one of the largest, the most FLOPs a step of theirs."""
+    by_width = {size.width: size for size in sorted(spec.sizes, key=lambda size: _step_flops(spec, size))}
+    return [by_width[width] for width in sorted({min(by_width), max(by_width)})]
+
+
+def _step_flops(spec: StudySpec, size: Size) -> float:
+    run = spec.example_run(size)
+    return run_flops(run) / run.steps
+
+
+def _calibration_run(spec: StudySpec, size: Size) -> RunSpec:
+    """A run of the study's shapes at a size that takes a few steps and needs no text."""
+    run = spec.example_run(size)
     data = run.model_dump(mode="json", exclude={"code"})
     budget = ("steps", "tokens_per_param", "warmup", "warmup_steps", "decay", "decay_steps")
     data["train"] = {name: value for name, value in data["train"].items() if name not in budget}

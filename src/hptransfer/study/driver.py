@@ -18,10 +18,11 @@ from rich.console import Console
 from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.files import printable
 from hptransfer.runs.config import RunRecord
-from hptransfer.study.planner import coupled_widths, plan
+from hptransfer.study.planner import coupled_sizes, plan
 from hptransfer.study.progress import Progress
 from hptransfer.study.progress_display import ProgressView, show_progress
 from hptransfer.study.runs_table import place_of, planner_loss
+from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.study.store import Store
@@ -66,16 +67,16 @@ class Driver:
         self._started: set[str] = set()  # runs handed out in this session
         self._tries: Counter[str] = Counter()  # of a run, in this session
         self._places: dict[str, Place] = {}  # places of runs in the study, as far as they are planned
-        self._load: Counter[int] = Counter()  # stacks that are to come, by width
+        self._load: Counter[Size] = Counter()  # stacks that are to come, by size
         self._pending: dict[Future[Results], Stack] = {}
         self._retries: list[tuple[float, Stack]] = []  # when, by the monotonic clock, to try again
         self._done: SimpleQueue[Future[Results]] = SimpleQueue()
         self._reports: SimpleQueue[StepReport] = SimpleQueue()
 
-    def missing(self, widths: Iterable[int]) -> list[Stack]:
+    def missing(self, sizes: Iterable[Size]) -> list[Stack]:
         """Stacks that are determined, not finished and not begun in this session."""
         found = []
-        for stack in plan(self._spec, self._losses, list(widths)):
+        for stack in plan(self._spec, self._losses, list(sizes)):
             self._register(stack)
             todo = stack.without(self._losses)
             if todo is not None and not any(run.run_id in self._started for run in todo.runs):
@@ -114,7 +115,7 @@ class Driver:
 
     def _begin(self, engine: Executor, stacks: Iterable[Stack]) -> None:
         for stack in stacks:
-            self._load[stack.width] += 1
+            self._load[stack.size] += 1
             self._started.update(run.run_id for run in stack.runs)
             self.progress.open(stack)
             self._submit(engine, stack)
@@ -147,9 +148,9 @@ class Driver:
         for future, clean_up in cleanups.items():  # only now are their results safe in the store
             stack = self._pending.pop(future)
             clean_up(spool_of(self._folder), stack.stack_id)
-            widths = coupled_widths(self._spec, stack.width)
-            if not any(self._load[width] for width in widths):  # their plan stays while results are to come
-                self._begin(engine, self.missing(widths))
+            sizes = coupled_sizes(self._spec, stack.size)
+            if not any(self._load[size] for size in sizes):  # their plan stays while results are to come
+                self._begin(engine, self.missing(sizes))
         for stack in self._due():
             self._submit(engine, stack)
         view.tick()
@@ -162,7 +163,7 @@ class Driver:
 
     def _take_in(self, stack: Stack, records: Results, view: ProgressView) -> Cleanup:
         """Stores what is finished; tries the rest again, or gives it up. Returns how to clear the spool."""
-        self._load[stack.width] -= 1
+        self._load[stack.size] -= 1
         pairs = list(zip(stack.runs, records, strict=True))
         failed = [(run, record) for run, record in pairs if record.status == "failed"]
         self._tries.update(run.run_id for run, _ in failed)
@@ -172,7 +173,7 @@ class Driver:
             rest = dataclasses.replace(stack, runs=tuple(run for run, _ in failed))
             self._keep(stack, finished)
             self.progress.again(stack, rest)
-            self._load[rest.width] += 1
+            self._load[rest.size] += 1
             self._retries.append((time.monotonic() + self._wait(tries), rest))
             self._notify_once(view, f"A run failed and will be tried again: {failed[0][1].error}")
             return discard_result

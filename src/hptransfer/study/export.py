@@ -129,9 +129,14 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     found: list[Line] = []
     optimizers: dict[str, str] = {}
     own: dict[str, Coordinates] = {}
+    axes: set[tuple[str, ...]] = set()
     for folder, name in zip(folders, names, strict=True):
         spec, table = _read_study(folder)
         found += [(f"{name}: {variant}", *rest) for variant, *rest in table.lines]
         optimizers |= {f"{name}: {variant}": value for variant, value in spec.optimizers().items()}
+        axes.add(spec.axes)
         own |= {f"{name}: {variant}": value for variant, value in coordinates_of(spec).items()}
-    return sweep_table(found, Source(path=", ".join(str(folder) for folder in folders)), optimizers, own)
+    if len(axes) > 1:
+        raise StoreError("studies that are compared must be over the same axes of scale, but these are not")
+    source = Source(path=", ".join(str(folder) for folder in folders))
+    return sweep_table(found, source, optimizers, own, axes=axes.pop())

@@ -60,13 +60,13 @@ def _writer() -> Callable[[str], None]:
 
 
 def html(seen: Snapshot) -> str:
-    """A bar, the counts, and finished runs and best losses by variant and width."""
+    """A bar, the counts, and finished runs and best losses by variant and size."""
     done, planned = seen.total("done"), seen.total("planned")
     spec = seen.spec
-    head = "".join(f"<th>width {width}</th>" for width in spec.widths)
+    head = "".join(f"<th>{size}</th>" for size in spec.sizes)
     rows = "".join(
         f"<tr><td>{escape(variant)}</td>"
-        + "".join(f"<td>{escape(cell_text(seen.cells[variant, width]))}</td>" for width in spec.widths)
+        + "".join(f"<td>{escape(cell_text(seen.cells[variant, size]))}</td>" for size in spec.sizes)
         + "</tr>"
         for variant in spec.variants_with_decay()
     )

@@ -1,8 +1,8 @@
 """Which runs a study wants, grouped in stacks; a pure function of the spec and finished results.
 
-The plan of a width is a list of rounds. Round 0 is the grid. When every run of a round is finished, the
+The plan of a size is a list of rounds. Round 0 is the grid. When every run of a round is finished, the
 next one extends the grid of each variant whose optimum is not bracketed. A round depends on the results
-of earlier rounds of its width alone, so that a study that was killed and started again plans the same
+of earlier rounds of its size alone, so that a study that was killed and started again plans the same
 stacks, and no run's numbers depend on what else is left to do.
 """
 
@@ -14,54 +14,55 @@ from functools import lru_cache
 
 from hptransfer.runs.flops import run_flops
 from hptransfer.study.rounds import rounds
+from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun, Stack, cut, cut_alike
 
-# FLOPs of a width's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
+# FLOPs of a size's grid from which compiling repays itself. Measured on two busy cores, widths 32 to 128: a
 # compile costs 50 to 100 s of CPU time, most where two go on at once, and then saves 12 to 29 ms a GFLOP.
 COMPILE_REPAYS = 8e12
 
 
-def plan(spec: StudySpec, losses: Mapping[str, float], widths: Iterable[int] | None = None) -> list[Stack]:
-    """Every stack that is determined so far, finished ones included, by width and round.
+def plan(spec: StudySpec, losses: Mapping[str, float], sizes: Iterable[Size] | None = None) -> list[Stack]:
+    """Every stack that is determined so far, finished ones included, by size and round.
 
     Args:
         spec: of the study.
         losses: of the finished runs, by run id, in nats; infinite where one diverged; failed runs are absent.
-        widths: that are asked for; default: all. An adaptive study has one plan for all of them.
+        sizes: that are asked for; default: all. An adaptive study has one plan for all of them.
     """
     if spec.adaptive is not None:
         return _adaptive(spec, losses)
-    return [stack for width in widths or spec.widths for stack in plan_width(spec, width, losses)]
+    return [stack for size in sizes or spec.sizes for stack in plan_size(spec, size, losses)]
 
 
-def coupled_widths(spec: StudySpec, width: int) -> tuple[int, ...]:
-    """Widths to plan again once a width has new results.
+def coupled_sizes(spec: StudySpec, size: Size) -> tuple[Size, ...]:
+    """Sizes to plan again once a size has new results.
 
-    A grid study plans each width alone; an adaptive study plans all widths together.
+    A grid study plans each size alone; an adaptive study plans all sizes together.
     """
-    return (width,) if spec.adaptive is None else spec.widths
+    return (size,) if spec.adaptive is None else spec.sizes
 
 
 def _adaptive(spec: StudySpec, losses: Mapping[str, float]) -> list[Stack]:
-    """A round's runs of one width, all variants in shared stacks."""
+    """A round's runs of one size, all variants in shared stacks."""
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
     return [
-        Stack(width, found.number, compiled, runs)
+        Stack(size, found.number, compiled, runs)
         for found in rounds(spec, losses)
-        for width in spec.widths
-        for runs in cut_alike((r for r in found.runs if r.spec.model.width == width), spec.stack_size)
+        for size in spec.sizes
+        for runs in cut_alike((run for run in found.runs if run.size == size), spec.stack_size)
     ]
 
 
-def plan_width(spec: StudySpec, width: int, losses: Mapping[str, float]) -> list[Stack]:
-    """The stacks of one width: the grid and, as far as results determine them, its extensions."""
-    stacks = list(_grid(spec, width))
+def plan_size(spec: StudySpec, size: Size, losses: Mapping[str, float]) -> list[Stack]:
+    """The stacks of one size: the grid and, as far as results determine them, its extensions."""
+    stacks = list(_grid(spec, size))
     latest: Sequence[Stack] = stacks
     for number in range(1, spec.lr.extend + 1):
         if not all(run.run_id in losses for stack in latest for run in stack.runs):
             break
-        latest = _extension(spec, width, number, [r for s in stacks for r in s.runs], losses)
+        latest = _extension(spec, size, number, [r for s in stacks for r in s.runs], losses)
         if not latest:
             break
         stacks.extend(latest)
@@ -86,25 +87,25 @@ def unbracketed(spec: StudySpec, levels: Mapping[int, float]) -> tuple[int, ...]
 
 
 @lru_cache(maxsize=256)
-def _grid(spec: StudySpec, width: int) -> tuple[Stack, ...]:
+def _grid(spec: StudySpec, size: Size) -> tuple[Stack, ...]:
     """Round 0: a stack is one variant's grid, cut evenly where it is longer than a stack may be.
 
     With `mix_variants` it is as many variants' grids as it may hold.
     """
-    compiled, variants = _compiles(spec, width), list(spec.variants_with_decay())
+    compiled, variants = _compiles(spec, size), list(spec.variants_with_decay())
     whole = max(1, spec.stack_size // (spec.lr.count * len(spec.seeds))) if spec.mix_variants else 1
     return tuple(
-        Stack(width, 0, compiled, runs)
+        Stack(size, 0, compiled, runs)
         for some in cut(variants, whole)
         for runs in cut_alike(
-            (run for variant in some for run in _runs(spec, width, variant, range(spec.lr.count))),
+            (run for variant in some for run in _runs(spec, size, variant, range(spec.lr.count))),
             spec.stack_size,
         )
     )
 
 
 def _extension(
-    spec: StudySpec, width: int, number: int, runs: Iterable[PlannedRun], losses: Mapping[str, float]
+    spec: StudySpec, size: Size, number: int, runs: Iterable[PlannedRun], losses: Mapping[str, float]
 ) -> list[Stack]:
     """The round after `runs`: what each variant still needs, all variants in shared stacks.
 
@@ -112,9 +113,9 @@ def _extension(
     """
     wanted: list[PlannedRun] = []
     for variant, levels in _levels(runs, losses).items():
-        wanted.extend(_runs(spec, width, variant, unbracketed(spec, levels)))
+        wanted.extend(_runs(spec, size, variant, unbracketed(spec, levels)))
     compiled = spec.compile == "always" and spec.trial.kind == "builtin"
-    return [Stack(width, number, compiled, part) for part in cut_alike(wanted, spec.stack_size)]
+    return [Stack(size, number, compiled, part) for part in cut_alike(wanted, spec.stack_size)]
 
 
 def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str, dict[int, float]]:
@@ -128,17 +129,17 @@ def _levels(runs: Iterable[PlannedRun], losses: Mapping[str, float]) -> dict[str
     }
 
 
-def _runs(spec: StudySpec, width: int, variant: str, indices: Iterable[int]) -> list[PlannedRun]:
+def _runs(spec: StudySpec, size: Size, variant: str, indices: Iterable[int]) -> list[PlannedRun]:
     indices = list(indices)
-    runs = ((index, spec.run(variant, width, index, seed)) for seed in spec.seeds for index in indices)
-    return [PlannedRun(variant, index, run, run.run_id) for index, run in runs]
+    runs = ((index, spec.run(variant, size, index, seed)) for seed in spec.seeds for index in indices)
+    return [PlannedRun(variant, index, size, run, run.run_id) for index, run in runs]
 
 
-def _compiles(spec: StudySpec, width: int) -> bool:
+def _compiles(spec: StudySpec, size: Size) -> bool:
     """A function of the grid alone, never of what is left to do, so that a restart trains the same way."""
     if spec.trial.kind != "builtin":
         return False
     if spec.compile != "auto":
         return spec.compile == "always"
-    flops = run_flops(spec.example_run(width))
+    flops = run_flops(spec.example_run(size))
     return flops * len(spec.variants_with_decay()) * spec.lr.count * len(spec.seeds) >= COMPILE_REPAYS

@@ -1,4 +1,4 @@
-"""How far a study is, by width and variant, and when it will be done."""
+"""How far a study is, by size and variant, and when it will be done."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal
 from hptransfer.runs.config import RunRecord
 from hptransfer.runs.flops import run_flops
 from hptransfer.study.runs_table import planner_loss
+from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun, Stack
 from hptransfer.workers.executor import StepReport
@@ -21,7 +22,7 @@ _MANY = 200  # open stacks from which the ETA is reckoned at most once a second
 
 @dataclass
 class Cell:
-    """One variant at one width."""
+    """One variant at one size."""
 
     planned: int = 0  # runs, as far as they are determined
     done: int = 0  # finished runs, diverged ones included
@@ -35,7 +36,7 @@ class Cell:
 class RunningStack:
     """How far a stack is that is being trained."""
 
-    width: int  # of its runs
+    size: str  # of its runs, in words
     runs: int  # in number
     step: int  # done
     steps: int  # of a run
@@ -63,7 +64,7 @@ class Snapshot:
     """A study's progress at one moment."""
 
     spec: StudySpec  # of the study
-    cells: Mapping[tuple[str, int], Cell]  # by variant and width
+    cells: Mapping[tuple[str, Size], Cell]  # by variant and size
     elapsed: float | None  # seconds since the driver's start; None where none runs
     left: float | None  # seconds to the end of what is planned, as the driver has learned; None where unknown
     running_stacks: tuple[RunningStack, ...] = ()  # stacks that are being trained
@@ -74,9 +75,9 @@ class Snapshot:
         return sum(int(getattr(cell, name)) for cell in self.cells.values())
 
 
-def empty_cells(spec: StudySpec) -> dict[tuple[str, int], Cell]:
-    """A cell without runs for every variant and width of a study."""
-    return {(variant, width): Cell() for variant in spec.variants_with_decay() for width in spec.widths}
+def empty_cells(spec: StudySpec) -> dict[tuple[str, Size], Cell]:
+    """A cell without runs for every variant and size of a study."""
+    return {(variant, size): Cell() for variant in spec.variants_with_decay() for size in spec.sizes}
 
 
 class Progress:
@@ -96,8 +97,8 @@ class Progress:
         self._start = clock()
         self._open: dict[str, Stack] = {}
         self._running: dict[str, _StackPace] = {}
-        self._seconds: dict[int, list[float]] = {}  # of runs finished in this session, by width
-        self._before: dict[int, list[float]] = {}  # of those of earlier sessions
+        self._seconds: dict[Size, list[float]] = {}  # of runs finished in this session, by size
+        self._before: dict[Size, list[float]] = {}  # of those of earlier sessions
         self._told: tuple[float, float | None] = (-math.inf, None)  # when the ETA was reckoned, and the ETA
 
     def keep(self, run: PlannedRun, loss: float, seconds: float = 0.0) -> None:
@@ -106,7 +107,7 @@ class Progress:
         cell.planned += 1
         self._count(cell, run, loss)
         if seconds > 0:
-            self._before.setdefault(run.spec.model.width, []).append(seconds)
+            self._before.setdefault(run.size, []).append(seconds)
 
     def elapsed(self) -> float:
         """Seconds since the start."""
@@ -121,7 +122,7 @@ class Progress:
     def snapshot(self, state: State = "running") -> Snapshot:
         """The progress now; the cells are those that go on counting."""
         running_stacks = tuple(
-            RunningStack(pace.stack.width, len(pace.stack.runs), pace.step, pace.stack.steps)
+            RunningStack(str(pace.stack.size), len(pace.stack.runs), pace.step, pace.stack.steps)
             for pace in self._running.values()
         )
         return Snapshot(self.spec, self.cells, self.elapsed(), self.eta(), running_stacks, state)
@@ -157,14 +158,14 @@ class Progress:
                 self._cell(run).failed += 1
             else:
                 self._count(self._cell(run), run, planner_loss(record))
-                self._seconds.setdefault(stack.width, []).append(record.wall_s)
+                self._seconds.setdefault(stack.size, []).append(record.wall_s)
 
     def eta(self) -> float | None:
         """Seconds to the end of what is planned; None until there is something to judge by.
 
         Learned from this session's finished stacks and from the pace of those under way, and before there
-        are any, from the runs of earlier sessions; a width that nothing is known of yet goes by the FLOPs of
-        the nearest one that is known.
+        are any, from the runs of earlier sessions; a size that nothing is known of yet goes by the FLOPs of
+        the one with the nearest width.
         """
         if len(self._open) > _MANY and self._clock() - self._told[0] < 1.0:
             return self._told[1]
@@ -178,26 +179,26 @@ class Progress:
         lefts = [self._left(stack, paces) for stack in self._open.values()]
         return max(max(lefts, default=0.0), math.fsum(lefts) / self._workers)
 
-    def _paces(self) -> dict[int, float]:
-        """Seconds of worker time a FLOP, by width."""
+    def _paces(self) -> dict[Size, float]:
+        """Seconds of worker time a FLOP, by size."""
         paces = {
-            running.stack.width: left / (1 - running.step / running.stack.steps) / running.stack.flops
+            running.stack.size: left / (1 - running.step / running.stack.steps) / running.stack.flops
             for running in self._running.values()
             if (left := running.left())
         }
-        for width, seconds in (self._seconds or ({} if paces else self._before)).items():
-            paces[width] = math.fsum(seconds) / len(seconds) / run_flops(self.spec.example_run(width))
+        for size, seconds in (self._seconds or ({} if paces else self._before)).items():
+            paces[size] = math.fsum(seconds) / len(seconds) / run_flops(self.spec.example_run(size))
         return paces
 
-    def _left(self, stack: Stack, paces: dict[int, float]) -> float:
+    def _left(self, stack: Stack, paces: dict[Size, float]) -> float:
         running = self._running.get(stack.stack_id)
         if running is not None and (left := running.left()) is not None:
             return left
-        nearest = min(paces, key=lambda width: abs(math.log(width / stack.width)))
+        nearest = min(paces, key=lambda size: abs(math.log(size.width / stack.width)))
         return stack.flops * paces[nearest]
 
     def _cell(self, run: PlannedRun) -> Cell:
-        return self.cells[run.variant, run.spec.model.width]
+        return self.cells[run.variant, run.size]
 
     def _count(self, cell: Cell, run: PlannedRun, loss: float) -> None:
         cell.done += 1
@@ -205,4 +206,4 @@ class Progress:
             cell.diverged += 1
         elif loss < cell.best:
             cell.best = loss
-            cell.best_lr = self.spec.lr_at(run.index, run.spec.model.width, self.spec.lr.coordinates)
+            cell.best_lr = self.spec.lr_at(run.index, run.size.width, self.spec.lr.coordinates)

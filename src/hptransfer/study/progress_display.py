@@ -70,9 +70,9 @@ class ProgressView:
         seen = self._progress.snapshot()
         self._next = self._progress.elapsed() + self._pause
         for variant in dict.fromkeys(run.variant for run in stack.runs):
-            cell = seen.cells[variant, stack.width]
+            cell = seen.cells[variant, stack.size]
             where = f" at lr {lr_text(cell.best_lr)}" if math.isfinite(cell.best) else ""
-            self.note(f"width {stack.width} {variant}: {cell_text(cell)}{where}; {summary(seen)}")
+            self.note(f"{stack.size} {variant}: {cell_text(cell)}{where}; {summary(seen)}")
 
     def note(self, text: str) -> None:
         """Prints a line, above a live display where there is one."""
@@ -114,14 +114,21 @@ def _drawn(seen: Snapshot) -> RenderableType:
 
 
 def table(seen: Snapshot) -> Table:
-    """Variants by widths: finished of planned runs, best loss, how many diverged or failed."""
+    """Variants by widths, or sizes by variants: finished of planned runs, best loss, diverged, failed."""
     from rich.table import Table
 
     spec = seen.spec
     shown = Table(title=spec.name, caption=summary(seen), title_justify="left", caption_justify="left")
+    if spec.axes:
+        for head in ("size", *spec.variants_with_decay()):
+            shown.add_column(head)
+        for size in spec.sizes:
+            cells = (seen.cells[variant, size] for variant in spec.variants_with_decay())
+            shown.add_row(str(size), *map(cell_text, cells))
+        return shown
     shown.add_column("variant")
-    for width in spec.widths:
-        shown.add_column(f"width {width}")
+    for size in spec.sizes:
+        shown.add_column(str(size))
     for variant in spec.variants_with_decay():
-        shown.add_row(variant, *(cell_text(seen.cells[variant, width]) for width in spec.widths))
+        shown.add_row(variant, *(cell_text(seen.cells[variant, size]) for size in spec.sizes))
     return shown

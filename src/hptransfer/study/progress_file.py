@@ -52,7 +52,9 @@ class ProgressWriter:
             "state": state,
             "elapsed": seen.elapsed,
             "left": seen.left,
-            "cells": [[*key, _cell_as_json(cell)] for key, cell in seen.cells.items()],
+            "cells": [
+                [variant, str(size), _cell_as_json(cell)] for (variant, size), cell in seen.cells.items()
+            ],
             "running_stacks": [asdict(running) for running in seen.running_stacks],
         }
         with suppress(OSError):
@@ -110,21 +112,23 @@ class Watcher:
 def _snapshot_from(spec: StudySpec, content: Mapping[str, Any]) -> Snapshot:
     """What a driver wrote; whatever else the file may hold is a ValueError."""
     cells = empty_cells(spec)
-    for variant, width, cell in content["cells"]:
-        if (variant, width) not in cells:
+    sizes = {str(size): size for size in spec.sizes}
+    for variant, label, cell in content["cells"]:
+        key = variant, sizes.get(label)
+        if key not in cells:
             raise ValueError("the file is of another study")
         best = math.inf if cell["best"] is None else cell["best"]
         best_lr = math.nan if cell["best_lr"] is None else cell["best_lr"]
-        cells[variant, width] = _checked(Cell).validate_python({**cell, "best": best, "best_lr": best_lr})
+        cells[key] = _checked(Cell).validate_python({**cell, "best": best, "best_lr": best_lr})
     running = _checked(tuple[RunningStack, ...]).validate_python(content["running_stacks"])
     seconds = _checked(float | None)
     elapsed, left = (seconds.validate_python(content[name]) for name in ("elapsed", "left"))
     if not all(value is None or 0 <= value < MOST for value in (elapsed, left)):
         raise ValueError("times must be positive")
     counts = [n for c in cells.values() for n in (c.planned, c.done, c.diverged, c.failed)]
-    counts += [n for r in running for n in (r.width, r.runs, r.step, r.steps)]
-    if not all(0 <= n < MOST for n in counts):
-        raise ValueError("counts must be positive")
+    counts += [n for r in running for n in (r.runs, r.step, r.steps)]
+    if not all(0 <= n < MOST for n in counts) or not {r.size for r in running} <= sizes.keys():
+        raise ValueError("counts must be positive, and sizes the study's")
     return Snapshot(spec, cells, elapsed, left, running, "running")
 
 

@@ -18,9 +18,13 @@ from hptransfer.design.acquisition import propose_runs
 from hptransfer.design.goal import UNITS
 from hptransfer.design.grid import CandidateGrid, Observations, Proposal
 from hptransfer.design.round_fit import fit_round
+from hptransfer.parametrization.catalogue import RULES, own_coordinates
+from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.flops import run_flops
+from hptransfer.study.scale import Size, axis_value
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
+from hptransfer.words import rough
 
 History = tuple[tuple[Proposal, float], ...]
 MOST_ROUNDS = 1000  # beyond any study; a guard against a plan that never ends
@@ -68,7 +72,8 @@ def why_stopped(spec: StudySpec, losses: Mapping[str, float]) -> str | None:
     if width <= adaptive.wanted:
         return f"stopped at the precision that was asked for: {state}"
     if _asked(spec, observed):
-        return f"stopped at the budget ({spent:.3g} of {adaptive.budget or 0:.3g} FLOPs are spent): {state}"
+        of = f"{rough(spent)} of {rough(adaptive.budget or 0)} FLOPs are spent"
+        return f"stopped at the budget ({of}): {state}"
     return f"stopped because no further run of the grid and its seeds would narrow it notably: {state}"
 
 
@@ -92,22 +97,32 @@ def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:
 
 @lru_cache(maxsize=64)
 def candidate_grid(spec: StudySpec) -> CandidateGrid:
-    """Where the runs of an adaptive study may lie: its grid and the extensions it allows."""
-    widths = sorted(spec.widths)
+    """Where the runs of an adaptive study may lie: its grid and the extensions it allows.
+
+    Over several axes the fit is in the coordinates that the first variant's user sets, as the report's.
+    """
+    widths = [size.width for size in by_price(spec)]
     more = spec.lr.extend * spec.lr.extend_by
     places = range(-more, spec.lr.count + more)
     variants = list(spec.variants_with_decay())
     lrs = [[spec.lr_at(i, w, spec.lr.coordinates) for i in places] for w in widths]
-    sp = [spec.lr_at(0, w, "sp") / spec.lr_at(0, w, spec.lr.coordinates) for w in widths]
+    runs = [spec.example_run(size) for size in by_price(spec)]
+    fitted: Coordinates = "sp"
+    if spec.axes and (rule := spec.variants[0]) in RULES:
+        fitted = own_coordinates(rule)
+    shift = [spec.lr_at(0, w, fitted) / spec.lr_at(0, w, spec.lr.coordinates) for w in widths]
+    scales = np.array([[axis_value(run, axis) for axis in spec.axes or ("width",)] for run in runs])
+    goal = spec.places[0] if spec.places else dict(zip(spec.axes, 4 * scales.max(axis=0), strict=False))
     basins = [(variant, k) for variant in variants for k in range(len(widths))]
     return CandidateGrid(
-        scales=np.array(widths, dtype=float),
-        cost=np.array([run_flops(spec.example_run(w)) for w in widths]),
+        scales=scales if spec.axes else scales[:, 0],
+        cost=np.array([run_flops(run) for run in runs]),
         x={basin: np.log2(lrs[basin[1]]) for basin in basins},
         start=dict.fromkeys(basins, (more, more + spec.lr.count - 1)),
         seeds=len(spec.seeds),
-        shift=np.log2(sp),
-        target=float(max(spec.targets, default=max(widths))),
+        shift=np.log2(shift),
+        target=tuple(goal[axis] for axis in spec.axes) or float(spec.largest_target or max(widths)),
+        axes=spec.axes,
     )
 
 
@@ -140,7 +155,15 @@ def _affordable(grid: CandidateGrid, proposals: list[Proposal], left: float) -> 
 
 @lru_cache(maxsize=4096)
 def _planned(spec: StudySpec, proposal: Proposal) -> PlannedRun:
-    width = sorted(spec.widths)[proposal.scale]
+    size = by_price(spec)[proposal.scale]
     index = proposal.place - spec.lr.extend * spec.lr.extend_by
-    run = spec.run(proposal.variant, width, index, spec.seeds[proposal.seed])
-    return PlannedRun(proposal.variant, index, run, run.run_id)
+    run = spec.run(proposal.variant, size, index, spec.seeds[proposal.seed])
+    return PlannedRun(proposal.variant, index, size, run, run.run_id)
+
+
+@lru_cache(maxsize=64)
+def by_price(spec: StudySpec) -> tuple[Size, ...]:
+    """The sizes by width, or, over several axes, by the FLOPs of a run."""
+    if not spec.axes:
+        return tuple(sorted(spec.sizes, key=lambda size: size.width))
+    return tuple(sorted(spec.sizes, key=lambda size: run_flops(spec.example_run(size))))

@@ -33,6 +33,7 @@ from hptransfer.workers.spool import clear, pending_results, set_aside, spool_of
 
 if TYPE_CHECKING:
     from hptransfer.fit import Targets, TransferFit
+    from hptransfer.fit_axes import AxesTransferFit
 
 
 class StudyInterrupted(KeyboardInterrupt):
@@ -100,7 +101,7 @@ def run_study(
         _take_in_spool(store)
         driver = Driver(spec, store, train, spec.workers or spec.executor.slots())
         try:
-            stacks = driver.missing(spec.widths)
+            stacks = driver.missing(spec.sizes)
             store.set_places(driver.places())
             if stacks:
                 if train == TRAIN and spec.trial.kind == "builtin":
@@ -140,12 +141,17 @@ def default_folder(spec: StudySpec) -> Path:
     return Path("runs") / spec.name
 
 
-def fit_study(result: StudyResult, targets: Targets | None = None) -> TransferFit:
-    """The fit of a study's finished runs, in SP coordinates, with provenance; default: the spec's targets."""
+def fit_study(result: StudyResult, targets: Targets | None = None) -> TransferFit | AxesTransferFit:
+    """The fit of a study's finished runs; default: the spec's targets.
+
+    Over widths it is in SP coordinates, with provenance; over several axes see `sweep_table`.
+    """
     from hptransfer.fit import quantify
 
     spec = result.spec
     targets = spec.targets if targets is None else targets
+    if spec.axes:
+        return quantify(result.sweep, scale=spec.axes, targets=targets, tolerance=spec.tolerance)
     fit = quantify(result.sweep, targets=targets, tolerance=spec.tolerance, coordinates="sp", suggest=True)
     return replace(fit, provenance=result.provenance)
 
@@ -187,6 +193,7 @@ def _result(store: Store, spec: StudySpec, table: RunsTable, trained: int) -> St
             spec.optimizers(),
             own=coordinates_of(spec),
             base_scale=float(spec.base),
+            axes=spec.axes,
         ),
         table=table,
         trained=trained,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
 from hptransfer.study.store import Store
 from hptransfer.study.store_schema import Place
-from hptransfer.sweep.table import FloatArray, Source, SweepTable
+from hptransfer.sweep.table import Columns, FloatArray, Source, SweepTable
 
 RUNS_CSV = "runs.csv"
 Value = str | int | float | None
@@ -34,6 +34,8 @@ Line = tuple[Value, ...]  # a row's values, in the order of RUN_COLUMNS: of many
 RUN_COLUMNS: Mapping[str, str] = {
     "variant": "curve family: the rule, with its weight decay where the spec lists decays",
     "width": "of the residual stream",
+    "depth": "blocks",
+    "batch_size": "sequences a step",
     "lr": "eta in SP coordinates: the learning rate of the hidden matrices",
     "lr_mup": "eta in muP coordinates: lr x width / base width; under SGD the same as lr",
     "seed": "of the initial weights",
@@ -54,25 +56,31 @@ RUN_COLUMNS: Mapping[str, str] = {
 }
 _PLACE = {name: place for place, name in enumerate(RUN_COLUMNS)}
 _STATUS = _PLACE["status"]
+_SHAPE = ("depth", "batch_size")  # of the run's spec, not in the store's rows
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
-_EXTRA = ("lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
+_EXTRA = ("depth", "batch_size", "lr_mup", "weight_decay", "tokens", "params", "flops", "initial_loss")
 
 
 @dataclass(frozen=True)
 class RunsTable:
-    """The runs of a study that have a record, by variant in the spec's order, width, LR and seed."""
+    """The runs of a study that have a record, by variant in the spec's order, size, LR and seed."""
 
     lines: Sequence[Line] = field(repr=False)
 
     @classmethod
     def of(cls, store: Store, spec: StudySpec) -> RunsTable:
         """The table of the study in a store; the loss of a run that is not done is NaN."""
-        variant = _PLACE["variant"]
-        found: list[Line] = [
-            line if line[_STATUS] == "done" else _of_no_loss(line) for line in store.rows(RUN_COLUMNS)
-        ]
+        variant, after_width = _PLACE["variant"], _PLACE["width"] + 1
+        shapes = _shapes(store, spec)
+        found: list[Line] = []
+        for run_id, *row in store.rows(["run_id", *(name for name in RUN_COLUMNS if name not in _SHAPE)]):
+            line = (*row[:after_width], *shapes(str(run_id)), *row[after_width:])
+            found.append(line if line[_STATUS] == "done" else _of_no_loss(line))
         order: dict[Value, int] = {name: place for place, name in enumerate(spec.variants_with_decay())}
-        found.sort(key=lambda line: order.get(line[variant], -1))  # stable: the rest is the store's order
+        size = [_PLACE[name] for name in ("width", *_SHAPE, "tokens")] if spec.axes else []
+        found.sort(  # stable: the rest is the store's order
+            key=lambda line: (order.get(line[variant], -1), *(float(line[i] or 0) for i in size))
+        )
         return cls(found)
 
     @cached_property
@@ -105,6 +113,15 @@ class RunsTable:
             raise StoreError(f"the study's folder must be writable, but {path}: {error.strerror}") from error
 
 
+def _shapes(store: Store, spec: StudySpec) -> Callable[[str], tuple[int, int]]:
+    """Depth and batch size of a run by its id: those of the spec, unless its scale has some of its own."""
+    given = spec.sizes[0].given
+    if "depth" in given or "batch_size" in given:
+        return store.shapes().__getitem__
+    usual = spec.model.depth, spec.train.batch_size
+    return lambda _: usual
+
+
 def _of_no_loss(line: Line) -> Line:
     """A line of a run that is not done; its error is shown so that no spreadsheet reads it as a formula."""
     found = list(line)
@@ -125,9 +142,9 @@ def place_of(spec: StudySpec, round_: int, run: PlannedRun) -> Place:
         run_id=run.run_id,
         variant=run.variant,
         round=round_,
-        width=run.spec.model.width,
+        width=run.size.width,
         lr=run.spec.lr,
-        lr_mup=spec.lr_at(run.index, run.spec.model.width, "mup", run.spec.train.optimizer),
+        lr_mup=spec.lr_at(run.index, run.size.width, "mup", run.spec.train.optimizer),
         seed=run.spec.seed,
         data_seed=run.spec.data_seed,
         weight_decay=run.spec.train.weight_decay,
@@ -151,8 +168,11 @@ def sweep_table(
     optimizers: Mapping[str, str],
     own: Mapping[str, Coordinates] = MappingProxyType({}),
     base_scale: float | None = None,
+    axes: tuple[str, ...] = (),
 ) -> SweepTable:
     """The finished runs, with eta in SP coordinates; failed ones are left out.
+
+    Over several axes, eta is the value that a variant's user sets: in muP coordinates where they are its own.
 
     Optimizers and the coordinates of the LR that a user sets are by variant; `base_scale` is where all agree.
 
@@ -168,15 +188,30 @@ def sweep_table(
     def column(name: str) -> FloatArray:  # where a value is None: nan
         return np.array(values(name), dtype=np.float64)
 
+    variant = np.array(values("variant"), dtype=np.str_)
+    scale = axes[0] if axes else "width"
+    in_mup = [bool(axes) and own.get(str(name)) == "mup" for name in variant]
+    extra = {name: column(name) for name in ("width", *_EXTRA) if name != scale}
     return SweepTable(
-        variant=np.array(values("variant"), dtype=np.str_),
-        scale=column("width"),
-        hp=column("lr"),
+        variant=variant,
+        scale=column(scale),
+        hp=np.where(in_mup, column("lr_mup"), column("lr")),
         seed=np.array([str(seed) for seed in values("seed")], dtype=np.str_),
         loss=column("loss"),
-        extra={name: column(name) for name in _EXTRA},
+        extra=extra,
+        columns=Columns(scale=scale),
         source=source,
+        notes=_coordinates_note(dict.fromkeys(variant[in_mup].tolist()), base_scale),
         optimizers=optimizers,
         own_coordinates=own,
-        base_scale=base_scale,
+        base_scale=None if axes else base_scale,
+        axes=axes,
     )
+
+
+def _coordinates_note(in_mup: Iterable[str], base: float | None) -> tuple[str, ...]:
+    """Says whose learning rates are in muP coordinates; nothing where none are."""
+    if not (names := ", ".join(in_mup)):
+        return ()
+    at = "base width" if base is None else f"{base:g}"
+    return (f"learning rates of {names} are in muP coordinates, as their user sets them: lr x width / {at}",)

@@ -80,15 +80,15 @@ class Pages:
         """Progress as text, and what the report would be made of."""
         with self._lock:
             seen = self._watcher.read()
-        variants, widths = list(seen.spec.variants_with_decay()), list(seen.spec.widths)
+        variants, sizes = list(seen.spec.variants_with_decay()), seen.spec.sizes
         return {
             "name": seen.spec.name,
             "state": seen.state,
             "summary": summary(seen),
             "running": running_stacks(seen),
             "variants": variants,
-            "widths": widths,
-            "cells": [[cell_text(seen.cells[variant, width]) for width in widths] for variant in variants],
+            "sizes": [str(size) for size in sizes],
+            "cells": [[cell_text(seen.cells[variant, size]) for size in sizes] for variant in variants],
             "version": _version(seen),
         }
 
@@ -101,6 +101,8 @@ class Pages:
 
     def report(self) -> str:
         """The study's report, or a line that says why there is none yet."""
+        from hptransfer.fit_axes import AxesTransferFit
+        from hptransfer.report.axes_page import axes_page
         from hptransfer.report.page import page
 
         with self._lock:
@@ -108,7 +110,11 @@ class Pages:
             if self._report[0] != version:
                 try:
                     result = load_result(self._folder)
-                    html = page(fit_study(result), title=f"Study {result.spec.name}")
+                    fit, title = fit_study(result), f"Study {result.spec.name}"
+                    if isinstance(fit, AxesTransferFit):
+                        html = axes_page(fit, title=title)
+                    else:
+                        html = page(fit, title=title)
                 except HPTransferError as error:
                     html = f"<!DOCTYPE html><title>No report yet</title><p>{escape(str(error))}</p>"
                 self._report = (version, html)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from hptransfer.design.goal import AdaptiveConfig, CostConfig, Goal
-from hptransfer.errors import RuleError, SpecError
+from hptransfer.errors import QuantifyError, RuleError, SpecError
 from hptransfer.files import read_regular
 from hptransfer.lm.rule import decoder_rule
 from hptransfer.parametrization.coordinates import Coordinates, convert_lr
@@ -26,6 +26,8 @@ from hptransfer.runs.model_config import DEFAULT_HEADS, ModelShape
 from hptransfer.runs.train_config import TrainSettings
 from hptransfer.study.lr_grid import LRGrid, Number
 from hptransfer.study.overrides import apply_overrides
+from hptransfer.study.scale import ScaleConfig, Size, check_axes, law_axes, sizes_of
+from hptransfer.study.target import Target
 from hptransfer.study.validation_errors import describe_error
 from hptransfer.workers.local import LocalConfig
 from hptransfer.workers.registry import AnyExecutorConfig
@@ -34,16 +36,24 @@ from hptransfer.workers.user_code.config import TrialConfig, check
 MAX_BYTES = 1 << 20  # a spec is a page of text
 MAX_SEEDS, MAX_LIST = 10_000, 1000  # seeds; values of every other list
 MAX_RUNS = 200_000  # of a grid; to plan so many takes half a minute
-SET_ELSEWHERE = {"model.width": "widths", "train.weight_decay": "weight_decays", "train.lr": "lr"}
+SET_ELSEWHERE = {
+    "model.width": "widths",
+    "depth": "scale.depth",
+    "tokens": "scale.tokens",
+    "batch_size": "scale.batch_size",
+    "train.weight_decay": "weight_decays",
+    "train.lr": "lr",
+}
 _VARIANT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@:-]*")
 
 
 class StudySpec(Config):
-    """A study: variants x widths x LRs x seeds, and how each run is trained."""
+    """A study: variants x sizes x LRs x seeds, and how each run is trained."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)  # also the name of its folder
     variants: tuple[str, ...] = Field(min_length=1, max_length=MAX_LIST)  # rules, by catalogue name
-    widths: tuple[int, ...] = Field(min_length=1, max_length=MAX_LIST)  # the scales
+    widths: tuple[int, ...] = Field((), max_length=MAX_LIST)  # the scales
+    scale: ScaleConfig | None = None  # instead of widths: places over width, depth, tokens and batch size
     base_width: int | None = Field(None, gt=0)  # where every rule is the same; default: the smallest width
     lr: LRGrid  # the grid
     seeds: tuple[int, ...] = Field(
@@ -55,7 +65,8 @@ class StudySpec(Config):
     model: ModelShape = ModelShape()  # shape, width apart
     data: DataConfig = DataConfig.model_validate({})  # text
     train: TrainSettings = TrainSettings()  # optimizer, schedule, budget, decay apart
-    targets: tuple[int, ...] = Field((), max_length=MAX_LIST)  # widths to predict
+    # Widths to predict; over several axes a place each, {width: 4096, tokens: 200x}.
+    targets: tuple[Target, ...] = Field((), max_length=MAX_LIST)
     tolerance: float | None = Field(None, gt=0, allow_inf_nan=False)  # cost that counts as none, nats; 0.01
     stack: int = Field(16, ge=1, le=1024)  # most runs trained together; runs of your own code go alone
     mix_variants: bool = False  # whether variants share a stack: a GPU wants few large ones, cores want many
@@ -75,7 +86,7 @@ class StudySpec(Config):
             if value in seen:
                 raise ValueError(f"every value must be given once, but {value!r} is given twice")
             seen.add(value)
-            if info.field_name in ("widths", "targets") and value <= 0:
+            if info.field_name in ("widths", "targets") and isinstance(value, int) and value <= 0:
                 raise ValueError(f"every width must be positive, but got {value}")
             if info.field_name in ("seeds", "weight_decays") and not (value >= 0 and math.isfinite(value)):
                 raise ValueError(f"every value must be 0 or more, but got {value}")
@@ -96,8 +107,31 @@ class StudySpec(Config):
         return data
 
     @model_validator(mode="after")
+    def _check_scale(self) -> StudySpec:
+        if bool(self.widths) == (self.scale is not None):
+            found = "both are" if self.widths else "neither is"
+            raise ValueError(f"`widths` must be given, or `scale` for several axes, but {found}")
+        if self.scale is None:
+            if by_axis := [target for target in self.targets if isinstance(target, str)]:
+                raise ValueError(f"`targets`: a target by axis needs `scale`, but got {by_axis[0]}")
+            return self
+        names = {**self.train.model_dump(include={"steps", "tokens_per_param"}, exclude_none=True)}
+        tokens = {"tokens", "tokens_per_param"} & self.sizes[0].given.keys()
+        if names and tokens:
+            raise ValueError(f"`train.{next(iter(names))}` must not be given beside `scale.{tokens.pop()}`")
+        try:
+            _ = self.places
+        except QuantifyError as error:
+            raise ValueError(f"`targets`: {error}") from None
+        if self.adaptive is not None and self.adaptive.goal == "verdict":
+            raise ValueError(
+                "`adaptive.goal` must be prediction, law or optimum over several axes, not verdict"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_extent(self) -> StudySpec:
-        runs = len(self.variants_with_decay()) * len(self.widths)
+        runs = len(self.variants_with_decay()) * len(self.sizes)
         runs *= len(self.seeds) * self.lr.count
         if runs > MAX_RUNS:
             raise ValueError(f"a grid may have at most {MAX_RUNS:,} runs, but this one has {runs:,}")
@@ -126,8 +160,9 @@ class StudySpec(Config):
         if self.model.head_dim is not None:
             return self  # the number of heads goes with the width; `parse_study` builds every width's config
         heads = self.model.heads or DEFAULT_HEADS
-        if bad := sorted(w for w in {*self.widths, self.base} if w % heads):
-            common = math.gcd(*self.widths, self.base)
+        widths = {size.width for size in self.sizes} | {self.base}
+        if bad := sorted(w for w in widths if w % heads):
+            common = math.gcd(*widths)
             valid = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
             raise ValueError(
                 f"`model.heads` must divide every width and base_width, but got heads={heads} and "
@@ -138,7 +173,35 @@ class StudySpec(Config):
     @property
     def base(self) -> int:
         """Width at which every rule is the same."""
-        return min(self.widths) if self.base_width is None else self.base_width
+        return min(size.width for size in self.sizes) if self.base_width is None else self.base_width
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The scales: every run has one of these sizes."""
+        if self.scale is None:
+            return tuple(map(Size, self.widths))
+        return sizes_of(self.scale, self.model.context, self.train.batch_size)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Columns of the runs table that the law is over, where there are several; else none."""
+        return () if self.scale is None else law_axes(self.scale)
+
+    @property
+    def places(self) -> tuple[dict[str, float], ...]:
+        """The targets over several axes, as numbers by axis; none over widths.
+
+        Raises:
+            QuantifyError: one leaves an axis out, or is malformed.
+        """
+        from hptransfer.quantify.axes.targets import read_targets  # late, for numpy
+
+        return read_targets(self.targets, self.axes) if self.axes else ()
+
+    @property
+    def largest_target(self) -> int | None:
+        """Of widths; None where there is none, and over several axes."""
+        return max((target for target in self.targets if isinstance(target, int)), default=None)
 
     @property
     def goal(self) -> Goal:
@@ -154,6 +217,7 @@ class StudySpec(Config):
     def spec_hash(self) -> str:
         """Hash of all that decides a run or a plan; executor, workers, targets and tolerance do not."""
         apart = {"workers", "targets", "tolerance", "name", "executor", "trial", "cost", "probes"}
+        apart |= {"scale"} if self.scale is None else set()  # so that hashes stay what they were before it
         return spec_hash({**self.model_dump(mode="json", exclude=apart), **self.trial.identity})
 
     def variants_with_decay(self) -> dict[str, tuple[str, float]]:
@@ -177,31 +241,46 @@ class StudySpec(Config):
                 found[full] = (rule, optimizer, decay or 0.0)
         return found
 
-    def run(self, variant: str, width: int, index: int, seed: int) -> RunSpec:
+    def run(self, variant: str, size: Size | int, index: int, seed: int) -> RunSpec:
         """The run at a place of the grid (see `lr_at`); the seed is that of the weights and of the batches.
 
+        A width by itself is a size. Depth rules that compare with a base depth take the scale's.
+
         Raises:
-            pydantic.ValidationError: the run's own config refuses; `load_study` has checked every width.
+            pydantic.ValidationError: the run's own config refuses; `load_study` has checked every size.
         """
+        size = Size(size) if isinstance(size, int) else size
         rule, optimizer, weight_decay = self._combinations()[variant]
         code = self.trial.code
-        kind, more = (RunSpec, {}) if code is None else (UserCodeRun, {"code": code})
+        kind = RunSpec if code is None else UserCodeRun
+        more: dict[str, Any] = {} if code is None else {"code": code}
+        model, train = self.model.model_dump(), self.train.of_optimizer(optimizer)
+        if size.depth is not None:
+            assert self.scale is not None
+            model["depth"] = size.depth
+            more["base_depth"] = self.scale.base_depth or min(s.depth or 0 for s in self.sizes)
+        if size.batch_size is not None:
+            train["batch_size"] = size.batch_size
+        if size.tokens_per_param is not None:
+            train["tokens_per_param"] = size.tokens_per_param
+        if size.tokens is not None:
+            train["steps"] = size.tokens // (train["batch_size"] * self.model.context)
         return kind(
             **more,
-            model=ModelConfig(width=width, **self.model.model_dump()),
+            model=ModelConfig(width=size.width, **model),
             data=self.data,
-            train=TrainConfig(weight_decay=weight_decay, **self.train.of_optimizer(optimizer)),
+            train=TrainConfig(weight_decay=weight_decay, **train),
             rule=rule,
             base_width=self.base,
-            lr=self.lr_at(index, width, "sp", optimizer),
+            lr=self.lr_at(index, size.width, "sp", optimizer),
             seed=seed,
             data_seed=seed,
             probes=self.probes,
         )
 
-    def example_run(self, width: int) -> RunSpec:
-        """A run of a width, where any will do: for its shape, its FLOPs or its data."""
-        return self.run(next(iter(self.variants_with_decay())), width, 0, self.seeds[0])
+    def example_run(self, size: Size | int) -> RunSpec:
+        """A run of a size, where any will do: for its shape, its FLOPs or its data."""
+        return self.run(next(iter(self.variants_with_decay())), size, 0, self.seeds[0])
 
     def lr_at(
         self, index: int, width: int, coordinates: Coordinates, optimizer: OptimizerName | None = None
@@ -227,8 +306,9 @@ def parse_study(data: Mapping[str, Any], where: str = "the spec") -> StudySpec:
         check_plain(data)
         spec = StudySpec.model_validate(data)
         first = {name: variant for variant, name in reversed(spec.optimizers().items())}
-        for width, variant in product(spec.widths, first.values()):
-            check(spec.trial, spec.run(variant, width, 0, spec.seeds[0]))
+        for size, variant in product(spec.sizes, first.values()):
+            check(spec.trial, spec.run(variant, size, 0, spec.seeds[0]))
+        check_axes([spec.example_run(size) for size in spec.sizes], spec.axes, spec.adaptive is not None)
     except ValidationError as error:
         raise SpecError(f"{where}: {describe_error(error, StudySpec, SET_ELSEWHERE)}") from None
     except (SpecError, ValueError) as error:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from hptransfer.runs.base import spec_hash
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.flops import run_flops
+from hptransfer.study.scale import Size
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class PlannedRun:
 
     variant: str  # of the study
     index: int  # place on the LR grid, 0 at its low end; negative where it was extended to the left
+    size: Size  # of the study
     spec: RunSpec  # what decides its numbers
     run_id: str  # hash of that
 
@@ -30,7 +32,7 @@ class PlannedRun:
 class Stack:
     """Runs trained together, by one worker; finished and stored together."""
 
-    width: int  # of every run
+    size: Size  # of every run
     round: int  # 0: the grid; else the extension it belongs to
     compiled: bool  # whether the training step is compiled
     runs: tuple[PlannedRun, ...]
@@ -46,6 +48,11 @@ class Stack:
         return run_flops(self.runs[0].spec) * len(self.runs)
 
     @property
+    def width(self) -> int:
+        """Of every run."""
+        return self.size.width
+
+    @property
     def steps(self) -> int:
         """Optimizer steps of a run."""
         return self.runs[0].spec.steps
@@ -56,7 +63,7 @@ class Stack:
         Within one spec that is all or none; fewer only where an earlier spec of the study has run some.
         """
         runs = tuple(run for run in self.runs if run.run_id not in finished)
-        return Stack(self.width, self.round, self.compiled, runs) if runs else None
+        return Stack(self.size, self.round, self.compiled, runs) if runs else None
 
 
 def cut_alike(runs: Iterable[PlannedRun], most: int) -> list[tuple[PlannedRun, ...]]:

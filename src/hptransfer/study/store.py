@@ -149,6 +149,13 @@ class Store:
             "ORDER BY m.width, m.lr, m.seed, m.run_id"
         )
 
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Depth and batch size by run id, of every run."""
+        with self._translate_errors():
+            found = self._query("SELECT run_id, content FROM details")
+            specs = ((run_id, store_schema.spec_of_plain(content)) for run_id, content in found)
+            return {run_id: (spec["model"]["depth"], spec["train"]["batch_size"]) for run_id, spec in specs}
+
     def finished(self) -> int:
         """How many runs that have a place in the study are finished."""
         query = "SELECT count(*) FROM members JOIN runs USING (run_id) WHERE status != 'failed'"

@@ -15,12 +15,13 @@ from hptransfer.sweep.table import SweepTable
 
 @dataclass(frozen=True)
 class Example:
-    """One table, a part of the corpus of small trainings in `benchmarks/corpus`."""
+    """One table: a part of the corpus of small trainings in `benchmarks/corpus`, or a study."""
 
-    setup: str  # of `benchmarks/corpus/setups.yaml` that trained it
+    setup: str | None  # of `benchmarks/corpus/setups.yaml` that trained it; None: the demonstration study
     variants: tuple[str, ...]  # that were taken from it
     about: str  # what it is, in one sentence
     target: int  # a width to ask about
+    tolerance: float | None = None  # nats that count as none, where it is not the default
 
 
 EXAMPLES: Mapping[str, Example] = MappingProxyType(
@@ -44,6 +45,14 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
             "decoders of width 8 to 48, each trained on as many tokens as it has parameters",
             192,
         ),
+        "demo": Example(
+            None,
+            ("sp", "sp+embd", "mup"),
+            "decoders of width 32 to 128 under standard parametrization, under muP, and with the embedding's "
+            "learning rate alone as in muP: what `hptransfer demo` trains",
+            256,
+            0.03,
+        ),
     }
 )
 
@@ -63,7 +72,7 @@ def example(name: str = "widths") -> SweepTable:
     """A small real sweep that comes with the package.
 
     Args:
-        name: `widths`, `decay` or `tokens`; `hptransfer example` says what each is.
+        name: `widths`, `decay`, `tokens` or `demo`; `hptransfer example` says what each is.
 
     Raises:
         SweepError: there is none of that name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import MissingExtraError, SweepError
@@ -97,11 +98,15 @@ def _optuna(address: str, name: str, _: ReadOptions) -> RawTable:
     except ImportError:
         raise MissingExtraError("optuna", f"reading {name}") from None
     location, study = address.partition("#")[::2]
+    file = location.removeprefix("sqlite:///")
+    if "://" not in file and not Path(file).is_file():  # Optuna would make an empty one
+        raise SweepError(f"an Optuna storage must be a file or an address, but there is no file {file}")
     storage: Any = location if "://" in location else _optuna_file(location)
     names = [found.study_name for found in optuna.get_all_study_summaries(storage)]
     wanted = [study] if study in names else [] if study else names
     if not wanted:
-        raise SweepError(f"{location} has no study {study!r}; studies: {', '.join(names) or 'none'}")
+        what = f"study {study!r}" if study else "study"
+        raise SweepError(f"{location} has no {what}; studies: {', '.join(names) or 'none'}")
     return concat([from_study(optuna.load_study(study_name=one, storage=storage)) for one in wanted])
 
 

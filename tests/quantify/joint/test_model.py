@@ -4,8 +4,8 @@ import pytest
 from hptransfer.quantify.joint.model import Batch, State, linearised, shared_mean
 
 
-@pytest.mark.parametrize("d", [2, 3])
-def test_the_jacobian_is_the_residuals_derivative(d):
+@pytest.mark.parametrize(("d", "axes"), [(2, 1), (3, 1), (2, 3)])
+def test_the_jacobian_is_the_residuals_derivative(d, axes):
     rng = np.random.default_rng(d)
     scales, size = 3, 12
     count = np.ones((scales, size))
@@ -16,7 +16,7 @@ def test_the_jacobian_is_the_residuals_derivative(d):
         count=count,
         spread=np.zeros((scales, size)),
         place_sd=np.zeros((scales, size, d)),
-        t=np.array([-1.0, 0.0, 1.0]),
+        t=np.array([-1.0, 0.0, 1.0])[:, None] * np.arange(1, axes + 1),
         x_mean=np.zeros((scales, d)),
         x_sd=np.ones((scales, d)),
     )
@@ -43,9 +43,14 @@ def test_the_jacobian_is_the_residuals_derivative(d):
 
 def test_parameters_split_where_the_layout_says():
     layout = Batch(
-        *[np.zeros((1, 1, 3))], *[np.zeros((1, 1))] * 3, np.zeros((1, 1, 3)), *[np.zeros(1)] * 3
+        *[np.zeros((1, 1, 3))],
+        *[np.zeros((1, 1))] * 3,
+        np.zeros((1, 1, 3)),
+        np.zeros((1, 2)),
+        *[np.zeros(1)] * 2,
     ).layout
     assert (layout.d, layout.couplings, layout.local) == (3, 3, 10)
     sizes = [len(part) for part in layout.split_shared(np.arange(layout.shared))]
     assert tuple(sizes) == layout.shared_sizes
+    assert sizes[1] == 3 * 2
     assert [np.size(part) for part in layout.split_local(np.arange(10.0))] == [1, 3, 3, 3]

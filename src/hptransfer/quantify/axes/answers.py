@@ -43,7 +43,7 @@ def keep_answer(basis: Basis, s: AxesSettings) -> PlaceAnswer:
         for k in range(len(basis.points.values))
         if k != start
     ]
-    return _answer(costs, s, f"keeping the optimum of {written(basis.points.at(start))}")
+    return by_cost(costs, s.tolerance, f"keeping the optimum of {written(basis.points.at(start))}")
 
 
 def extrapolate_answer(
@@ -61,9 +61,14 @@ def extrapolate_answer(
     costs += [
         (cost, p.at) for i, p in enumerate(predictions) if (cost := _at_target(model, i, p, s)) is not None
     ]
-    found = _answer(costs, s, "following the law")
+    found = by_cost(costs, s.tolerance, "following the law")
     missed = [check for check in holdouts if check.covered is False]
-    if found.value == "yes" and (bent or 2 * len(missed) > len(holdouts)):
+    return doubted(found, bent, 2 * len(missed) > len(holdouts))
+
+
+def doubted(found: PlaceAnswer, bent: Sequence[str], missed: bool) -> PlaceAnswer:
+    """The answer, no yes where the law bends or most points left out lie outside its intervals."""
+    if found.value == "yes" and (bent or missed):
         why = (
             f"but it bends ({', '.join(bent)})"
             if bent
@@ -84,13 +89,13 @@ def _at_target(model: AxesModel, i: int, prediction: PlacePrediction, s: AxesSet
     return estimate(value, np.minimum(cost, ADVICE.most_cost), s.level)
 
 
-def _answer(costs: Sequence[tuple[Estimate, Place]], s: AxesSettings, what: str) -> PlaceAnswer:
+def by_cost(costs: Sequence[tuple[Estimate, Place]], tolerance: float, what: str) -> PlaceAnswer:
     """By the place where the cost is largest; yes only where every upper limit is below the tolerance."""
-    sure = [(cost.low, cost, at) for cost, at in costs if cost.low is not None and cost.low > s.tolerance]
+    sure = [(cost.low, cost, at) for cost, at in costs if cost.low is not None and cost.low > tolerance]
     if sure:
         _, cost, at = max(sure, key=lambda item: item[0])
         return PlaceAnswer("no", cost, at, f"{what} costs {COST} at {written(at)}")
-    open_ = [(cost, at) for cost, at in costs if cost.high is None or cost.high >= s.tolerance]
+    open_ = [(cost, at) for cost, at in costs if cost.high is None or cost.high >= tolerance]
     if open_ or not costs:
         cost, at = max(
             open_, key=lambda item: np.inf if item[0].high is None else item[0].high, default=(missing(), {})

@@ -11,6 +11,7 @@ from hptransfer.quantify.axes.design import Points
 from hptransfer.quantify.basin.basins import Basins
 from hptransfer.quantify.basin.cells import Cells, cells_of
 from hptransfer.quantify.basin.fit import fit_basins
+from hptransfer.quantify.priors import AXES
 from hptransfer.sweep.table import FloatArray, IntArray, SweepTable
 
 ANGLES = 8  # directions tried over two axes
@@ -62,10 +63,23 @@ def fit_points(
     z = points.z - points.z.mean(axis=0)
     cells = replace(cells, expected=_expected(cells, z))
     if direction is not None:
-        return replace(fit_basins([_along(cells, z @ direction)], draws, seed)[0], cells=cells), direction
+        basins = replace(fit_basins([_along(cells, z @ direction)], draws, seed)[0], cells=cells)
+        return _shifted(basins, seed), direction
     tried = directions(z.shape[1])  # what is compared needs no draws
     misfits = [fit_basins([_along(cells, z @ one)], 2, seed)[0].misfit for one in tried]
     return fit_points(points, cells, draws, seed, tried[int(np.nanargmin([*misfits, np.inf]))])
+
+
+def _shifted(basins: Basins, seed: int) -> Basins:
+    """The basins with an error that all optima share: the true shape is never quite one of those fitted.
+
+    The more points share a shape, the better it seems known, and the more this error counts.
+    """
+    if not basins.fitted.any():
+        return basins
+    width = float(np.exp(-0.5 * np.median(basins.log_curvature[basins.fitted])))
+    draws = np.random.default_rng([seed, 14]).standard_normal((len(basins.x_draws), 1))
+    return replace(basins, x_draws=basins.x_draws + AXES.shape_shift * width * draws)
 
 
 def _along(cells: Cells, t: FloatArray) -> Cells:

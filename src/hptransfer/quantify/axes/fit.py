@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,10 +15,11 @@ from hptransfer.quantify.axes.design import Points, axis_values
 from hptransfer.quantify.axes.envelope import envelope_of
 from hptransfer.quantify.axes.measure import measure_axes
 from hptransfer.quantify.axes.model import SPARE, AxesSettings, find_basis
-from hptransfer.quantify.axes.result import AxesVariant
+from hptransfer.quantify.axes.result import AxesLaws, AxesVariant
 from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import SweepTable
 
+Laws = TypeVar("Laws", bound=AxesLaws)
 FARTHEST = 100.0  # octaves between a target and the runs beyond which sums overflow
 
 
@@ -32,7 +35,7 @@ def fit_axes(sweep: SweepTable, settings: AxesSettings, unit: float) -> dict[str
         QuantifyError: an axis cannot be used, or there are too few points for so many.
     """
     found = points_of(sweep, axis_values(sweep, settings.axes), settings.axes)
-    _check(sweep, [points for points, _ in found], settings)
+    check_axes(sweep, [points for points, _ in found], settings)
     bases = [find_basis(points, cells, settings) for points, cells in found]
     envelope = envelope_of(bases, settings.reference)
     out = {}
@@ -42,7 +45,12 @@ def fit_axes(sweep: SweepTable, settings: AxesSettings, unit: float) -> dict[str
     return out
 
 
-def _check(sweep: SweepTable, found: list[Points], s: AxesSettings) -> None:
+def check_axes(sweep: SweepTable, found: Sequence[Points], s: AxesSettings) -> None:
+    """Whether the points are enough for so many axes, and the targets within reach.
+
+    Raises:
+        QuantifyError: they are not.
+    """
     most, needed = max(len(points.values) for points in found), len(s.axes) + SPARE
     if most < needed:
         raise QuantifyError(
@@ -62,25 +70,33 @@ def _check(sweep: SweepTable, found: list[Points], s: AxesSettings) -> None:
 def in_unit_of_table(variant: AxesVariant, unit: float, name: str) -> AxesVariant:
     """A variant fitted in the unit of a fit, in that of its table, whose name goes into the reasons."""
     f = 1.0 / unit
+    powers = {"E": f * f, "R_n": f, "R_inf": f}
+    return replace(
+        laws_times(variant, f),
+        loss=loss_times(variant.loss, f),
+        metrics={k: e.times(powers.get(k, 1.0)) for k, e in variant.metrics.items()},
+        holdouts=tuple(replace(h, regret=h.regret.times(f)) for h in variant.holdouts),
+        keep=with_cost(replace(variant.keep, cost=variant.keep.cost.times(f)), name),
+        extrapolate=with_cost(replace(variant.extrapolate, cost=variant.extrapolate.cost.times(f)), name),
+    )
 
-    def times(e: Estimate) -> Estimate:
-        return e.times(f)
+
+def loss_times(loss: Mapping[str, Estimate], f: float) -> dict[str, Estimate]:
+    """Parameters of a loss law in another unit; exponents stay."""
+    return {k: e if k.startswith("alpha ") else e.times(f) for k, e in loss.items()}
+
+
+def laws_times(laws: Laws, f: float) -> Laws:
+    """The laws of a hyperparameter with its losses in another unit."""
 
     def number(value: float | None) -> float | None:
         return None if value is None else value * f
 
-    powers = {"E": f * f, "R_n": f, "R_inf": f}
-    loss = {k: e if k.startswith("alpha ") else times(e) for k, e in variant.loss.items()}
     return replace(
-        variant,
-        points=tuple(replace(p, loss=times(p.loss)) for p in variant.points),
-        loss=loss,
-        metrics={k: e.times(powers.get(k, 1.0)) for k, e in variant.metrics.items()},
+        laws,
+        points=tuple(replace(p, loss=p.loss.times(f)) for p in laws.points),
         predictions=tuple(
-            replace(p, loss=times(p.loss), regret=number(p.regret)) for p in variant.predictions
+            replace(p, loss=p.loss.times(f), regret=number(p.regret)) for p in laws.predictions
         ),
-        holdouts=tuple(replace(h, regret=times(h.regret)) for h in variant.holdouts),
-        rules=tuple(replace(r, cost=number(r.cost), worst=number(r.worst)) for r in variant.rules),
-        keep=with_cost(replace(variant.keep, cost=times(variant.keep.cost)), name),
-        extrapolate=with_cost(replace(variant.extrapolate, cost=times(variant.extrapolate.cost)), name),
+        rules=tuple(replace(r, cost=number(r.cost), worst=number(r.worst)) for r in laws.rules),
     )

@@ -121,7 +121,7 @@ class RuleCheck:
         level: `its own` where the rule gives values, `fitted` where it gives exponents only.
         cost: mean loss given up on the user's own points by the rule's value there.
         worst: the largest of these.
-        difference: chi-square of the law's exponents from the rule's, per degree of freedom.
+        probability: of a law as far from the rule as that of these runs, were the rule true.
         rejected: whether the runs rule it out at the fit's level.
         predictions: the rule's value at each target.
         note: what was assumed to apply it.
@@ -216,21 +216,18 @@ class AxisBand:
 
 
 @dataclass(frozen=True)
-class AxesVariant:
-    """Everything measured of one variant.
+class AxesLaws:
+    """The law of one hyperparameter, or of a combination of several, over the axes.
 
     Attributes:
-        name: the variant.
+        name: of the variant; where several hyperparameters are fitted together, of one or of a combination.
         free: axes with an exponent of their own.
         tied: what the runs cannot tell apart, in words; empty where every axis is free.
         points: the optima.
         axes: the laws along each free axis and along the stated paths.
-        loss: parameters of the loss law: L_inf, and A and alpha of each axis.
-        metrics: E, E_hp, scatter, R_inf and R_n.
         tests: bends and interactions, octaves per octave^2, by name.
         interactions: probability of each interaction in the predictions, by name.
-        predictions, holdouts, rules, suggested: see their classes.
-        keep, extrapolate: the two answers.
+        predictions, rules: see their classes.
         surfaces, bands: what the figures show.
         flags: why something is missing or not to be trusted.
     """
@@ -239,20 +236,33 @@ class AxesVariant:
     free: tuple[str, ...]
     tied: str
     points: tuple[PointOptimum, ...]
-    axes: tuple[AxisLaw, ...]
-    loss: Mapping[str, Estimate]
-    metrics: Mapping[str, Estimate]
-    tests: Mapping[str, Estimate]
-    interactions: Mapping[str, float]
-    predictions: tuple[PlacePrediction, ...]
-    holdouts: tuple[PlaceHoldOut, ...]
-    rules: tuple[RuleCheck, ...]
-    suggested: tuple[PlaceRuns, ...]
-    keep: PlaceAnswer
-    extrapolate: PlaceAnswer
+    axes: tuple[AxisLaw, ...] = ()
+    tests: Mapping[str, Estimate] = field(default_factory=dict)
+    interactions: Mapping[str, float] = field(default_factory=dict)
+    predictions: tuple[PlacePrediction, ...] = ()
+    rules: tuple[RuleCheck, ...] = ()
     surfaces: tuple[Surface, ...] = ()
     bands: tuple[AxisBand, ...] = ()
     flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxesVariant(AxesLaws):
+    """Everything measured of one variant.
+
+    Attributes:
+        loss: parameters of the loss law: L_inf, and A and alpha of each axis.
+        metrics: E, E_hp, scatter, R_inf and R_n.
+        holdouts, suggested: see their classes.
+        keep, extrapolate: the two answers.
+    """
+
+    loss: Mapping[str, Estimate]
+    metrics: Mapping[str, Estimate]
+    holdouts: tuple[PlaceHoldOut, ...]
+    suggested: tuple[PlaceRuns, ...]
+    keep: PlaceAnswer
+    extrapolate: PlaceAnswer
 
 
 @dataclass(frozen=True, repr=False, eq=False)

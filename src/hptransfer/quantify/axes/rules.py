@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hptransfer.quantify.axes.model import AxesModel
-from hptransfer.quantify.axes.result import Place, RuleCheck
-from hptransfer.sweep.names import base_name, joined, word_set
+from hptransfer.quantify.axes.model import AxesModel, AxesSettings
+from hptransfer.quantify.axes.result import RuleCheck
+from hptransfer.sweep.names import base_name, hp_rank, joined, word_set, words
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
 
 KINDS = {
@@ -22,18 +22,23 @@ KINDS = {
     "batch": word_set("batchsize batch bs globalbatchsize batchtokens"),
     "compute": word_set("flops compute c trainingflops"),
 }
+HP_KINDS = {**dict.fromkeys(range(4), "lr"), 4: "weight decay", 5: "batch"}  # by the line of `hp_rank`
 LEAST_VARIANCE = 1e-6  # of an exponent; keeps the covariance of exponents invertible
+Cost = Callable[[int, float], float]  # of log2 of a value at a point
 
 
 @dataclass(frozen=True)
 class Rule:
-    """eta* = level x product of the axes to these powers."""
+    """The optimum is a level times a product of the axes to these powers."""
 
     name: str
     source: str
     exponents: Mapping[str, float]  # by kind of axis; of other axes it says nothing
     log2_level: float | None = None  # None: exponents only
     note: str = ""
+    of: str = "lr"  # kind of hyperparameter
+    tokens: bool = False  # whether the level is of a batch in tokens
+    apart_from: tuple[str, ...] = ()  # kinds of axes that it says do not matter
 
 
 RULES = (
@@ -52,7 +57,16 @@ RULES = (
     Rule("muP, LR as its user sets it", "arXiv:2203.03466", {"width": 0.0}, None, "LR in muP coordinates"),
     Rule("muP, LR of hidden weights under Adam", "arXiv:2203.03466", {"width": -1.0}, None,
          "LR in SP coordinates"),
-    Rule("the same LR everywhere", "", dict.fromkeys(KINDS, 0.0)),
+    Rule("step-law batch", "arXiv:2503.04715", {"tokens": 0.571}, float(np.log2(0.58)), "batch in tokens",
+         "batch", tokens=True, apart_from=("params", "width", "depth")),
+    Rule("DeepSeek compute law of the batch", "arXiv:2401.02954", {"params": 0.3271, "tokens": 0.3271},
+         float(np.log2(0.292) + 0.3271 * np.log2(6.0)), "C = 6 params tokens, batch in tokens", "batch",
+         tokens=True),
+    Rule("DeepSeek compute law of the batch", "arXiv:2401.02954", {"compute": 0.3271},
+         float(np.log2(0.292)), "batch in tokens", "batch", tokens=True),
+    Rule("batch ~ tokens^0.38", "arXiv:2505.13738", {"tokens": 0.38}, of="batch"),
+    Rule("constant decay timescale, decay ~ 1 / tokens", "arXiv:2405.13698", {"tokens": -1.0}, None,
+         "LR and batch fixed", "weight decay"),
 )  # fmt: skip
 
 
@@ -62,18 +76,41 @@ def kind_of(axis: str) -> str | None:
     return next((kind for kind, names in KINDS.items() if name in names), None)
 
 
-def check_rules(model: AxesModel, targets: tuple[Place, ...], level: float) -> tuple[RuleCheck, ...]:
-    """Every rule that speaks about these axes."""
-    design = model.basis.design
+def hp_kind(name: str) -> str | None:
+    """What a hyperparameter is by its name: lr, batch or weight decay; None where unknown."""
+    found = hp_rank(name)
+    return "batch" if kind_of(name) == "batch" else None if found is None else HP_KINDS.get(found[0])
+
+
+def check_rules(model: AxesModel, s: AxesSettings, cost: Cost | None = None) -> tuple[RuleCheck, ...]:
+    """Every rule that speaks of this hyperparameter and these axes.
+
+    Args:
+        model: of the hyperparameter's law.
+        s: `hp` names the hyperparameter; rules are also asked for the targets.
+        cost: loss given up at a point by log2 of a value; None: as the basins have it.
+    """
+    design, kind = model.basis.design, hp_kind(s.hp)
     kinds = {kind_of(axis): axis for axis in design.axes}
+    paid = cost or own_cost(model)
     out = []
     for rule in RULES:
-        if rule.name == "the same LR everywhere":
-            out.append(_check(model, rule, dict.fromkeys(design.axes, 0.0), targets, level))
-        elif set(rule.exponents) <= kinds.keys() and not _told_better(rule, kinds):
-            by_axis = {kinds[kind]: power for kind, power in rule.exponents.items()}
-            out.append(_check(model, rule, by_axis, targets, level))
-    return tuple(out)
+        if rule.of == kind and set(rule.exponents) <= kinds.keys() and not _told_better(rule, kinds):
+            powers = {**dict.fromkeys(rule.apart_from, 0.0), **rule.exponents}
+            by_axis = {kinds[name]: power for name, power in powers.items() if name in kinds}
+            out.append(check_rule(model, rule, by_axis, s, paid))
+    return (*out, same_everywhere(model, s, paid))
+
+
+def same_everywhere(model: AxesModel, s: AxesSettings, cost: Cost) -> RuleCheck:
+    """The rule that a value is kept."""
+    rule = Rule(f"the same {'LR' if hp_kind(s.hp) == 'lr' else s.hp} everywhere", "", {})
+    return check_rule(model, rule, dict.fromkeys(model.basis.design.axes, 0.0), s, cost)
+
+
+def own_cost(model: AxesModel) -> Cost:
+    """As the basins have it."""
+    return lambda k, x: float(model.basis.basins.regret_at(k, np.array([x]))[0])
 
 
 def _told_better(rule: Rule, kinds: Mapping[str | None, str]) -> bool:
@@ -81,13 +118,17 @@ def _told_better(rule: Rule, kinds: Mapping[str | None, str]) -> bool:
     return rule.name.endswith("1 / tokens") and "batch" in kinds
 
 
-def _check(
-    model: AxesModel, rule: Rule, by_axis: Mapping[str, float], targets: tuple[Place, ...], level: float
+def _level(rule: Rule, hp: str) -> float | None:
+    """The rule's own level; None where it has none in the unit of the hyperparameter."""
+    return rule.log2_level if not rule.tokens or "tokens" in words(hp) else None
+
+
+def check_rule(
+    model: AxesModel, rule: Rule, by_axis: Mapping[str, float], s: AxesSettings, cost: Cost
 ) -> RuleCheck:
     """One rule, its exponents by axis; where it says nothing of an axis, the law's own exponent is taken."""
     basis, hp = model.basis, model.hp
     design, whole = basis.design, basis.points.z
-    own = rule.log2_level is not None
     powers = np.array([by_axis.get(axis, np.nan) for axis in design.axes])
     fixed = np.flatnonzero(np.isfinite(powers))
     said, unsaid = _in_free(model, np.where(np.isfinite(powers), powers, 0.0), fixed)
@@ -100,16 +141,12 @@ def _check(
 
     inside = basis.inside
     x = value(whole[inside])
-    constant = rule.log2_level if own and not unsaid.any() else None
+    constant = _level(rule, s.hp) if not unsaid.any() else None
     level_at = float(np.mean(basis.basins.x[inside] - x)) if constant is None else constant
-    costs = [
-        float(basis.basins.regret_at(int(k), np.array([at + level_at]))[0])
-        for k, at in zip(inside, x, strict=True)
-    ]
+    costs = [cost(int(k), float(at + level_at)) for k, at in zip(inside, x, strict=True)]
     chance = _probability(model, said, ~unsaid, constant, value)
-    places = np.log2(np.array([[target[axis] for axis in design.axes] for target in targets])).reshape(
-        -1, len(powers)
-    )
+    places = np.log2(np.array([[target[axis] for axis in design.axes] for target in s.targets]))
+    places = places.reshape(-1, len(powers))
     return RuleCheck(
         name=rule.name,
         source=rule.source,
@@ -118,9 +155,9 @@ def _check(
         cost=float(np.mean(costs)),
         worst=float(np.max(costs)),
         probability=chance,
-        rejected=chance < 1.0 - level,
+        rejected=chance < 1.0 - s.level,
         predictions=tuple(float(v) for v in np.exp2(value(places) + level_at)),
-        note=rule.note,
+        note="" if rule.tokens and constant is None else rule.note,
     )
 
 

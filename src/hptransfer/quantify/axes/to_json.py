@@ -29,17 +29,17 @@ def axes_json(fit: AxesFit) -> Json:
         "diverged": int(sweep.diverged.sum()),
         "notes": list(sweep.notes),
         "settings": plain(fit.settings),
-        "variants": {name: _plain(variant) for name, variant in fit.variants.items()},
+        "variants": {name: as_plain(variant) for name, variant in fit.variants.items()},
     }
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """A dataclass as its fields, an estimate as value, low, high and flags."""
     if isinstance(value, Estimate) or not is_dataclass(value):
         if isinstance(value, Mapping):
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: as_plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [_plain(item) for item in value]
+            return [as_plain(item) for item in value]
         if isinstance(value, Estimate):
             return {
                 **{k: plain(getattr(value, k)) for k in ("value", "low", "high")},
@@ -47,10 +47,12 @@ def _plain(value: Any) -> Any:
             }
         return plain(np.round(value, 6) if isinstance(value, np.ndarray) else value)
     return {
-        f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "name" or not _named(value)
+        f.name: as_plain(getattr(value, f.name))
+        for f in fields(value)
+        if f.name != "name" or not _named(value)
     }
 
 
 def _named(value: Any) -> bool:
     """Whether the key already gives its name."""
-    return type(value).__name__ == "AxesVariant"
+    return type(value).__name__ in ("AxesVariant", "AxesLaws")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hptransfer.errors import QuantifyError
+from hptransfer.quantify.joint.minima import has_two_minima
 from hptransfer.quantify.joint.model import Layout, State, surface_of
 from hptransfer.quantify.joint.points import Points, surface_coefficients, windows
 from hptransfer.quantify.joint.posterior import Posterior, fit_posterior
@@ -39,7 +40,7 @@ class JointBasins:
     surface_draws: Surface  # [B, K, ...]
     draws: State  # of the parameters, of the fitted scales only: local [B, K', local], shared [B, shared]
     mean: State  # likewise
-    t_mean: float  # mean log2 n of the fitted scales
+    t_mean: FloatArray  # mean place of the fitted scales, log2 of the scale's axes, [F]
     noise: float  # sd of one run near the optimum, nats
     misfit: float  # sd of the shape's relative error
     factor: FloatArray  # on the variance of outlying points, [K, N]; NaN where a point did not count
@@ -48,11 +49,11 @@ class JointBasins:
     @property
     def layout(self) -> Layout:
         """Of the parameters."""
-        return Layout(self.points.x.shape[-1])
+        return Layout(self.points.x.shape[-1], len(self.t_mean))
 
-    def surface_at(self, scale: float) -> tuple[Surface, Surface]:
-        """The surface at any scale by the line of its log curvatures: the point estimate, and draws [B]."""
-        t = float(np.log2(scale)) - self.t_mean
+    def surface_at(self, place: FloatArray) -> tuple[Surface, Surface]:
+        """The surface at any place [F] by the line of log curvatures: the point estimate, and draws [B]."""
+        t = place - self.t_mean
         size = self.layout.local
         zero, shared = np.zeros(size), self.draws.shared
         rng = np.random.default_rng(len(shared))
@@ -110,7 +111,7 @@ def fit_joint(points: Points, draws: int, rng: np.random.Generator) -> JointBasi
         ),
         draws=drawn,
         mean=mean,
-        t_mean=float(np.log2(points.scale[fitted]).mean()),
+        t_mean=points.place[fitted].mean(axis=0),
         noise=_mixed(posterior, "sigma"),
         misfit=_mixed(posterior, "misfit"),
         factor=_factors(posterior, kept, fitted),
@@ -181,6 +182,9 @@ def _flagged(b: JointBasins) -> JointBasins:
                 found.append(f"at_edge: {name}")
         if b.kept[k].sum() <= surface_coefficients(d):
             found.append("thin")
+        usable = b.points.usable[k]
+        if has_two_minima(b.points.x[k, usable], b.points.loss[k, usable], b.noise):
+            found.append("two_minima")
         if np.nanmax(b.factor[k]) > 3.0:
             found.append("outliers")
         flags.append(tuple(found))

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hptransfer.quantify.basin.batched_linalg import root
 from hptransfer.quantify.intervals import MetricDraws, measured, missing
-from hptransfer.quantify.joint.basins import JointBasins
+from hptransfer.quantify.joint.basins import JointBasins, part
 from hptransfer.quantify.law.loss_law import LossFit
 from hptransfer.quantify.predict import scale_factor
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Answer, AnswerValue, Estimate, finite
 from hptransfer.sweep.table import FloatArray
 
+CANDIDATES, ENOUGH_DRAWS = 80, 200  # points that a recommendation is chosen from, and draws it is judged by
 NEAR = 0.75  # octaves; a diverged run this near a point says that it diverges
 
 
@@ -57,16 +59,39 @@ def _diverges(basins: JointBasins, k: int, x: FloatArray) -> bool:
 
 def paid_ahead(
     basins: JointBasins,
-    scale: float,
+    place: FloatArray,
     x: FloatArray,
     target: FloatArray,
     target_draws: FloatArray,
     level: float,
 ) -> MetricDraws:
-    """Of the point x [d] at a scale without runs, whose optimum is said to be `target` [d], draws [B, d]."""
-    point, drawn = basins.surface_at(scale)
+    """Of the point x [d] at a place [F] without runs, whose optimum is `target` [d] by draws [B, d]."""
+    point, drawn = basins.surface_at(place)
     draws = np.minimum(drawn.excess(x - target_draws), ADVICE.most_cost)
     return measured(min(float(point.excess(x - target)), ADVICE.most_cost), draws, level)
+
+
+def least_cost(
+    basins: JointBasins, place: FloatArray, x: FloatArray, x_draws: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, float]:
+    """The point with the least expected loss at a place [F], and that loss, nats.
+
+    It is chosen among the predicted optimum x [d], of draws [B, d], and points about it.
+    """
+    spread = rng.standard_normal((CANDIDATES, len(x))) @ root(np.cov(x_draws.T)[None])[0].T
+    candidates = np.concatenate([x[None], x + 0.5 * spread])
+    some = slice(0, None, max(len(x_draws) // ENOUGH_DRAWS, 1))
+    _, drawn = basins.surface_at(place)
+    thin, centre = part(drawn, (some, None)), x_draws[some, None]
+
+    def expected(tried: FloatArray) -> FloatArray:
+        return np.asarray(np.minimum(thin.excess(tried - centre), ADVICE.most_cost).mean(axis=0))
+
+    cost = expected(candidates)
+    # The middle of the cheapest is steadier than the cheapest of points drawn at random.
+    middle = candidates[np.argsort(cost)[: max(CANDIDATES // 20, 1)]].mean(axis=0)
+    at = float(expected(middle[None])[0])
+    return (middle, at) if at < cost[0] else (x, float(cost[0]))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from hptransfer.errors import QuantifyError
@@ -63,9 +62,3 @@ def fit_joint_variants(
     if not variants:
         raise QuantifyError(next(iter(left_out.values())))
     return JointVariants(variants, left_out, values, axes, parsed)
-
-
-def zero_places(axes: Axes) -> dict[str, float]:
-    """By hyperparameter that has runs at zero, the value whose place they take."""
-    at = axes.place(np.zeros(len(axes.names)))
-    return {name: float(np.exp2(at[j])) for j, name in enumerate(axes.names) if axes.zero[j]}

@@ -6,6 +6,7 @@ the scatter and turning that real projects showed (`law.departure`), so that pre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,12 @@ from hptransfer.quantify.basin.cells import Cells
 from hptransfer.quantify.basin.shape import FEATURES
 from hptransfer.quantify.intervals import limits
 from hptransfer.quantify.joint.basins import JointBasins
+from hptransfer.quantify.joint.combination import Combination, column_offset
 from hptransfer.quantify.law.laws import HpLaws, fit_hp_laws
 from hptransfer.quantify.law.optimum_law import fit_bend
 from hptransfer.quantify.law.siblings import MIN_SCALES
 from hptransfer.quantify.predict import optimum_at, optimum_draws
-from hptransfer.sweep.table import BoolArray, FloatArray
+from hptransfer.sweep.table import BoolArray, FloatArray, SweepTable
 
 EDGE_OCTAVES = 1.0  # how far inside the range an optimum at an edge may yet lie
 
@@ -61,13 +63,27 @@ def quantity(basins: JointBasins, name: str, weight: FloatArray, offset: FloatAr
     return Quantity(name, weight, offset, x, draws, inside)
 
 
+def quantities_of(
+    basins: JointBasins, sweep: SweepTable, combinations: Sequence[Combination]
+) -> list[Quantity]:
+    """Every hyperparameter, then every combination; `sweep` has the other columns of those."""
+    names, scales = basins.points.axes.names, basins.points.scale
+    d = len(names)
+    out = [quantity(basins, name, np.eye(d)[j], np.zeros(len(scales))) for j, name in enumerate(names)]
+    for combined in combinations:
+        weight = np.array([combined.powers.get(name, 0.0) for name in names])
+        offset = column_offset(sweep, basins.points.variant, scales, combined, names)
+        out.append(quantity(basins, combined.text, weight, offset))
+    return out
+
+
 def fit_law(
     basins: JointBasins, q: Quantity, family: str | None, level: float, rng: np.random.Generator
 ) -> QuantityLaw | None:
     """The law of a quantity; None with fewer than three scales where it has an optimum."""
     if q.inside.sum() < MIN_SCALES:
         return None
-    laws = fit_hp_laws(_as_basins(basins, q), family, rng)
+    laws = fit_hp_laws(as_basins(basins, q), family, rng)
     if laws is None:
         return None
     t = np.log2(basins.points.scale[q.inside])
@@ -77,7 +93,7 @@ def fit_law(
     return QuantityLaw(q, laws, not low <= 0.0 <= high)
 
 
-def _as_basins(b: JointBasins, q: Quantity) -> Basins:
+def as_basins(b: JointBasins, q: Quantity) -> Basins:
     """The quantity as if it were the one hyperparameter: its basin is the best over all else."""
     low, high = np.full(len(q.x), -np.inf), np.full(len(q.x), np.inf)
     edge = np.zeros(len(q.x), dtype=np.int64)

@@ -1,13 +1,15 @@
 """One least-squares fit of the joint basins of a variant: a shape shared across scales, with freedom of each.
 
 Model, scale k and point i:  L = a_k + excess(x_i - x_k; surface_k) + shape error + noise. The log curvatures
-lie on lines in log n plus a deviation of each scale, couplings deviate from those of all scales, and the
-skews are shared. Axes of arrays, in this order: scales K, points of a scale N, parameters.
+lie on lines in log n (over several axes of scale, on planes) plus a deviation of each scale, couplings
+deviate from those of all scales, and the skews are shared. Dimensions of arrays, in this order: scales K,
+points of a scale N, parameters; the scale has F axes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -40,6 +42,7 @@ class Layout:
     """Where parameters stand: of a scale (a, x, dc, db), and shared (c, slope, b, skew, tilt, bend, bump)."""
 
     d: int  # hyperparameters
+    axes: int = 1  # of scale
 
     @property
     def couplings(self) -> int:
@@ -59,7 +62,13 @@ class Layout:
     @property
     def shared_sizes(self) -> tuple[int, ...]:
         """How many there are of each kind of shared parameter, in order."""
-        return (self.d, self.d, self.couplings, self.d, self.d, self.d, bump_count(self.d))
+        d = self.d
+        return (d, d * self.axes, self.couplings, d, d, d, bump_count(d))
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each kind of shared parameter begins, and their end."""
+        return list(accumulate(self.shared_sizes, initial=0))
 
     def split_local(self, of: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Parameters a [...], x [..., d], dc [..., d] and db [..., P] of a scale's [..., local]."""
@@ -67,8 +76,13 @@ class Layout:
         return of[..., 0], of[..., 1 : 1 + d], of[..., 1 + d : 1 + 2 * d], of[..., 1 + 2 * d :]
 
     def split_shared(self, of: FloatArray) -> list[FloatArray]:
-        """Parameters c, slope [..., d], b [..., P], skew, tilt, bend [..., d] and bump [..., M]."""
-        return np.split(of, np.cumsum(self.shared_sizes)[:-1].tolist(), axis=-1)
+        """Parameters c [..., d], slope [..., d F], b [..., P], skew, tilt, bend [..., d], bump [..., M]."""
+        return np.split(of, self.starts[1:-1], axis=-1)
+
+    def along(self, slope: FloatArray, t: FloatArray) -> FloatArray:
+        """What slopes [..., d F] add to the log curvatures at t [..., F], [..., d]."""
+        each = slope.reshape(*slope.shape[:-1], self.d, self.axes) * t[..., None, :]
+        return np.asarray(each.sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class Batch:
     count: FloatArray  # runs behind each mean, 0 where padded, [K, N]
     spread: FloatArray  # sums of squares within points, [K, N]
     place_sd: FloatArray  # of a coordinate's place, octaves: where it is a zero, [K, N, d]
-    t: FloatArray  # log2 n, centred, [K]
+    t: FloatArray  # log2 of the scale's axes, centred, [K, F]
     x_mean: FloatArray  # centre of the weak prior on each optimum, [K, d]
     x_sd: FloatArray  # its sd, octaves, [K, d]
 
@@ -92,7 +106,7 @@ class Batch:
     @property
     def layout(self) -> Layout:
         """Of the parameters."""
-        return Layout(self.x.shape[-1])
+        return Layout(self.x.shape[-1], self.t.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -116,11 +130,11 @@ class Linear:
     right: FloatArray  # octaves right of the best value of each given the others, together, [K, N]
 
 
-def surface_of(layout: Layout, local: FloatArray, shared: FloatArray, t: FloatArray | float) -> Surface:
-    """The surfaces of scales at t [K], or at one t, of parameters [..., K, local] and [..., 1, shared]."""
+def surface_of(layout: Layout, local: FloatArray, shared: FloatArray, t: FloatArray) -> Surface:
+    """Surfaces of scales at t [K, F], or at one t [F], of parameters [..., K, local], [..., 1, shared]."""
     c, slope, b, *rest = layout.split_shared(shared)
     _, _, dc, db = layout.split_local(local)
-    return Surface(c + slope * np.asarray(t)[..., None] + dc, b + db, *rest)
+    return Surface(c + layout.along(slope, t) + dc, b + db, *rest)
 
 
 def linearised(batch: Batch, state: State) -> Linear:
@@ -149,8 +163,9 @@ def linearised(batch: Batch, state: State) -> Linear:
     by_skew = 0.5 * by_w * w * stretch_features(u)[0]
     odd, even = stretch_features(v)
     one = real[..., None].astype(np.float64)
+    by_slope = (by_c[..., None] * batch.t[:, None, None]).reshape(*real.shape, -1)
     residual = np.where(real, batch.y - a[:, None] - rise, 0.0)[..., None]
-    parts = [one, -slope, by_c, by_b, by_c, by_c * batch.t[:, None, None], by_b]
+    parts = [one, -slope, by_c, by_b, by_c, by_slope, by_b]
     jacobian = np.concatenate([*parts, by_skew, by_c * odd, by_c * even, by_bump, residual], axis=-1)
     given = by_w / np.einsum("kii->ki", shape.curvature())[:, None]
     right = np.sqrt(np.sum(np.maximum(given, 0.0) ** 2, axis=-1))
@@ -237,12 +252,12 @@ def _with_prior(product: FloatArray, precision: FloatArray, away: FloatArray) ->
 
 def apply_step(layout: Layout, state: State, step: State) -> State:
     """The state after a step, held to sane sizes."""
-    d, p = layout.d, layout.couplings
+    d, starts = layout.d, layout.starts
     move = step.local.copy()
     move[:, 1 : 1 + d] = np.clip(move[:, 1 : 1 + d], -X_STEP, X_STEP)
     move[:, 1 + d :] = np.clip(move[:, 1 + d :], -DEVIATION_STEP, DEVIATION_STEP)
     shared = state.shared + np.clip(step.shared, -SHARED_STEP, SHARED_STEP)
-    skews, bends = slice(2 * d + p, 4 * d + p), slice(4 * d + p, 5 * d + p)
+    skews, bends = slice(starts[3], starts[5]), slice(starts[5], starts[6])
     shared[skews] = np.clip(shared[skews], *TILT_ENDS)
     shared[bends] = np.clip(shared[bends], *BEND_ENDS)
     return State(state.local + move, shared)

@@ -54,16 +54,23 @@ class Points:
     real: BoolArray  # False where padded, [K, N]
     runs: IntArray  # rows of the table at each scale, [K]
     diverged: IntArray  # those that diverged, [K]
+    several: FloatArray | None = None  # log2 of the axes where the scale has several, [K, F]
+
+    @property
+    def place(self) -> FloatArray:
+        """log2 of the scale's axes, [K, F]."""
+        return np.log2(self.scale)[:, None] if self.several is None else self.several
 
     @property
     def usable(self) -> BoolArray:
         """Points with a loss, [K, N]."""
         return np.isfinite(self.loss)
 
-    def without_largest(self, k: int) -> Points:
-        """The same without the k largest scales."""
-        names = ("scale", "x", "loss", "count", "spread", "at_zero", "real", "runs", "diverged")
-        return replace(self, **{name: getattr(self, name)[:-k] for name in names})
+    def take(self, rows: IntArray) -> Points:
+        """Some of the scales."""
+        names = ["scale", "x", "loss", "count", "spread", "at_zero", "real", "runs", "diverged"]
+        names += [] if self.several is None else ["several"]
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def hyperparameters(sweep: SweepTable, names: tuple[str, ...]) -> FloatArray:
@@ -109,6 +116,12 @@ def axes_of(names: tuple[str, ...], values: FloatArray) -> Axes:
     """The axes of hyperparameters [runs, d]."""
     least = np.array([np.log2(column[column > 0].min()) for column in values.T])
     return Axes(names, least, (values == 0).any(axis=0))
+
+
+def zero_places(axes: Axes) -> dict[str, float]:
+    """By hyperparameter that has runs at zero, the value whose place they take."""
+    at = axes.place(np.zeros(len(axes.names)))
+    return {name: float(np.exp2(at[j])) for j, name in enumerate(axes.names) if axes.zero[j]}
 
 
 def points_of(sweep: SweepTable, variant: str, values: FloatArray, axes: Axes) -> Points:

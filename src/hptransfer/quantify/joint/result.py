@@ -66,6 +66,7 @@ class JointOptimum:
         curves: by hyperparameter, empty where there is no fit.
         contours: likewise.
         best_run: hyperparameters of the run with the lowest loss; None where all diverged.
+        at: over several axes, their values; empty with one. `scale` is then the number of the point.
     """
 
     scale: float
@@ -83,6 +84,7 @@ class JointOptimum:
     curves: Mapping[str, Curve] = field(default_factory=dict)
     contours: tuple[Contour, ...] = ()
     best_run: Mapping[str, float] | None = None
+    at: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,28 @@ class JointHoldOut:
 
 
 @dataclass(frozen=True)
+class JointRuns:
+    """Suggested runs: a grid of the hyperparameters at one scale, or place of several axes.
+
+    Attributes:
+        at: the scale, or the axes' values, by name.
+        hps: values of each hyperparameter; the runs are all their combinations.
+        cost_share: price as a share of what was spent, by the product of the axes.
+        width: octaves of each hyperparameter's interval at the goal now, and what it would be after; empty
+            where the runs are past an edge.
+        goal: where the intervals narrow, likewise.
+        why: in words.
+    """
+
+    at: Mapping[str, float]
+    hps: Mapping[str, tuple[float, ...]]
+    cost_share: float
+    width: Mapping[str, tuple[float, float]]
+    goal: Mapping[str, float]
+    why: str
+
+
+@dataclass(frozen=True)
 class JointVerdict:
     """May all values of the smallest models be kept together, may their laws be followed?
 
@@ -192,6 +216,7 @@ class JointVariant:
         noise: sd of one run near the optimum, in the unit of the loss.
         flags: why something is missing or not to be trusted.
         draws: posterior draws of log2 of the optimum, shape [draws, scales, d].
+        suggested: what to run next.
     """
 
     name: str
@@ -204,6 +229,7 @@ class JointVariant:
     noise: float
     flags: tuple[str, ...]
     draws: FloatArray
+    suggested: tuple[JointRuns, ...] = ()
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -18,7 +18,6 @@ def batch_of(points: Points, kept: BoolArray) -> tuple[Batch, State]:
     scales = np.flatnonzero(kept.any(axis=1))
     size = int(kept.sum(axis=1).max())
     d = points.x.shape[-1]
-    layout = Layout(d)
     x, place_sd = np.zeros((len(scales), size, d)), np.zeros((len(scales), size, d))
     y, count, spread = (np.zeros((len(scales), size)) for _ in range(3))
     start, half = np.zeros((len(scales), d)), np.zeros((len(scales), d))
@@ -33,8 +32,9 @@ def batch_of(points: Points, kept: BoolArray) -> tuple[Batch, State]:
         start[row], lowest[row], found = _vertex(x[row, :n], y[row, :n])
         if found is not None:
             curvatures.append(found)
-    t = np.log2(points.scale[scales])
-    batch = Batch(x, y, count, spread, place_sd, t - t.mean(), start, half + JOINT.x_sd)
+    t = points.place[scales]
+    batch = Batch(x, y, count, spread, place_sd, t - t.mean(axis=0), start, half + JOINT.x_sd)
+    layout = batch.layout
     local = np.zeros((len(scales), layout.local))
     local[:, 0], local[:, 1 : 1 + d] = lowest, start
     return batch, State(local, _shared_start(layout, curvatures))
@@ -65,7 +65,7 @@ def _vertex(x: FloatArray, y: FloatArray) -> tuple[FloatArray, float, FloatArray
 
 
 def _shared_start(layout: Layout, curvatures: list[FloatArray]) -> FloatArray:
-    d, p = layout.d, layout.couplings
+    d, starts = layout.d, layout.starts
     shared = shared_mean(layout)
     if curvatures:
         lower = np.linalg.cholesky(
@@ -73,7 +73,7 @@ def _shared_start(layout: Layout, curvatures: list[FloatArray]) -> FloatArray:
         )
         root = np.diag(lower)
         shared[:d] = 2.0 * np.log(root)
-        shared[2 * d : 2 * d + p] = [np.clip((lower / root)[j, i], -3.0, 3.0) for i, j in pairs(d)]
+        shared[starts[2] : starts[3]] = [np.clip((lower / root)[j, i], -3.0, 3.0) for i, j in pairs(d)]
     return shared
 
 

@@ -150,7 +150,7 @@ def joint_law(
     return JointLaw(
         family=laws.family,
         exponent=slope,
-        half_steps=tuple(step for step in HALF_STEPS if _holds(slope, step)),
+        half_steps=half_steps(slope),
         at_one=float(np.exp2(np.clip(power.parameters[0] - power.parameters[1] * power.origin, -1000, 1000))),
         scatter=float(power.scatter),
         flags=flags,
@@ -161,11 +161,12 @@ def joint_law(
     )
 
 
-def _holds(slope: Estimate, step: float) -> bool:
-    """Whether the limits of an exponent hold a step or its negative."""
-    if slope.low is None or slope.high is None:
-        return False
-    return any(slope.low <= sign * step <= slope.high for sign in (1.0, -1.0))
+def half_steps(slope: Estimate) -> tuple[float, ...]:
+    """Which of the exponents that theories give, or their negatives, the limits of an exponent hold."""
+    low, high = slope.low, slope.high
+    if low is None or high is None:
+        return ()
+    return tuple(step for step in HALF_STEPS if any(low <= sign * step <= high for sign in (1.0, -1.0)))
 
 
 def bounded(x: float, draws: FloatArray, level: float, *flags: str) -> Estimate:

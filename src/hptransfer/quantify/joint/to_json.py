@@ -42,7 +42,7 @@ def joint_json(fit: JointSweepFit) -> Json:
 
 def _variant(v: JointVariant) -> Json:
     return {
-        "optima": [_optimum(o) for o in v.optima],
+        "optima": [optimum_json(o) for o in v.optima],
         "laws": {name: _law(law) for name, law in v.laws.items()},
         "loss_exponent": _estimate(v.loss_exponent),
         "predictions": [_prediction(p) for p in v.predictions],
@@ -54,6 +54,7 @@ def _variant(v: JointVariant) -> Json:
             "keep": _answer(v.verdict.keep),
             "extrapolate": _answer(v.verdict.extrapolate),
         },
+        "suggested": [plain(vars(runs)) for runs in v.suggested],
         "noise": plain(v.noise),
         "flags": list(v.flags),
     }
@@ -68,7 +69,8 @@ def _estimates(items: Mapping[str, Estimate]) -> Json:
     return {name: _estimate(item) for name, item in items.items()}
 
 
-def _optimum(o: JointOptimum) -> Json:
+def optimum_json(o: JointOptimum) -> Json:
+    """The optimum of one scale."""
     return {
         "scale": o.scale,
         "hp": _estimates(o.hp),

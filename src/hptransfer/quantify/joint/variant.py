@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.quantify.basin.batched_linalg import root
 from hptransfer.quantify.intervals import MetricDraws, estimate, missing
-from hptransfer.quantify.joint.basins import JointBasins, TooFewRunsError, fit_joint, part
-from hptransfer.quantify.joint.combination import Combination, column_offset
-from hptransfer.quantify.joint.costs import JointCost, Judge, paid_ahead, paid_at
-from hptransfer.quantify.joint.laws import Quantity, QuantityLaw, fit_law, quantity
+from hptransfer.quantify.joint.basins import JointBasins, TooFewRunsError, fit_joint
+from hptransfer.quantify.joint.combination import Combination
+from hptransfer.quantify.joint.costs import JointCost, Judge, least_cost, paid_ahead, paid_at
+from hptransfer.quantify.joint.laws import Quantity, QuantityLaw, fit_law, quantities_of
 from hptransfer.quantify.joint.points import Axes, points_of
 from hptransfer.quantify.joint.result import (
     JointHoldOut,
@@ -20,6 +19,7 @@ from hptransfer.quantify.joint.result import (
     JointVariant,
     JointVerdict,
 )
+from hptransfer.quantify.joint.suggest import suggested_runs
 from hptransfer.quantify.joint.summarize import bounded, hp_estimate, joint_law, joint_optimum
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
 from hptransfer.quantify.law.siblings import MIN_SCALES
@@ -28,8 +28,6 @@ from hptransfer.quantify.result import Estimate
 from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.verdict import word
 from hptransfer.sweep.table import FloatArray, SweepTable
-
-CANDIDATES, ENOUGH_DRAWS = 80, 200  # points that a recommendation is chosen from, and draws it is judged by
 
 
 @dataclass(frozen=True)
@@ -85,17 +83,13 @@ def measure_joint(context: JointContext, name: str, place: int) -> JointVariant:
         noise=basins.noise / s.unit,
         flags=_flags(basins, laws, context.axes),
         draws=basins.x_draws.astype(np.float32),
+        suggested=suggested_runs(basins, laws.quantities, context.sweep.columns.scale, s, place),
     )
 
 
 def _laws(context: JointContext, basins: JointBasins, rng: np.random.Generator) -> _Laws:
-    s, names = context.settings, context.axes.names
-    scales, d = basins.points.scale, len(names)
-    quantities = [quantity(basins, name, np.eye(d)[j], np.zeros(len(scales))) for j, name in enumerate(names)]
-    for combined in context.combinations:
-        weight = np.array([combined.powers.get(name, 0.0) for name in names])
-        offset = column_offset(context.sweep, basins.points.variant, scales, combined, names)
-        quantities.append(quantity(basins, combined.text, weight, offset))
+    s, scales = context.settings, basins.points.scale
+    quantities = quantities_of(basins, context.sweep, context.combinations)
     laws = [fit_law(basins, q, s.family, s.level, rng) for q in quantities]
     inside = basins.fitted & (basins.edge == 0).all(axis=1)
     loss = None
@@ -126,26 +120,8 @@ class _Ahead:
         self.best: FloatArray = self.x
         self.regret: float | None = None
         if together:
-            self.best, self.regret = self._recommended(rng)
-
-    def _recommended(self, rng: np.random.Generator) -> tuple[FloatArray, float]:
-        """The point with the least expected loss among the predicted optimum and points about it."""
-        assert self.x_draws is not None
-        root_of = root(np.cov(self.x_draws.T)[None])[0]
-        spread = rng.standard_normal((CANDIDATES, len(self.x))) @ root_of.T
-        candidates = np.concatenate([self.x[None], self.x + 0.5 * spread])
-        some = slice(0, None, max(len(self.x_draws) // ENOUGH_DRAWS, 1))
-        _, drawn = self.basins.surface_at(self.scale)
-        thin, centre = part(drawn, (some, None)), self.x_draws[some, None]
-
-        def expected(tried: FloatArray) -> FloatArray:
-            return np.asarray(np.minimum(thin.excess(tried - centre), ADVICE.most_cost).mean(axis=0))
-
-        cost = expected(candidates)
-        # The middle of the cheapest is steadier than the cheapest of points drawn at random.
-        middle = candidates[np.argsort(cost)[: max(CANDIDATES // 20, 1)]].mean(axis=0)
-        at = float(expected(middle[None])[0])
-        return (middle, at) if at < cost[0] else (self.x, float(cost[0]))
+            assert self.x_draws is not None
+            self.best, self.regret = least_cost(basins, np.log2([scale]), self.x, self.x_draws, rng)
 
     def prediction(self, context: JointContext) -> JointPrediction:
         """As plain data."""
@@ -182,7 +158,8 @@ class _Ahead:
         best = float(self.laws.loss.at(self.scale)) if self.laws.loss else None
         if self.x_draws is None:
             return JointCost(self.scale, MetricDraws(missing("no_laws")), best, seen=False)
-        paid = paid_ahead(self.basins, self.scale, x, self.x, self.x_draws, self.level)
+        place = np.log2([self.scale])
+        paid = paid_ahead(self.basins, place, x, self.x, self.x_draws, self.level)
         return JointCost(self.scale, paid, best, seen=False)
 
 
@@ -196,7 +173,7 @@ def _holdouts(
         held = int(fitted[-k])
         try:
             learned = fit_joint(
-                full.points.without_largest(len(full.fitted) - held),
+                full.points.take(np.arange(held)),
                 s.draws,
                 np.random.default_rng([s.seed, 12, place]),
             )

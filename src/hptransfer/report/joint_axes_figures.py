@@ -1,0 +1,49 @@
+"""Figures of a joint fit over several axes with matplotlib, for papers and notebooks."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from hptransfer.errors import QuantifyError
+from hptransfer.quantify.joint_axes.result import JointAxesFit
+from hptransfer.report import axes_charts, charts, joint_charts
+from hptransfer.report.joint_axes_view import numbered_view
+from hptransfer.report.joint_figures import draw_panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = ("laws", "contours", "profiles")
+
+
+def plot_joint_axes(fit: JointAxesFit, kind: str = "laws", variant: str | None = None) -> Figure:
+    """One kind of figure of one variant.
+
+    Args:
+        fit: the result of `quantify_joint` over several axes.
+        kind: `laws` (each quantity along each axis, and its contours over two), `contours` (a panel for each
+            point and pair of hyperparameters) or `profiles` (one for each hyperparameter).
+        variant: its name; None takes the first.
+
+    Raises:
+        QuantifyError: the kind or the variant is unknown.
+    """
+    if kind not in KINDS:
+        raise QuantifyError(f"the kind must be one of {', '.join(KINDS)}, but got {kind!r}")
+    name = next(iter(fit.variants)) if variant is None else variant
+    if name not in fit.variants:
+        raise QuantifyError(f"the variant must be one of {', '.join(fit.variants)}, but got {name!r}")
+    found, view, d = fit.variants[name], numbered_view(fit), range(len(fit.hp))
+    figures: dict[str, list[charts.Figure]] = {
+        "laws": [
+            draw(q, law)
+            for q, law in found.laws.items()
+            for draw in (axes_charts.along_axes, axes_charts.contours)
+        ],
+        "contours": [joint_charts.contours(view, found, pair) for pair in combinations(d, 2)],
+        "profiles": [joint_charts.profiles(view, found, j) for j in d],
+    }
+    return draw_panels(
+        [panel for figure in figures[kind] for panel in figure.panels], labelled=kind == "laws"
+    )
