@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gzip
 import itertools
 import json
 import math
@@ -86,6 +87,11 @@ def _table(make: Callable[..., list[Row]], **how: Any) -> Callable[[Path], None]
     return lambda path: _write(path, make(**how))
 
 
+def _packed(path: Path) -> None:
+    _write(path.with_suffix(""), sweep())
+    path.write_bytes(gzip.compress(path.with_suffix("").read_bytes()))
+
+
 def _runs_folder(path: Path) -> None:
     """Runs of Lightning, each with its metrics and hyperparameters."""
     for number, row in enumerate(r for r in sweep() if r["variant"] == "mup"):
@@ -163,6 +169,11 @@ FILES: dict[str, Callable[[Path], None]] = {
     "runs.csv": _table(sweep),
     "axes.md/runs.csv": _table(axes_sweep),
     "joint.md/runs.csv": _table(several_hps),
+    "compare.md/runs.csv": _table(sweep, optimizer=("adamw", "lion")),
+    "weight-decay.md/runs.csv": _table(several_hps),
+    "runs.csv.gz": _packed,
+    "adamw.csv": _table(sweep),
+    "lion.csv": _table(sweep),
     "sweep.csv": _table(sweep, weight_decay=(0.03, 0.1)),
     "log.csv": _table(log),
     "sp.csv": lambda path: _write(path, [r for r in sweep() if r["variant"] == "sp"]),
@@ -179,7 +190,9 @@ FILES: dict[str, Callable[[Path], None]] = {
     "large.json": _record(512, 3e-3),
     "other_small.json": _record(128, 1e-3),
     "other_large.json": _record(512, 1e-3),
-    **dict.fromkeys(("runs/demo", "runs/a", "runs/b", "runs/step", "runs/tpp"), _study),
+    **dict.fromkeys(
+        ("runs/demo", "runs/a", "runs/b", "runs/step", "runs/tpp", "runs/adamw", "runs/lion"), _study
+    ),
 }
 
 
