@@ -15,17 +15,19 @@ from papers.data import DRAWS, LEVEL, Draws
 Key = tuple[float | str, ...]
 
 
-def lowest(x: FloatArray, loss: FloatArray) -> float:
-    """The lowest loss of a curve: the vertex of the parabola through its lowest point and the two beside it.
+def vertex(x: FloatArray, loss: FloatArray) -> tuple[float, float]:
+    """The bottom of a curve, place and loss: of the parabola through its lowest point and the two beside it.
 
     At an end of the curve, or where a neighbour has no loss, the lowest point itself. x ascends.
     """
     best = int(np.nanargmin(loss))
     around = slice(best - 1, best + 2)
     if not 0 < best < len(x) - 1 or not np.isfinite(loss[around]).all():
-        return float(loss[best])
+        return float(x[best]), float(loss[best])
     a, b, c = np.polyfit(x[around] - x[best], loss[around], 2)
-    return float(c - b * b / (4 * a)) if a > 0 else float(loss[best])
+    if a <= 0:
+        return float(x[best]), float(loss[best])
+    return float(x[best] - b / (2 * a)), float(c - b * b / (4 * a))
 
 
 def at_end(frame: pd.DataFrame, keys: Sequence[str]) -> int:
@@ -43,7 +45,7 @@ def bests(frame: pd.DataFrame, keys: Sequence[str]) -> dict[Key, dict[int, float
     for (*key, seed), curve in frame.sort_values("lr_mup").groupby([*keys, "seed"]):
         x, loss = np.log2(curve["lr_mup"].to_numpy()), curve["loss"].to_numpy()
         if np.isfinite(loss).any():
-            found.setdefault(tuple(key), {})[int(seed)] = lowest(x, loss)
+            found.setdefault(tuple(key), {})[int(seed)] = vertex(x, loss)[1]
     return found
 
 

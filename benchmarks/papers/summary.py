@@ -76,7 +76,7 @@ ADVICE = (
     ("Do not use muP with Lion.", ("Lion:",)),
     (
         "Raise the embedding's learning rate more, the larger the vocabulary.",
-        ("The embedding's learning rate matters more",),
+        ("The embedding's learning rate matters more", "An embedding whose learning rate is the hidden one"),
     ),
     (
         "With a large vocabulary, let the embedding's learning rate grow less than the width.",
@@ -92,7 +92,11 @@ ADVICE = (
     ),
     (
         "Use a rule for depth when the depth changes.",
-        ("A rule for depth", "Over depth, the learning rate can be kept under `completep`"),
+        ("A rule for depth",),
+    ),
+    (
+        "Keep one learning rate over depth under muP without a rule for depth.",
+        ("Over depth, the learning rate can be kept under `mup`",),
     ),
     (
         "Trust a fit's prediction at eight times its largest width.",

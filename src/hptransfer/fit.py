@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from hptransfer.errors import MissingExtraError, QuantifyError
 from hptransfer.files import write_whole
-from hptransfer.fit_axes import AxesTransferFit, quantify_axes
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.quantify.frames import to_frame
@@ -32,6 +31,8 @@ from hptransfer.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from hptransfer.fit_axes import AxesTransferFit
 
 # Scales to predict at; over several axes each is a mapping by axis, or a text such as
 # `params=7e9,tokens=200x`.
@@ -264,6 +265,8 @@ def quantify(
         for name, given in (("family", family is not None), ("holdout", holdout != 1)):
             if given:
                 raise QuantifyError(f"{name} is for one axis of scale, but there are several; leave it out")
+        from hptransfer.fit_axes import quantify_axes  # takes as long to import as all the rest
+
         names = ("level", "tolerance", "draws", "seed", "reference", "filter", "path")
         values = (level, tolerance, draws, seed, reference, filter, path)
         return quantify_axes(sweep, axes, targets, dict(zip(names, values, strict=True)))

@@ -38,7 +38,7 @@ def test_a_departure_ends_with_one(tmp_path: Path) -> None:
     (tmp_path / "large.json").write_text(json.dumps(data))
     result = run(small, tmp_path / "large.json", "--rule", "mup-tp5-table8", "--json", tmp_path / "out.json")
     assert result.exit_code == 1
-    assert "1 departures from mup-tp5-table8:\n  h_0/wi/kernel: lr m^0, wanted m^-1" in result.output
+    assert "1 departure from mup-tp5-table8:\n  h_0/wi/kernel: lr m^0, wanted m^-1" in result.output
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["passed"] is False
     assert found["departures"][0]["tensor"] == "h_0/wi/kernel"

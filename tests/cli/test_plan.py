@@ -7,7 +7,7 @@ import pytest
 from small_study import study
 from tests.cli.study_commands import cells, finished_runs, invoke, write_spec
 
-from hptransfer.cli.plan import duration
+from hptransfer.words import duration
 
 
 def test_a_plan_counts_runs_time_and_money(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_plan_counts_runs_time_and_money(tmp_path: Path) -> None:
     money = re.search(r"money: ([\d,.]+) USD", output)
     assert money is not None
     assert float(money[1].replace(",", "")) == pytest.approx(seconds * 1000, rel=5e-3)
-    assert re.search(r"time: .* of one device, about .* on 2 at a time \(given: 1e\+09", output)
+    assert re.search(r"time: .* of one device, about .* on 2 at a time \(given: 1e9 FLOP", output)
     assert "What a budget would buy: the expected 95% interval of the optimum at 256" in output
     assert "since no run is finished" in output
     assert cells(output, first_cell="full grid")[1] == f"{2 * runs}"

@@ -9,7 +9,7 @@ from hptransfer.parametrization.axis_laws import DEFAULTS, LAWS, get_law
 def test_every_law_has_a_source_and_says_what_it_assumes() -> None:
     assert all(law.source or law.name == "none" for law in LAWS.values())
     assert all(law.assumes for law in LAWS.values())
-    assert {axis for axis, _ in LAWS} == {"batch", "tokens"}
+    assert {axis for axis, _ in LAWS} == {"batch", "tokens", "experts", "top_k"}
     assert all(get_law(axis, None, family).axis == axis for axis, family in DEFAULTS)
 
 
@@ -23,3 +23,5 @@ def test_adam_s_noise_counts_batch_over_tokens() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(RuleError, match="the law for batch must be one of linear, timescale, none"):
         get_law("batch", "sqrt", "sgd")
+    with pytest.raises(RuleError, match="the law for top_k must be one of none"):
+        get_law("top_k", "sum", "sgd")

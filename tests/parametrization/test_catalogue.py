@@ -10,7 +10,7 @@ from hptransfer.parametrization.rule_arithmetic import (
     scaled_eps_exponent,
     without_multipliers,
 )
-from hptransfer.parametrization.tensor_settings import width_settings
+from hptransfer.parametrization.tensor_settings import depth_settings, width_settings
 
 # Per role (init std, multiplier, LR) at m = 4 in the rule's own coordinates; then attention exponent, tied.
 SP_HIDDEN = (1 / 2, 1, 1)
@@ -51,6 +51,7 @@ GOLDEN = {
     ),
     ("u-mup", "adam"): ((1, 1, 1 / 2), (1, 1 / 2, 1 / 2), (1, 1 / 4, 1), ONE, -1, -1),
     ("completep", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1, 1 / 4, 1), ONE, -1, -1),
+    ("completedp", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1 / 4, 1, 1 / 4), ONE, -1, -1),
     ("depth-mup", "adam"): (ONE, (1 / 2, 1, 1 / 4), (1 / 4, 1, 1 / 4), ONE, -1, -1),
     ("depth-mup", "sgd"): ((1, 1, 4), SP_HIDDEN, (1 / 4, 1, 1 / 4), (1, 1, 4), -1, -1),
     ("sp", "sgd"): (ONE, SP_HIDDEN, (1 / 2, 1, 1), ONE, -0.5, None),
@@ -65,8 +66,11 @@ GOLDEN = {
 DECAY_AND_EPS = {  # all others: 1 and 1
     "mup-sqrt-decay": {"hidden": (2, 1)},
     "mup-megatron": {"hidden": (1, 1 / 4)},
+    "completedp": {
+        "embedding": (1, 1 / 4), "hidden": (4, 1 / 4), "readout": (4, 1), "vector": (1, 1 / 4),
+    },
     "completep": {"embedding": (1, 1 / 4), "hidden": (4, 1 / 4), "readout": (1, 1 / 4), "vector": (1, 1 / 4)},
-}
+}  # fmt: skip
 
 
 def test_every_entry_has_golden_factors() -> None:
@@ -92,7 +96,8 @@ def test_golden_factors(name: str, family: str) -> None:
 
 
 def test_depth_rules() -> None:
-    assert {name for name, rule in RULES.items() if rule.scales_depth} == {"u-mup", "completep", "depth-mup"}
+    deepening = {name for name, rule in RULES.items() if rule.scales_depth}
+    assert deepening == {"u-mup", "completep", "completedp", "depth-mup"}
     complete, unit = get_rule("completep"), get_rule("u-mup")
     assert (complete.residual, unit.residual) == (-1, -0.5)
     assert (complete.depth["hidden"].lr, complete.depth["hidden"].eps) == (0, -1)
@@ -153,3 +158,36 @@ def test_a_rule_that_is_silent_on_sgd_says_so() -> None:
         get_rule("completep", "sgd")
     with pytest.raises(RuleError, match="one of adam, sgd, but got 'lbfgs'"):
         get_rule("mup", "lbfgs")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.75, 1.0])
+def test_completep_of_any_alpha_is_the_paper_s_code(alpha: float) -> None:
+    """Groups of the authors' code (nanoGPT-mup), written out: width ratio m, depth ratio mL."""
+    m, deeper = 4.0, 3.0
+    rule = get_rule("completep" if alpha == 1 else f"completep-{alpha}")
+    width_lr, depth_lr = 1 / m, deeper ** (alpha - 1)
+    eps = 1 / m * deeper**-alpha
+    hidden = width_settings(rule, "hidden", m) * depth_settings(rule, "hidden", deeper)
+    assert (hidden.lr, hidden.weight_decay) == pytest.approx((width_lr * depth_lr, 1 / width_lr))
+    vector = width_settings(rule, "vector", m) * depth_settings(rule, "vector", deeper)
+    assert vector.lr == pytest.approx(depth_lr)
+    assert (hidden.eps, vector.eps) == pytest.approx((eps, eps))
+    assert deeper**rule.residual == pytest.approx(deeper**-alpha)
+    embedding = width_settings(rule, "embedding", m)
+    assert (embedding.lr, embedding.weight_decay) == (1, 1)
+    assert hidden.lr * hidden.weight_decay == pytest.approx(
+        depth_lr
+    )  # a step's decay, between coupled and mup
+
+
+@pytest.mark.parametrize("name", ["completep-0.4", "completep-1.1", "completep-0.49999"])
+def test_alpha_is_from_a_half_to_one(name: str) -> None:
+    with pytest.raises(RuleError, match=r"alpha must be from 0\.5 to 1, but got"):
+        get_rule(name)
+    with pytest.raises(RuleError, match=r"must be in the catalogue, but got 'completep-0\.5'"):
+        get_rule("completep-0.5", "sgd")
+
+
+def test_completedp_is_completep_without_multipliers() -> None:
+    bare, named = without_multipliers(get_rule("completep")), get_rule("completedp")
+    assert (bare.roles, bare.depth, bare.residual) == (named.roles, named.depth, named.residual)

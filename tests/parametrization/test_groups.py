@@ -156,11 +156,32 @@ def test_constants_by_role_tensor_and_layer_are_in_the_groups_and_known_to_verif
         scaling.verify(model, optimizer)
 
 
+def test_constants_on_several_settings_of_a_tensor() -> None:
+    model, scaling = scaled("mup", coordinates="mup")
+    own = {"readout": {"lr": 2, "weight_decay": 0, "eps": 4}, "*.qkv": {"weight_decay": 3}}
+    plain = scaling.param_groups(model, lr=0.02, weight_decay=0.1)
+    before = {key: settings(plain, key) for key in ("lr", "weight_decay", "eps")}
+    groups = scaling.param_groups(model, lr=0.02, weight_decay=0.1, factors=own)
+    after = {key: settings(groups, key) for key in before}
+    assert after["lr"]["readout.weight"] == 2 * before["lr"]["readout.weight"]
+    assert after["weight_decay"]["readout.weight"] == 0
+    assert after["eps"]["readout.weight"] == 4 * before["eps"]["readout.weight"]
+    qkv = "blocks.1.attn.qkv.weight"
+    assert after["weight_decay"][qkv] == pytest.approx(3 * before["weight_decay"][qkv])
+    assert after["lr"][qkv] == before["lr"][qkv]
+    scaling.apply_(model)
+    scaling.verify(model, torch.optim.AdamW(groups))
+    with pytest.raises(VerifyError, match="weight_decay"):
+        scaling.verify(model, torch.optim.AdamW(plain))
+
+
 @pytest.mark.parametrize(
     ("factors", "says"),
     [
         ({"nothing.*": 2}, "a key of factors must be a role .* but 'nothing.\\*' fits none"),
         ({"embedding": 0}, "must be positive and finite, but factors\\['embedding'\\] is 0"),
+        ({"embedding": {"beta1": 2}}, "a factor must be on lr, weight_decay, eps, but .* is on 'beta1'"),
+        ({"embedding": {"eps": 0}}, "finite, but factors\\['embedding'\\]\\['eps'\\] is 0"),
         ({"embedding": "ten"}, "is 'ten'"),
     ],
 )

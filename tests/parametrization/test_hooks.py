@@ -189,3 +189,18 @@ def test_arguments_have_containers_of_their_own_and_share_what_they_hold() -> No
     assert isinstance(kept["size"], torch.Size)
     assert kept["point"] == point
     assert kept["point"].at is not point.at
+
+
+@pytest.mark.slow
+def test_factors_act_in_code_that_inductor_has_compiled() -> None:
+    """In every mode, of models of one shape with other factors in one process, and after torch.compile."""
+    torch.manual_seed(0)
+    plain = Model()
+    for mode in ("default", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune"):
+        torch.compiler.reset()
+        for factors in ((), FACTORS):
+            model = copy.deepcopy(plain)
+            set_factors(model, factors)
+            compiled = torch.compile(model, mode=mode)
+            with torch.no_grad():
+                torch.testing.assert_close(compiled(IDS), model(IDS), rtol=1e-4, atol=1e-5)

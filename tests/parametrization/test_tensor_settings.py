@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.constants import Constants
 from hptransfer.parametrization.optimizers import OPTIMIZERS
 from hptransfer.parametrization.rule_arithmetic import get_rule, in_coordinates
 from hptransfer.parametrization.tensor_settings import (
@@ -46,7 +47,13 @@ def test_a_ratio_must_be_positive_and_finite(ratio: float) -> None:
 
 @pytest.mark.parametrize(
     ("decay", "hidden", "embedding"),  # shares of the weight that a step takes off, by hand
-    [("coupled", 0.02 * 0.1, 0.08 * 0.1), ("independent", 0.1, 0.1), ("mup", 0.08 * 0.1, 0.08 * 0.1)],
+    [
+        ("coupled", 0.02 * 0.1, 0.08 * 0.1),
+        ("independent", 0.1, 0.1),
+        ("mup", 0.08 * 0.1, 0.08 * 0.1),
+        ("sqrt-width", 0.04 * 0.1, 0.08 * 0.1),
+        ("inverse-width", 0.02 * 0.1, 0.08 * 0.1),
+    ],
 )
 def test_conventions_of_decay_under_mup_at_sp_eta(decay, hidden: float, embedding: float) -> None:
     rule, training = get_rule("mup"), TrainingSettings("adamw", 0.02, weight_decay=0.1, decay=decay)
@@ -111,3 +118,18 @@ def test_decay_of_sgd_is_in_the_gradient() -> None:
     found = group_settings(get_rule("mup", "sgd"), EMBEDDING, training)
     assert found.lr == 0.5 * 4
     assert step_decay(found) == found.weight_decay == pytest.approx(0.1 / 2)
+
+
+@pytest.mark.parametrize(("decay", "share"), [("coupled", 1.0), ("sqrt-width", 0.5), ("inverse-width", 0.25)])
+def test_decay_of_muon_by_width(decay, share: float) -> None:
+    """Muon's LR does not fall with width, so that lambda has to for a step's decay to fall."""
+    training = TrainingSettings("muon", 0.02, weight_decay=0.1, decay=decay)
+    found = group_settings(in_coordinates(get_rule("mup"), "mup"), HIDDEN, training)
+    assert (found.lr, step_decay(found)) == pytest.approx((0.02, 0.02 * 0.1 * share))
+
+
+def test_constants_of_a_tensor() -> None:
+    training = TrainingSettings("adamw", 0.02, weight_decay=0.1, eps=1e-8)
+    plain = group_settings(get_rule("mup"), HIDDEN, training)
+    own = group_settings(get_rule("mup"), HIDDEN, training, Constants(lr=2.0, weight_decay=0.5, eps=4.0))
+    assert (own.lr, own.weight_decay, own.eps) == (2 * plain.lr, plain.weight_decay / 2, 4 * plain.eps)

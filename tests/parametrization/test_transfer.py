@@ -65,9 +65,10 @@ BATCH = {"at": {"batch": 1}, "to": {"batch": 2}}
         ({"to": {"width": True}}, "width must be positive"),
         ({"to": {"depth": 4}}, "but depth is not"),
         ({"at": {"widht": 64}}, "did you mean 'width'"),
-        ({"to": {"experts": 8}}, "experts must stay"),
+        ({"to": {"experts": 8}}, "but experts is not"),
+        ({"at": {"top_k": 1}, "to": {"top_k": 2}, "laws": {"top_k": "mean"}}, "one of average, sum, none"),
         ({"at": {"depth": 2}, "to": {"depth": 4}}, "a rule must say what depth does, but mup does not"),
-        ({"laws": {"width": "sqrt"}}, "laws must be for batch or tokens"),
+        ({"laws": {"width": "sqrt"}}, "laws must be for batch, tokens, experts, top_k, but got 'width'"),
         ({"at": {"batch": 1}, "to": {"batch": 2}, "laws": {"batch": "cube"}}, "one of sqrt, linear"),
         (
             {"at": {"batch": 1}, "to": {"batch": 2}, "optimizer": "sgd", "laws": {"batch": "sqrt"}},
@@ -114,7 +115,35 @@ def test_depth_goes_by_the_rule() -> None:
     complete = hpt.transfer_lr(0.01, at=at, to=to, rule="completep")
     assert complete.block_lrs == complete.lrs
     assert (complete.residual, complete.weight_decay["hidden"]) == pytest.approx((0.25, 4))
+    assert complete.block_eps["hidden"] == pytest.approx(complete.eps["hidden"] / 4) == 1 / 16
     text = str(deep)
     assert "in blocks: lr" in text
     assert "residual branches x depth^-0.5" in text
     assert ", depth x 4" in text
+
+
+def test_experts_and_top_k_leave_the_lr_and_say_what_that_takes() -> None:
+    at, to = {"width": 256, "experts": 8, "top_k": 2}, {"experts": 64, "top_k": 8}
+    found = hpt.transfer_lr(3e-3, at=at, to=to)
+    assert set(found.lrs.values()) == {3e-3}
+    assert (found.experts.eps, found.experts.multiplier, found.experts.lr) == (1 / 8, 1, 1)
+    assert "of experts: eps x 0.125" in str(found)
+    assert "gates of the active experts sum to one" in str(found)
+    summed = hpt.transfer_lr(3e-3, at=at, to=to, laws={"top_k": "sum"})
+    assert (summed.experts.multiplier, summed.multiplier["hidden"]) == (1 / 4, 1)
+    assert "experts, top_k, schedule" in str(hpt.transfer_lr(1.0, at=at, to={"width": 512}))
+    assert hpt.transfer_lr(0.1, at=at, to=to, optimizer="sgd").experts.eps == 1  # SGD: nothing is said
+
+
+def test_completedp_is_scaled_along_four_axes() -> None:
+    """Complete(d)P: noise of batch over tokens beside CompleteP's width and depth."""
+    at = {"width": 256, "depth": 4, "batch": 64, "tokens": 1e9}
+    to = {"width": 1024, "depth": 8, "batch": 256, "tokens": 1e10}
+    found = hpt.transfer_lr(0.01, at=at, to=to, rule="completedp")
+    noise = (4 / 10) ** 0.5
+    assert found.lrs["embedding"] == pytest.approx(0.01 * noise)
+    assert found.lrs["hidden"] == found.lrs["readout"] == pytest.approx(0.01 * noise / 4)
+    assert found.weight_decay["hidden"] == pytest.approx(4 * noise)
+    assert found.block_eps["hidden"] == pytest.approx(1 / 4 / 2 / noise)
+    assert found.block_eps["scalar"] == pytest.approx(1 / 2 / noise)  # norms of queries and keys: no width
+    assert found.memory == pytest.approx(noise**2)

@@ -78,4 +78,4 @@ def model(values, slopes, axes=("params", "tokens"), off=None, places=None, **op
     known = np.log(np.array([2.0, *[0.5] * f, *[0.3] * f]))
     loss = LossSurface(known, np.tile(known, (B, 1)), 0.0, z.min(axis=0), np.ones(f, bool))
     curvature = plane(z, [0.1] * f, np.log(H), sd=(0.0, 0.01, 0.01), places=places)
-    return AxesModel(made, question, fit, curvature, loss, np.arange(B), ())
+    return AxesModel(made, question, fit, curvature, loss, np.arange(B), (), fit)

@@ -17,3 +17,7 @@ def test_scale_colours_darken_evenly_and_stand_out_from_paper() -> None:
         assert all(re.fullmatch("#[0-9a-f]{6}", c) for c in palette.sequence(n))
     for text in (palette.INK, palette.GREY, palette.ACCENT):
         assert 1.05 / (luminance(text) + 0.05) >= 4.5
+
+
+def test_no_colours_for_nothing() -> None:
+    assert palette.sequence(0) == []

@@ -8,12 +8,17 @@ import fake_trainer
 import pytest
 from small_study import study
 
-from hptransfer.errors import SpecError
+from hptransfer.errors import SpecError, StoreError
 from hptransfer.fit_axes import AxesTransferFit
+from hptransfer.study.export import combined_sweep
+from hptransfer.study.merge import merge
 from hptransfer.study.planner import plan
 from hptransfer.study.presets import preset
+from hptransfer.study.progress_display import table
+from hptransfer.study.progress_file import Watcher
 from hptransfer.study.run import fit_study, load_result, run_study
 from hptransfer.study.scale import Size
+from hptransfer.study.serve import Pages
 from hptransfer.study.spec import StudySpec, parse_study
 
 SCALE = {"width": [32, 64, 128], "tokens": ["10k", "20k", "41k"]}  # whole steps of 512 tokens, rounded
@@ -162,6 +167,28 @@ def test_a_second_start_trains_nothing(folder: Path) -> None:
     before = (folder / "runs.csv").read_bytes()
     again = run_study(load_result(folder).spec, folder, train=fake_trainer.NAME)
     assert (again.trained, again.csv.read_bytes()) == (0, before)
+
+
+def test_progress_and_pages_name_sizes(folder: Path) -> None:
+    seen = Watcher(folder).read()
+    shown = table(seen)
+    assert [column.header for column in shown.columns] == ["size", "sp", "mup"]
+    assert next(iter(shown.columns[0].cells)) == "width 32, tokens 10,240"
+    pages = Pages(folder)
+    assert pages.state()["sizes"][0] == "width 32, tokens 10,240"
+    html = pages.report()
+    assert "width 512, tokens 200,000" in html
+    assert f"Study {load_result(folder).spec.name}" in html
+
+
+def test_studies_over_the_same_axes_are_combined_and_merged(folder: Path, tmp_path: Path) -> None:
+    assert combined_sweep([folder]).axes == ("width", "tokens")
+    added = merge(tmp_path / "all", [folder])
+    assert (added.planned, added.spec.scale) == (0, load_result(folder).spec.scale)
+    other = tmp_path / "other"
+    run_study(study(variants=["mup"], lr={"low": 0.01, "high": 0.02}), other, train=fake_trainer.NAME)
+    with pytest.raises(StoreError, match="the same axes"):
+        combined_sweep([folder, other])
 
 
 def test_batch_sizes_of_single_runs_are_in_the_table(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hptransfer.parametrization.audit_difference import Difference, difference
 from hptransfer.parametrization.audit_records import QUANTITIES, Quantity
 from hptransfer.parametrization.optimizers import DECAY_KINDS, DecayKind
 from hptransfer.parametrization.tensor_settings import EpsRule
+from hptransfer.words import plural
 
 DEPARTS = 1  # exit code where a tensor departs from the rule, or two stacks differ
 
@@ -89,19 +90,21 @@ def _print(found: Audit) -> None:
     if found.passed:
         typer.echo("nothing departs from it")
     else:
-        typer.echo(f"\n{len(found.departures)} departures from {found.rule}:")
+        typer.echo(f"\n{plural(len(found.departures), 'departure')} from {found.rule}:")
         for departure in found.departures:
             typer.echo(f"  {departure}")
 
 
 def _print_differences(one: Audit, other: Audit, differences: list[Difference]) -> None:
-    typer.echo(f"\nthe other stack: {other.rule} ({other.reading}), {len(other.departures)} departures")
+    typer.echo(
+        f"\nthe other stack: {other.rule} ({other.reading}), {plural(len(other.departures), 'departure')}"
+    )
     for departure in other.departures:
         typer.echo(f"  {departure}")
     if not differences:
         typer.echo("the two stacks scale alike" + " (constants not compared)" * (one.rule == other.rule))
         return
-    typer.echo(f"{len(differences)} differences between the two stacks, exponents of m:")
+    typer.echo(f"{plural(len(differences), 'difference')} between the two stacks, exponents of m:")
     for found in differences:
         typer.echo(f"  {found}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,13 +13,15 @@ from hptransfer.cli.fit_study import read_or_study
 from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.errors import SweepError
 from hptransfer.fit import Options, TransferFit, quantify
-from hptransfer.fit_axes import AxesTransferFit
-from hptransfer.joint import JointFit, quantify_joint
-from hptransfer.joint_axes import JointAxesTransferFit
 from hptransfer.sweep.metric import warnings
 from hptransfer.sweep.table import SweepTable
 
-Fit = TransferFit | AxesTransferFit | JointFit | JointAxesTransferFit
+if TYPE_CHECKING:  # what is seldom asked for takes half of the time that the command takes to start
+    from hptransfer.fit_axes import AxesTransferFit
+    from hptransfer.joint import JointFit
+    from hptransfer.joint_axes import JointAxesTransferFit
+
+    Fit = TransferFit | AxesTransferFit | JointFit | JointAxesTransferFit
 
 
 def fit(
@@ -130,6 +133,8 @@ def fit(
 
 def _joint(sweep: SweepTable, combinations: Sequence[str], settings: Options) -> Fit:
     """The fit of several hyperparameters, options that say nothing about it refused."""
+    from hptransfer.joint import quantify_joint
+
     usual = {"reference": None, "coordinates": None, "filter": 1.35}
     given = [name for name, value in usual.items() if settings.get(name) != value]
     if given:
@@ -143,18 +148,27 @@ def _print(result: Fit, limit: int, json_alone: bool) -> None:
     if json_alone:
         typer.echo(result.to_json())
         return
-    from hptransfer.report.axes_terminal import print_axes  # rich is not needed for --help
-    from hptransfer.report.joint_axes_terminal import print_joint_axes
-    from hptransfer.report.joint_terminal import print_joint
-    from hptransfer.report.terminal import print_summary
+    from hptransfer.report.terminal import print_summary  # rich is not needed for --help
 
     if result.sweep.taken:
         typer.echo(result.sweep.taken)
+    if isinstance(result, TransferFit):
+        print_summary(result, limit=limit)
+    else:
+        _print_several(result, limit)
+
+
+def _print_several(result: AxesTransferFit | JointFit | JointAxesTransferFit, limit: int) -> None:
+    """A fit of several axes, or of several hyperparameters."""
+    from hptransfer.fit_axes import AxesTransferFit
+    from hptransfer.joint import JointFit
+    from hptransfer.report.axes_terminal import print_axes
+    from hptransfer.report.joint_axes_terminal import print_joint_axes
+    from hptransfer.report.joint_terminal import print_joint
+
     if isinstance(result, JointFit):
         print_joint(result, limit=limit)
-    elif isinstance(result, JointAxesTransferFit):
-        print_joint_axes(result, limit=limit)
     elif isinstance(result, AxesTransferFit):
         print_axes(result, limit=limit)
     else:
-        print_summary(result, limit=limit)
+        print_joint_axes(result, limit=limit)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TypeVar
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, TypeVar
 
 from hptransfer.errors import HPTransferError, RuleError
-from hptransfer.runs.config import ModelConfig
+
+if TYPE_CHECKING:
+    from hptransfer.runs.config import ModelConfig
 
 Number = TypeVar("Number", int, float)
 
@@ -32,6 +32,10 @@ class ModelSizes:
         Raises:
             RuleError: the sizes do not fit together.
         """
+        from pydantic import ValidationError
+
+        from hptransfer.runs.config import ModelConfig
+
         try:
             return ModelConfig.model_validate({"width": width, **asdict(self)})
         except ValidationError as error:

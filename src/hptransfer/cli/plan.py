@@ -15,16 +15,14 @@ from hptransfer.cli.options import option
 from hptransfer.cli.plan_places import print_next, print_places, size_cells, size_columns
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 from hptransfer.cli.text_table import print_table
-from hptransfer.design.goal import UNITS
 from hptransfer.errors import StoreError
+from hptransfer.words import duration, plural, rough
 
 if TYPE_CHECKING:
     from hptransfer.design.forecast import BudgetForecast
     from hptransfer.study.cost import Rate, SizeCost
     from hptransfer.study.spec import StudySpec
     from hptransfer.study.store import Store
-
-FORECAST_UNITS = {**UNITS, "verdict": "octaves, nats"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,9 @@ def plan(
     The time is worked out from the rate of the study's finished runs. Where no run is finished, a few steps
     are trained here and now to measure it. Where that would take long, the time is left out.
 
+    Over several axes of scale the next runs are named by width, parameters, batch, tokens and learning rate,
+    and every budget says where its runs would go.
+
     A spec that `hptransfer run` would refuse is refused here, too; what only this machine lacks is a note.
 
     Examples: hptransfer plan study.yaml --price 2.50; hptransfer plan kalra2026-step --size small
@@ -84,15 +85,17 @@ def plan(
     _print_time(costs, pricing)
     if budget:
         from hptransfer.design.forecast import forecast
+        from hptransfer.design.goal import UNITS
         from hptransfer.study.rounds import candidate_grid, observations
 
+        units = {**UNITS, "verdict": "octaves, nats"}
         offers, known = forecast(candidate_grid(study), observations(study, losses), study.goal)
         named = study.goal == "prediction" and study.targets
         target = study.targets[0] if study.axes else study.largest_target
         of = f"the optimum at {target}" if named else f"the {study.goal}"
         basis = "from the finished runs" if known else "from what is usual, since no run is finished"
         typer.echo(f"\nWhat a budget would buy: the expected 95% interval of {of} ({basis})")
-        _print_budgets(offers, FORECAST_UNITS[study.goal], _mean_rate(costs, rate), pricing)
+        _print_budgets(offers, units[study.goal], _mean_rate(costs, rate), pricing)
         if study.axes:
             print_places(study, offers)
 
@@ -120,26 +123,19 @@ def _rate(study: StudySpec, store: Store | None, stated: float | None) -> Rate |
 
 def _print_runs(study: StudySpec, costs: Sequence[SizeCost]) -> None:
     kind = "the whole grid" if study.adaptive is None else f"adaptive, goal: {study.adaptive.goal}"
-    typer.echo(f"{study.name}: {kind}; {len(study.variants_with_decay())} variants, {len(study.seeds)} seeds")
+    variants, seeds = len(study.variants_with_decay()), len(study.seeds)
+    typer.echo(f"{study.name}: {kind}; {plural(variants, 'variant')}, {plural(seeds, 'seed')}")
     rows = []
     for cost in costs:
         left = "" if cost.seconds is None else duration(cost.seconds)
-        counts = (f"{cost.runs}", f"{cost.finished}", f"{cost.tokens:.3g}")
-        rows.append(
-            (
-                *size_cells(study, cost.size),
-                *counts,
-                f"{cost.flops:.3g}",
-                f"{cost.flops * cost.runs:.3g}",
-                left,
-            )
-        )
+        counts = (f"{cost.runs}", f"{cost.finished}", rough(cost.tokens), rough(cost.flops))
+        rows.append((*size_cells(study, cost.size), *counts, rough(cost.flops * cost.runs), left))
     runs, done = sum(cost.runs for cost in costs), sum(cost.finished for cost in costs)
     total = sum(cost.flops * cost.runs for cost in costs)
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]
     left = duration(math.fsum(seconds)) if seconds else ""
     blank = ("",) * (len(size_columns(study)) - 1)
-    rows.append(("all", *blank, f"{runs}", f"{done}", "", "", f"{total:.3g}", left))
+    rows.append(("all", *blank, f"{runs}", f"{done}", "", "", rough(total), left))
     heads = ("runs", "finished", "tokens/run", "FLOPs/run", "FLOPs", "device time left")
     print_table((*size_columns(study), *heads), rows)
     if study.adaptive is not None:
@@ -170,12 +166,12 @@ def _print_budgets(
 ) -> None:
     rows = []
     for offer in offers:
-        row = [offer.plan, f"{offer.runs}", f"{offer.flops:.3g}"]
+        row = [offer.plan, f"{offer.runs}", rough(offer.flops)]
         seconds = offer.flops / flops_per_second if flops_per_second else None
         row.append("" if seconds is None else duration(seconds))
         if pricing.price is not None:
             row.append("" if seconds is None else f"{seconds / 3600 * pricing.price:,.2f}")
-        row.append("none: too few scales" if math.isinf(offer.width) else f"{offer.width:.2g} {unit}")
+        row.append("none: too few scales" if math.isinf(offer.width) else f"{rough(offer.width, 2)} {unit}")
         rows.append(row)
     money = () if pricing.price is None else (pricing.currency,)
     print_table(("plan", "runs", "FLOPs", "device time", *money, "interval"), rows)
@@ -188,11 +184,3 @@ def _mean_rate(costs: Sequence[SizeCost], rate: Rate | None) -> float | None:
     flops = math.fsum(cost.flops * cost.runs for cost in costs)
     seconds = math.fsum(rate.seconds(cost.size.width, cost.flops * cost.runs) for cost in costs)
     return flops / seconds if seconds else None
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`, `12 days`."""
-    for unit, size, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 72), ("days", 86400, math.inf)):
-        if seconds / size < most:
-            return f"{seconds / size:.2g} {unit}" if seconds / size < 10 else f"{seconds / size:,.0f} {unit}"
-    raise AssertionError

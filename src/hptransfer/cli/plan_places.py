@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from hptransfer.cli.text_table import print_table
+from hptransfer.words import rough
 
 if TYPE_CHECKING:
     from hptransfer.design.forecast import BudgetForecast
@@ -68,7 +69,7 @@ def print_places(study: StudySpec, offers: Sequence[BudgetForecast]) -> None:
         f"\nWhere each budget would go: new runs by size, with the learning rates "
         f"({COORDINATES[study.lr.coordinates]}) of the largest"
     )
-    print_table((*_heads(study), "learning rates", *(f"{offer.flops:.3g}" for offer in chosen)), rows)
+    print_table((*_heads(study), "learning rates", *(rough(offer.flops) for offer in chosen)), rows)
 
 
 def _heads(study: StudySpec) -> tuple[str, ...]:
@@ -82,5 +83,5 @@ def _cells(study: StudySpec, size: Size) -> tuple[str, ...]:
 def _listed(lrs: Iterable[float]) -> str:
     """Up to three values one by one, more as a range."""
     found = sorted(lrs)
-    texts = [f"{lr:.3g}" for lr in found]
+    texts = [rough(lr) for lr in found]
     return ", ".join(texts) if len(texts) <= 3 else f"{texts[0]} to {texts[-1]}"

@@ -13,6 +13,7 @@ from hptransfer.cli.outputs import check_outputs, write_outputs
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import HPTransferError
 from hptransfer.files import printable
+from hptransfer.words import plural, rough
 
 if TYPE_CHECKING:
     from hptransfer.fit import TransferFit
@@ -44,9 +45,9 @@ def list_(
             continue
         last = (s.last or "").replace("T", " ").removesuffix("+00:00")
         counts = (f"{s.done}", f"{s.diverged}", f"{s.failed}")
-        rows.append((str(s.folder), s.name, *counts, f"{s.flops:.3g}", last))
+        rows.append((str(s.folder), s.name, *counts, rough(s.flops), last))
     if rows:
-        print_table(("folder", "study", "done", "diverged", "failed", "FLOPs", "last session (UTC)"), rows)
+        print_table(("folder", "study", "done", "diverged", "failed", "FLOPs", "last start (UTC)"), rows)
     troubled = [s for s in found if s.trouble is not None]
     for s in troubled:
         typer.echo(printable(f"{s.folder}: {s.trouble}"), err=True)
@@ -77,7 +78,7 @@ def export(
         count = export_records(folders[0], to)
     else:
         count = write(folders, to)
-    typer.echo(f"Wrote {count} runs to {to}.")
+    typer.echo(f"Wrote {plural(count, 'run')} to {to}.")
 
 
 def import_(
@@ -96,8 +97,8 @@ def import_(
     from hptransfer.study.record_import import import_records
 
     done = import_records(into, tables, None if spec is None else read_spec(spec))
-    typer.echo(f"Added {done.taken} finished runs to {into}.")
-    _print_rest(done, "runs")
+    typer.echo(f"Added {plural(done.taken, 'finished run')} to {into}.")
+    _print_rest(done, "")
 
 
 def merge(
@@ -112,17 +113,21 @@ def merge(
     from hptransfer.study.merge import merge as put_together
 
     done = put_together(into, folders)
-    typer.echo(f"Merged {done.taken} finished runs into {into}.")
-    _print_rest(done, "runs of the common grid")
+    typer.echo(f"Merged {plural(done.taken, 'finished run')} into {into}.")
+    _print_rest(done, " of the common grid")
 
 
-def _print_rest(done: Added, runs: str) -> None:
+def _print_rest(done: Added, which: str) -> None:
+    were = {1: "was"}
     if done.known:
-        typer.echo(f"{done.known} runs were there already.")
+        typer.echo(f"{plural(done.known, 'run')} {were.get(done.known, 'were')} there already.")
     if done.foreign:
-        typer.echo(f"{done.foreign} runs belong to another study and were left out.")
+        belong = "belongs" if done.foreign == 1 else "belong"
+        out = f"{belong} to another study and {were.get(done.foreign, 'were')} left out"
+        typer.echo(f"{plural(done.foreign, 'run')} {out}.")
     if done.planned:
-        typer.echo(f"{done.planned} {runs} are missing; `hptransfer run` trains them.")
+        missing = f"{plural(done.planned, 'run')}{which} {'is' if done.planned == 1 else 'are'} missing"
+        typer.echo(f"{missing}; `hptransfer run` trains what is missing.")
 
 
 def compare(
@@ -152,15 +157,14 @@ def compare(
 def _differences(fit: TransferFit) -> None:
     """Paired differences of what every variant has, to the first variant."""
     from hptransfer.quantify.compare import compare as paired_differences
+    from hptransfer.report import number_format
 
     first, *rest = fit.variants
     rows = []
     for name in rest:
         for metric, found in paired_differences(fit, name, first).items():
             if metric in ("drift", "kappa", "R_n", "E_hp") and found.value is not None:
-                known = found.low is not None and found.high is not None
-                limits = f"{found.low:.3g} to {found.high:.3g}" if known else ""
-                rows.append((name, metric, f"{found.value:.3g}", limits))
+                rows.append((name, metric, number_format.value(found), number_format.interval(found)))
     if rows:
         typer.echo(f"\nDifferences from {first}, with 95% intervals from paired draws")
         print_table(("variant", "metric", "difference", "interval"), rows)
@@ -179,7 +183,7 @@ def log(
     """
     from hptransfer.study.trackers import log_curves
 
-    typer.echo(f"Logged {log_curves(folder, to, into)} runs to {to}.")
+    typer.echo(f"Logged {plural(log_curves(folder, to, into), 'run')} to {to}.")
 
 
 def repair(folder: Annotated[Path, argument("DIR", "Folder of a study.")]) -> None:
@@ -193,11 +197,11 @@ def repair(folder: Annotated[Path, argument("DIR", "Folder of a study.")]) -> No
     from hptransfer.study.store_repair import repair as rescue
 
     done = rescue(folder)
-    typer.echo(f"Kept {done.kept} runs; the old file is {done.aside}.")
+    typer.echo(f"Kept {plural(done.kept, 'run')}; the old file is {done.aside}.")
     if done.lost:
         named = ", ".join(printable(run_id) for run_id in done.lost[:5])
         more = f" and {len(done.lost) - 5} more" if len(done.lost) > 5 else ""
-        typer.echo(f"{len(done.lost)} runs were not sound and are trained again: {named}{more}.")
+        typer.echo(f"{plural(len(done.lost), 'run')} not sound, to be trained again: {named}{more}.")
     if not done.spec:
         typer.echo("The spec was not sound; `hptransfer run` with the study's spec brings it back.")
 

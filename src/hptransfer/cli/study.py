@@ -34,6 +34,8 @@ def run(
 ) -> None:
     """Train what is missing of a study, then fit and report it.
 
+    A study scales widths, or several axes: width, depth, training tokens, batch size (`scale` in its spec).
+
     Finished runs are kept in the study's folder and never trained again: after Ctrl-C or a crash, the same
     command resumes the study. Writes runs.csv, fit.json and report.html into the folder.
 

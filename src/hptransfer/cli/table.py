@@ -10,14 +10,13 @@ from hptransfer.cli.model_sizes import ModelSizes, comma_separated
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.table_output import Block, print_blocks, print_differences
 from hptransfer.errors import MissingExtraError, RuleError, one_of
-from hptransfer.parametrization.constants import tensor_constants
+from hptransfer.parametrization.constants import NONE, tensor_constants
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, check_depth, in_coordinates
 from hptransfer.parametrization.tensor_settings import Growth, TensorSettings, decays, tensor_factors
-from hptransfer.runs.decoder_tensors import tensor_layout
 
 REFERENCE = "reference"
 FORMATS = ("text", "csv", "markdown")
@@ -107,7 +106,7 @@ def _constants(text: str) -> dict[str, float]:
 
 def _with_constants(block: Block, constants: Mapping[str, float]) -> Block:
     by_name = tensor_constants({row.tensor: (row.role, ()) for row in block.rows}, constants)
-    rows = tuple(replace(row, lr=row.lr * by_name.get(row.tensor, 1.0)) for row in block.rows)
+    rows = tuple(replace(row, lr=row.lr * by_name.get(row.tensor, NONE).lr) for row in block.rows)
     return replace(block, rows=rows)
 
 
@@ -115,6 +114,8 @@ def _block(rule: Rule, model: str, sizes: ModelSizes, width: int, base: Base) ->
     """Everything one rule says at one width."""
     if model != REFERENCE:
         return _hugging_face_block(rule, model, sizes, width, base)
+    from hptransfer.runs.decoder_tensors import tensor_layout
+
     check_depth(rule, sizes.depth / base.depth)
     here, at_base = sizes.decoder_config(width), sizes.decoder_config(base.width)
     rows = []

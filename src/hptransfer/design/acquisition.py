@@ -114,12 +114,12 @@ def best_move(
         if gain < LEAST_GAIN:
             continue
         moves.append((gain / float(grid.cost[key[0]] + overhead), info.variant, [key]))
-    scales = len(state.optima) - grid.z.shape[1] + 1  # as many as a line would have with this freedom
+    now, then = (quantile(grid, len(state.optima) + more) for more in (0, 1))
     further = _reaching(grid, state, goal)
     for basin, places in () if opened else state.openings.items():
         keys = [(basin[1], place) for place in places]
-        after = info.with_runs(keys).variance(asked) * student(scales + 1) ** 2
-        gain = 1.0 if basin in further else 1.0 - after / (total * student(scales) ** 2)
+        after = info.with_runs(keys).variance(asked) * then**2
+        gain = 1.0 if basin in further else 1.0 - after / (total * now**2)
         cost = len(keys) * float(grid.cost[basin[1]] + overhead)
         moves.append((gain / cost, info.variant, keys))
     moves = [move for move in moves if move[0] > 0]
@@ -137,12 +137,17 @@ def _variance_left(info: Information, total: float, goal: Goal) -> float:
     return max(total, (width / WIDTH_PER_SD) ** 2)
 
 
-@cache
-def student(scales: int) -> float:
-    """How wide an interval of a line through so many optima is, in standard errors.
+def quantile(grid: CandidateGrid, scales: int) -> float:
+    """How wide an interval of a law through so many optima is, to either side, in standard errors.
 
-    The scatter's own degrees of freedom count what was expected of it, too (`SCATTER`).
+    Over several axes the sizes of departures are means over what they may be, so that their error is in them.
     """
+    return WIDTH_PER_SD / 2 if grid.axes else _student(scales)
+
+
+@cache
+def _student(scales: int) -> float:
+    """Of a line; the scatter's own degrees of freedom count what was expected of it, too (`SCATTER`)."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, max(scales - 2, 0) + SCATTER[1]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hptransfer.design.acquisition import best_move, certainly_next, contrasts, student
+from hptransfer.design.acquisition import best_move, certainly_next, contrasts, quantile
 from hptransfer.design.bracket import Brackets, brackets, first_places
 from hptransfer.design.goal import Goal
 from hptransfer.design.grid import CandidateGrid, Observations
@@ -151,5 +151,5 @@ def _width(grid: CandidateGrid, info: Information, scales: int, goal: Goal) -> f
     variance = info.variances(contrasts(grid, info, goal)).max()
     if goal == "prediction" and not grid.axes:  # over several axes the target has a departure of its own
         variance += info.point.scatter**2
-    quantile = student(scales - grid.z.shape[1] + 1) if goal in ("law", "prediction") else 1.96
-    return float(2.0 * quantile * math.sqrt(variance))
+    errors = quantile(grid, scales) if goal in ("law", "prediction") else 1.96
+    return float(2.0 * errors * math.sqrt(variance))

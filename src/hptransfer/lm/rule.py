@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from hptransfer.parametrization.constants import Constants
 from hptransfer.parametrization.optimizers import OptimizerName, family, get_optimizer
 from hptransfer.parametrization.rule import Role, Rule
 from hptransfer.parametrization.rule_arithmetic import (
@@ -70,7 +71,7 @@ def decoder_settings(run: RunSpec) -> dict[str, GroupSettings]:
     factors = {} if train.lr_factors is None else train.lr_factors.model_dump()
     growths = {group: _growth(run, group) for group in GROUPS}
     return {
-        group: group_settings(rule, growth, training, factors.get(growth.role, 1.0))
+        group: group_settings(rule, growth, training, Constants(factors.get(growth.role, 1.0)))
         for group, growth in growths.items()
     }
 

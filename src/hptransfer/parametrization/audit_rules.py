@@ -15,7 +15,6 @@ from hptransfer.parametrization.catalogue import CATALOGUE
 from hptransfer.parametrization.coordinates import COORDINATES
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import (
-    DECAY_KINDS,
     OPTIMIZERS,
     DecayKind,
     Family,
@@ -33,6 +32,8 @@ from hptransfer.parametrization.tensor_settings import (
 )
 
 RARE = 1.2  # what a rule costs that is muP or SP but for one or two settings: more often these are faults
+# Conventions that are looked for, the likeliest first; one by width alone would make a fault look right.
+_DECAYS: tuple[DecayKind, ...] = ("coupled", "mup", "independent")
 _USUAL = ("sp", "mup")  # of the 16 variants
 _OWN: Mapping[Quantity, str] = {"lr": "lr", "wd": "weight_decay", "std": "init", "eps": "eps"}
 
@@ -66,8 +67,12 @@ class Reading:
     @property
     def cost(self) -> float:
         """What it costs to believe this reading, where another fits as well."""
-        rare = self.rule.source.startswith(("Kalra", "Everett", "Hayou")) and self.name not in _USUAL
-        unusual = 0.01 * ("coupled", "mup", "independent").index(self.decay) + 0.01 * (self.eps != "rule")
+        rare = (
+            self.rule.source.startswith(("Kalra", "Everett", "Hayou", "Mlodozeniec"))
+            and self.name not in _USUAL
+        )
+        known = self.decay in _DECAYS  # another one has been asked for
+        unusual = 0.01 * (_DECAYS.index(self.decay) if known else 0) + 0.01 * (self.eps != "rule")
         return RARE * rare + unusual
 
     @cached_property
@@ -114,7 +119,7 @@ def readings(
     family: Family = "sgd" if word == "sgd" else "adam"
     rules = [r for (_, f), r in CATALOGUE.items() if f == family] if rule is None else [as_rule(rule, family)]
     any_muon = word == "muon" or any("muon" in (p.large.optimizer or "") for p in pairs.tensors)
-    decays = [kind for kind in DECAY_KINDS if OPTIMIZERS[optimizer].takes_decay(kind)]
+    decays = [kind for kind in sorted(_DECAYS) if OPTIMIZERS[optimizer].takes_decay(kind)]
     decays = decays if decay is None else [decay]
     eps_rules = get_args(EpsRule) if eps_rule is None else (eps_rule,)
     adjusts = get_args(MuonAdjust) if any_muon else ("original",)

@@ -1,6 +1,6 @@
-"""Laws for batch size and tokens, as data: what they do to LR, decay and Adam's constants. No torch here.
+"""Laws for batch size, tokens, experts and top-k, as data: what they do to LR, decay and eps. No torch here.
 
-Each setting is (its value before) x ratio**exponent, where the ratio is of batches or of tokens.
+Each setting is (its value before) x ratio**exponent, where the ratio is of batches, tokens, and so on.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from hptransfer.errors import RuleError, one_of
 from hptransfer.parametrization.optimizers import Family
 
-Axis = Literal["batch", "tokens"]
+Axis = Literal["batch", "tokens", "experts", "top_k"]
+LAW_AXES: tuple[Axis, ...] = get_args(Axis)
 
 SDE = "Malladi et al., arXiv:2205.10287; Complete(d)P, arXiv:2512.22382"
 TIMESCALE = "Wang & Aitchison, arXiv:2405.13698; Bergsma et al., arXiv:2505.13738"
+
+
+MIXTURE = "Jiang et al., arXiv:2601.20205; Complete-muE, arXiv:2605.23893; exponents derived in docs/rules.md"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class AxisLaw:
     weight_decay: float = 0.0  # lambda, of which a step takes LR x lambda
     eps: float = 0.0  # Adam's
     memory: float = 0.0  # 1 - beta of Adam's moments
+    multiplier: float = 0.0  # factor on what the tensors give in the forward pass
+    of_experts: bool = False  # whether it moves the tensors of experts alone
 
 
 _BATCH = "the batch stays below the critical one, where twice the batch halves the steps"
@@ -71,6 +77,32 @@ _LAWS = (
     ),
     AxisLaw("timescale", "tokens", TIMESCALE, f"LR stays, lambda / D; {_RATE}", 0.0, -1.0),
     AxisLaw("none", "tokens", "", "LR does not move with the number of tokens"),
+    AxisLaw(
+        "average",
+        "experts",
+        MIXTURE,
+        "LR stays: the gates of the active experts sum to one, and an expert sees a share of the tokens, in "
+        "a step and in all, that falls like 1 / experts: its noise stays; its gradient, and eps, fall alike",
+        eps=-1.0,
+        of_experts=True,
+    ),
+    AxisLaw("none", "experts", "", "nothing moves with the number of experts"),
+    AxisLaw(
+        "average",
+        "top_k",
+        MIXTURE,
+        "LR stays: the gates of the active experts sum to one, so that the layer gives their average",
+    ),
+    AxisLaw(
+        "sum",
+        "top_k",
+        MIXTURE,
+        "the gates of the active experts do not sum to one: the layer's output, whose terms grow aligned, is "
+        "multiplied by 1 / top_k, and LR stays",
+        multiplier=-1.0,
+        of_experts=True,
+    ),
+    AxisLaw("none", "top_k", "", "nothing moves with the number of active experts"),
 )
 LAWS: Mapping[tuple[Axis, str], AxisLaw] = MappingProxyType({(law.axis, law.name): law for law in _LAWS})
 DEFAULTS: Mapping[tuple[Axis, Family], str] = MappingProxyType(
@@ -79,9 +111,13 @@ DEFAULTS: Mapping[tuple[Axis, Family], str] = MappingProxyType(
         ("tokens", "adam"): "sqrt",
         ("batch", "sgd"): "linear",
         ("tokens", "sgd"): "none",
+        ("experts", "adam"): "average",
+        ("top_k", "adam"): "average",
+        ("experts", "sgd"): "none",
+        ("top_k", "sgd"): "none",
     }
 )
-_ADAM = ("sqrt",)  # laws of Adam's noise; SGD's is another
+_ADAM = ("sqrt", "average", "sum")  # laws of updates whose size is free of the gradient's
 
 
 def get_law(axis: Axis, name: str | None, family: Family) -> AxisLaw:

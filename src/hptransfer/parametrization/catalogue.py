@@ -25,7 +25,8 @@ UMUP = "Blake et al., u-muP, arXiv:2407.17465, Table 2"
 DEPTH = "Yang et al., Tensor Programs VI, arXiv:2310.02244, Table 1"
 MEGATRON = "Megatron-LM, get_mup_config_overrides (2026); table 8 of arXiv:2203.03466 with eps"
 SQRT_DECAY = "Fan et al., arXiv:2510.15262; Table 3 of arXiv:2203.03466"
-COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1, alpha = 1"
+COMPLETEDP = "Mlodozeniec et al., Complete(d)P, arXiv:2512.22382"
+COMPLETEP = "Dey et al., CompleteP, arXiv:2505.01618, Table 1"
 
 SWITCHES = ("embd", "ln", "attn", "last")
 
@@ -131,7 +132,7 @@ def _ntk(optimizer: Family) -> Rule:
 
 def _with_depth(rule: Rule, residual: float, branch: E, *outside_too: Role) -> Rule:
     """The rule with exponents of the depth ratio, for residual branches and for tensors in the blocks."""
-    depth: dict[Role, E] = dict.fromkeys(("hidden", "vector", *outside_too), branch)
+    depth: dict[Role, E] = dict.fromkeys(("hidden", "vector", "scalar", *outside_too), branch)
     return replace(rule, residual=residual, depth=depth, scales_depth=True)
 
 
@@ -141,15 +142,40 @@ def _umup() -> Rule:
     return _with_depth(rule, -0.5, E(lr=-0.5), "embedding")
 
 
-def _completep() -> Rule:
+def completep(alpha: float = 1.0) -> Rule:
+    """CompleteP for residual branches of depth**-alpha.
+
+    An Adam step changes what a branch gives by LR x width x the factor on the branch, so that LR goes by
+    depth**(alpha - 1) for the whole network to move alike. A step's decay is to be as large as that change,
+    beside weights whose size does not depend on depth: LR x lambda ~ depth**(alpha - 1) too, and lambda x m
+    at every alpha. Gradients in a branch, and eps, fall like depth**-alpha.
+
+    Args:
+        alpha: from 0.5 (the branches' sum keeps its variance) to 1 (every layer keeps learning features).
+
+    Raises:
+        RuleError: alpha is not between 0.5 and 1.
+    """
+    if not 0.5 <= alpha <= 1:
+        raise RuleError(f"CompleteP's alpha must be from 0.5 to 1, but got {alpha:g}")
     roles = role_map(
         embedding=E(eps=-1.0),
         hidden=E(init=-0.5, lr=-1.0, weight_decay=1.0, eps=-1.0),
         readout=E(multiplier=-1.0, eps=-1.0),
         vector=E(eps=-1.0),
     )
-    rule = Rule("completep", roles, -1.0, "mup", COMPLETEP, tied=-1.0)
-    return _with_depth(rule, -1.0, E(eps=-1.0), "embedding")
+    name, source = (
+        ("completep", "alpha = 1") if alpha == 1 else (f"completep-{alpha:g}", f"alpha = {alpha:g}")
+    )
+    rule = Rule(name, roles, -1.0, "mup", f"{COMPLETEP}, {source}", tied=-1.0)
+    return _with_depth(rule, -alpha, E(lr=alpha - 1, eps=-alpha), "embedding")
+
+
+def _completedp() -> Rule:
+    """CompleteP with its readout's multiplier in init, LR, decay and eps; `axis_laws` has the other axes."""
+    rule = completep()
+    readout = E(init=-1.0, lr=-1.0, weight_decay=1.0)
+    return replace(rule, name="completedp", roles={**rule.roles, "readout": readout}, source=COMPLETEDP)
 
 
 def _depth_mup(table3: Rule) -> Rule:
@@ -179,7 +205,8 @@ def _all() -> list[Rule]:
         _ntk("sgd"),
         *_everett(),
         _umup(),
-        _completep(),
+        completep(),
+        _completedp(),
         *(_depth_mup(rule) for rule in tp5 if rule.name == "mup-tp5-table3"),
         *_sgd_twins(),
     ]

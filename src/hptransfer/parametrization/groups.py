@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from torch import nn
 
 from hptransfer.errors import RuleError, one_of
-from hptransfer.parametrization.constants import tensor_constants
+from hptransfer.parametrization.constants import NONE, Constants, Factors, tensor_constants
 from hptransfer.parametrization.optimizers import DECAY_KINDS, OPTIMIZERS, MuonAdjust, get_optimizer
 from hptransfer.parametrization.parameters import matching
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
@@ -31,7 +31,7 @@ def optimizer_settings(
     plan: ModelPlan,
     model: nn.Module,
     training: TrainingSettings,
-    constants: Mapping[str, float],
+    constants: Factors,
     no_decay: Sequence[str],
     without: Collection[str] | None,
 ) -> Wanted:
@@ -49,11 +49,11 @@ def optimizer_settings(
         if live[tensor.name].parameter.requires_grad and tensor.name not in (without or ()):
             _thawed(plan, tensor)
             growth = replace(tensor.growth, decays=tensor.growth.decays and tensor.name not in kept)
-            wanted[tensor.name] = group_settings(rule, growth, training, by_name.get(tensor.name, 1.0))
+            wanted[tensor.name] = group_settings(rule, growth, training, by_name.get(tensor.name, NONE))
     return wanted
 
 
-def _constants(plan: ModelPlan, constants: Mapping[str, float]) -> dict[str, float]:
+def _constants(plan: ModelPlan, constants: Factors) -> dict[str, Constants]:
     return tensor_constants({t.name: (t.role, t.tensor.aliases) for t in plan.tensors}, constants)
 
 
@@ -69,7 +69,7 @@ def muon_settings(
     plan: ModelPlan,
     model: nn.Module,
     training: TrainingSettings,
-    constants: Mapping[str, float],
+    constants: Factors,
     stacks: Sequence[str] = (),
 ) -> Wanted:
     """The same of hidden matrices under Muon, with eta in muP coordinates; see `Scaling.muon_groups`."""
@@ -90,7 +90,7 @@ def muon_settings(
                 "hpt.without_multipliers(rule)"
             )
         _thawed(plan, tensor)
-        wanted[tensor.name] = group_settings(rule, tensor.growth, training, by_name.get(tensor.name, 1.0))
+        wanted[tensor.name] = group_settings(rule, tensor.growth, training, by_name.get(tensor.name, NONE))
     if not wanted:
         raise RuleError("Muon must have hidden matrices to train, but the model has none of two dimensions")
     return wanted

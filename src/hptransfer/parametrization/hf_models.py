@@ -139,7 +139,21 @@ def build(
     return model_class(config_class(**{size: sizes[size] for size in family.sizes}, **family.fixed))
 
 
-def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: str) -> nn.Module:
+def at_another_width(model: nn.Module) -> nn.Module | None:
+    """A build at twice the width, on the meta device, to tell roles by; None where no config makes one."""
+    held = _width_of(getattr(unwrapped(model), "config", None))
+    for heads in ("grow", "fixed") if held else ():
+        try:
+            with torch.device("meta"):
+                return build_at_width(model, 2 * held[1], None, heads)  # type: ignore[index]
+        except RuleError:
+            continue
+    return None
+
+
+def build_at_width(
+    model: nn.Module, base_width: int, width: int | None, heads: str, depth: int | None = None
+) -> nn.Module:
     """The model's class at another width, from its config; its weights are freshly drawn.
 
     Args:
@@ -147,6 +161,7 @@ def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: 
         base_width: to build at.
         width: that the model is said to have, checked where given.
         heads: `grow`: head dimension stays and heads are scaled; `fixed`: the other way round.
+        depth: number of blocks to build; None: the model's.
 
     Raises:
         RuleError: the model has no such config, or a size would not be whole.
@@ -165,6 +180,8 @@ def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: 
     if width is not None and width != found:
         raise RuleError(f"width must be the model's, but got {width} where its {name} is {found}")
     scaled = _scaled(config, base_width, found, heads)
+    if depth is not None:
+        _set_depth(scaled, depth, type(inner).__name__)
     try:
         with torch.random.fork_rng(devices=[]):  # building the base leaves the user's random numbers alone
             if isinstance(scaled, Mapping):  # diffusers
@@ -179,6 +196,21 @@ def build_at_width(model: nn.Module, base_width: int, width: int | None, heads: 
         ) from None
     _check_known(config, inner, base, found)
     return base
+
+
+def _set_depth(config: Any, depth: int, model: str) -> None:
+    """Gives a config another number of blocks, and its lists of one entry a block that many entries."""
+    held = next((name for name in DEPTHS if isinstance(_value(config, name), int)), None)
+    if held is None or depth < 1 or isinstance(config, Mapping):
+        raise RuleError(
+            f"base_depth= must be positive, for a config with a number of blocks ({', '.join(DEPTHS)}), but "
+            f"got {depth} for {model}; give base=, the same model built at the base width and depth"
+        )
+    before = _value(config, held)
+    for name, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == before:
+            setattr(config, name, [value[i % before] for i in range(depth)])
+    setattr(config, held, depth)
 
 
 def _width_of(config: Any) -> tuple[str, int] | None:

@@ -11,6 +11,7 @@ import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -123,8 +124,12 @@ def set_factors(model: nn.Module, factors: tuple[Factor, ...]) -> None:
             module.factor_on_input = module.factor_on_output = None
             if "_plain" in vars(type(module)):  # not where FSDP2 has made its own class of it since
                 module.__class__ = module._plain  # type: ignore[assignment]
+        for key in [key for key, hook in module._forward_pre_hooks.items() if hook is _called_as_a_layer]:
+            del module._forward_pre_hooks[key]
     for factor in factors:
         module = by_name[factor.module]
+        if isinstance(by_name.get(factor.module.rpartition(".")[0]), nn.TransformerEncoderLayer):
+            module.register_forward_pre_hook(_called_as_a_layer)
         if "forward" in vars(module):
             raise RuleError(
                 f"{factor.module or 'the model'} must have its own forward pass to be multiplied, but "
@@ -135,6 +140,13 @@ def set_factors(model: nn.Module, factors: tuple[Factor, ...]) -> None:
         assert isinstance(module, Factored)
         module.factor_on_input = factor.on_input if factor.on_input != 1.0 else None
         module.factor_on_output = factor.on_output if factor.on_output != 1.0 else None
+
+
+def _called_as_a_layer(_module: nn.Module, _args: Any) -> None:
+    """A hook that does nothing: with one, torch's encoder layer leaves its fast path of evaluation.
+
+    That path reads the weights of its layers without calling them, so that no factor would act.
+    """
 
 
 def live_factors(module: nn.Module) -> tuple[float, float]:
@@ -195,28 +207,35 @@ def _few_rows(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[
     return tree_map(few, args), tree_map(few, kwargs)
 
 
-def own_containers(value: Any, _done: dict[int, Any] | None = None) -> Any:
-    """Arguments whose lists, mappings and caches are copies that a pass may add to; tensors are shared."""
+def own_containers(value: Any, *, tensors: bool = False, _done: dict[int, Any] | None = None) -> Any:
+    """Arguments whose lists, mappings and caches are copies that a pass may add to.
+
+    Tensors are shared, or, with `tensors`, copied too: a forward pass may work in place on its batch.
+    """
     done = {} if _done is None else _done
     if id(value) in done:
         return done[id(value)]
+    own = partial(own_containers, tensors=tensors, _done=done)
     if isinstance(value, tuple):
-        parts = [own_containers(part, done) for part in value]
-        if all(part is own for part, own in zip(value, parts, strict=True)):
+        parts = [own(part) for part in value]
+        if all(part is copied for part, copied in zip(value, parts, strict=True)):
             return value  # a size, or another kind of tuple with numbers
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, (list, dict)):
         done[id(value)] = made = copy.copy(value)
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            made[key] = own_containers(part, done)
+            made[key] = own(part)
         return made
+    if isinstance(value, Tensor) and tensors:
+        done[id(value)] = value.detach().clone().requires_grad_(value.requires_grad)
+        return done[id(value)]
     if isinstance(value, Tensor) or callable(value) or not hasattr(value, "__dict__"):
         return value
     try:
         done[id(value)] = made = copy.copy(value)
     except (TypeError, copy.Error):
         return value  # files, modules and the like
-    vars(made).update({key: own_containers(part, done) for key, part in vars(value).items()})
+    vars(made).update({key: own(part) for key, part in vars(value).items()})
     return made
 
 

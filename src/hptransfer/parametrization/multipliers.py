@@ -73,10 +73,10 @@ def module_factors(
                 factor = wanted * tensor.ratio ** (rule.tied - _native_logits(model))
                 why = f"factor on the logits of the tied {tensor.name}"
                 _add(found, pairing.modules, logits, factor, why, rule)
-    if rule.residual and pairing.depth_ratio != 1.0:
+    if rule.residual and any(ratio != 1.0 for ratio in pairing.depth_ratios.values()):
         for end in _residual_ends(model, pairing.modules, residual, rule):
             had = found.get(end, Factor(end, 1.0, 1.0, "residual branch"))
-            found[end] = replace(had, on_output=had.on_output * pairing.depth_ratio**rule.residual)
+            found[end] = replace(had, on_output=had.on_output * pairing.depth_of(end) ** rule.residual)
     return tuple(f for f in found.values() if (f.on_input, f.on_output) != (1.0, 1.0))
 
 

@@ -31,7 +31,7 @@ REFUSED = {  # by a word of the class's name, in lower case
 }
 # What low-precision, schedule-free and other versions put around the published names.
 _AROUND = re.compile(
-    r"^_|^(paged|fused|deepspeedcpu|cpu|dist|distributed|single_?device)+|(8|4)bit|32bit|fp8|schedulefree\w*",
+    r"^_|^(paged|fused|deepspeedcpu|cpu|distributed|dist|single_?device|lb)+|(8|4)bit|32bit|fp8|schedulefree\w*",
     re.I,
 )
 _NAMES = {

@@ -14,7 +14,7 @@ from hptransfer.errors import RuleError, one_of
 
 Family = Literal["adam", "sgd"]
 OptimizerName = Literal["adamw", "adam", "sgd", "lion", "muon"]
-DecayKind = Literal["coupled", "independent", "mup"]
+DecayKind = Literal["coupled", "independent", "mup", "sqrt-width", "inverse-width"]
 Hyperparameter = Literal["betas", "eps", "momentum"]
 MuonAdjust = Literal["original", "match_rms_adamw"]
 

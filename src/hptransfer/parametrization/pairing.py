@@ -1,9 +1,9 @@
-"""Two builds of one model, matched tensor by tensor: widths differ, depths may."""
+"""Two builds of one model, matched tensor by tensor: widths differ, or depths, or both."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -22,37 +22,57 @@ class Pairing:
     base_modules: Mapping[str, nn.Module]  # the base's counterparts, of the modules that have one
     in_blocks: frozenset[str]  # names of tensors inside repeated blocks, of a ModuleList or a Sequential
     outputs: frozenset[str]  # names of the weights of the model's declared output layer
-    depth_ratio: float  # blocks / blocks of the base
+    depth_ratios: Mapping[str, float]  # blocks / blocks of the base, by stack
+    depth_ratio: float  # the same of all blocks together
+    is_one_width: bool = False  # whether no tensor has another shape than the base's
+    experts: frozenset[tuple[int, int]] = (
+        frozenset()
+    )  # numbers of experts here and in the base, if they differ
     tied: bool = False  # whether some layer applies an embedding's tensor as a readout
+
+    def is_in_stack(self, name: str) -> bool:
+        """Whether a tensor or module is in a stack of blocks whose length is the model's depth."""
+        return _stack_of(name, self.depth_ratios) is not None
+
+    def depth_of(self, name: str) -> float:
+        """Blocks / blocks of the base in the stack that a tensor or module is in; one outside of all."""
+        stack = _stack_of(name, self.depth_ratios)
+        return 1.0 if stack is None else self.depth_ratios[stack]
 
 
 def pair(model: nn.Module, base: nn.Module, *, same_width: bool = False) -> Pairing:
     """Matches the tensors of two builds by name, block by block where the depths differ.
 
-    Two builds of the same width are fine with `same_width` alone: then roles come from elsewhere.
+    Two builds of the same width and depth are fine with `same_width` alone: roles then come from elsewhere.
 
     Raises:
         RuleError: the two are not the same architecture, or nothing changes between them.
     """
     tensors, at_base = parameters(model), parameters(base)
     here, there = modules(model), modules(base)
-    stacks, base_stacks = _stacks(here, there), _stacks(there, here)
-    depth_ratio = _depth_ratio(stacks, base_stacks)
-    base_name = {name: _to_base(name, base_stacks) for name in tensors}
+    stacks, in_blocks = _stacks(here, there)
+    base_stacks, _ = _stacks(there, here)
+    follows = {} if set(stacks) != set(base_stacks) else _follows(tensors, at_base, stacks, base_stacks)
+    experts = _experts(there)
+    base_name = {name: _to_base(name, follows, experts) for name in tensors}
     _check_names(at_base, base_name)
     base_of = {name: at_base[base_name[name]] for name in tensors}
-    _check_dimensions(tensors, base_of, same_width)
-    if depth_ratio != 1.0:
-        _check_blocks(at_base, base_stacks)
-    twins = {name: there.get(_to_base(name, base_stacks)) for name in here}
+    depth_ratios = {name: stacks[name] / base_stacks[name] for name in follows}
+    numbers = _numbers_of_experts(base_of, tensors, _experts(here), experts, follows)
+    grows_apart = bool(numbers) or any(ratio != 1.0 for ratio in depth_ratios.values())
+    is_one_width = _check_dimensions(tensors, base_of, same_width or grows_apart, numbers)
+    twins = {name: there.get(_to_base(name, follows, experts)) for name in here}
     return Pairing(
         tensors=tensors,
         base_of=base_of,
         modules=here,
         base_modules={name: twin for name, twin in twins.items() if twin is not None},
-        in_blocks=frozenset(n for n in tensors if _stack_of(n, stacks) is not None),
+        in_blocks=frozenset(n for n in tensors if _stack_of(n, in_blocks) is not None),
         outputs=_outputs(model),
-        depth_ratio=depth_ratio,
+        depth_ratios=depth_ratios,
+        depth_ratio=sum(stacks.values()) / sum(base_stacks.values()) if follows else 1.0,
+        is_one_width=is_one_width,
+        experts=numbers,
         tied=any(_is_tied(named, here) for named in tensors.values()),
     )
 
@@ -62,12 +82,16 @@ def _is_tied(named: NamedParameter, here: Mapping[str, nn.Module]) -> bool:
     return isinstance(named.module, nn.Embedding) and any(not isinstance(o, nn.Embedding) for o in owners)
 
 
-def _stacks(here: Mapping[str, nn.Module], there: Mapping[str, nn.Module]) -> dict[str, int]:
-    """Outermost lists of blocks by name, with their lengths in `here`; `there` is the other build.
+def _stacks(
+    here: Mapping[str, nn.Module], there: Mapping[str, nn.Module]
+) -> tuple[dict[str, int], frozenset[str]]:
+    """Lists of blocks whose lengths are the model's depth, with their lengths, and all outermost ones.
 
-    A list that has one length in both builds, of layers without parts, is no stack of blocks: such as heads.
+    `there` is the other build. A list that has one length in both builds, of layers without parts, is no
+    stack of blocks: such as heads. A list of as many stages in both builds (Swin, ConvNeXt) gives way to the
+    lists of blocks within it where their lengths differ.
     """
-    found = {}
+    found, deepening = {}, set()
     for name, module in here.items():
         twin = there.get(name)
         if not isinstance(module, (nn.ModuleList, nn.Sequential)) or not len(module):
@@ -80,30 +104,105 @@ def _stacks(here: Mapping[str, nn.Module], there: Mapping[str, nn.Module]) -> di
         blocks = parts and (isinstance(module, nn.ModuleList) or (several and alike))
         if blocks or (deepens and alike):
             found[name] = len(module)
-    return {n: length for n, length in found.items() if not any(n.startswith(f"{o}.") for o in found)}
+            deepening |= {name} if deepens and not _is_experts(name) else set()
+    stages = {n for n in found if n not in deepening and any(d.startswith(f"{n}.") for d in deepening)}
+    deep = {n: found[n] for n in found if n not in stages and not _is_experts(n)}
+    return _outermost(deep), frozenset(_outermost(found))
 
 
-def _stack_of(name: str, stacks: Mapping[str, int]) -> str | None:
+def _is_experts(name: str) -> bool:
+    """Whether a list is one of experts, side by side, by its name."""
+    return "expert" in name.rpartition(".")[2].lower()
+
+
+def _experts(here: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Lists of experts by name, with their lengths."""
+    return {n: len(m) for n, m in here.items() if isinstance(m, nn.ModuleList) and _is_experts(n) and len(m)}
+
+
+def _numbers_of_experts(
+    base_of: Mapping[str, NamedParameter],
+    tensors: Mapping[str, NamedParameter],
+    experts: Mapping[str, int],
+    at_base: Mapping[str, int],
+    follows: Mapping[str, list[int]],
+) -> frozenset[tuple[int, int]]:
+    """Pairs (number here, in the base) that differ, of lists of experts and of stacks of their matrices."""
+    pairs = {
+        (n, at_base.get(_to_base(f"{name}.", follows, {}).rstrip("."), n)) for name, n in experts.items()
+    }
+    for name, named in tensors.items():
+        if named.parameter.ndim == 3 and ("Expert" in type(named.module).__name__ or "expert" in name):
+            pairs.add((shape_of(named.parameter)[0], shape_of(base_of[name].parameter)[0]))
+    return frozenset((here, there) for here, there in pairs if here != there)
+
+
+def _outermost(lists: Mapping[str, int]) -> dict[str, int]:
+    return {n: length for n, length in lists.items() if not any(n.startswith(f"{o}.") for o in lists)}
+
+
+def _stack_of(name: str, stacks: Iterable[str]) -> str | None:
     return next((stack for stack in stacks if name.startswith(f"{stack}.")), None)
 
 
-def _depth_ratio(stacks: Mapping[str, int], base: Mapping[str, int]) -> float:
-    if set(stacks) != set(base):
-        return 1.0  # not the same architecture; the names will say so
-    ratios = {stacks[name] / base[name] for name in stacks}
-    if len(ratios) > 1:
-        found = ", ".join(f"{name}: {base[name]} -> {stacks[name]}" for name in stacks)
-        raise RuleError(f"every stack of blocks must deepen by one ratio, but got {found}")
-    return ratios.pop() if ratios else 1.0
+def _follows(
+    tensors: Mapping[str, NamedParameter],
+    at_base: Mapping[str, NamedParameter],
+    stacks: Mapping[str, int],
+    base_stacks: Mapping[str, int],
+) -> dict[str, list[int]]:
+    """By stack, the base's block that each block follows.
+
+    Where the depths differ, a block follows one of its own kind: those of one kind in turn. Kinds are told by
+    the shapes of a block's tensors, and matched in the order in which they first come.
+    """
+    found = {}
+    for stack, length in stacks.items():
+        if length == base_stacks[stack]:
+            found[stack] = list(range(length))
+            continue
+        kinds, base_kinds = (
+            _kinds(at, stack, n) for at, n in ((tensors, length), (at_base, base_stacks[stack]))
+        )
+        if max(kinds) > max(base_kinds):
+            raise RuleError(
+                f"blocks must be alike where depth changes, or of the kinds that the base has, but {stack} "
+                f"has {max(kinds) + 1} kinds of blocks, by the shapes in them, and the base's has "
+                f"{max(base_kinds) + 1}"
+            )
+        of_kind = [[i for i, kind in enumerate(base_kinds) if kind == k] for k in range(max(base_kinds) + 1)]
+        found[stack] = [
+            of_kind[kind][kinds[:i].count(kind) % len(of_kind[kind])] for i, kind in enumerate(kinds)
+        ]
+    return found
 
 
-def _to_base(name: str, base_stacks: Mapping[str, int]) -> str:
-    """The counterpart's name: block i of a deeper model is matched with block i mod the base's depth."""
-    stack = _stack_of(name, base_stacks)
-    if stack is None:
-        return name
+def _kinds(tensors: Mapping[str, NamedParameter], stack: str, length: int) -> list[int]:
+    """Of each block, which kind it is: 0 for the first, the next number for one unlike all before."""
+    blocks: list[set[tuple[str, tuple[int, ...]]]] = [set() for _ in range(length)]
+    for named in tensors.values():
+        for name in (named.name, *named.aliases):
+            index, _, inner = name.removeprefix(f"{stack}.").partition(".")
+            if name.startswith(f"{stack}.") and index.isdigit():
+                blocks[int(index)].add((inner, shape_of(named.parameter)))
+    known: list[set[tuple[str, tuple[int, ...]]]] = []
+    for block in blocks:
+        known += [] if block in known else [block]
+    return [known.index(block) for block in blocks]
+
+
+def _to_base(name: str, follows: Mapping[str, list[int]], experts: Mapping[str, int]) -> str:
+    """The counterpart's name: of a block the one that it follows, of an expert one of the base's in turn."""
+    if (stack := _stack_of(name, follows)) is not None:
+        name = _renumbered(name, stack, lambda index: follows[stack][index])
+    if (several := _stack_of(name, experts)) is not None:
+        name = _renumbered(name, several, lambda index: index % experts[several])
+    return name
+
+
+def _renumbered(name: str, stack: str, number: Callable[[int], int]) -> str:
     index, dot, rest = name[len(stack) + 1 :].partition(".")
-    return f"{stack}.{int(index) % base_stacks[stack]}{dot}{rest}" if index.isdigit() else name
+    return f"{stack}.{number(int(index))}{dot}{rest}" if index.isdigit() else name
 
 
 def _check_names(base: Mapping[str, NamedParameter], base_name: Mapping[str, str]) -> None:
@@ -122,8 +221,12 @@ def _numberless(name: str) -> str:
 
 
 def _check_dimensions(
-    tensors: Mapping[str, NamedParameter], base_of: Mapping[str, NamedParameter], same_width: bool
-) -> None:
+    tensors: Mapping[str, NamedParameter],
+    base_of: Mapping[str, NamedParameter],
+    same_width: bool,
+    experts: frozenset[tuple[int, int]],
+) -> bool:
+    """Whether every tensor has one shape in both builds, which only `same_width` allows."""
     shapes = {n: (shape_of(t.parameter), shape_of(base_of[n].parameter)) for n, t in tensors.items()}
     for name, (shape, base) in shapes.items():
         if len(shape) != len(base):
@@ -131,26 +234,14 @@ def _check_dimensions(
                 f"a tensor must have as many dimensions in both builds, but {name} is {list(base)} in the "
                 f"base and {list(shape)} in the model"
             )
-    if not same_width and all(shape == base for shape, base in shapes.values()):
+    sides = (pair for shape, base in shapes.values() for pair in zip(shape, base, strict=True))
+    is_one_width = all(here == there or (here, there) in experts for here, there in sides)
+    if is_one_width and not same_width:
         raise RuleError(
-            "model and base must differ in width, but every tensor has the same shape in both; for a model "
-            "at the base width itself, give other=, a build at any other width"
+            "model and base must differ in width or depth, but every tensor has the same shape in both; for "
+            "a model at the base width itself, give other=, a build at any other width"
         )
-
-
-def _check_blocks(base: Mapping[str, NamedParameter], stacks: Mapping[str, int]) -> None:
-    """Blocks of a base of another depth must be alike, else it is open which of them a new block follows."""
-    seen: dict[str, tuple[int, ...]] = {}
-    for name, named in base.items():
-        stack = _stack_of(name, stacks)
-        if stack is None:
-            continue
-        inner = name[len(stack) + 1 :].partition(".")[2]
-        shape = shape_of(named.parameter)
-        if seen.setdefault(f"{stack}.*.{inner}", shape) != shape:
-            raise RuleError(
-                f"blocks must be alike where depth changes, but {name} differs from the block before"
-            )
+    return is_one_width
 
 
 def _outputs(model: nn.Module) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,8 @@ from hptransfer.errors import RuleError
 from hptransfer.parametrization.attention import attention_sites, known_heads
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.custom import as_rule
+from hptransfer.parametrization.hf_models import at_another_width, build_at_width
+from hptransfer.parametrization.initial_values import check_initial_values
 from hptransfer.parametrization.initialize import base_std
 from hptransfer.parametrization.layers import layer_of
 from hptransfer.parametrization.multipliers import module_factors, native_embeddings
@@ -25,6 +27,7 @@ from hptransfer.parametrization.rule import Role, Rule
 from hptransfer.parametrization.rule_arithmetic import check_depth, in_coordinates
 from hptransfer.parametrization.scaling import Scaling
 from hptransfer.parametrization.tensor_settings import Growth, decays, tensor_factors
+from hptransfer.parametrization.typed_roles import roles_by_type
 
 
 def parametrize(
@@ -36,6 +39,7 @@ def parametrize(
     coordinates: Coordinates | None = None,
     base_width: int | None = None,
     width: int | None = None,
+    base_depth: int | None = None,
     heads: Literal["grow", "fixed"] = "grow",
     other: nn.Module | None = None,
     overrides: Mapping[str, Role | str] | None = None,
@@ -55,8 +59,10 @@ def parametrize(
         coordinates: that `lr` will be read in; default: the rule's own.
         base_width: instead of `base`, for a Hugging Face model: its config is scaled down and built.
         width: the model's, where given it is checked.
+        base_depth: with `base_width`: number of blocks of the base; default: the model's.
         heads: with `base_width`: whether heads grow with width (head dimension stays) or stay.
-        other: a build at any other width; needed where the model is at the base width itself.
+        other: a build at any other width, to tell roles by; needed where the model is the base itself. Where
+            depth alone grows, roles go by the config or by the types of modules without it.
         overrides: name pattern -> role, first match wins.
         attention: module pattern -> attribute with the logits' scale; False: leave attention alone.
         residual: patterns of the last modules of residual branches, for rules with depth.
@@ -69,15 +75,21 @@ def parametrize(
     """
     chosen = as_rule(rule, optimizer)
     chosen = in_coordinates(chosen, coordinates) if coordinates else chosen
-    base = _base(model, base, base_width, width, heads)
+    base = _base(base, base_width, lambda n: build_at_width(model, n, width, heads, base_depth))
     pairing = pair(model, base, same_width=other is not None)
-    if other is None:
-        tensors = paired_roles(pairing, overrides or {})
-    else:
+    for ratio in pairing.depth_ratios.values():
+        check_depth(chosen, ratio)
+    if other is None and pairing.is_one_width:
+        other = at_another_width(base)
+    if other is not None:
         tensors = _from_other(pairing, pair(other, base), overrides or {})
-    check_depth(chosen, pairing.depth_ratio)
+    elif pairing.is_one_width:
+        tensors = roles_by_type(pairing, overrides or {})
+    else:
+        tensors = paired_roles(pairing, overrides or {})
     _check_direction(tensors, narrower)
     ratio = _model_ratio(tensors) if width_ratio is None else width_ratio
+    check_initial_values(tensors, pairing, chosen, ratio)
     spared = _spared(model, pairing)
     plans = tuple(_plan(t, chosen, ratio, pairing, spared) for t in tensors)
     native = native_embeddings(pairing)
@@ -93,16 +105,12 @@ def parametrize(
     )
 
 
-def _base(
-    model: nn.Module, base: nn.Module | None, base_width: int | None, width: int | None, heads: str
-) -> nn.Module:
+def _base(base: nn.Module | None, base_width: int | None, build: Callable[[int], nn.Module]) -> nn.Module:
     if base is not None and base_width is None:
         return base
     if base_width is None or base is not None:
         raise RuleError("one of base= (a model) and base_width= (for Hugging Face models) must be given")
-    from hptransfer.parametrization.hf_models import build_at_width
-
-    return build_at_width(model, base_width, width, heads)
+    return build(base_width)
 
 
 def _from_other(
@@ -142,7 +150,7 @@ def _model_ratio(tensors: Sequence[TensorRole]) -> float:
             f"the model's width ratio must be clear, but its dimensions grow by {sorted(ratios)}; give "
             "width_ratio="
         )
-    return ratios.pop()  # two builds that were paired differ somewhere
+    return ratios.pop() if ratios else 1.0  # none where depth alone grows
 
 
 def _plan(
@@ -156,7 +164,7 @@ def _plan(
         # A tensor of fixed length has no width of its own: its settings go by the model's.
         ratio=ratio if tensor.role == "scalar" else tensor.ratio,
         model_ratio=ratio,
-        depth_ratio=pairing.depth_ratio if tensor.block else 1.0,
+        depth_ratio=pairing.depth_of(tensor.name),
         longest_ratio=max(tensor.shape, default=1) / max(tensor.base_shape, default=1),
         decays=decays(tensor.role, tensor.shape) and tensor.name not in spared,
         fan_out_ratio=None if out is None else tensor.shape[out] / tensor.base_shape[out],

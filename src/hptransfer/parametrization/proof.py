@@ -2,8 +2,9 @@
 
 One pass is watched, with each factor replaced by a tensor, and each weight, inside its own layer, by a
 stand-in. What then takes part in an operation acts; a weight that takes part itself is read outside its
-layer, as by a fused cross-entropy or logits computed from the embedding by hand. An attention module runs
-twice more, with its scale nudged. Nothing is changed: random numbers, buffers and gradients are as before.
+layer, as by a fused cross-entropy or logits computed from the embedding by hand. An attention module, and a
+layer of someone's own with a factor, runs twice more, with its scale or factor nudged. Nothing is changed:
+random numbers, buffers and gradients are as before.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,37 +20,22 @@ from torch.utils._pytree import tree_leaves
 
 from hptransfer.errors import RuleError, VerifyError
 from hptransfer.parametrization.faults import Fault, fault_table
-from hptransfer.parametrization.hooks import (
-    AttentionSite,
-    Batch,
-    Factor,
-    Factored,
-    batch_recorder,
-    own_containers,
-    set_scale,
-)
+from hptransfer.parametrization.hooks import Batch, Factor, batch_recorder, own_containers
 from hptransfer.parametrization.multipliers import appliers, tied_readouts
-from hptransfer.parametrization.parameters import modules, parameters, unwrapped
+from hptransfer.parametrization.nudges import (
+    Proof,
+    acting_sites,
+    has_own_pass,
+    moves,
+    nudge,
+    undone_fault,
+)
+from hptransfer.parametrization.parameters import modules, unwrapped
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
-from hptransfer.parametrization.watch import Watch, exponent, watching
+from hptransfer.parametrization.stand_ins import StandIns
+from hptransfer.parametrization.watch import Watch, watching
 
-NUDGE = 1.25
 _SAME = 1e-2  # relative; sqrt(width) may have been rounded to bfloat16
-
-
-@dataclass
-class Proof:
-    """What a forward pass showed.
-
-    Attributes:
-        acting: forward multipliers and attention scales that act.
-        unseen: those whose modules the pass did not call, such as another task's head; by module.
-        faults: what is not as it must be.
-    """
-
-    acting: int = 0
-    unseen: list[str] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
 
 
 def prove(plan: ModelPlan, model: nn.Module, batch: Any) -> Proof:
@@ -107,15 +92,17 @@ def as_batch(batch: Any) -> Batch:
 def proof_of(plan: ModelPlan, model: nn.Module, batch: Batch) -> Proof:
     """What one forward pass on a batch shows."""
     inner, here = unwrapped(model), modules(model)
-    found, sites = Proof(), {site.module: site for site in _acting_sites(plan)}
-    standing = _Standing(plan, inner, here)
+    found, sites = Proof(), {site.module: site for site in acting_sites(plan)}
+    standing = StandIns(plan, inner, here)
     calls: set[str] = set()
     busy: list[str] = []  # the module whose scale is being nudged
     given: dict[str, Any] = {}  # by module: its arguments as they were before it ran
+    own_passes = {f.module for f in plan.factors if has_own_pass(here[f.module])}
+    undone: set[str] = set()  # modules that take off again what their input is multiplied by
 
     def before(name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         calls.add(name)
-        if name in sites:
+        if not busy and (name in sites or name in own_passes):
             given[name] = own_containers((args, kwargs))
         standing.enter(name, module)
 
@@ -123,16 +110,24 @@ def proof_of(plan: ModelPlan, model: nn.Module, batch: Batch) -> Proof:
         standing.leave(name, module)
         if name in sites and not busy:
             busy.append(name)
-            _nudge(sites.pop(name), module, given.pop(name), watch, found)
+            nudge(sites.pop(name), module, given.pop(name), watch, found)
+            busy.pop()
+        if name in own_passes and not busy:
+            busy.append(name)
+            own_passes.remove(name)
+            if not moves(module, given.pop(name)):
+                undone.add(name)
             busy.pop()
 
     with _as_it_was(inner), standing, watching(model, before, after) as watch:
         watch.is_factor = standing.is_factor
-        args, kwargs = own_containers((batch.args, dict(batch.kwargs)))
+        args, kwargs = own_containers((batch.args, dict(batch.kwargs)), tensors=True)
         output = inner(*args, **kwargs)
         reached = _reached(output)
     found.unseen += sites
-    _factors(plan, standing, watch, calls, found)
+    _factors(plan, standing, watch, calls - undone, found)
+    found.unseen = [name for name in found.unseen if name not in undone]
+    found.faults += [undone_fault(factor) for factor in plan.factors if factor.module in undone]
     _read_by_hand(plan, standing, watch, reached, here, found)
     _own_multiplication(plan, standing, watch, inner, found)
     _unknown_attention(plan, watch, here, found)
@@ -167,68 +162,6 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
                         buffer.copy_(buffers[name])
 
 
-class _Standing:
-    """Stand-ins of factors and, inside their layers, of weights, for one forward pass."""
-
-    def __init__(self, plan: ModelPlan, model: nn.Module, here: Mapping[str, nn.Module]) -> None:
-        self.weights = {name: named.parameter for name, named in parameters(model).items()}
-        self.factors: dict[tuple[str, str], Tensor] = {}  # by module and attribute
-        self.within: dict[
-            str, list[tuple[str, Tensor, Tensor]]
-        ] = {}  # by module: attribute, weight, stand-in
-        self.table_of: dict[int, str] = {}  # name of an embedding's tensor, by id of its weight or stand-in
-        self._here, self._plan = here, plan
-        for tensor in plan.tensors:
-            weight = self.weights[tensor.name]
-            if tensor.frozen or type(weight.data).__name__ == "DTensor":
-                continue  # FSDP2 swaps weights by itself
-            stand_in = weight.detach().requires_grad_()
-            for name in (tensor.name, *tensor.tensor.aliases):
-                owner, _, attribute = name.rpartition(".")
-                if here[owner]._parameters.get(attribute) is weight if owner in here else False:
-                    self.within.setdefault(owner, []).append((attribute, weight, stand_in))
-            if tensor.role == "embedding":
-                self.table_of |= {id(weight): tensor.name, id(stand_in): tensor.name}
-
-    def __enter__(self) -> None:
-        for factor in self._plan.factors:
-            module = self._here[factor.module]
-            for attribute in ("factor_on_input", "factor_on_output"):
-                if isinstance(module, Factored) and isinstance(value := getattr(module, attribute), float):
-                    self.factors[factor.module, attribute] = torch.tensor(value, device=_device(module))
-                    setattr(module, attribute, self.factors[factor.module, attribute])
-
-    def __exit__(self, *_error: object) -> None:
-        for (name, attribute), value in self.factors.items():
-            setattr(self._here[name], attribute, float(value.double()))
-        for factor in self._plan.factors:  # as they were, to the last digit
-            module = self._here[factor.module]
-            if (factor.module, "factor_on_input") in self.factors:
-                module.factor_on_input = factor.on_input  # type: ignore[assignment]
-            if (factor.module, "factor_on_output") in self.factors:
-                module.factor_on_output = factor.on_output  # type: ignore[assignment]
-        for name in self.within:
-            self.leave(name, self._here[name])
-
-    def enter(self, name: str, module: nn.Module) -> None:
-        """The layer is about to run: it reads the stand-ins."""
-        for attribute, _, stand_in in self.within.get(name, ()):
-            module._parameters[attribute] = stand_in  # type: ignore[assignment]
-
-    def leave(self, name: str, module: nn.Module) -> None:
-        """The layer has run."""
-        for attribute, weight, _ in self.within.get(name, ()):
-            module._parameters[attribute] = weight  # type: ignore[assignment]
-
-    def is_factor(self, value: Any) -> bool:
-        """Whether it is one of the rule's factors."""
-        return any(value is factor for factor in self.factors.values())
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
-
-
 def _reached(output: Any) -> set[int]:
     """Ids of the leaves of the graph behind what a model gives."""
     values = (
@@ -248,7 +181,7 @@ def _reached(output: Any) -> set[int]:
     return leaves
 
 
-def _factors(plan: ModelPlan, standing: _Standing, watch: Watch, calls: set[str], found: Proof) -> None:
+def _factors(plan: ModelPlan, standing: StandIns, watch: Watch, calls: set[str], found: Proof) -> None:
     for factor in plan.factors:
         own = [value for (module, _), value in standing.factors.items() if module == factor.module]
         if factor.module not in calls:
@@ -264,7 +197,7 @@ def _factors(plan: ModelPlan, standing: _Standing, watch: Watch, calls: set[str]
 
 def _read_by_hand(
     plan: ModelPlan,
-    standing: _Standing,
+    standing: StandIns,
     watch: Watch,
     reached: set[int],
     here: Mapping[str, nn.Module],
@@ -281,12 +214,31 @@ def _read_by_hand(
             needs, what = plan_multiplier(plan, tensor), "looked up"
         else:
             needs, what = _needs_factor(plan, tensor, factors, here), "read"
+        if not needs and _is_transposed(plan, tensor, watch.contracted.get(id(weight), set())):
+            wanted = "used one way; give the other way a weight of its own"
+            way = "a readout" if tensor.role == "embedding" else "an embedding"
+            how = f"multiplied outside its layer, as {way} is"
+            found.faults.append(Fault(tensor.name, "multiplier", wanted, how))
         if needs:
             wanted = "used by its layer alone"
             found.faults.append(
                 Fault(tensor.name, "multiplier", wanted, f"weight {what} outside its layer, past the factor")
             )
             found.unseen = [name for name in found.unseen if name not in _layers(tensor)]
+
+
+def _is_transposed(plan: ModelPlan, tensor: TensorPlan, contracted: set[int]) -> bool:
+    """Whether an embedding's weight is summed over the width, or a readout's over its outputs, by hand.
+
+    So an autoencoder does that decodes by the encoder's transposed weight. No role is right for both.
+    """
+    if plan.rule.tied is None or tensor.tensor.ratio == 1.0 or tensor.tensor.dimension is None:
+        return False
+    shape = tensor.tensor.shape
+    width = shape[tensor.tensor.dimension]
+    if tensor.role == "embedding":
+        return width in contracted
+    return tensor.role == "readout" and bool(contracted & ({*shape} - {width}))
 
 
 def plan_multiplier(plan: ModelPlan, tensor: TensorPlan) -> bool:
@@ -318,7 +270,7 @@ def _layers(tensor: TensorPlan) -> set[str]:
 
 
 def _own_multiplication(
-    plan: ModelPlan, standing: _Standing, watch: Watch, model: nn.Module, found: Proof
+    plan: ModelPlan, standing: StandIns, watch: Watch, model: nn.Module, found: Proof
 ) -> None:
     """Embeddings that the model multiplies by sqrt(width) in its own code, where nothing takes it off."""
     if plan.rule.keeps_native_multipliers or plan.ratio == 1.0:
@@ -337,40 +289,6 @@ def _own_multiplication(
             found.faults.append(
                 Fault(name, "multiplier", wanted, f"times sqrt(width) = {own[0]:.6g} in the model")
             )
-
-
-def _acting_sites(plan: ModelPlan) -> list[AttentionSite]:
-    return [site for site in plan.attention if not math.isclose(site.value, site.native, rel_tol=1e-6)]
-
-
-def _nudge(site: AttentionSite, module: nn.Module, given: Any, watch: Watch, found: Proof) -> None:
-    """Runs an attention module with its scale as it is, and nudged."""
-    outputs, sizes = [], []
-    state = torch.random.get_rng_state()
-    for factor in (1.0, NUDGE):
-        set_scale(module, site.attribute, site.value * factor)
-        watch.sizes.clear()
-        torch.random.set_rng_state(state)
-        args, kwargs = own_containers(given)
-        with torch.no_grad():
-            outputs.append(
-                [leaf for leaf in tree_leaves(module.forward(*args, **kwargs)) if isinstance(leaf, Tensor)]
-            )
-        sizes.append(math.prod(watch.sizes) if watch.sizes else None)
-    set_scale(module, site.attribute, site.value)
-    small, large = sizes
-    if small == 0.0:  # queries that start at zero say nothing
-        found.unseen.append(site.module)
-        return
-    name, wanted = f"{site.module}.{site.attribute}", f"{site.value:.6g} on the logits"
-    if all(torch.equal(a, b) for a, b in zip(*outputs, strict=True)):
-        read = "the forward pass does not read it"
-        found.faults.append(Fault(name, "attention scale", wanted, read))
-    elif small and large and (exponent(small, large, NUDGE) < -0.05) != site.divides:
-        way = "divided" if not site.divides else "multiplied"
-        found.faults.append(Fault(name, "attention scale", wanted, f"logits are {way} by it"))
-    else:
-        found.acting += 1
 
 
 def _unknown_attention(plan: ModelPlan, watch: Watch, here: Mapping[str, nn.Module], found: Proof) -> None:

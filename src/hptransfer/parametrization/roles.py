@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NoReturn, cast
 
@@ -35,6 +35,8 @@ CONVENTIONS: tuple[tuple[str, Role, str], ...] = (
     ("*.D", "vector", "state-space skip, one value a channel"),
     ("*dt_bias", "vector", "state-space step bias"),
 )
+_MIXTURE = re.compile(r"expert|router|gate|score", re.IGNORECASE)  # in names of tensors of a mixture
+_KEYS = re.compile(r"(^|\.)(key|value)\.weight$")
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,15 @@ def find_roles(
 
 def paired_roles(pairing: Pairing, overrides: Mapping[str, Role | str]) -> tuple[TensorRole, ...]:
     """Roles of tensors already matched with the base's; as `find_roles`."""
-    _check_overrides(overrides, pairing)
+    check_overrides(overrides, pairing)
     return tuple(_tensor_role(name, pairing, overrides) for name in pairing.tensors)
 
 
 def _tensor_role(name: str, pairing: Pairing, overrides: Mapping[str, Role | str]) -> TensorRole:
     named, block = pairing.tensors[name], name in pairing.in_blocks
     shape, base_shape = shape_of(named.parameter), shape_of(pairing.base_of[name].parameter)
-    layer = layer_of(named, shape, base_shape)
-    chosen = _override(named, overrides)
+    layer = _of_one_expert(layer_of(named, shape, base_shape), named, base_shape, pairing)
+    chosen = overridden(named, overrides)
     if chosen is None and named.attribute in LENGTHS and not layer.infinite:
         _no_readout_lengths(named, pairing)
     role, reason = chosen or _decide(named, layer, block, pairing.outputs)
@@ -105,7 +107,18 @@ def _tensor_role(name: str, pairing: Pairing, overrides: Mapping[str, Role | str
     return TensorRole(name, role, shape, base_shape, dimension, block, named.aliases, reason)
 
 
-def _override(named: NamedParameter, overrides: Mapping[str, Role | str]) -> tuple[Role, str] | None:
+def _of_one_expert(
+    layer: Layer, named: NamedParameter, base_shape: tuple[int, ...], pairing: Pairing
+) -> Layer:
+    """The layout where the number of experts is another in the base: that is no width."""
+    if not pairing.experts or not _MIXTURE.search(named.name):
+        return layer
+    sizes = list(zip(shape_of(named.parameter), base_shape, strict=True))
+    return replace(layer, infinite=frozenset(d for d in layer.infinite if sizes[d] not in pairing.experts))
+
+
+def overridden(named: NamedParameter, overrides: Mapping[str, Role | str]) -> tuple[Role, str] | None:
+    """The role that the user has given, and by what pattern; None where there is none."""
     for pattern, role in overrides.items():
         if any(fnmatchcase(name, pattern) for name in (named.name, *named.aliases)):
             return cast(Role, role), f"override {pattern}"
@@ -131,57 +144,71 @@ def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset
         return "hidden", f"{layer.kind}, both sides grow"
     if grows_out:
         return "embedding", f"{layer.kind}, only its output grows"
-    return _narrowing(named, layer, block, outputs)
+    return narrowing(named, layer, block, outputs)
 
 
 def _raw(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
     """A parameter whose module type says nothing of which side is which."""
     if len(layer.infinite) >= 2:
         return "hidden", "two dimensions grow"
-    return _convention(named.name) or _ambiguous(
-        named,
-        layer,
-        "one dimension grows, and its module does not say which side it is",
-        _likely(named, layer),
-    )
+    why = "one dimension grows, and its module does not say which side it is"
+    return by_convention(named.name) or unclear(named, layer, why)
 
 
 def _likely(named: NamedParameter, layer: Layer) -> Role:
     """What a bare parameter most probably is, for the line that an error says to write."""
-    if re.search(r"bias|norm|gain|scale|gamma|beta", named.attribute):
+    attribute = named.attribute.lower()
+    if re.search(r"bias|norm|gain|scale|gamma|beta|(^|_)b(_|$)", attribute):
         return "vector"
+    if re.search(r"unemb|head|logit|readout|classif|(^|_)(u|out|output|cls)(_|$)", attribute):
+        return "readout"
     last = max(named.parameter.ndim - 1, 0)
     if (
-        re.search(r"emb|pos|tok|quer|prompt|latent|table|memory", named.attribute)
+        re.search(r"emb|pos|tok|quer|prompt|latent|table|memory|(^|_)e(_|$)", attribute)
         or last not in layer.infinite
     ):
         return "embedding"
     return "readout"  # [out, in], torch's order
 
 
-def _narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+def narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
     """A matrix whose input alone grows: the network's output, or a bottleneck inside it."""
     if named.name in outputs:
         return "readout", "the model's output layer"
-    found = _convention(named.name)
-    if found is None and layer.fan_out is not None and named.parameter.shape[layer.fan_out] == 1:
+    one_output = layer.fan_out is not None and named.parameter.shape[layer.fan_out] == 1
+    if one_output and "lora_" not in named.name:
         return "readout", f"{layer.kind}, to one output"
+    found = by_convention(named.name)
+    if found and not block and _KEYS.search(named.name):  # attention outside a stack, or a head of values?
+        why = "only its input grows: attention's keys or values (hidden), or an output (readout)?"
+        _ambiguous(named, layer, why, "readout")
     if found or not block:
         return found or ("readout", f"{layer.kind}, only its input grows")
     why = "only its input grows, and it lies inside a repeated block: a readout or hidden?"
     return _ambiguous(named, layer, why, "hidden")
 
 
-def _convention(name: str) -> tuple[Role, str] | None:
+def by_convention(name: str) -> tuple[Role, str] | None:
+    """The role that a tensor's name says, and why."""
     fits = (fnmatchcase(f".{name}", pattern) for pattern, _, _ in CONVENTIONS)
     return next(((role, why) for (_, role, why), fit in zip(CONVENTIONS, fits, strict=True) if fit), None)
+
+
+def unclear(named: NamedParameter, layer: Layer, why: str) -> NoReturn:
+    """The error for a tensor of whose role only a guess can be made.
+
+    Raises:
+        RuleError: always; its text has the line to write.
+    """
+    _ambiguous(named, layer, why, _likely(named, layer))
 
 
 def _ambiguous(named: NamedParameter, layer: Layer, why: str, likely: Role) -> NoReturn:
     pattern = ".".join("*" if part.isdigit() else part for part in named.name.split("."))
     raise RuleError(
         f"the role of {named.name} {layer.change} ({type(named.module).__name__}) is ambiguous: {why}; "
-        f"say which, as overrides={{{pattern!r}: {likely!r}}} (roles: {', '.join(ROLES)})"
+        f"say which, as overrides={{{pattern!r}: {likely!r}}} (roles: {', '.join(ROLES)}; an embedding's "
+        "output is the width, a readout's input)"
     )
 
 
@@ -219,7 +246,8 @@ def _own_dimension(
     return max(layer.infinite)
 
 
-def _check_overrides(overrides: Mapping[str, Role | str], pairing: Pairing) -> None:
+def check_overrides(overrides: Mapping[str, Role | str], pairing: Pairing) -> None:
+    """Raises RuleError where the user's overrides name an unknown role, or match no tensor."""
     names = [name for named in pairing.tensors.values() for name in (named.name, *named.aliases)]
     for pattern, role in overrides.items():
         if role not in ROLES:

@@ -7,11 +7,12 @@ m = 1 and every rule is the same model, optimizer and trajectory; only ratios ma
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.catalogue import CATALOGUE, RULES
+from hptransfer.parametrization.catalogue import CATALOGUE, RULES, completep
 from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
 from hptransfer.parametrization.optimizers import FAMILIES, Family
 from hptransfer.parametrization.rule import Exponents, Role, Rule
@@ -26,6 +27,8 @@ def get_rule(name: str, optimizer: Family = "adam") -> Rule:
     """
     if (name, optimizer) in CATALOGUE:
         return CATALOGUE[name, optimizer]
+    if optimizer == "adam" and (alpha := re.fullmatch(r"completep-([01]?\.\d+)", name)):
+        return completep(float(alpha[1]))
     if optimizer not in FAMILIES:
         raise RuleError(f"the optimizer family must be one of {', '.join(FAMILIES)}, but got {optimizer!r}")
     valid = [known for known, family in CATALOGUE if family == optimizer]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.constants import Factors
 from hptransfer.parametrization.groups import (
     Groups,
     OneOptimizer,
@@ -86,7 +87,7 @@ class Scaling(ModelPlan):
         eps_rule: EpsRule = "rule",
         no_decay: Sequence[str] = (),
         matrices: bool = True,
-        factors: Mapping[str, float] | None = None,
+        factors: Factors | None = None,
     ) -> Groups:
         """Groups for a torch optimizer: tensors with equal settings merged, their names under `names`.
 
@@ -98,15 +99,17 @@ class Scaling(ModelPlan):
             optimizer: adamw, adam, lion (update sizes free of the gradient's) or sgd; default by the rule.
             decay: `coupled`: group decay = lambda x the rule's factor (each step shrinks by LR x lambda);
                 `independent`: each step shrinks by schedule x lambda whatever the LR; `mup`: LR x lambda is
-                that of the base in muP coordinates (lambda x m on hidden matrices).
+                that of the base in muP coordinates (lambda x m on hidden matrices); `sqrt-width` and
+                `inverse-width`: the same, but on hidden matrices LR x lambda falls like m**-1/2 or 1/m.
             eps_rule: `rule`: as the rule says (most: fixed); `fixed`; `scaled`: in proportion to gradients.
             no_decay: name patterns that do not decay, besides vectors, tensors of fewer than two dimensions,
                 and those that the model marks (`_no_weight_decay` on a tensor, as Mamba's code does; names
                 that its method `no_weight_decay` gives, as timm's do).
             matrices: False leaves out hidden matrices, and what `muon_groups` took, for Muon beside it; then
                 `lr` is eta in muP coordinates, as Muon's is, whatever the rule's.
-            factors: constants on the LR, the same at every width, by role, or pattern of a tensor's or a
-                layer's name, such as {"embedding": 10, "*.wq": 0.5}; the first match wins.
+            factors: constants, the same at every width, by role, or pattern of a tensor's or a layer's name:
+                on the LR, or on several settings, such as {"embedding": 10, "*.wq": {"lr": 0.5,
+                "weight_decay": 2, "eps": 4}}; the first match wins.
 
         Raises:
             RuleError: the model is not the one that was scaled, or a setting is out of range.
@@ -134,7 +137,7 @@ class Scaling(ModelPlan):
         decay: DecayKind = "coupled",
         adjust: MuonAdjust = "original",
         stacks: Sequence[str] = (),
-        factors: Mapping[str, float] | None = None,
+        factors: Factors | None = None,
     ) -> Groups:
         """Groups of the hidden matrices for torch.optim.Muon; `param_groups(matrices=False)` has the rest.
 
@@ -146,7 +149,8 @@ class Scaling(ModelPlan):
             model: the live model, wrapped or sharded as it will be trained.
             lr: Muon's eta at the base width.
             weight_decay: lambda; each step shrinks a matrix by its LR x lambda.
-            decay: as in `param_groups`: `coupled` gives every group lambda, `mup` keeps LR x lambda.
+            decay: as in `param_groups`: `coupled` gives every group lambda, `mup` keeps LR x lambda,
+                `inverse-width` has it fall like 1/m (arXiv:2512.05620).
             adjust: length of the orthogonal update, torch.optim.Muon's `adjust_lr_fn`; the groups carry it.
             stacks: name patterns of stacked matrices ([experts, out, in]) that the optimizer orthogonalises
                 one by one; torch.optim.Muon takes none, and without a pattern they are left to AdamW.

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from hptransfer.errors import RuleError
+from hptransfer.parametrization.constants import NONE, Constants
 from hptransfer.parametrization.coordinates import convert_lr
 from hptransfer.parametrization.optimizers import DecayKind, MuonAdjust, get_optimizer
 from hptransfer.parametrization.rule import Exponents, Role, Rule
@@ -175,12 +176,12 @@ def tensor_factors(rule: Rule, growth: Growth) -> RoleSettings:
 
 
 def group_settings(
-    rule: Rule, growth: Growth, training: TrainingSettings, constant: float = 1.0
+    rule: Rule, growth: Growth, training: TrainingSettings, own: Constants = NONE
 ) -> GroupSettings:
     """What one tensor gets under a rule, which is in the coordinates that `training.lr` is read in.
 
-    `constant` is a further factor on its LR, the same at every width. Decay in the `mup` convention does not
-    go by it, so that a step's decay has the factor too; an `independent` one does.
+    `own` has further factors, the same at every width. Decay in the `mup` convention does not go by that on
+    LR, so that a step's decay has the factor too; an `independent` one does.
 
     Raises:
         RuleError: a ratio is not positive and finite, or the optimizer is not known.
@@ -195,14 +196,20 @@ def group_settings(
     else:
         lr = training.lr * (1.0 if optimizer is chosen else training.others_lr) * factors.lr
         coupled = factors.weight_decay
-    decay = {"coupled": coupled, "independent": 1.0 / (lr * constant), "mup": eta_mup / lr}[training.decay]
+    # What a step takes off a hidden matrix, beside what it takes off the base's.
+    falls = {"sqrt-width": -0.5, "inverse-width": -1.0}.get(training.decay, 0.0) * (growth.role == "hidden")
+    decay = {"coupled": coupled, "independent": 1.0 / (lr * own.lr)}.get(
+        training.decay, eta_mup / lr * growth.ratio**falls
+    )
     return GroupSettings(
         optimizer=optimizer.name,
         init=factors.init,
         multiplier=factors.multiplier,
-        lr=lr * constant,
-        weight_decay=training.weight_decay * decay if growth.decays else 0.0,
-        eps=_eps(rule, growth, training, factors.eps) if "eps" in optimizer.hyperparameters else None,
+        lr=lr * own.lr,
+        weight_decay=training.weight_decay * decay * own.weight_decay if growth.decays else 0.0,
+        eps=_eps(rule, growth, training, factors.eps, own.eps)
+        if "eps" in optimizer.hyperparameters
+        else None,
         muon_adjust=training.muon_adjust if optimizer.matrices_only else None,
     )
 
@@ -227,12 +234,12 @@ def _muon_factor(rule: Rule, growth: Growth, adjust: MuonAdjust) -> float:
     return width * depth_settings(rule, growth.role, growth.depth_ratio).lr
 
 
-def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float) -> float | None:
+def _eps(rule: Rule, growth: Growth, training: TrainingSettings, by_rule: float, own: float) -> float | None:
     if training.eps is None:
         return None
     if training.eps_rule == "scaled":
         exponent = scaled_eps_exponent(rule, growth.role, growth.tied)
         # A branch's share of the output, and so the gradient inside it, falls like 1 / depth.
         depth = 1.0 / growth.depth_ratio if rule.residual else 1.0
-        return training.eps * float(growth.model_ratio**exponent) * depth
-    return training.eps * (by_rule if training.eps_rule == "rule" else 1.0)
+        return training.eps * own * float(growth.model_ratio**exponent) * depth
+    return training.eps * own * (by_rule if training.eps_rule == "rule" else 1.0)

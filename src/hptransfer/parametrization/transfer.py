@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import RuleError
-from hptransfer.parametrization.axis_laws import Axis, AxisLaw, get_law
+from hptransfer.parametrization.axis_laws import LAW_AXES, AxisLaw, get_law
 from hptransfer.parametrization.coordinates import Coordinates, convert_lr
 from hptransfer.parametrization.custom import as_rule
 from hptransfer.parametrization.optimizers import Family
@@ -16,7 +16,7 @@ from hptransfer.parametrization.rule import ROLES, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, did_you_mean, in_coordinates
 from hptransfer.parametrization.tensor_settings import RoleSettings, depth_settings, width_settings
 
-AXES = ("width", "depth", "batch", "tokens")
+AXES = ("width", "depth", *LAW_AXES)
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class LRTransfer:
         ratios: of what changes, by axis.
         lrs: LR of every role outside the repeated blocks.
         block_lrs: the same of tensors inside them.
+        block_eps: factor on Adam's eps of every role inside them.
         eta: the LR to give at the new size, by the coordinates it is read in.
         weight_decay: factor on lambda of every role, where a step takes LR x lambda of the weight.
         eps: factor on Adam's eps of every role.
@@ -35,6 +36,7 @@ class LRTransfer:
         init: factor on the init std of every role.
         multiplier: factor in the forward pass, by role.
         residual: factor on every residual branch.
+        experts: further factors on the tensors of experts, where their number or top-k changes.
         attention: factor on the scale of attention logits, where head dimension grows with width.
         assumptions: what has to hold for the optimum to move like this.
     """
@@ -43,6 +45,7 @@ class LRTransfer:
     ratios: Mapping[str, float]
     lrs: Mapping[Role, float]
     block_lrs: Mapping[Role, float]
+    block_eps: Mapping[Role, float]
     eta: Mapping[Coordinates, float]
     weight_decay: Mapping[Role, float]
     eps: Mapping[Role, float]
@@ -50,6 +53,7 @@ class LRTransfer:
     init: Mapping[Role, float]
     multiplier: Mapping[Role, float]
     residual: float
+    experts: RoleSettings
     attention: float
     assumptions: tuple[str, ...]
 
@@ -70,8 +74,15 @@ class LRTransfer:
         if self.block_lrs != self.lrs:
             inside = (f"{role} {lr:.6g}" for role, lr in self.block_lrs.items() if lr != self.lrs[role])
             lines.append(f"  in blocks: lr {', '.join(inside)}")
+        if self.block_eps != self.eps:
+            inside = (f"{role} x {x:.4g}" for role, x in self.block_eps.items() if x != self.eps[role])
+            lines.append(f"  in blocks: eps {', '.join(inside)}")
         if self.residual != 1.0:
             lines.append(f"  residual branches x {self.residual:.4g}")
+        if self.experts != RoleSettings():
+            lines.append(
+                f"  of experts: eps x {self.experts.eps:.4g}, output x {self.experts.multiplier:.4g}"
+            )
         if self.memory != 1.0:
             lines.append(f"  1 - beta of Adam's moments x {self.memory:.4g}")
         return "\n".join([*lines, "assuming:", *(f"  - {line}" for line in self.assumptions)])
@@ -93,12 +104,14 @@ def transfer_lr(
 
     Args:
         lr: eta, tuned at `at`.
-        at: the size it was tuned at, by axis: width, depth (blocks), batch, tokens (of the whole training).
+        at: the size it was tuned at, by axis: width, depth (blocks), batch, tokens (of the whole training),
+            experts, top_k (experts that a token goes through).
         to: the size to use it at: the same axes, or some of them; the others stay.
         rule: catalogue name, Rule, mapping or YAML file, for width and depth.
         optimizer: family of the optimizer, adam (also AdamW, Lion) or sgd.
-        laws: how LR moves with `batch` (sqrt, linear, timescale, none) and `tokens` (sqrt, power, timescale,
-            none); by default sqrt under Adam, linear and none under SGD.
+        laws: how LR moves with `batch` (sqrt, linear, timescale, none), `tokens` (sqrt, power, timescale,
+            none), `experts` (average, none) and `top_k` (average, sum, none). By default sqrt and average
+            under Adam, linear and none under SGD.
 
     Raises:
         RuleError: a number is not positive, an axis is not in both, the rule says nothing about depth, or a
@@ -112,10 +125,9 @@ def transfer_lr(
             f"a rule must say what depth does, but {chosen.name} does not; use completep, depth-mup or u-mup"
         )
     used = _laws(laws or {}, ratios, optimizer)
-    common = RoleSettings()
-    for law in used:
-        x = ratios[law.axis]
-        common = common * RoleSettings(lr=x**law.lr, weight_decay=x**law.weight_decay, eps=x**law.eps)
+    common, experts = (
+        _moved((law for law in used if law.of_experts is own), ratios) for own in (False, True)
+    )
     outside = {role: width_settings(chosen, role, m) * common for role in ROLES}
     inside = {role: s * depth_settings(chosen, role, deeper) for role, s in outside.items()}
     eta = lr * common.lr
@@ -124,6 +136,7 @@ def transfer_lr(
         ratios=ratios,
         lrs={role: lr * s.lr for role, s in outside.items()},
         block_lrs={role: lr * s.lr for role, s in inside.items()},
+        block_eps={role: s.eps for role, s in inside.items()},
         eta={"mup": eta, "sp": convert_lr(eta, m, "mup", "sp", optimizer)},
         weight_decay={role: s.weight_decay for role, s in outside.items()},
         eps={role: s.eps for role, s in outside.items()},
@@ -132,8 +145,18 @@ def transfer_lr(
         multiplier={role: s.multiplier for role, s in outside.items()},
         residual=deeper**chosen.residual,
         attention=attention_scale(chosen, m, 1.0),
+        experts=experts,
         assumptions=_assumptions(chosen, at, ratios, used),
     )
+
+
+def _moved(laws: Iterable[AxisLaw], ratios: Mapping[str, float]) -> RoleSettings:
+    found = RoleSettings()
+    for law in laws:
+        x = ratios[law.axis]
+        decay, eps = x**law.weight_decay, x**law.eps
+        found = found * RoleSettings(1.0, x**law.multiplier, x**law.lr, decay, eps)
+    return found
 
 
 def _product(factors: Any) -> float:
@@ -149,8 +172,6 @@ def _ratios(lr: float, at: Mapping[str, float], to: Mapping[str, float]) -> dict
         if not number or not 0 < value < float("inf"):
             raise RuleError(f"{name} must be positive and finite, but got {value!r}")
     for axis in (*at, *to):
-        if axis in ("experts", "top_k"):
-            raise RuleError(f"{axis} must stay: no rule of the catalogue says what it does to the LR")
         if axis not in AXES:
             raise RuleError(
                 f"an axis must be one of {', '.join(AXES)}, but got {axis!r}{did_you_mean(str(axis), AXES)}"
@@ -162,19 +183,19 @@ def _ratios(lr: float, at: Mapping[str, float], to: Mapping[str, float]) -> dict
 
 def _laws(given: Mapping[str, str], ratios: Mapping[str, float], optimizer: Family) -> list[AxisLaw]:
     for axis in given:
-        if axis not in ("batch", "tokens"):
+        if axis not in LAW_AXES:
             raise RuleError(
-                f"laws must be for batch or tokens, but got {axis!r}; width and depth have the rule"
+                f"laws must be for {', '.join(LAW_AXES)}, but got {axis!r}; width and depth have the rule"
             )
-    axes: tuple[Axis, ...] = ("batch", "tokens")
-    return [get_law(axis, given.get(axis), optimizer) for axis in axes if axis in ratios]
+    return [get_law(axis, given.get(axis), optimizer) for axis in LAW_AXES if axis in ratios]
 
 
 def _assumptions(
     rule: Rule, at: Mapping[str, float], ratios: Mapping[str, float], laws: list[AxisLaw]
 ) -> tuple[str, ...]:
     where = ", ".join(f"{axis} {value:g}" for axis, value in at.items())
-    same = [axis for axis in ("depth", "batch", "tokens") if axis not in ratios]
+    mixture = [axis for axis in ("experts", "top_k") if axis in at]
+    same = [axis for axis in ("depth", "batch", "tokens", *mixture) if axis not in ratios]
     found = [
         f"eta was tuned at {where} with one LR for every tensor; that size is the base",
         "the optimum stands still in muP coordinates: the rule's promise, not a measurement; sweep two "

@@ -14,11 +14,12 @@ from torch import nn
 from hptransfer.errors import VerifyError
 from hptransfer.parametrization.faults import Fault, fault_table
 from hptransfer.parametrization.hooks import live_factors
+from hptransfer.parametrization.nudges import Proof
 from hptransfer.parametrization.optimizer_classes import ActsAs, acting_as
 from hptransfer.parametrization.optimizers import get_optimizer
 from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.plan import ModelPlan
-from hptransfer.parametrization.proof import Proof, prove, recorded_proof
+from hptransfer.parametrization.proof import prove, recorded_proof
 from hptransfer.parametrization.tensor_settings import GroupSettings
 
 TOLERANCE = 1e-5  # relative; an LR may be a float32 tensor

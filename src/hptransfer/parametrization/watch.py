@@ -36,6 +36,24 @@ _KEEPING_LOGITS = (
 )
 
 
+# What gives a weight again, perhaps turned.
+_TURNING = frozenset(
+    {
+        "t",
+        "transpose",
+        "permute",
+        "swapaxes",
+        "adjoint",
+        "__get__",
+        "to",
+        "float",
+        "bfloat16",
+        "half",
+        "contiguous",
+    }
+)
+
+
 class Watch(TorchFunctionMode):
     """Sees every operation of the forward passes inside.
 
@@ -45,6 +63,7 @@ class Watch(TorchFunctionMode):
         sizes: sizes of attention logits in the order of the calls, up to a constant that stays.
         seen: ids of arguments that took part in an operation that gives a tensor, with its names.
         tables: by id of an embedding's weight, the numbers that its rows were multiplied by.
+        contracted: by id of a weight, the lengths of its dimensions that products have summed over.
     """
 
     def __init__(self) -> None:
@@ -54,10 +73,12 @@ class Watch(TorchFunctionMode):
         self.sizes: list[float] = []
         self.seen: dict[int, set[str]] = {}
         self.tables: dict[int, set[float]] = {}
+        self.contracted: dict[int, set[int]] = {}
         self.is_factor: Callable[[Any], bool] = lambda _value: False
         self._rows: dict[
             int, tuple[Tensor, int, float]
         ] = {}  # by id: what was looked up, of which, times what
+        self._turned: dict[int, tuple[Tensor, int]] = {}  # by id: a weight turned, and the weight's id
         self._products: dict[int, Tensor] = {}  # products of two activations, and what was made of them
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -84,6 +105,7 @@ class Watch(TorchFunctionMode):
         given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
         for value in given:
             self.seen.setdefault(id(value), set()).add(name)
+        self._contract(name, args, given, output)
         of_activations = name in _PRODUCTS and not any(map(_is_weight, given))
         if of_activations or (name in _KEEPING_LOGITS and any(id(v) in self._products for v in given)):
             self._products[id(output)] = output
@@ -92,6 +114,16 @@ class Watch(TorchFunctionMode):
             self._rows[id(output)] = (output, id(table), 1.0)
         elif given and (found := next((self._rows[id(v)] for v in given if id(v) in self._rows), None)):
             self._follow(name, args, output, found[1], found[2])
+
+    def _contract(self, name: str, args: Any, given: list[Tensor], output: Tensor) -> None:
+        """Notes which dimension of a weight, as it is or turned, a product sums over."""
+        if name in _TURNING and given and (given[0].is_leaf or id(given[0]) in self._turned):
+            source = self._turned[id(given[0])][1] if id(given[0]) in self._turned else id(given[0])
+            self._turned[id(output)] = (output, source)
+        for value, length in _summed(name, args, given):
+            source = self._turned[id(value)][1] if id(value) in self._turned else id(value)
+            if id(value) in self._turned or value.is_leaf:
+                self.contracted.setdefault(source, set()).add(length)
 
     def _follow(self, name: str, args: Any, output: Tensor, table: int, before: float) -> None:
         """A looked-up row goes on, perhaps multiplied by a number."""
@@ -106,6 +138,24 @@ class Watch(TorchFunctionMode):
             self._rows[id(output)] = (output, table, after)
             if after != 1.0:
                 self.tables.setdefault(table, set()).add(after)
+
+
+def _summed(name: str, args: Any, given: list[Tensor]) -> list[tuple[Tensor, int]]:
+    """The factors of a product, each with the length of its dimension that is summed over."""
+    if name == "linear" and len(given) > 1:
+        return [(given[1], given[1].shape[-1])]
+    if name in ("matmul", "__matmul__", "mm", "bmm") and len(given) == 2 and given[0].ndim:
+        return [(value, given[0].shape[-1]) for value in given]
+    if name == "einsum" and isinstance(args[0], str) and len(given) == 2 and "->" in args[0]:
+        sides, made = args[0].replace(" ", "").split("->")
+        letters = [side.replace("...", "") for side in sides.split(",")]
+        both = set.intersection(*map(set, letters)) - set(made)
+        return [
+            (value, value.shape[side.index(letter) - len(side)])
+            for value, side in zip(given, letters, strict=True)
+            for letter in both
+        ]
+    return []
 
 
 def _is_weight(value: Tensor) -> bool:

@@ -10,6 +10,7 @@ from hptransfer.quantify.axes.result import AxesFit, AxesLaws, AxesVariant, Rule
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import flags, number_format
 from hptransfer.report.table_data import Cell, Column, Row, Table
+from hptransfer.words import plural
 
 _HOLDS = {True: "yes", False: "NO", None: number_format.MISSING}
 _FLAGS = Column("flags", "flags", "Why not to trust the row; each flag is explained below.")
@@ -39,7 +40,7 @@ def headline(fit: AxesFit) -> str:
         only = next(iter(fit.variants.values()))
         answers = f"keep {only.keep.value}, extrapolate {only.extrapolate.value}."
         return f"{names.hp} over {over}: {answers}{_use(only)}"
-    return f"{names.hp} over {over}, {len(fit.variants)} variants."
+    return f"{names.hp} over {over}, {plural(len(fit.variants), 'variant')}."
 
 
 def _use(variant: AxesVariant) -> str:
@@ -128,9 +129,7 @@ def predictions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
         Column(
             "if straight",
             "hp_interval",
-            "The same interval if the law turns along no axis, as a plane fitted alone would have "
-            "it; none where "
-            "the runs leave such a law too little probability.",
+            "The same interval if the law turned along no axis for certain, as a plane fitted alone has it.",
         ),
         Column(names.loss, "value", "Predicted loss at the optimum."),
         Column("expected cost", "cost", f"Loss given up on average by the value to use, in {unit}."),

@@ -6,6 +6,9 @@ import math
 from typing import TypeGuard
 
 from hptransfer.quantify.result import Estimate
+from hptransfer.words import count, plural, rough
+
+__all__ = ["count", "plural", "rough"]  # and all that is defined here
 
 MISSING = "-"
 _PLAIN_FROM = 1e-4  # smaller magnitudes are written with an exponent
@@ -111,12 +114,9 @@ def scale(n: float) -> str:
     for size, suffix in _SUFFIXES:
         if size <= abs(n) < _SUFFIXES_TO:
             return f"{n / size:.4g}{suffix}"
-    return f"{n:,.0f}" if float(n).is_integer() and abs(n) < _SUFFIXES_TO else f"{n:,.4g}"
-
-
-def count(n: float) -> str:
-    """Runs, seeds: a whole number with thousands separated."""
-    return f"{n:,.0f}"
+    if abs(n) >= _SUFFIXES_TO:
+        return rough(n, 4)
+    return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.4g}"
 
 
 def signed(octaves: float | None) -> str:
@@ -125,11 +125,6 @@ def signed(octaves: float | None) -> str:
         return MISSING
     text = f"{octaves:+.2f}"
     return "0.00" if float(text) == 0 else text
-
-
-def plural(n: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
 
 
 def _rounding_noise(item: Estimate) -> bool:

@@ -20,7 +20,7 @@ _SEQUENCE = ("#55a088", "#2f7f9b", "#2f559a", "#2a2560")
 def sequence(n: int) -> list[str]:
     """`n` colours from the lightest (smallest scale) to the darkest (largest), as #rrggbb."""
     anchors = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in _SEQUENCE], dtype=float)
-    at = np.linspace(0, len(anchors) - 1, n) if n > 1 else np.array([len(anchors) - 1.0])
+    at = np.linspace(0, len(anchors) - 1, n) if n > 1 else np.array([len(anchors) - 1.0])[:n]
     channels = [np.interp(at, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
     return [
         "#{:02x}{:02x}{:02x}".format(*(round(float(v)) for v in rgb)) for rgb in zip(*channels, strict=True)

@@ -10,6 +10,7 @@ import numpy as np
 from hptransfer.quantify.result import Estimate, SuggestedRun, SweepFit, VariantFit
 from hptransfer.report import number_format
 from hptransfer.report.sentences import listed
+from hptransfer.words import rough
 
 _MOST_GROUPS = 3  # of runs named; the rest is counted
 _MOST_VALUES = 4  # of a hyperparameter named one by one; more are a range
@@ -47,7 +48,7 @@ def runs_in_words(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
     for (values, seeds), group in list(alike.items())[:_MOST_GROUPS]:
         scales = listed([number_format.scale(n) for n in sorted({run.scale for run in group})])
         flops = sum(run.flops or 0.0 for run in group)
-        cost = f", {flops:.2g} FLOPs".replace("e+", "e") if flops else ""
+        cost = f", {rough(flops, 2)} FLOPs" if flops else ""
         each = f"{number_format.plural(seeds, 'seed')}{' each' if len(group) > 1 else ''}{cost}"
         parts.append(f"{columns.scale} {scales} at {columns.hp} = {values} ({each})")
     rest = sum(run.seeds for group in list(alike.values())[_MOST_GROUPS:] for run in group)

@@ -12,6 +12,7 @@ from hptransfer.runs.flops import run_flops
 from hptransfer.study.scale import Size
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import Stack
+from hptransfer.words import rough
 
 CALIBRATION_STEPS = 6  # of which the first is a warm-up
 MOST_CALIBRATION = 3e11  # FLOPs: a minute at 5 GFLOP/s
@@ -83,7 +84,7 @@ def measured_rate(found: Iterable[tuple[RunSpec, RunRecord]], where: str) -> Rat
 
 def stated_rate(flops_per_second: float) -> Rate:
     """A rate that the user states."""
-    return Rate({1: flops_per_second}, f"given: {flops_per_second:.3g} FLOP/s a device")
+    return Rate({1: flops_per_second}, f"given: {rough(flops_per_second)} FLOP/s a device")
 
 
 def can_calibrate(spec: StudySpec) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from hptransfer.errors import HPTransferError
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
+from hptransfer.words import plural
 
 APART = {
     "workers",
@@ -31,7 +32,7 @@ def replaced(store: Store, spec: StudySpec) -> str | None:
     if not rows or not (changed := list(_changed(old, new))):
         return None
     named = ", ".join(changed[:MOST]) + (", ..." if len(changed) > MOST else "")
-    runs = "1 finished run" if rows == 1 else f"{rows} finished runs"
+    runs = plural(rows, "finished run")
     return (
         f"the spec has changed since the last start ({named}): runs.csv, fit.json and report.html in "
         f"{store.path.parent} will be replaced by those of the new one. Its {runs} are kept in the store and "

@@ -114,11 +114,18 @@ def _drawn(seen: Snapshot) -> RenderableType:
 
 
 def table(seen: Snapshot) -> Table:
-    """Variants by sizes: finished of planned runs, best loss, how many diverged or failed."""
+    """Variants by widths, or sizes by variants: finished of planned runs, best loss, diverged, failed."""
     from rich.table import Table
 
     spec = seen.spec
     shown = Table(title=spec.name, caption=summary(seen), title_justify="left", caption_justify="left")
+    if spec.axes:
+        for head in ("size", *spec.variants_with_decay()):
+            shown.add_column(head)
+        for size in spec.sizes:
+            cells = (seen.cells[variant, size] for variant in spec.variants_with_decay())
+            shown.add_row(str(size), *map(cell_text, cells))
+        return shown
     shown.add_column("variant")
     for size in spec.sizes:
         shown.add_column(str(size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from hptransfer.study.progress import Cell, Snapshot
+from hptransfer.words import plural
 
 
 def cell_text(cell: Cell) -> str:
@@ -30,7 +31,7 @@ def summary(seen: Snapshot) -> str:
 def running_stacks(seen: Snapshot) -> str:
     """`training: width 64, 8 runs, step 120/300; ...`, that no step is reported yet, or nothing."""
     if seen.running_stacks:
-        parts = [f"{f.size}, {f.runs} runs, step {f.step}/{f.steps}" for f in seen.running_stacks]
+        parts = [f"{f.size}, {plural(f.runs, 'run')}, step {f.step}/{f.steps}" for f in seen.running_stacks]
         return f"training: {'; '.join(parts)}"
     ended = seen.total("done") + seen.total("failed")
     if seen.state != "running" or ended >= seen.total("planned"):

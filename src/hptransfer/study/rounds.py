@@ -24,6 +24,7 @@ from hptransfer.runs.flops import run_flops
 from hptransfer.study.scale import Size, axis_value
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
+from hptransfer.words import rough
 
 History = tuple[tuple[Proposal, float], ...]
 MOST_ROUNDS = 1000  # beyond any study; a guard against a plan that never ends
@@ -71,7 +72,8 @@ def why_stopped(spec: StudySpec, losses: Mapping[str, float]) -> str | None:
     if width <= adaptive.wanted:
         return f"stopped at the precision that was asked for: {state}"
     if _asked(spec, observed):
-        return f"stopped at the budget ({spent:.3g} of {adaptive.budget or 0:.3g} FLOPs are spent): {state}"
+        of = f"{rough(spent)} of {rough(adaptive.budget or 0)} FLOPs are spent"
+        return f"stopped at the budget ({of}): {state}"
     return f"stopped because no further run of the grid and its seeds would narrow it notably: {state}"
 
 

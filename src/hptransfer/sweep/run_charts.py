@@ -11,6 +11,7 @@ from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawColumn, RawTable, make_table
 from hptransfer.sweep.runs import has_steps
 from hptransfer.sweep.values import number
+from hptransfer.words import plural
 
 HEAD = re.compile(r"(?P<run>.+) - (?P<metric>.+?)")
 ENDS = ("__MIN", "__MAX")  # of the columns beside each run's own
@@ -35,7 +36,8 @@ def runs_of_chart(table: RawTable, options: ReadOptions) -> RawTable:
         "run": list(filled),
         metric: [loss_of_curve(curve, options.take) for curve in filled.values()],
     }
-    note = f"{table.names[0]} is read as a chart of {len(filled)} runs; --take says which value of each"
+    runs = plural(len(filled), "run")
+    note = f"{table.names[0]} is read as a chart of {runs}; --take says which value of each"
     found = make_table(columns, table.names[0], range(1, len(filled) + 1))
     return replace(found, source=table.source, notes=(*table.notes, note), of_runs=True)
 

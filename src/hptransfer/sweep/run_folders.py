@@ -20,6 +20,7 @@ from hptransfer.sweep.raw_table import RawTable, columns_of, floats, make_table
 from hptransfer.sweep.run_files import RESULTS, SETTINGS, Reader, read_mlflow, reader_of
 from hptransfer.sweep.runs import LoggedRun, curves_of, has_steps, table_of_runs
 from hptransfer.sweep.table import Source
+from hptransfer.words import plural
 
 MOST_FILES = 200_000  # in a folder; one with more is not meant
 PARTS = re.compile(  # of a run's folder
@@ -62,9 +63,8 @@ def read_folder(name: str, options: ReadOptions) -> RawTable:
             if around == folder:
                 break
     table = table_of_runs(runs.values(), name, options.take)
-    note = (
-        f"{name}: {len(table)} runs, of each curve the {_taken(options.take)} is read; --take says otherwise"
-    )
+    taken = _taken(options.take)
+    note = f"{name}: {plural(len(table), 'run')}, of each curve the {taken} is read; --take says otherwise"
     notes = (note,) if any(len(curve) > 1 for run in runs.values() for curve in run.curves.values()) else ()
     return replace(table, source=Source(name), notes=(*notes, *_said(unread, name)))
 
@@ -92,7 +92,9 @@ def _take(read: Reader, path: Path, run: LoggedRun, unread: list[str]) -> None:
 def _said(unread: list[str], name: str) -> list[str]:
     """A note on the files that could not be read."""
     files = list(dict.fromkeys(unread))
-    return [f"{len(files)} files in {name} cannot be read and are left out, {files[0]}"] if files else []
+    return (
+        [f"left out: {plural(len(files), 'file')} of {name} that cannot be read, {files[0]}"] if files else []
+    )
 
 
 def _taken(take: str | None) -> str:

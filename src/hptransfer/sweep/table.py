@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from hptransfer.errors import SweepError
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.divergence import ends_diverged
+from hptransfer.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,12 +187,12 @@ class SweepTable:
 
     def _repr_html_(self) -> str:
         """The first and last runs as a table, in a notebook."""
-        head = f"<p>{len(self)} runs, {int(self.diverged.sum())} diverged. {escape(self.taken)}</p>"
+        head = f"<p>{plural(len(self), 'run')}, {int(self.diverged.sum())} diverged. {escape(self.taken)}</p>"
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return head + str(self.to_frame().to_html(max_rows=10, index=False)) + notes
 
     def __repr__(self) -> str:
-        head = f"SweepTable: {len(self)} runs, {int(self.diverged.sum())} diverged"
+        head = f"SweepTable: {plural(len(self), 'run')}, {int(self.diverged.sum())} diverged"
         origin = f", from {self.source.path}" if self.source.path else ""
         lines = [
             f"  {self.columns.variant}: {_names(self.variants)}",

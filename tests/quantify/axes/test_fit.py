@@ -24,6 +24,9 @@ def test_exponents_and_the_prediction_are_those_of_the_law(fit) -> None:  # type
     (prediction,) = variant.predictions
     truth = 2.0 ** optimum(np.array([[5.0, 4.0]]), ("params", "tokens"))[0]
     assert prediction.hp.low < truth < prediction.hp.high
+    straight = prediction.hp_straight
+    assert straight.low < truth < straight.high
+    assert prediction.hp.low < straight.low < straight.high < prediction.hp.high
     assert prediction.beyond == pytest.approx({"params": 2.0, "tokens": 2.0})
 
 

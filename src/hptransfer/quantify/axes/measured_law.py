@@ -17,9 +17,6 @@ from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.predict import expected_regret
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate
-from hptransfer.sweep.table import FloatArray
-
-LEAST_STRAIGHT = 50  # draws without any turning, from which an interval can be taken
 
 
 def measured_law(
@@ -89,20 +86,14 @@ def _prediction(
         at=target,
         hp=estimate(float(np.exp2(centre)), np.exp2(x), s.level),
         hp_recommended=float(np.exp2(values[best])),
-        hp_straight=_straight(model, x, s.level),
+        hp_straight=estimate(
+            float(np.exp2(model.straight.at[i])), np.exp2(model.straight.at_draws[:, i]), s.level
+        ),
         loss=estimate(float(model.loss.at(free)[0]), loss, s.level),
         regret=float(cost[best]),
         beyond=beyond,
         flags=tuple(flags),
     )
-
-
-def _straight(model: AxesModel, x: FloatArray, level: float) -> Estimate:
-    """Of the draws x [B] of log2 eta*, those under which the law turns along no axis."""
-    straight = x[(model.hp.wander_draws == 0).all(axis=1)]
-    if len(straight) < LEAST_STRAIGHT:
-        return missing("law_turns")
-    return estimate(float(np.exp2(np.median(straight))), np.exp2(straight), level)
 
 
 def _off_plane(model: AxesModel) -> float:

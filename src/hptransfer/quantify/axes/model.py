@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hptransfer.quantify.axes.basins import fit_points, some_points
-from hptransfer.quantify.axes.departures import sizes
+from hptransfer.quantify.axes.departures import Sizes, sizes
 from hptransfer.quantify.axes.design import Design, Points, find_design
 from hptransfer.quantify.axes.law import PlaneFit, Question, fit_plane
 from hptransfer.quantify.axes.loss import LossSurface, fit_loss_surface
@@ -75,6 +75,7 @@ class AxesModel:
     loss: LossSurface  # of the loss at the optimum
     index: IntArray  # rows of the basins' draws behind those of the laws
     flags: tuple[str, ...]
+    straight: PlaneFit  # the optimum's law if it turns along no axis
 
 
 def find_basis(
@@ -135,7 +136,16 @@ def fit_model(basis: Basis, places: FloatArray, rng: np.random.Generator) -> Axe
     )  # fmt: skip
     log_curvature = fit_plane(h, rng)
     loss = fit_loss_surface(z, basins.loss[inside], basins.loss_draws[:, inside])
-    return AxesModel(basis, law.question, law.hp, log_curvature, loss, law.index, law.flags)
+    return AxesModel(
+        basis, law.question, law.hp, log_curvature, loss, law.index, law.flags, _straight(law.question)
+    )
+
+
+def _straight(q: Question) -> PlaneFit:
+    """The law with every size of turning taken as none: what a plane fitted by itself would claim."""
+    none = (q.sizes.wander == 0).all(axis=1)
+    sizes = Sizes(q.sizes.scatter[none], q.sizes.wander[none], q.sizes.log_prior[none])
+    return fit_plane(replace(q, sizes=sizes, interactions=False), np.random.default_rng(len(q.y)))
 
 
 def _first(fit: PlaneFit, count: int) -> PlaneFit:
