@@ -175,8 +175,8 @@ def _falling(page: Page) -> None:
     page.text(
         f"{scale_of(FALLING).capitalize()}; base width 8. *Slow*: the hidden learning rate (`sp`); *fast*: "
         "m times that (`sp+embd`); *falling*: from m times that at the first step to once at the last. "
-        "The lowest loss over learning rates, nats, seeds paired. "
-        f"{at_end(_runs(FALLING), ['width', 'variant', RAMP])} of {4 * len(losses())} curves have it at an end."
+        "The lowest loss over learning rates, nats, seeds paired; at an end of them in "
+        f"{at_end(_runs(FALLING), ['width', 'variant', RAMP])} of {4 * len(losses())} curves."
     )
     rows = [
         (
