@@ -2,7 +2,8 @@
 
 from model_families_hf import CTX, HF, IDS
 from model_families_others import OTHERS
+from model_families_own import OWN
 
-FAMILIES = HF | OTHERS
+FAMILIES = HF | OTHERS | OWN
 
 __all__ = ["CTX", "FAMILIES", "HF", "IDS"]

@@ -114,6 +114,37 @@ ROLES: dict[str, dict[str, str]] = {
     "x-transformers": {"*emb.weight": "embedding", "*gamma": "vector", "to_logits.weight": "readout"},
     "lstm": {"lstm.bias*": "vector", "embed.weight": "embedding", "head.bias": "scalar"},
     "nn.Transformer": {"embed.weight": "embedding"},
+    "mamba_ssm": _SSM,
+    "resnet": {
+        "conv1.weight": "embedding",
+        "*bn[12].*": "vector",
+        "*downsample.1.*": "vector",
+        "fc.weight": "readout",
+        "fc.bias": "scalar",
+    },
+    "torchvision vit": {
+        "class_token": "vector",
+        "conv_proj.weight": "embedding",
+        "*pos_embedding": "embedding",
+        "encoder.ln.*": "vector",
+        "heads.head.weight": "readout",
+        "heads.head.bias": "scalar",
+    },
+    "torchvision convnext": {
+        "features.0.0.weight": "embedding",
+        "features.0.1.*": "vector",
+        "features.2.0.*": "vector",
+        "*.block.[02].weight": "vector",
+        "*layer_scale": "vector",
+        "classifier.0.*": "vector",
+        "classifier.2.weight": "readout",
+        "classifier.2.bias": "scalar",
+    },
+    "torchvision swin": {
+        "features.0.0.weight": "embedding",
+        "features.0.2.*": "vector",
+        "*relative_position_bias_table": "scalar",
+    },
 }
 
 

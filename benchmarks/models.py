@@ -6,8 +6,8 @@ Of every family (benchmarks/model_families.py: small, from its config): the role
 benchmarks/model_roles.py, written by hand; init, one forward pass that proves every factor, one step,
 `verify`; then the same with one fault at a time, drawn by a seed from those below. A fault is named where
 `verify` raises an error that has its tensor or module; any other tensor in it is a false alarm. A family
-whose library is not installed (timm, diffusers, x-transformers) is left out. One that is refused is run as
-the error says: with the multipliers in init and LR, or without its attention scale.
+whose library is not installed (timm, diffusers, x-transformers, torchvision) is left out. One that is
+refused is run as the error says: with the multipliers in init and LR, or without its attention scale.
 """
 
 import argparse
@@ -35,7 +35,8 @@ RULE, WIDTH, BASE = "mup-tp5-table8", 64, 32
 def inputs(name):
     """What a family's model is called with."""
     g = torch.Generator().manual_seed(1)
-    side = 32 if name.startswith(("timm", "segformer")) else 16
+    images = name.startswith(("timm", "segformer", "torchvision", "resnet"))
+    side = 32 if images else 16
     pixels = torch.randn(2, 3, side, side, generator=g)
     ids = zoo.IDS
     if name in ("clip", "siglip"):
@@ -58,7 +59,7 @@ def inputs(name):
         }
     if name == "diffusers unet2d":
         return {"sample": torch.randn(2, 3, 8, 8, generator=g), "timestep": 1}
-    if name.startswith(("timm", "segformer")) or name == "vit":
+    if images or name == "vit":
         return (pixels,)
     if name in zoo.HF:
         return {

@@ -18,13 +18,46 @@ def models(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
     return benchmark_module("models")
 
 
-@pytest.mark.parametrize(("family", "tensors", "factors"), [("bert", 42, 3), ("t5", 47, 7)])
+@pytest.mark.parametrize(
+    ("family", "tensors", "factors"),
+    [("bert", 42, 3), ("t5", 47, 7), ("mamba_ssm", 22, 1), ("resnet", 32, 1)],
+)
 def test_every_fault_of_a_family_is_named_and_nothing_else(
     models: ModuleType, family: str, tensors: int, factors: int
 ) -> None:
     row = models.measured(family, 20)
     assert (row.tensors, row.proven, row.factors, row.faults) == (tensors, factors, factors, 20)
     assert (row.wrong, row.missed, row.false, row.notes) == ([], [], [], [])
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        "nanogpt",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("x-transformers", "timm vit", "timm convnext", "timm swin", "timm eva", "timm cait")
+        ),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                "timm beit",
+                "diffusers dit",
+                "diffusers unet2d",
+                "torchvision vit",
+                "torchvision swin",
+            )
+        ),
+    ],
+)
+def test_families_of_other_libraries(models: ModuleType, family: str) -> None:
+    library = family.split()[0].replace("-", "_")
+    if library != "nanogpt":
+        pytest.importorskip(library, exc_type=(ImportError, RuntimeError))
+    row = models.measured(family, 20)
+    assert (row.wrong, row.missed, row.false, row.proven) == ([], [], [], row.factors)
+    refused = [] if family in ("timm convnext", "timm swin") else ["attention=False"]
+    assert [note.rpartition(" ")[2] for note in row.notes] == refused
 
 
 def test_faults_are_drawn_by_the_seed_kinds_in_turn(models: ModuleType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -27,8 +27,9 @@ def check_initial_values(tensors: Sequence[TensorRole], pairing: Pairing, rule: 
         ratio: m. Where the user gave a tensor its role, its value is taken to be meant.
 
     Raises:
-        RuleError: a constant vector or scalar starts from another value than the base's, by a power of m; or
-            a readout or an embedding is held at one size by spectral normalisation.
+        RuleError: a constant vector or scalar starts from another value than the base's, by a power of m; a
+            readout or an embedding is held at one size by spectral normalisation; or the rule multiplies a
+            trained copy of pretrained weights.
     """
     if rule.keeps_native_multipliers or ratio == 1.0:
         return
@@ -38,11 +39,25 @@ def check_initial_values(tensors: Sequence[TensorRole], pairing: Pairing, rule: 
             continue
         if tensor.role in ("vector", "scalar"):
             _same_start(tensor, named.parameter, twin.parameter, ratio)
+        elif is_trained_copy(named, pairing.tensors) and rule.roles[tensor.role].multiplier:
+            raise RuleError(
+                f"pretrained weights must keep their forward pass, but {rule.name} multiplies {tensor.name}, "
+                "which is trained from a copy of them: use rule=hpt.without_multipliers(rule)"
+            )
         elif tensor.role in ("embedding", "readout") and tensor.dimension is not None and _is_held(named):
             raise RuleError(
                 f"a weight that is {tensor.role} must be free to change its size with width, but "
                 f"{tensor.name} is held at one by spectral norm: leave it off this layer"
             )
+
+
+def is_trained_copy(named: NamedParameter, tensors: Mapping[str, NamedParameter]) -> bool:
+    """Whether it starts as a copy of frozen weights, as peft's `modules_to_save` do."""
+    owner, saved, _ = named.name.partition(".modules_to_save.")
+    original = tensors.get(f"{owner}.original_module.{named.attribute}") if saved else None
+    if original is None or original.parameter.requires_grad or named.parameter.is_meta:
+        return False
+    return torch.equal(named.parameter.detach(), original.parameter.detach())
 
 
 def _same_start(tensor: TensorRole, here: torch.Tensor, there: torch.Tensor, ratio: float) -> None:

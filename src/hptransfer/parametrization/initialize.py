@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.hooks import record_batch, set_attention, set_factors
+from hptransfer.parametrization.initial_values import is_trained_copy
 from hptransfer.parametrization.layers import LENGTHS, is_transposed_linear, layer_of
 from hptransfer.parametrization.parameters import NamedParameter, shape_of
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
@@ -46,7 +47,7 @@ def init_(plan: ModelPlan, model: nn.Module, seed: int | None, std: Literal["bas
     live = plan.live_parameters(model)
     for tensor in plan.tensors:
         named = live[tensor.name]
-        if not named.parameter.requires_grad:
+        if not named.parameter.requires_grad or is_trained_copy(named, live):
             continue  # pretrained weights, or a table that is fixed
         if tensor.role in MATRIX_ROLES:
             _check_place(tensor.name, named.parameter, seed)
