@@ -84,7 +84,7 @@ ADVICE = (
     ),
     (
         "Let the embedding's learning rate fall over training rather than stay high.",
-        ("An embedding's learning rate that falls", "It reaches a lower loss than a fast one"),
+        ("An embedding's learning rate that falls", "A falling embedding rate"),
     ),
     (
         "Give a slow embedding a longer warmup.",
@@ -92,7 +92,11 @@ ADVICE = (
     ),
     (
         "Use a rule for depth when the depth changes.",
-        ("A rule for depth", "Over depth, the learning rate can be kept under `completep`"),
+        ("A rule for depth",),
+    ),
+    (
+        "Keep one learning rate over depth under muP without a rule for depth.",
+        ("Over depth, the learning rate can be kept under `mup`",),
     ),
     (
         "Trust a fit's prediction at eight times its largest width.",

@@ -6,10 +6,10 @@ function name_parts() {
     const title = nav.querySelector(".md-nav__title")?.textContent.trim();
     if (!label?.textContent.trim() && title) {
       nav.removeAttribute("aria-labelledby");
-      nav.setAttribute("aria-label", title);
+      nav.setAttribute("aria-label", `Pages: ${title}`);
     }
   }
-  for (const buttons of document.querySelectorAll("nav.md-code__nav")) buttons.setAttribute("role", "group");
+  document.querySelectorAll("nav.md-code__nav").forEach((nav, i) => nav.setAttribute("aria-label", `Code block ${i + 1}`));
   for (const box of document.querySelectorAll(".md-typeset__scrollwrap, .md-typeset pre > code, .highlight pre"))
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
 }

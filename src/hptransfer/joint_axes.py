@@ -63,7 +63,7 @@ class JointAxesTransferFit(JointAxesFit):
         return QuietText(text)
 
     def plot(self, kind: str = "laws", variant: str | None = None) -> Figure:
-        """One kind of figure of one variant: `laws`, `contours` or `profiles`; a notebook shows it.
+        """One kind of figure of one variant: `laws`, `contours`, `profiles` or `predictions`.
 
         Raises:
             QuantifyError: the kind or the variant is unknown.

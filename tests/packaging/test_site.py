@@ -110,6 +110,7 @@ def test_tasks_lead_to_pages_of_the_navigation() -> None:
 
 def test_a_picture_becomes_a_link_to_itself() -> None:
     html = hook("tasks").on_page_content('<p><img alt="a" src="../x.png" /></p>')
+    assert hook("tasks").on_page_content('<th></th><th style="x">a</th>') == '<td></td><th style="x">a</th>'
     assert html == '<a class="picture" href="../x.png"><img alt="a" src="../x.png" /></a>'
 
 

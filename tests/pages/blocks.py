@@ -8,6 +8,7 @@ A comment on the line before a block says what a reader cannot see:
     <!-- block: shown: a part of a file -->    no code: data, or a shape
     <!-- block: exit 2 -->                     the command ends with this code; `exit 1: slow` is slow
     <!-- block: shared -->                     run where ../shared/data/sweeps is, in that folder, and slow
+    <!-- block: file train.py -->              a file that the blocks after it use
     <!-- block: alone -->                      in a fresh folder
 """
 
@@ -40,6 +41,7 @@ REASONS = (
     "needs other software",
     "installs",
     "takes hours",
+    "takes many minutes",
     "runs the tests",
     "it ends with Ctrl-C",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import gzip
 import itertools
 import json
 import math
@@ -49,14 +50,32 @@ def _loss(x: float, best: float, n: float, own: Row) -> float:
     return 3 + 8 / n**0.5 + 0.05 * (x - best) ** 2 + shift + 0.001 * ((x * 7 + n) % 5)
 
 
-def axes_sweep() -> list[Row]:
-    """Losses over parameters and tokens."""
+def axes_sweep(batches: tuple[int, ...] = ()) -> list[Row]:
+    """Losses over parameters and tokens, and over batch sizes where they are given."""
     rows = []
-    for n, d, x in itertools.product((1e8, 4e8, 1.6e9), (4e9, 1.6e10, 6.4e10), range(5, 15)):
+    sizes = (1e8, 4e8, 1.6e9), (4e9, 1.6e10, 6.4e10)
+    for n, d, x, batch in itertools.product(*sizes, range(5, 15), batches or (0,)):
         best = 9 + 0.5 * math.log2(n / 1e8) / 2 - 0.3 * math.log2(d / 4e9) / 2
         loss = 1.8 + 400 / n**0.34 + 400 / d**0.28 + 0.03 * (x - best) ** 2
-        rows.append({"params": n, "tokens": d, "lr": 2.0**-x, "loss": loss})
+        row = {"params": n, "tokens": d, "lr": 2.0**-x, "loss": loss}
+        rows.append({**row, "batch_size": batch, "loss": loss + _batch_cost(batch)} if batches else row)
     return rows
+
+
+def axes_sweep_with_widths() -> list[Row]:
+    """The same with the width of every number of parameters."""
+    widths = {1e8: 256, 4e8: 512, 1.6e9: 1024}
+    return [{"width": widths[float(str(row["params"]))], **row} for row in axes_sweep()]
+
+
+def _batch_cost(batch: int) -> float:
+    return 0.02 * math.log2(batch / 256) ** 2
+
+
+def optimizers() -> list[Row]:
+    """A table whose variants are optimizers."""
+    names = {"sp": "adamw", "mup": "lion"}
+    return [{"optimizer": names[str(row["variant"])], **dict(list(row.items())[1:])} for row in sweep()]
 
 
 def several_hps() -> list[Row]:
@@ -84,6 +103,11 @@ def _write(path: Path, rows: list[Row]) -> None:
 
 def _table(make: Callable[..., list[Row]], **how: Any) -> Callable[[Path], None]:
     return lambda path: _write(path, make(**how))
+
+
+def _gzipped(path: Path) -> None:
+    _write(path.with_suffix(""), sweep())
+    path.write_bytes(gzip.compress(path.with_suffix("").read_bytes()))
 
 
 def _runs_folder(path: Path) -> None:
@@ -162,7 +186,14 @@ def _optuna_file(path: Path) -> None:
 FILES: dict[str, Callable[[Path], None]] = {
     "runs.csv": _table(sweep),
     "axes.md/runs.csv": _table(axes_sweep),
+    "targets.md/runs.csv": _table(axes_sweep_with_widths),
     "joint.md/runs.csv": _table(several_hps),
+    "joint.md/axes.csv": _table(axes_sweep, batches=(64, 256, 1024)),
+    "weight-decay.md/runs.csv": _table(several_hps),
+    "compare.md/runs.csv": _table(optimizers),
+    "runs.csv.gz": _gzipped,
+    "adamw.csv": lambda path: _write(path, [r for r in optimizers() if r["optimizer"] == "adamw"]),
+    "lion.csv": lambda path: _write(path, [r for r in optimizers() if r["optimizer"] == "lion"]),
     "sweep.csv": _table(sweep, weight_decay=(0.03, 0.1)),
     "log.csv": _table(log),
     "sp.csv": lambda path: _write(path, [r for r in sweep() if r["variant"] == "sp"]),
@@ -179,7 +210,9 @@ FILES: dict[str, Callable[[Path], None]] = {
     "large.json": _record(512, 3e-3),
     "other_small.json": _record(128, 1e-3),
     "other_large.json": _record(512, 1e-3),
-    **dict.fromkeys(("runs/demo", "runs/a", "runs/b", "runs/step", "runs/tpp"), _study),
+    **dict.fromkeys(
+        ("runs/demo", "runs/a", "runs/b", "runs/step", "runs/tpp", "runs/adamw", "runs/lion"), _study
+    ),
 }
 
 
@@ -255,7 +288,7 @@ def _optuna(storage: str | None = None) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    made = optuna.create_study(storage=storage)
+    made = optuna.create_study(storage=storage, study_name="width-sweep")
     for row in sweep():
         lr, width, loss = (float(str(row[key])) for key in ("lr", "width", "loss"))
         if row["variant"] == "mup":

@@ -52,6 +52,8 @@ class Session:
         """
         if block.kind == "output":
             _compare(block, self.printed, block.text)
+        elif block.kind.startswith("file "):
+            self._file(block)
         elif block.language == "python":
             self._python(block)
         elif block.language in SHELL:
@@ -60,10 +62,19 @@ class Session:
             self._transcript(block)
         elif block.language == "yaml":
             _check_yaml(block)
+        elif block.language in ("bibtex", "text"):
+            pass
         elif block.language == "json":
             json.loads(block.text)
         else:
             raise BlockError(f"{block}: no test knows the language {block.language!r}; say what it is")
+
+    def _file(self, block: Block) -> None:
+        (self.folder / block.kind.removeprefix("file ")).write_text(block.text)
+        if block.language == "yaml":
+            _check_yaml(block)
+        elif block.language == "python":
+            compile(block.text, str(block), "exec")
 
     def _python(self, block: Block) -> None:
         code = compile(block.text, str(block), "exec")

@@ -8,7 +8,7 @@ from surfaces import FOUR, joint_sweep
 
 from hptransfer.errors import QuantifyError
 from hptransfer.joint import quantify_joint
-from hptransfer.report import joint_axes_tables
+from hptransfer.report import joint_axes_charts, joint_axes_tables
 from hptransfer.report.joint_axes_view import numbered_view
 
 TARGET = {"params": 3.2e9, "tokens": 3.2e10}
@@ -53,20 +53,23 @@ def test_the_page_shows_laws_contours_and_profiles_of_every_variant(fit):
             f"Contours of the optimal batch_size of {variant}",
             f"Where the optimum lies of {variant}",
             f"One hyperparameter at a time of {variant}",
+            f"Predicted optimum of {variant}",
         ):
             assert words in page
     assert "params 100M, tokens 2B" in page  # the title of a panel
     assert "point 3" not in page
 
 
-@pytest.mark.parametrize(("kind", "panels"), [("laws", 9), ("contours", 12), ("profiles", 2)])
+@pytest.mark.parametrize(
+    ("kind", "panels"), [("laws", 9), ("contours", 12), ("profiles", 2), ("predictions", 1)]
+)
 def test_figures_have_a_panel_each(fit, kind, panels):
     figure = fit.plot(kind, "b")
     assert sum(axes.get_visible() for axes in figure.axes) == panels
 
 
 def test_an_unknown_figure_or_variant_is_said(fit):
-    with pytest.raises(QuantifyError, match="laws, contours, profiles"):
+    with pytest.raises(QuantifyError, match="laws, contours, profiles, predictions"):
         fit.plot("optimum")
     with pytest.raises(QuantifyError, match="a, b"):
         fit.plot("laws", "c")
@@ -83,3 +86,15 @@ def test_the_view_has_the_runs_of_each_point(fit):
 def test_what_it_says_of_itself(fit):
     assert "Fit of lr, batch_size over params, tokens" in repr(fit)
     assert "lr per batch_size" in fit.summary()
+
+
+def test_the_ellipse_of_a_prediction_is_that_of_its_covariance(fit):
+    (panel,) = joint_axes_charts.predicted(fit, fit.variants["a"], (0, 1)).panels
+    (p,) = fit.variants["a"].predictions
+    ring = np.stack([panel.marks[0].x, panel.marks[0].y])
+    centre = np.log2([p.hp[name].value for name in fit.hp])
+    away = ring - centre[:, None]
+    chi2 = np.einsum("ia,ij,ja->a", away, np.linalg.inv(p.covariance), away)
+    np.testing.assert_allclose(chi2, 5.991, rtol=1e-3)  # 95% of two degrees of freedom
+    use = panel.marks[-1]
+    assert [2.0 ** float(use.x[0]), 2.0 ** float(use.y[0])] == pytest.approx(list(p.recommended.values()))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from hptransfer.errors import QuantifyError
 from hptransfer.quantify.joint_axes.result import JointAxesFit
-from hptransfer.report import axes_charts, charts, joint_charts
+from hptransfer.report import axes_charts, charts, joint_axes_charts, joint_charts
 from hptransfer.report.joint_axes_view import numbered_view
 from hptransfer.report.joint_figures import draw_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = ("laws", "contours", "profiles")
+KINDS = ("laws", "contours", "profiles", "predictions")
 
 
 def plot_joint_axes(fit: JointAxesFit, kind: str = "laws", variant: str | None = None) -> Figure:
@@ -23,7 +23,8 @@ def plot_joint_axes(fit: JointAxesFit, kind: str = "laws", variant: str | None =
     Args:
         fit: the result of `quantify_joint` over several axes.
         kind: `laws` (each quantity along each axis, and its contours over two), `contours` (a panel for each
-            point and pair of hyperparameters) or `profiles` (one for each hyperparameter).
+            point and pair of hyperparameters), `profiles` (one for each hyperparameter) or `predictions` (a
+            panel for each target and pair).
         variant: its name; None takes the first.
 
     Raises:
@@ -43,7 +44,9 @@ def plot_joint_axes(fit: JointAxesFit, kind: str = "laws", variant: str | None =
         ],
         "contours": [joint_charts.contours(view, found, pair) for pair in combinations(d, 2)],
         "profiles": [joint_charts.profiles(view, found, j) for j in d],
+        "predictions": [joint_axes_charts.predicted(fit, found, pair) for pair in combinations(d, 2)],
     }
     return draw_panels(
-        [panel for figure in figures[kind] for panel in figure.panels], labelled=kind == "laws"
+        [panel for figure in figures[kind] for panel in figure.panels],
+        labelled=kind in ("laws", "predictions"),
     )

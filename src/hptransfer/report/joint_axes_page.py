@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import islice
+from itertools import combinations, islice
 
 from hptransfer.quantify.joint_axes.result import JointAxesFit, JointAxesVariant
-from hptransfer.report import axes_tables, joint_axes_tables, joint_page
+from hptransfer.report import (
+    axes_tables,
+    html_figures,
+    joint_axes_charts,
+    joint_axes_tables,
+    joint_page,
+    plotly_backend,
+)
 from hptransfer.report.axes_page import CAPTIONS, law_figures
 from hptransfer.report.html_elements import section, table
 from hptransfer.report.joint_axes_view import numbered_view
@@ -51,6 +58,28 @@ def _figures(
     level, out = axes_tables.percent(fit.settings["level"]), []
     for j, (name, law) in enumerate(variant.laws.items()):
         out += law_figures(name, law, (f"{place}-{j}", of, level), panels)
+    out.append(_predicted(fit, variant, place, of, panels))
     view = numbered_view(fit)
     drawn = (joint_page.contours_section, joint_page.profiles_section)
     return [*out, *(part(view, variant, place, escape(of), panels) for part in drawn)]
+
+
+def _predicted(
+    fit: JointAxesFit, variant: JointAxesVariant, place: int, of: str, panels: joint_page.Panels
+) -> str:
+    """The optimum at every target with its ellipse, for every pair of hyperparameters; empty without any."""
+    body = ""
+    for i, j in combinations(range(len(fit.hp)), 2):
+        figure = joint_axes_charts.predicted(fit, variant, (i, j))
+        names = [panel.name for panel in figure.panels]
+        if not names:
+            return ""
+        key = f"ahead{place}-{i}{j}"
+        panels[key] = plotly_backend.panels(figure)
+        labels = [f"{fit.hp[i]} by {fit.hp[j]}, {name}" for name in names]
+        body += html_figures.key(figure.key) + html_figures.variant_panels(key, names, labels)
+    caption = (
+        "What the laws predict at each target. Changes of both along a long ellipse are the uncertain ones. "
+        "The point to use is the one with the least expected loss."
+    )
+    return section(f"Predicted optimum{escape(of)}", caption, body)

@@ -124,9 +124,7 @@ def _optimum(fit: JointSweepFit, optimum: JointOptimum, i: int, j: int) -> list[
             ),
         ]
     )
-    angle = np.linspace(0.0, 2 * np.pi, 61)
-    root = np.linalg.cholesky(optimum.covariance[np.ix_((i, j), (i, j))] + 1e-12 * np.eye(2))
-    ring = np.sqrt(_ELLIPSE) * root @ np.stack([np.cos(angle), np.sin(angle)])
+    ring = ellipse(optimum.covariance[np.ix_((i, j), (i, j))])
     dot = charts.Points(
         np.array([x]),
         np.array([y]),
@@ -140,17 +138,24 @@ def _optimum(fit: JointSweepFit, optimum: JointOptimum, i: int, j: int) -> list[
     return [charts.Line(x + ring[0], y + ring[1], palette.ACCENT, 1.6), dot]
 
 
+def ellipse(covariance: FloatArray) -> FloatArray:
+    """The 95% ellipse of a covariance [2, 2] about its centre, [2, points]."""
+    angle = np.linspace(0.0, 2 * np.pi, 61)
+    root = np.linalg.cholesky(covariance + 1e-12 * np.eye(2))
+    return np.asarray(np.sqrt(_ELLIPSE) * root @ np.stack([np.cos(angle), np.sin(angle)]))
+
+
 def _axis(fit: JointSweepFit, j: int, x: FloatArray) -> charts.Axis:
     """Over the values x that were run, log2."""
     low, high = float(x.min()) - 0.5, float(x.max()) + 0.5
     zero = fit.zero_places.get(fit.hp[j])
-    found = list(_ticks(low if zero is None else float(np.log2(zero)) + 1.0, high))
+    found = list(ticks(low if zero is None else float(np.log2(zero)) + 1.0, high))
     if zero is not None:
         found.insert(0, (float(np.log2(zero)), "0"))
     return charts.Axis(low, high, fit.hp[j], base=2, ticks=tuple(found))
 
 
-def _ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+def ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
     """Powers of two, or halves of one, few enough, as plain numbers."""
     step = next(s for s in (0.25, 0.5, *range(1, 60)) if (high - low) / s <= _MOST_TICKS or s == 59)
     first, last = int(np.ceil(low / step)), int(np.floor(high / step))
@@ -203,7 +208,7 @@ def _law_axis(name: str, found: JointLaw | None, items: Sequence[tuple[float, Es
     low, high = (min(middle), max(middle)) if middle else (0.0, 1.0)
     room = 0.1 * max(high - low, 1.0)
     low, high = float(low - room), float(high + room)
-    return charts.Axis(low, high, name, base=2, ticks=_ticks(low, high))
+    return charts.Axis(low, high, name, base=2, ticks=ticks(low, high))
 
 
 def _estimates(

@@ -52,7 +52,7 @@ def draw_panels(panels: Sequence[charts.Panel], *, labelled: bool = False) -> Fi
         if labelled:
             axes.set_xlabel(panel.x.label, fontsize=SMALL + 1, color=palette.INK, parse_math=False)
             axes.set_ylabel(panel.y.label, fontsize=SMALL + 1, color=palette.INK, parse_math=False)
-        else:
+        if not labelled or panel.name != panel.x.label:
             axes.set_title(panel.name, fontsize=SMALL + 1, loc="left", color=palette.INK, parse_math=False)
     return figure
 
