@@ -87,6 +87,10 @@ ADVICE = (
         ("An embedding's learning rate that falls", "A falling embedding rate"),
     ),
     (
+        "Mind the embedding's learning rate most where batches are small.",
+        ("A larger batch lessens",),
+    ),
+    (
         "Give a slow embedding a longer warmup.",
         ("A longer warmup lessens",),
     ),
