@@ -103,7 +103,7 @@ ADVICE = (
         ("Over depth, the learning rate can be kept under `mup`",),
     ),
     (
-        "Trust a fit's prediction at eight times its largest width.",
+        "Trust a fit's prediction at eight times its largest width (muP, one seed).",
         ("At eight times the largest", "There the predicted learning rate"),
     ),
     (
