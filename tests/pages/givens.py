@@ -62,6 +62,12 @@ def axes_sweep(batches: tuple[int, ...] = ()) -> list[Row]:
     return rows
 
 
+def axes_sweep_with_widths() -> list[Row]:
+    """The same with the width of every number of parameters."""
+    widths = {1e8: 256, 4e8: 512, 1.6e9: 1024}
+    return [{"width": widths[float(str(row["params"]))], **row} for row in axes_sweep()]
+
+
 def _batch_cost(batch: int) -> float:
     return 0.02 * math.log2(batch / 256) ** 2
 
@@ -180,6 +186,7 @@ def _optuna_file(path: Path) -> None:
 FILES: dict[str, Callable[[Path], None]] = {
     "runs.csv": _table(sweep),
     "axes.md/runs.csv": _table(axes_sweep),
+    "targets.md/runs.csv": _table(axes_sweep_with_widths),
     "joint.md/runs.csv": _table(several_hps),
     "joint.md/axes.csv": _table(axes_sweep, batches=(64, 256, 1024)),
     "weight-decay.md/runs.csv": _table(several_hps),

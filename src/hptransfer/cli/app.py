@@ -12,6 +12,7 @@ from hptransfer.cli.coord_check import coord_check
 from hptransfer.cli.errors import handle_errors
 from hptransfer.cli.example import example
 from hptransfer.cli.fit import fit
+from hptransfer.cli.plain_help import PlainCommand
 from hptransfer.cli.plan import plan
 from hptransfer.cli.runs import app as runs_app
 from hptransfer.cli.schema import schema
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (example, demo, plan, run, watch, serve, fit, report, table, coord_check, audit, schema):
-    app.command(name=command.__name__.replace("_", "-"))(handle_errors(command))
+    app.command(name=command.__name__.replace("_", "-"), cls=PlainCommand)(handle_errors(command))
 app.add_typer(runs_app, name="runs")
 
 

@@ -44,7 +44,9 @@ def audit(
     ] = None,
     json: Annotated[Path | None, option("OUT", "Write what was found as JSON.")] = None,
 ) -> None:
-    """Audit any training stack from records of its tensors at two sizes.
+    """Find the rule that a training stack follows.
+
+    It is read from records of its tensors at two sizes.
 
     Prints the exponent of every tensor's LR, weight decay, eps and initial std, the rule that is nearest, and
     what departs from it. Exit code 0: nothing departs; 1: something does; 2: bad input.

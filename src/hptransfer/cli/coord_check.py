@@ -46,7 +46,7 @@ def coord_check(
         Path | None, option("OUT", "Write the figure as PNG, SVG or PDF, according to the file's ending.")
     ] = None,
 ) -> None:
-    """Check that activations keep their size as a model grows under a rule.
+    """Check that activations keep their size as models grow.
 
     Trains a small model for a few steps at each width and fits, layer by layer, how the change of its
     output scales with width. Exit code 0: no layer grows or shrinks; 1: some layer does; 2: bad input.

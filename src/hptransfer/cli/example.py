@@ -13,10 +13,10 @@ from hptransfer.files import write_whole
 
 
 def example(
-    name: Annotated[str, argument("[NAME]", "widths, decay, tokens or demo.")] = "widths",
+    name: Annotated[str, argument("NAME", "widths, decay, tokens or demo.")] = "widths",
     out: Annotated[Path | None, option("FILE", "File to write.  [default: NAME.csv]")] = None,
 ) -> None:
-    """Write a small real sweep that comes with the package, and say what to try on it.
+    """Write a small real table, and say what to try on it.
 
     widths: standard parametrization and muP at five widths. decay: muP with coupled and with independent
     weight decay. tokens: training grows with the model. demo: the runs of `hptransfer demo`, under standard

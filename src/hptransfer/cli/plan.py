@@ -48,7 +48,9 @@ def plan(
     budget: Annotated[bool, typer.Option(help="Show what a budget would buy.")] = True,
     overrides: Override = None,
 ) -> None:
-    """Show a study's runs, FLOPs, time and money before anything starts, and what a budget would buy.
+    """Show a study's runs, FLOPs, time and money in advance.
+
+    It also says what a budget would buy.
 
     The time is worked out from the rate of the study's finished runs. Where no run is finished, a few steps
     are trained here and now to measure it. Where that would take long, the time is left out.

@@ -10,6 +10,7 @@ import typer
 from hptransfer.cli.errors import SOME_FAILED, handle_errors
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import check_outputs, write_outputs
+from hptransfer.cli.plain_help import PlainCommand
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import HPTransferError
 from hptransfer.files import printable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Folders = Annotated[list[Path], argument("DIR...", "Folders of studies.")]
 app = typer.Typer(
-    help="Work with the runs of studies: list, export, import, merge, compare, log, repair.",
+    help="List, export, import, merge, compare, log and repair runs.",
     no_args_is_help=True,
 )
 
@@ -29,7 +30,9 @@ app = typer.Typer(
 def list_(
     root: Annotated[Path, argument("DIR", "Folder in which to look for studies.")] = Path("runs"),
 ) -> None:
-    """List the studies in a folder and below it. The exit code is 3 where one of them cannot be read.
+    """List the studies in a folder and below it.
+
+    The exit code is 3 where one of them cannot be read.
 
     Example: hptransfer runs list
     """
@@ -86,7 +89,7 @@ def import_(
     into: Annotated[Path, option("DIR", "Folder of the study.", "--into")],
     spec: Annotated[str | None, option("SPEC", "Spec of the study.  [default: the one in DIR]")] = None,
 ) -> None:
-    """Add runs that were trained on another machine to a study, as if they had been trained here.
+    """Add runs that another machine trained to a study.
 
     A run counts as finished where its id and its corpus are those that the study asks for. Its device and
     versions stay in its provenance. `hptransfer run` then trains what is missing and fits.
@@ -104,9 +107,10 @@ def import_(
 def merge(
     folders: Folders, into: Annotated[Path, option("DIR", "Folder of the merged study.", "--into")]
 ) -> None:
-    """Put the runs of several studies into one; the studies may differ only in what they swept.
+    """Put the runs of several studies into one.
 
-    The merged study has every variant, width, seed and weight decay of all. It may exist already.
+    The studies may differ only in what they swept. The merged study has every variant, width, seed and weight
+    decay of all. It may exist already.
 
     Example: hptransfer runs merge runs/first runs/second --into runs/both
     """
@@ -137,7 +141,11 @@ def compare(
     ] = None,
     html: Annotated[Path | None, option("OUT", "Write the report as one page.")] = None,
 ) -> None:
-    """Fit several studies together: every variant of each, and how the others differ from the first.
+    """Fit several studies together, and compare them.
+
+    Every variant of each study is fitted, named after its study; then the others' differences from the first
+    are printed. So two studies that differ in their optimizer are compared. To compare optimizers, or
+    parametrizations, within one study, list them in its spec.
 
     Example: hptransfer runs compare runs/step runs/tpp --target 4096
     """
@@ -175,7 +183,7 @@ def log(
     to: Annotated[str, option("tensorboard|wandb|mlflow", "Client that logs.", "--to")],
     into: Annotated[Path | None, option("PATH", "Where the client keeps its files.", "--into")] = None,
 ) -> None:
-    """Log the loss curves of a study's runs through the client of TensorBoard, W&B or MLflow.
+    """Log loss curves to TensorBoard, W&B or MLflow.
 
     Runs that were logged before are not logged again. This also works while the study runs.
 
@@ -187,7 +195,9 @@ def log(
 
 
 def repair(folder: Annotated[Path, argument("DIR", "Folder of a study.")]) -> None:
-    """Keep what is sound of a study whose store is damaged; the old file stays beside the new one.
+    """Keep what is sound of a damaged study.
+
+    The old file of its store stays beside the new one.
 
     Every row of a store has a checksum. A run whose row is not as it was written, or cannot be read, is left
     out, and `hptransfer run` trains it again.
@@ -207,4 +217,4 @@ def repair(folder: Annotated[Path, argument("DIR", "Folder of a study.")]) -> No
 
 
 for command in (list_, export, import_, merge, compare, log, repair):
-    app.command(name=command.__name__.strip("_"))(handle_errors(command))
+    app.command(name=command.__name__.strip("_"), cls=PlainCommand)(handle_errors(command))

@@ -16,7 +16,9 @@ from hptransfer.files import write_whole
 def schema(
     to: Annotated[Path | None, option("FILE", "File to write.  [default: print it]", "--to")] = None,
 ) -> None:
-    """Print the JSON schema of a study's spec, by which an editor completes and checks it.
+    """Print the JSON schema of a spec, for editors.
+
+    By it an editor completes and checks the spec of a study.
 
     Editors with a YAML language server take it from the spec's first line:
     # yaml-language-server: $schema=study.schema.json

@@ -17,7 +17,9 @@ def serve(
     folder: Folder,
     port: Annotated[int, option("N", "Port to listen on; 0 takes a free one.", min=0, max=65535)] = PORT,
 ) -> None:
-    """Show a study's progress and report in a browser, and update both while it runs.
+    """Show a study's progress and report in a browser.
+
+    Both are updated while it runs.
 
     Listens on 127.0.0.1 only, reads the study and writes nothing. Ctrl-C ends it. To reach it from another
     machine: ssh -L 8765:127.0.0.1:8765 HOST.

@@ -55,7 +55,9 @@ def table(
         str, option("KEY=X,...", "Constants on learning rates, by role or pattern: embedding=10,*.wq=0.5.")
     ] = "",
 ) -> None:
-    """Print what every tensor gets under a rule: role, init std, multiplier, LR, weight decay, eps.
+    """Print what every tensor gets under a rule.
+
+    That is its role, init std, multiplier, learning rate, weight decay and eps.
 
     Examples: hptransfer table mup --widths 64,256; hptransfer table mup --diff mup-tp5-table8;
     hptransfer table completep --model llama --format markdown

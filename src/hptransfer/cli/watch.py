@@ -31,10 +31,10 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Show the progress once, and end.")] = False,
     every: Annotated[float, option("S", "Seconds between two updates.", min=0.1)] = 1.0,
 ) -> None:
-    """Show a running study's progress from a second terminal, until it ends.
+    """Show a study's progress from a second terminal.
 
-    Reads the study's folder and writes nothing. Where the output is not a terminal, prints a line whenever
-    something has changed.
+    It ends with the study. Reads the study's folder and writes nothing. Where the output is not a terminal,
+    prints a line whenever something has changed.
 
     Example: hptransfer watch runs/demo
     """

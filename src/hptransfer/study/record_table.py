@@ -77,7 +77,8 @@ def read_records(path: Path) -> list[TableRow]:
         with open_(path, "rt", encoding="utf-8", newline="") as file:
             return [_row(cells, f"{path}, row {n}") for n, cells in enumerate(_reader(file, path), 2)]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise StoreError(f"a record table must be a readable CSV file, but {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"a record table must be a readable CSV file, but {path}: {reason}") from error
     finally:
         csv.field_size_limit(limit)  # of the whole process
 

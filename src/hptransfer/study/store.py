@@ -31,6 +31,12 @@ _REFUSED = (sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError,
 _UNREADABLE = (ValueError, KeyError, TypeError, zlib.error)
 
 
+def no_study(folder: Path) -> StoreError:
+    """The error of a folder without a study, or of none."""
+    found = f"{folder} does not" if folder.is_dir() else f"there is no folder {folder}"
+    return StoreError(f"a study's folder must hold {STORE_FILE}, but {found}")
+
+
 class Store:
     """An open store. Use as a context manager, so that the file is closed and the lock is given back.
 
@@ -49,7 +55,7 @@ class Store:
         self._session: int | None = None
         self._commits = 0  # that the file holds
         if read_only and not self.path.is_file():
-            raise StoreError(f"a study's folder must hold {STORE_FILE}, but {folder} does not")
+            raise no_study(folder)
         if not read_only:
             self._lock = take_lock(Path(folder))
         # Read before the store, since a driver writes it after; a store that was moved away begins anew.

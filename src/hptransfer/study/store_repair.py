@@ -15,7 +15,7 @@ from hptransfer.errors import HPTransferError, StoreError
 from hptransfer.study import store_integrity, store_schema
 from hptransfer.study.lock import take_lock
 from hptransfer.study.merge import assign_places
-from hptransfer.study.store import STORE_FILE, Store
+from hptransfer.study.store import STORE_FILE, Store, no_study
 from hptransfer.study.store_schema import APPLICATION, RUNS, STORE_SCHEMA
 from hptransfer.version import __version__
 
@@ -42,7 +42,7 @@ def repair(folder: Path) -> Repaired:
     """
     path = folder / STORE_FILE
     if not path.is_file():
-        raise StoreError(f"a study's folder must hold {STORE_FILE}, but {folder} does not")
+        raise no_study(folder)
     lock = take_lock(folder)
     try:
         found = _rescue(path, folder / _DRAFT)
