@@ -110,7 +110,7 @@ def _claims_of_grid() -> list[Claim]:
 def _claims_of_falling() -> list[Claim]:
     words = {
         "keeps": "An embedding's learning rate that falls from m times the hidden one to that keeps its gain",
-        "better": "It reaches a lower loss than a fast one that does not fall",
+        "better": "A falling embedding rate ends at a lower loss than a fast one that stays",
     }
     if table(FALLING) is None:
         return [Claim("ours", text, "not run yet", "", "", PAGE) for text in words.values()]
@@ -175,7 +175,8 @@ def _falling(page: Page) -> None:
     page.text(
         f"{scale_of(FALLING).capitalize()}; base width 8. *Slow*: the hidden learning rate (`sp`); *fast*: "
         "m times that (`sp+embd`); *falling*: from m times that at the first step to once at the last. "
-        "The lowest loss over learning rates, nats, seeds paired."
+        "The lowest loss over learning rates, nats, seeds paired; at an end of them in "
+        f"{at_end(_runs(FALLING), ['width', 'variant', RAMP])} of {4 * len(losses())} curves."
     )
     rows = [
         (

@@ -84,7 +84,7 @@ ADVICE = (
     ),
     (
         "Let the embedding's learning rate fall over training rather than stay high.",
-        ("An embedding's learning rate that falls", "It reaches a lower loss than a fast one"),
+        ("An embedding's learning rate that falls", "A falling embedding rate"),
     ),
     (
         "Give a slow embedding a longer warmup.",

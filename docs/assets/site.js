@@ -6,7 +6,7 @@ function name_parts() {
     const title = nav.querySelector(".md-nav__title")?.textContent.trim();
     if (!label?.textContent.trim() && title) {
       nav.removeAttribute("aria-labelledby");
-      nav.setAttribute("aria-label", title);
+      nav.setAttribute("aria-label", `Pages: ${title}`);
     }
   }
   document.querySelectorAll("nav.md-code__nav").forEach((nav, i) => nav.setAttribute("aria-label", `Code block ${i + 1}`));

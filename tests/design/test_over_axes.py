@@ -139,7 +139,7 @@ def test_the_fit_of_a_round_finds_the_law_and_is_infinite_before_there_is_one() 
     truth = {k: -6.4 + float((grid.z[k] - grid.z[0]) @ np.array([-0.5, 0.3])) for k in range(6)}
     assert surface.x == pytest.approx(truth, abs=0.05)
     for goal in ("law", "optimum"):
-        assert 0 < fit_round(grid, observed(grid, list(range(6))), goal).width["mup"] < 2.5  # type: ignore[arg-type]
+        assert 0 < fit_round(grid, observed(grid, list(range(6))), goal).width["mup"] < 2.5
 
 
 def test_a_study_over_axes_reaches_its_precision_for_part_of_the_grid() -> None:

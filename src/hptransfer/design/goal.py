@@ -26,7 +26,8 @@ class AdaptiveConfig(Config):
     """
 
     # optimum: of every width; law: the exponent of the optimum's law; prediction: the optimum at the largest
-    # target (over several axes the first); verdict: of every variant, and which variant has the lowest loss at the largest width.
+    # target (over several axes the first); verdict: of every variant, and which variant has the lowest loss
+    # at the largest width.
     goal: Goal = "prediction"
     precision: float | None = Field(None, gt=0)  # width of the 95% interval to stop at; default: by the goal
     budget: float | None = Field(None, gt=0)  # FLOPs that all runs together may take
