@@ -115,7 +115,7 @@ class RuleCheck:
     """A named rule beside the law.
 
     Attributes:
-        name: what it is called.
+        name: what it is called, in a few words that say of which hyperparameter it is.
         source: the paper it is from.
         exponents: of the optimum, by axis.
         level: `its own` where the rule gives values, `fitted` where it gives exponents only.
