@@ -38,7 +38,7 @@ def axes_page(fit: AxesFit, *, title: str | None = None) -> str:
                 for t in tables
             ),
             _flags(listed),
-            facts(fit.version, fit.sweep.source, fit.settings),
+            facts(fit.version, fit.sweep.source, {**fit.provenance, **fit.settings}),
         )
     )
     return document(fit.version, heading, body, panels)

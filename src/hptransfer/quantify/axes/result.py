@@ -275,6 +275,7 @@ class AxesFit:
         variants: by name.
         settings: as used.
         version: of hptransfer.
+        provenance: where the runs came from (spec hash, commit, hardware, seeds), for a study of ours.
     """
 
     sweep: SweepTable
@@ -282,4 +283,4 @@ class AxesFit:
     variants: Mapping[str, AxesVariant]
     settings: Mapping[str, Any]
     version: str
-    notes: tuple[str, ...] = field(default=())
+    provenance: Mapping[str, Any] = field(default_factory=dict)
