@@ -5,6 +5,7 @@
 FROM python:3.12-slim
 
 # A compiler, by which torch.compile makes a training step fast.
+# hadolint ignore=DL3008 -- the compiler of the image's own release, whatever its patch level
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 
 ARG EXTRAS=[lm]
