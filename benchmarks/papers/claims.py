@@ -106,7 +106,8 @@ def scale_of(study: str) -> str:
     )
     shape = f"depth {model['depth']}, vocabulary {model['vocab']:,}"
     seeds = len(spec.get("seeds", [0]))
-    return f"widths {widths}; {shape}, {length}, {seeds} seed{'s' if seeds > 1 else ''}"
+    plural = "s" if len(spec["widths"]) > 1 else ""
+    return f"width{plural} {widths}; {shape}, {length}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def found(label: str, item: Estimate | Draws | None) -> str:

@@ -63,7 +63,7 @@ def _depths() -> list[int]:
 
 def _scale() -> str:
     each = ", ".join(map(str, _depths()))
-    return scale_of(STUDY).replace("widths", "width").replace("depth 2", f"depths {each}")
+    return scale_of(STUDY).replace("depth 2", f"depths {each}")
 
 
 def write() -> Page:

@@ -87,6 +87,10 @@ ADVICE = (
         ("An embedding's learning rate that falls", "A falling embedding rate"),
     ),
     (
+        "Mind the embedding's learning rate most where batches are small.",
+        ("A larger batch lessens",),
+    ),
+    (
         "Give a slow embedding a longer warmup.",
         ("A longer warmup lessens",),
     ),
@@ -99,7 +103,7 @@ ADVICE = (
         ("Over depth, the learning rate can be kept under `mup`",),
     ),
     (
-        "Trust a fit's prediction at eight times its largest width.",
+        "Trust a fit's prediction at eight times its largest width (muP, one seed).",
         ("At eight times the largest", "There the predicted learning rate"),
     ),
     (

@@ -12,6 +12,7 @@ import torch
 from situations import BASE, IDS, RULE, VOCAB, WIDTH, Simple, ready
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 import hptransfer as hpt
@@ -308,3 +309,33 @@ def test_bare_parameters_for_einsum() -> None:
         "b_Q": "vector",
         "b_U": "scalar",
     }
+
+
+class Medusa(Simple):
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.more = nn.ModuleList(nn.Sequential(nn.Linear(n, n), nn.Linear(n, VOCAB)) for _ in range(2))
+
+    def forward(self, ids: Tensor) -> list[Tensor]:
+        h = self.hidden(ids)
+        return [self.head(h), *(head(h) for head in self.more)]
+
+
+def test_heads_in_a_list_that_give_tokens() -> None:
+    with pytest.raises(HPTransferError, match=r"more\.0\.1\.weight .* ambiguous") as caught:
+        ready(Medusa)
+    said = ast.literal_eval(re.search(r"overrides=(\{.*?\})", str(caught.value))[1])  # type: ignore[index]
+    model, scaling, optimizer = ready(Medusa, overrides=said)
+    assert said == {"more.*.*.weight": "readout"} or set(said.values()) == {"readout"}
+    assert scaling.verify(model, optimizer, IDS).proven == 3
+
+
+class Pruned(Simple):
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        prune.random_unstructured(self.head, "weight", 0.2)
+
+
+def test_pruning_makes_the_weight_before_the_layer_runs() -> None:
+    model, scaling, optimizer = ready(Pruned)
+    assert scaling.verify(model, optimizer, IDS).proven == 1

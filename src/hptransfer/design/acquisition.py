@@ -82,8 +82,15 @@ def _most_informative(
     """The runs that shrink what is asked most per FLOP, one after the other, as if each had been made."""
     opened: set[str] = set()
     out: list[Proposal] = []
+    least = LEAST_GAIN
     while len(out) < batch:
-        moves = (best_move(grid, info, state[v], goal, opened=v in opened) for v, info in known.items())
+        moves = [
+            best_move(grid, info, state[v], goal, opened=v in opened, least=least)
+            for v, info in known.items()
+        ]
+        if grid.axes and least and not out and not any(moves):
+            least = 0.0  # sizes of departures are told by more runs than the linear model thinks
+            continue
         found = [move for move in moves if move is not None]
         if not found:
             break
@@ -97,11 +104,18 @@ def _most_informative(
 
 
 def best_move(
-    grid: CandidateGrid, info: Information, state: Brackets, goal: Goal, *, opened: bool
+    grid: CandidateGrid,
+    info: Information,
+    state: Brackets,
+    goal: Goal,
+    *,
+    opened: bool,
+    least: float = LEAST_GAIN,
 ) -> Move | None:
     """A variant's best next run, or the first runs of its next scale; None where nothing is left to learn.
 
-    `opened` says whether its next scale is begun already in this round.
+    `opened` says whether its next scale is begun already in this round; a run that gains less than `least` of
+    the variance is not made.
     """
     asked = contrasts(grid, info, goal)
     covariance = np.linalg.inv(info.matrix)
@@ -111,7 +125,7 @@ def best_move(
     free = [key for key, runs in info.count.items() if runs < grid.seeds and key[0] in state.optima]
     for key in [key for key in free if info.informative(key)] or free:
         gain = info.gain(asked, covariance, key) / _variance_left(info, total, goal)
-        if gain < LEAST_GAIN:
+        if gain < least:
             continue
         moves.append((gain / float(grid.cost[key[0]] + overhead), info.variant, [key]))
     now, then = (quantile(grid, len(state.optima) + more) for more in (0, 1))

@@ -100,11 +100,10 @@ def proof_of(plan: ModelPlan, model: nn.Module, batch: Batch) -> Proof:
     own_passes = {f.module for f in plan.factors if has_own_pass(here[f.module])}
     undone: set[str] = set()  # modules that take off again what their input is multiplied by
 
-    def before(name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+    def before(name: str, args: Any, kwargs: Any) -> None:
         calls.add(name)
         if not busy and (name in sites or name in own_passes):
             given[name] = own_containers((args, kwargs))
-        standing.enter(name, module)
 
     def after(name: str, module: nn.Module) -> None:
         standing.leave(name, module)
@@ -119,7 +118,7 @@ def proof_of(plan: ModelPlan, model: nn.Module, batch: Batch) -> Proof:
                 undone.add(name)
             busy.pop()
 
-    with _as_it_was(inner), standing, watching(model, before, after) as watch:
+    with _as_it_was(inner), standing, watching(model, standing.enter, before, after) as watch:
         watch.is_factor = standing.is_factor
         args, kwargs = own_containers((batch.args, dict(batch.kwargs)), tensors=True)
         output = inner(*args, **kwargs)

@@ -102,7 +102,7 @@ def _tensor_role(name: str, pairing: Pairing, overrides: Mapping[str, Role | str
     chosen = overridden(named, overrides)
     if chosen is None and named.attribute in LENGTHS and not layer.infinite:
         _no_readout_lengths(named, pairing)
-    role, reason = chosen or _decide(named, layer, block, pairing.outputs)
+    role, reason = chosen or _decide(named, layer, block, pairing)
     dimension = _own_dimension(named, role, layer, shape, base_shape)
     return TensorRole(name, role, shape, base_shape, dimension, block, named.aliases, reason)
 
@@ -125,7 +125,7 @@ def overridden(named: NamedParameter, overrides: Mapping[str, Role | str]) -> tu
     return None
 
 
-def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+def _decide(named: NamedParameter, layer: Layer, block: bool, pairing: Pairing) -> tuple[Role, str]:
     if not layer.infinite:
         return "scalar", "no dimension grows"
     if layer.kind in ("norm", "bias") or layer.is_vector:
@@ -144,7 +144,7 @@ def _decide(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset
         return "hidden", f"{layer.kind}, both sides grow"
     if grows_out:
         return "embedding", f"{layer.kind}, only its output grows"
-    return narrowing(named, layer, block, outputs)
+    return narrowing(named, layer, block, pairing)
 
 
 def _raw(named: NamedParameter, layer: Layer) -> tuple[Role, str]:
@@ -171,9 +171,9 @@ def _likely(named: NamedParameter, layer: Layer) -> Role:
     return "readout"  # [out, in], torch's order
 
 
-def narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozenset[str]) -> tuple[Role, str]:
+def narrowing(named: NamedParameter, layer: Layer, block: bool, pairing: Pairing) -> tuple[Role, str]:
     """A matrix whose input alone grows: the network's output, or a bottleneck inside it."""
-    if named.name in outputs:
+    if named.name in pairing.outputs:
         return "readout", "the model's output layer"
     one_output = layer.fan_out is not None and named.parameter.shape[layer.fan_out] == 1
     if one_output and "lora_" not in named.name:
@@ -185,7 +185,9 @@ def narrowing(named: NamedParameter, layer: Layer, block: bool, outputs: frozens
     if found or not block:
         return found or ("readout", f"{layer.kind}, only its input grows")
     why = "only its input grows, and it lies inside a repeated block: a readout or hidden?"
-    return _ambiguous(named, layer, why, "hidden")
+    rows = {m.num_embeddings for m in pairing.modules.values() if isinstance(m, nn.Embedding)}
+    gives_tokens = layer.fan_out is not None and named.parameter.shape[layer.fan_out] in rows
+    return _ambiguous(named, layer, why, "readout" if gives_tokens else "hidden")
 
 
 def by_convention(name: str) -> tuple[Role, str] | None:
@@ -204,7 +206,11 @@ def unclear(named: NamedParameter, layer: Layer, why: str) -> NoReturn:
 
 
 def _ambiguous(named: NamedParameter, layer: Layer, why: str, likely: Role) -> NoReturn:
-    pattern = ".".join("*" if part.isdigit() else part for part in named.name.split("."))
+    parts = named.name.split(".")
+    numbers = [i for i, part in enumerate(parts) if part.isdigit()]
+    # A further number at the end is the layer's place in an nn.Sequential, whose others have other roles.
+    blocks = numbers[:-1] if len(numbers) > 1 and numbers[-1] == len(parts) - 2 else numbers
+    pattern = ".".join("*" if i in blocks else part for i, part in enumerate(parts))
     raise RuleError(
         f"the role of {named.name} {layer.change} ({type(named.module).__name__}) is ambiguous: {why}; "
         f"say which, as overrides={{{pattern!r}: {likely!r}}} (roles: {', '.join(ROLES)}; an embedding's "

@@ -103,7 +103,7 @@ def _matrix(named: NamedParameter, layer: Layer, pairing: Pairing, widths: _Widt
     if writes:
         return "embedding", f"{layer.kind}, whose output alone is a width of norms"
     if reads:
-        return narrowing(named, layer, block, pairing.outputs)
+        return narrowing(named, layer, block, pairing)
     return by_convention(named.name) or unclear(named, layer, "neither side is a width that norms have")
 
 

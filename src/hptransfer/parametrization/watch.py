@@ -180,28 +180,34 @@ def _logit_size(logits: Tensor) -> float:
 @contextmanager
 def watching(
     model: nn.Module,
-    before: Callable[[str, nn.Module, Any, Any], None],
+    first: Callable[[str, nn.Module], None],
+    before: Callable[[str, Any, Any], None],
     after: Callable[[str, nn.Module], None],
 ) -> Iterator[Watch]:
     """Watches the forward passes inside.
 
     Args:
         model: plain; the inside of a compiled one is not seen.
-        before: called with name, module, positional and named arguments when it is about to run.
+        first: called with name and module before the module's own hooks, which may read weights (pruning's).
+        before: called with name, positional and named arguments when it is about to run.
         after: called with name and module when it has run.
     """
     watch = Watch()
     with ExitStack() as stack:
         for name, module in modules(model).items():
 
-            def enter(module: nn.Module, args: Any, kwargs: Any, name: str = name) -> None:
+            def start(module: nn.Module, _args: Any, name: str = name) -> None:
+                first(name, module)
+
+            def enter(_module: nn.Module, args: Any, kwargs: Any, name: str = name) -> None:
                 watch.inside.append(name)
-                before(name, module, args, kwargs)
+                before(name, args, kwargs)
 
             def leave(module: nn.Module, _args: Any, _out: Any, name: str = name) -> None:
                 after(name, module)
                 watch.inside.pop()
 
+            stack.callback(module.register_forward_pre_hook(start, prepend=True).remove)
             stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(leave).remove)
         with watch:
