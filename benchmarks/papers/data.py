@@ -126,7 +126,7 @@ def fitted(*studies: str, coordinates: Coordinates = "mup") -> Fitted:
 
 @cache
 def fitted_where_all(*studies: str) -> Fitted:
-    """Several collected studies fitted together, on the widths that every one of them has; muP coordinates."""
+    """Several collected studies fitted together in muP coordinates, on the widths that all of them have."""
     frames = [pd.read_csv(TABLES / f"{name}.csv.gz") for name in studies]
     shared = set.intersection(*(set(frame["width"]) for frame in frames))
     whole = pd.concat(frames)
