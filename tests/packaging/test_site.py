@@ -157,6 +157,13 @@ def test_a_notebook_becomes_a_page() -> None:
     assert others == {"r.html": b"x", "f.png": b"ABC"}
 
 
+def test_a_page_of_a_notebook_has_the_date_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("nbclient")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert hook("notebooks")._dated("written 2030-11-27 06:38 UTC") == "written 1970-01-02 00:00 UTC"
+
+
 def test_the_citation_names_this_version() -> None:
     assert f"{{{__version__}}}" in (DOCS / "how-to" / "cite.md").read_text(encoding="utf-8")
 

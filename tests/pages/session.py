@@ -148,7 +148,13 @@ def _compare(block: Block, printed: str, expected: str, command: str = "") -> No
 def _environment(folder: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HPTRANSFER_", "PYTEST"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
-    more = {"PYTHONPATH": f"{ROOT / 'src'}", "COLUMNS": "80", "NO_COLOR": "1", "MPLBACKEND": "agg"}
+    more = {
+        "PYTHONPATH": f"{ROOT / 'src'}",
+        "COLUMNS": "80",
+        "NO_COLOR": "1",
+        "MPLBACKEND": "agg",
+        "WANDB_MODE": "offline",
+    }
     return {
         **kept,
         **more,

@@ -60,7 +60,7 @@ def test_most_blocks_run() -> None:
     """A page full of marks would pass; so what is left out is counted."""
     count = Counter(block.kind if block.kind in KINDS else "" for block in every_block())
     print(dict(count))  # `pytest -s` shows it
-    assert count["not run"] <= 0.2 * count.total()
+    assert count["not run"] <= 0.25 * count.total()
 
 
 @pytest.mark.parametrize(
