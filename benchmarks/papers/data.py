@@ -125,6 +125,15 @@ def fitted(*studies: str, coordinates: Coordinates = "mup") -> Fitted:
 
 
 @cache
+def fitted_where_all(*studies: str) -> Fitted:
+    """Several collected studies fitted together in muP coordinates, on the widths that all of them have."""
+    frames = [pd.read_csv(TABLES / f"{name}.csv.gz") for name in studies]
+    shared = set.intersection(*(set(frame["width"]) for frame in frames))
+    whole = pd.concat(frames)
+    return fit_frame(whole[whole["width"].isin(shared)], "mup")
+
+
+@cache
 def fitted_series(setup: str, coordinates: Coordinates = "mup") -> Fitted:
     """One set-up of the corpus."""
     return fit_frame(pd.read_csv(SERIES / f"{setup}.csv.gz"), coordinates)

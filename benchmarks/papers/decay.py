@@ -17,8 +17,8 @@ from papers.data import (
     Draws,
     Fitted,
     decays,
-    fitted,
     fitted_series,
+    fitted_where_all,
     published,
     the_sixteen,
     token_decays,
@@ -49,7 +49,7 @@ QUANTITIES: Mapping[str, Callable[[Fitted, str], float]] = {
 
 def change(studies: Mapping[float, str], quantity: str, decay: float) -> Estimate:
     """A quantity at a decay minus at none: mean over parametrizations, each paired with itself."""
-    whole = fitted(*studies.values())
+    whole = fitted_where_all(studies[0.0], studies[decay])
     rules = [r for r in the_sixteen() if variant_of(r, 0) in whole.fit.variants]
     of = QUANTITIES[quantity]
     gaps = [of(whole, variant_of(rule, decay)) - of(whole, variant_of(rule, 0)) for rule in rules]
@@ -123,7 +123,8 @@ def _changes(page: Page, title: str, studies: Mapping[float, str], missing: str)
         return
     page.text(
         "Each number is a decay's value minus that without decay, averaged over the parametrizations (each "
-        "paired with itself), with the 95% interval of that mean."
+        "paired with itself), with the 95% interval of that mean, on the widths that both have: "
+        f"{'; '.join(_widths(studies, decay) for decay in stronger(studies))}."
     )
     columns, rows = ["change of"], []
     show_print = published() is not None and studies == decays()
@@ -146,6 +147,12 @@ def _changes(page: Page, title: str, studies: Mapping[float, str], missing: str)
         panel.xaxis.set_major_locator(MaxNLocator(3))
     name = "decay-steps" if studies == decays() else "decay-tokens"
     page.figure(figure, name, f"{title}: change with weight decay, mean over parametrizations.")
+
+
+def _widths(studies: Mapping[float, str], decay: float) -> str:
+    """The widths on which a decay is compared with none."""
+    shared = fitted_where_all(studies[0.0], studies[decay]).sweep.scales
+    return f"{', '.join(f'{w:g}' for w in shared)} (decay {decay:g})"
 
 
 def _kinds(page: Page) -> None:

@@ -30,9 +30,9 @@ BUDGETS = {
 QUANTITIES = ("optimum's shift, octaves", "cost of keeping, nats", "E, nats^2", "kappa", "R(n), nats")
 
 
-def study() -> Fitted:
-    """The studies at fixed tokens per parameter."""
-    return fitted(*token_decays().values())
+def study(decay: float) -> Fitted:
+    """The study at fixed tokens per parameter with this weight decay."""
+    return fitted(token_decays()[decay])
 
 
 @cache
@@ -60,9 +60,10 @@ def claims() -> list[Claim]:
     if 0.0 not in token_decays():
         return [Claim(KALRA, words, "not run yet", "", "", PAGE)]
     name = token_decays()[0.0]
-    cost, shift = study().keeping(variant_of("mup", 0)), study().shift(variant_of("mup", 0))
+    plain = study(0.0)
+    cost, shift = plain.keeping(variant_of("mup", 0)), plain.shift(variant_of("mup", 0))
     text = f"keeping costs {interval(cost)} nats; the optimum moves {interval(shift)} octaves"
-    better = study().metric(variant_of("sp", 0), "R_n"), study().metric(variant_of("mup", 0), "R_n")
+    better = plain.metric(variant_of("sp", 0), "R_n"), plain.metric(variant_of("mup", 0), "R_n")
     out = [Claim(KALRA, words, judge(cost, TOLERANCE, above=False), text, scale_of(name), PAGE)]
     if all(better):
         gap = better[0] - better[1]  # type: ignore[operator]
@@ -84,8 +85,9 @@ def write() -> Page:
     page.head("One token a parameter")
     if 0.0 in token_decays():
         for decay in token_decays():
-            page.text(f"At weight decay {decay:g}, widths 16 to 96:")
-            rows = [(f"`{r}`", *row(study(), variant_of(r, decay))) for r in RULES]
+            widths = study(decay).sweep.scales
+            page.text(f"At weight decay {decay:g}, widths {widths[0]:g} to {widths[-1]:g}:")
+            rows = [(f"`{r}`", *row(study(decay), variant_of(r, decay))) for r in RULES]
             page.table(("rule", *QUANTITIES), rows)
         if 0.0 in decays():
             page.text("The same rules at 250 steps, widths 16 to 128, for comparison:")

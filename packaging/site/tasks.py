@@ -26,7 +26,7 @@ def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """A picture in a paragraph of its own becomes a link to itself; an empty cell is no header of a column."""
+    """A picture in a paragraph of its own becomes a link to itself; an empty cell is no header."""
     html = NO_HEADER.sub(r"<td\1></td>", html)
     return PICTURE.sub(r'<a class="picture" href="\2">\1</a>', html)
 

@@ -111,7 +111,7 @@ def _nothing_missed(pairing: Pairing, found: Mapping[str, str], rule: Rule) -> N
     if not found and not any("attention" in kind or "attn" in kind for kind in kinds):
         named = next((name for name in pairing.tensors if _NAMED.search(name)), None)
         if named is not None:
-            raise RuleError(_unset(rule, f"the model, by its tensor {named}, has attention but no module"))
+            raise RuleError(_unset(rule, f"the attention that the model has by its tensor {named}"))
 
 
 def _unset(rule: Rule, what: str) -> str:
