@@ -9,6 +9,8 @@ import pytest
 from surfaces import FOUR, sweep_of
 
 import hptransfer as hpt
+from hptransfer.quantify.axes.result import RuleCheck
+from hptransfer.quantify.result import Estimate
 from hptransfer.report import axes_charts, axes_tables, charts
 
 
@@ -69,3 +71,25 @@ def test_where_axes_are_tied_the_reader_is_told(fit) -> None:  # type: ignore[no
     assert "cannot tell tokens from params" in " ".join(tied.summary(200).split())
     assert "cannot tell tokens from params" in tied.to_html()
     assert axes_charts.contours(tied, tied.variants["all"]).panels == ()
+
+
+def test_flags_are_said_in_words_with_their_details() -> None:
+    flags = ("no_laws: optima inside the grid at 3 points, 2 axes need 4", "collinear")
+    said = axes_tables.in_words(flags)
+    assert said.startswith(
+        "too few points with an optimum inside the grid for a law over so many axes (optima"
+    )
+    assert "axes that always grow together" in said
+    assert "no_laws" not in said
+
+
+def test_one_variants_rules_have_no_column_for_it_and_several_a_table_each() -> None:
+    rule = RuleCheck("constant lr", "", {"tokens": 0.0}, "fitted", 0.1, 0.2, 0.0004, True, (0.25,))
+    table = axes_tables.rules("nats", [("lr", [rule])])
+    row = ("constant lr", Estimate(0.25), Estimate(0.1), Estimate(0.2), "yes (<0.001)", "tokens^0")
+    assert table.rows[0][:6] == row
+    twice = axes_tables.rules("nats", [("lr_embedding", [rule]), ("lr_hidden", [rule])])
+    assert [r[0] for r in twice.rows] == ["lr_embedding: constant lr", "lr_hidden: constant lr"]
+    named = axes_tables.by_variant([("a", table), ("b", twice)])
+    assert [t.title for t in named] == ["Named rules on these runs: a", "Named rules on these runs: b"]
+    assert axes_tables.by_variant([("a", table)])[0].title == "Named rules on these runs"

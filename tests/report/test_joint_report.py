@@ -102,6 +102,8 @@ def test_one_scale_says_what_is_missing(one_scale):
         "It takes four scales or more.",
         "No runs that were tried narrow the intervals for their price.",
     ]
+    why = str(joint_tables.reasons(one_scale, [variant]).rows[0][1])
+    assert "one width only" in why
     assert joint_charts.law(one_scale, variant, "lr").panels[0].message.startswith("no law")
     assert "one width only" in variant.verdict.keep.reason
     assert "width 128" in one_scale.to_html()
@@ -128,3 +130,21 @@ def test_the_exponents_of_theories_are_named(fit):
     laws = fit.variants["a"].laws
     assert joint_tables.compatible(laws["batch_size"].exponent) == "1/2"
     assert joint_tables.compatible(laws["lr/batch_size"].exponent) in ("-1", "none of 0, 1/2, 1")
+
+
+def test_named_rules_stand_at_eighty_columns_beside_their_numbers(fit):
+    (table,) = joint_tables.rules("nats", [fit.variants["a"]])
+    assert [row[0] for row in table.rows][-3:] == ["LR ~ batch^0.5", "LR ~ batch", "constant decay timescale"]
+    text = fit.summary(80)
+    lines = text[text.index("Named rules") :].splitlines()
+    assert lines[1].split() == ["rule", "at", "target", "mean", "cost", "worst", "rejected"]
+    kept = next(line for line in lines if line.startswith("constant batch_size"))
+    assert "yes (<0.001)" in kept
+    assert "Named rules on these runs" in fit.to_html()
+
+
+def test_why_an_answer_is_not_known_is_said_in_words():
+    fit = quantify_joint(two_hps(scales=(128.0, 256.0)), targets=[4096], draws=100)
+    why = str(joint_tables.reasons(fit, [fit.variants["a"]]).rows[0][1])
+    assert "not known at width 4,096: too few scales with a usable optimum for a law" in why
+    assert "no_laws" not in why

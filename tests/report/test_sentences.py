@@ -90,11 +90,11 @@ def test_the_value_to_use_is_the_recommended_one_with_the_width_of_the_predictio
 
 def test_why_an_answer_is_not_known_is_said_in_words(fit: TransferFit) -> None:
     why = ("no cost at 96: outside_grid", "no cost at 64: outside_grid", "two_minima at 32", "the law bends")
-    words = sentences._in_words(why, "not known at width", sentences.FLAG_MEANINGS)
+    words = sentences.in_words(why, "not known at width", sentences.FLAG_MEANINGS)
     assert words[0] == "the law bends"
     assert words[1].startswith("not known at width 64 and 96: the value lies outside the grid")
     assert words[2].startswith("at width 32: the loss has two minima")
-    law = sentences._in_words(("no cost at 128: no_laws",), "at width", sentences._OF_LAW)
+    law = sentences.in_words(("no cost at 128: no_laws",), "at width", sentences._OF_LAW)
     assert law == ["at width 128: without it, too few scales are left for a law to check"]
 
 

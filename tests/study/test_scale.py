@@ -154,6 +154,8 @@ def test_a_study_over_axes_is_trained_kept_and_fitted_by_its_axes(folder: Path) 
     assert result.sweep.axes == ("width", "tokens")
     fit = fit_study(result)
     assert isinstance(fit, AxesTransferFit)
+    assert fit.to_dict()["provenance"] == result.provenance
+    assert str(result.provenance["spec_hash"]) in fit.to_html()
     optima = [point.hp.value for point in fit.variants["mup"].points]
     assert [math.log2(hp or 1) for hp in optima] == pytest.approx([fake_trainer.OPTIMUM] * 10, abs=0.3)
     slopes = {v.name: v.axes[0].drift.value for v in fit.variants.values()}

@@ -34,11 +34,11 @@ def axes_page(fit: AxesFit, *, title: str | None = None) -> str:
             html_elements.section(escape(answers.title), "", html_elements.table(answers)),
             *sections,
             *(
-                html_elements.section(escape(t.title), _caption(t.title), html_elements.table(t, group=True))
+                html_elements.section(escape(t.title), caption(t.title), html_elements.table(t, group=True))
                 for t in tables
             ),
             _flags(listed),
-            facts(fit.version, fit.sweep.source, fit.settings),
+            facts(fit.version, fit.sweep.source, {**fit.provenance, **fit.settings}),
         )
     )
     return document(fit.version, heading, body, panels)
@@ -65,7 +65,7 @@ def law_figures(hp: str, law: AxesLaws, words: tuple[str, str, str], panels: dic
     key, of, level = words
     hp, of = escape(hp), escape(of)
     if not law.bands:
-        return [html_elements.section(f"No law{of}", "", f"<p>{escape('; '.join(law.flags))}</p>")]
+        return [html_elements.section(f"No law{of}", "", f"<p>{escape(axes_tables.in_words(law.flags))}</p>")]
     lines, maps = axes_charts.along_axes(hp, law), axes_charts.contours(hp, law)
     panels[f"along{key}"], panels[f"map{key}"] = plotly_backend.panels(lines), plotly_backend.panels(maps)
     held = "; ".join(f"along {band.axis}, {axes_charts.held(band)}" for band in law.bands if band.rest)
@@ -107,8 +107,9 @@ CAPTIONS = {
 }
 
 
-def _caption(title: str) -> str:
-    return CAPTIONS.get(title, "")
+def caption(title: str) -> str:
+    """What a table shows, by its title without the variant."""
+    return CAPTIONS.get(title.partition(":")[0], "")
 
 
 def _flags(variants: Sequence[AxesVariant]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from hptransfer.quantify.axes.answers import written
 from hptransfer.quantify.axes.result import AxesFit, AxesLaws, AxesVariant, RuleCheck
-from hptransfer.quantify.result import Estimate
+from hptransfer.quantify.result import Estimate, finite
 from hptransfer.report import flags, number_format
 from hptransfer.report.table_data import Cell, Column, Row, Table
 from hptransfer.words import plural
@@ -30,6 +31,11 @@ MEANINGS = {
     "no_laws": "too few points with an optimum inside the grid for a law over so many axes",
     "too_few_points": "too few points would be left for a law",
 }
+
+
+def in_words(found: Sequence[str]) -> str:
+    """Flags by their meaning, with their details."""
+    return "; ".join(f"{MEANINGS.get(flags.flag_name(f), f)}{flags.flag_detail(f)}" for f in found)
 
 
 def headline(fit: AxesFit) -> str:
@@ -79,7 +85,7 @@ def every_table(fit: AxesFit, variants: Sequence[AxesVariant]) -> tuple[Table, .
         predictions(fit, variants),
         laws(fit, variants),
         tests(variants),
-        rules(fit.sweep.metric.unit, [(v.name, v.rules) for v in variants]),
+        *by_variant([(v.name, rules(fit.sweep.metric.unit, [(v.name, v.rules)])) for v in variants]),
         holdouts(fit, variants),
         suggestions(fit, variants),
         loss_laws(variants),
@@ -206,25 +212,33 @@ def _verdict(item: Estimate) -> str:
 
 
 def rules(unit: str, checked: Iterable[tuple[str, Sequence[RuleCheck]]]) -> Table:
-    """Named rules beside the laws of the variants, or hyperparameters, that they are named with."""
+    """Named rules on the runs of one variant, by the hyperparameters, or combinations, that they are of."""
+    every = [(of, r) for of, found in checked for r in found]
+    uses = Counter(r.name for _, r in every)
     rows: list[Row] = []
-    for of, found in checked:
-        for r in found:
-            target = [Estimate(value) for value in r.predictions[:1]]
-            powers = " ".join(f"{axis}^{power:.3g}" for axis, power in r.exponents.items())
-            at: Cell = target[0] if target else ""
-            name = f"{r.name} ({r.source})" if r.source else r.name
-            note = f"{r.level}; {r.note}" if r.note else r.level
-            rejected = _rejected(r.probability, r.rejected)
-            rows.append((of, name, powers, Estimate(r.cost), Estimate(r.worst), rejected, note, at))
-    columns = (
-        _VARIANT,
-        Column("rule", "text", "Where it is from."),
-        Column(
-            "goes as",
-            "text",
-            "Its powers of the axes; of the others it says nothing, and the law's are taken.",
-        ),
+    for of, r in every:
+        powers = " ".join(f"{axis}^{power:.3g}" for axis, power in r.exponents.items())
+        at: Cell = Estimate(finite(r.predictions[0])) if r.predictions else ""
+        name = f"{of}: {r.name}" if uses[r.name] > 1 else r.name
+        numbers = (at, Estimate(r.cost), Estimate(r.worst), _rejected(r.probability, r.rejected))
+        rows.append((name, *numbers, powers, r.level, r.source, r.note))
+    return Table("Named rules on these runs", _rule_columns(unit), tuple(rows))
+
+
+def by_variant(tables: Sequence[tuple[str, Table]]) -> list[Table]:
+    """One table a variant, those with rows, its name in the title where there are several."""
+    several = len(tables) > 1
+    return [
+        replace(table, title=f"{table.title}: {name}" if several else table.title)
+        for name, table in tables
+        if table.rows
+    ]
+
+
+def _rule_columns(unit: str) -> tuple[Column, ...]:
+    return (
+        Column("rule", "text", "What is said, and of which hyperparameter."),
+        Column("at target", "hp_value", "Its value at the first target."),
         Column("mean cost", "cost", f"Loss that it gives up on these runs, mean over the points, in {unit}."),
         Column("worst", "cost", "The largest of these."),
         Column(
@@ -232,10 +246,11 @@ def rules(unit: str, checked: Iterable[tuple[str, Sequence[RuleCheck]]]) -> Tabl
             "text",
             "Whether its exponents (and level) are outside what the runs allow; p in brackets.",
         ),
-        Column("level", "text", "Whether the rule gives values, or its constant was fitted; what it takes."),
-        Column("at target", "hp_value", "Its value at the first target."),
+        Column("goes as", "text", "Its powers; of other axes it says nothing, and the law's are taken."),
+        Column("level", "text", "Whether the rule gives values of its own, or its constant was fitted."),
+        Column("source", "text", "Where it is from."),
+        Column("takes", "text", "What it takes for granted, and what it is held against."),
     )
-    return Table("Named rules on these runs", columns, tuple(rows))
 
 
 def _rejected(probability: float, rejected: bool) -> str:

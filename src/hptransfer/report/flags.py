@@ -35,6 +35,7 @@ FLAG_MEANINGS: dict[str, str] = {
     "no_holdout": "no hold-out check was asked for",
     "no_laws": "too few scales with a usable optimum for a law",
     "no_optimum": "there is no optimum to compare with",
+    "no_optimum_at_smallest": "the smallest scale has no optimum within what was run",
     "not_at_largest_scale": "the value is measured at the largest scale where this variant has an optimum, "
     "which is not the largest of all",
     "offset_needs_4_scales": "the offset family needs four scales",

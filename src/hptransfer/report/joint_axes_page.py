@@ -14,7 +14,7 @@ from hptransfer.report import (
     joint_page,
     plotly_backend,
 )
-from hptransfer.report.axes_page import CAPTIONS, law_figures
+from hptransfer.report.axes_page import caption, law_figures
 from hptransfer.report.html_elements import section, table
 from hptransfer.report.joint_axes_view import numbered_view
 from hptransfer.report.joint_tables import left_out
@@ -33,7 +33,7 @@ def joint_axes_page(fit: JointAxesFit, *, title: str | None = None) -> str:
     body = [_opening(fit, heading), section(escape(answers.title), "", table(answers))]
     for place, variant in enumerate(variants):
         body += _figures(fit, variant, place, panels)
-    body += [section(escape(t.title), CAPTIONS.get(t.title, ""), table(t, group=True)) for t in tables]
+    body += [section(escape(t.title), caption(t.title), table(t, group=True)) for t in tables]
     body += [joint_page.flags_section(joint_axes_tables.flag_lines(fit))]
     body += [facts(fit.version, fit.sweep.source, fit.settings)]
     return document(fit.version, heading, "\n".join(body), panels)

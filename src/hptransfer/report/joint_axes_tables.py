@@ -56,16 +56,13 @@ def extent(fit: JointAxesFit) -> str:
 
 def tables(fit: JointAxesFit, variants: Variants) -> tuple[Table, ...]:
     """All tables in reading order."""
-    unit = fit.sweep.metric.unit
-    checked = [(of, law.rules) for of, law in _laws(variants)]
-    checked += [(_of(variants, v, "together"), v.relations) for v in variants if v.relations]
     return (
         answers(variants),
         predictions(fit, variants),
         laws(variants),
         _by_quantity(axes_tables.tests(replace(law, name=of) for of, law in _laws(variants))),
-        _by_quantity(axes_tables.rules(unit, checked)),
-        ridges(variants),
+        *joint_tables.rules(fit.sweep.metric.unit, variants),
+        joint_tables.ridges(variants),
         holdouts(fit, variants),
         joint_tables.suggestions([(v.name, v.suggested) for v in variants]),
         loss_laws(variants),
@@ -153,22 +150,8 @@ def laws(variants: Variants) -> Table:
         Column("P(0)", "text", "Probability that it does not change along this axis."),
         _FLAGS,
     )
-    missing = [f"{of}: {'; '.join(law.flags)}." for of, law in _laws(variants) if not law.axes]
+    missing = [f"{of}: {axes_tables.in_words(law.flags)}." for of, law in _laws(variants) if not law.axes]
     return Table("Exponents along each axis", columns, tuple(rows), " ".join(missing))
-
-
-def ridges(variants: Variants) -> Table:
-    """How the best value of one hyperparameter moves with another."""
-    rows: list[Row] = [
-        (_of(variants, v, name), item, joint_tables.compatible(item))
-        for v in variants for name, item in v.ridges.items()
-    ]  # fmt: skip
-    columns = (
-        Column("of", "text", "The one whose best value moves, per the one that is changed."),
-        Column("exponent", "estimate", "Octaves per octave, mean over the points."),
-        Column("may be", "text", "Which of 0, 1/2 and 1 (or their negatives) the interval holds."),
-    )
-    return Table("How the best value of one moves with another", columns, tuple(rows))
 
 
 def holdouts(fit: JointAxesFit, variants: Variants) -> Table:

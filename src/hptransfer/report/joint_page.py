@@ -8,6 +8,7 @@ from itertools import combinations, islice
 
 from hptransfer.quantify.joint.result import JointSweepFit, JointVariant
 from hptransfer.report import charts, html_figures, joint_charts, joint_tables, plotly_backend
+from hptransfer.report.axes_page import caption
 from hptransfer.report.html_elements import definition, section, table
 from hptransfer.report.page import document
 
@@ -29,7 +30,9 @@ def joint_page(fit: JointSweepFit, *, title: str | None = None) -> str:
             profiles_section(fit, variant, place, name, panels),
         ]
     found = joint_tables.tables(fit, variants)
-    sections += [section(escape(item.title), "", table(item, group=True)) for item in found[2:]]
+    sections += [
+        section(escape(item.title), caption(item.title), table(item, group=True)) for item in found[2:]
+    ]
     sections += [flags_section(joint_tables.flag_lines(fit)), _facts(fit)]
     return document(fit.version, heading, "\n".join(sections), panels)
 
@@ -39,7 +42,7 @@ def _opening(fit: JointSweepFit, heading: str, variants: Sequence[JointVariant])
         f'<p class="extent user">{escape(note)}</p>'
         for note in (*fit.sweep.notes, *joint_tables.left_out(fit.left_out))
     )
-    answer, why = joint_tables.answers(fit, variants), joint_tables.reasons(variants)
+    answer, why = joint_tables.answers(fit, variants), joint_tables.reasons(fit, variants)
     reasons = "".join(
         f"<div><dt>{escape(str(row[0]))}</dt><dd>{escape(str(row[1]))}</dd></div>" for row in why.rows
     )

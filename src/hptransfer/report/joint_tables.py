@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from hptransfer.quantify.axes.answers import written
 from hptransfer.quantify.joint.result import JointRuns, JointSweepFit, JointVariant
 from hptransfer.quantify.joint.summarize import half_steps
-from hptransfer.quantify.result import Estimate
-from hptransfer.report import number_format
-from hptransfer.report.flags import flag_name, flag_sentence
+from hptransfer.quantify.joint_axes.result import JointAxesVariant
+from hptransfer.quantify.result import Answer, Estimate
+from hptransfer.report import axes_tables, number_format, sentences
+from hptransfer.report.flags import FLAG_MEANINGS, flag_name, flag_sentence
 from hptransfer.report.table_data import Column, Row, Table
 
+WithRules = JointVariant | JointAxesVariant  # over one axis of scale or several
 _COVERED = {True: "yes", False: "NO", None: number_format.MISSING}
 _VARIANT = Column("variant", "text", "What is compared: a parametrization, an optimizer, a model.")
 
@@ -55,9 +57,11 @@ def tables(fit: JointSweepFit, variants: Sequence[JointVariant]) -> tuple[Table,
     """All tables in reading order."""
     return (
         answers(fit, variants),
-        reasons(variants),
+        reasons(fit, variants),
         predictions(fit, variants),
         laws(fit, variants),
+        *rules(fit.sweep.metric.unit, variants),
+        ridges(variants),
         holdouts(fit, variants),
         suggestions([(v.name, v.suggested) for v in variants]),
         optima(fit, variants),
@@ -107,22 +111,30 @@ def _plain(value: float | None) -> str:
     return number_format.decimal(Estimate(value))
 
 
-def reasons(variants: Sequence[JointVariant]) -> Table:
+def reasons(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     """What each answer rests on."""
     rows = tuple(
         (
             v.name,
-            f"Keep all values: {v.verdict.keep.reason}. Follow the laws: {v.verdict.extrapolate.reason}.",
+            f"Keep all values: {_reason(fit, v.verdict.keep)}. "
+            f"Follow the laws: {_reason(fit, v.verdict.extrapolate)}.",
         )
         for v in variants
     )
     return Table("Why", (_VARIANT, Column("because", "prose")), rows)
 
 
+def _reason(fit: JointSweepFit, answer: Answer) -> str:
+    """What an answer rests on, flags by their meaning."""
+    said, _, _ = answer.reason.partition("; ")
+    why = sentences.in_words(answer.why, f"not known at {fit.sweep.columns.scale}", FLAG_MEANINGS)
+    return "; ".join([said, *why])
+
+
 _OF = Column("of", "text", "A hyperparameter, or a combination by its own law.")
 
 
-def _what(variants: Sequence[JointVariant], v: JointVariant, name: str) -> str:
+def _what(variants: Sequence[WithRules], v: WithRules, name: str) -> str:
     """A hyperparameter or combination, with its variant where there are several: it names the row."""
     return name if len(variants) == 1 else f"{v.name}: {name}"
 
@@ -172,6 +184,30 @@ def compatible(exponent: Estimate) -> str:
     words = {0.0: "0", 0.5: "1/2", 1.0: "1"}
     said = [f"{sign if step else ''}{words[step]}" for step in half_steps(exponent)]
     return ", ".join(said) or "none of 0, 1/2, 1"
+
+
+def rules(unit: str, variants: Sequence[WithRules]) -> list[Table]:
+    """Named rules of each variant: of each quantity, then those that tie hyperparameters to each other."""
+    checked = [
+        (v.name, [*((name, law.rules) for name, law in v.laws.items()), ("together", v.relations)])
+        for v in variants
+    ]
+    return axes_tables.by_variant([(name, axes_tables.rules(unit, found)) for name, found in checked])
+
+
+def ridges(variants: Sequence[WithRules]) -> Table:
+    """How the best value of one hyperparameter moves with another."""
+    rows: list[Row] = [
+        (_what(variants, v, name), item, compatible(item))
+        for v in variants for name, item in v.ridges.items()
+    ]  # fmt: skip
+    columns = (
+        Column("of", "text", "The one whose best value moves, per the one that is changed."),
+        Column("exponent", "estimate", "Octaves per octave, mean over the scales or points."),
+        Column("may be", "text", "Which of 0, 1/2 and 1 (or their negatives) the interval holds."),
+    )
+    note = "" if rows else "No scale has an optimum of every one within what was run."
+    return Table("How the best value of one moves with another", columns, tuple(rows), note)
 
 
 def holdouts(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hptransfer.quantify.joint.result import JointSweepFit
 from hptransfer.report import joint_tables
+from hptransfer.report.axes_terminal import narrowed
 from hptransfer.report.terminal import print_table
 
 
@@ -29,7 +30,7 @@ def print_joint(fit: JointSweepFit, console: Console | None = None, *, limit: in
         out.print(Text(line.encode(out.encoding, "replace").decode(out.encoding)))
     out.print()
     for table in joint_tables.tables(fit, variants):
-        print_table(table, out)
+        print_table(narrowed(table, len(variants) > 1), out)
     lines = joint_tables.flag_lines(fit)
     if lines:
         out.print(Text("Flags", style="bold"))

@@ -77,7 +77,7 @@ def _costs(fit: SweepFit, answer: Answer, what: str, meanings: Mapping[str, str]
         text = f"{what} costs {amount(fit, answer.cost)} at {scale} {number_format.scale(answer.scale)}"
         text += _in_proportion(answer, scale)
     unknown = "" if answer.cost.value is None else "not known "
-    why = _in_words(answer.why, f"{unknown}at {fit.sweep.columns.scale}", meanings)
+    why = in_words(answer.why, f"{unknown}at {fit.sweep.columns.scale}", meanings)
     return f"{text} ({'; '.join(why)})" if why else text
 
 
@@ -86,7 +86,7 @@ _OF_LAW = {**FLAG_MEANINGS, "no_laws": "without it, too few scales are left for 
 _UNKNOWN, _RAISED = re.compile(r"no cost at (\S+): (.+)"), re.compile(r"(\w+) at (\S+)")
 
 
-def _in_words(why: Sequence[str], at_scale: str, meanings: Mapping[str, str]) -> list[str]:
+def in_words(why: Sequence[str], at_scale: str, meanings: Mapping[str, str]) -> list[str]:
     """What forbids an answer, flags by their meaning, scales with the same one together.
 
     `at_scale` begins what is said of scales at which no cost is known.

@@ -144,15 +144,18 @@ def default_folder(spec: StudySpec) -> Path:
 def fit_study(result: StudyResult, targets: Targets | None = None) -> TransferFit | AxesTransferFit:
     """The fit of a study's finished runs; default: the spec's targets.
 
-    Over widths it is in SP coordinates, with provenance; over several axes see `sweep_table`.
+    It has the study's provenance. Over widths it is in SP coordinates; over several axes see `sweep_table`.
     """
-    from hptransfer.fit import quantify
+    from hptransfer.fit import Options, quantify
 
     spec = result.spec
     targets = spec.targets if targets is None else targets
+    how: Options = {"targets": targets, "tolerance": spec.tolerance}
+    fit: TransferFit | AxesTransferFit
     if spec.axes:
-        return quantify(result.sweep, scale=spec.axes, targets=targets, tolerance=spec.tolerance)
-    fit = quantify(result.sweep, targets=targets, tolerance=spec.tolerance, coordinates="sp", suggest=True)
+        fit = quantify(result.sweep, scale=spec.axes, **how)
+    else:
+        fit = quantify(result.sweep, coordinates="sp", suggest=True, **how)
     return replace(fit, provenance=result.provenance)
 
 

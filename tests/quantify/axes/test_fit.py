@@ -41,11 +41,11 @@ def test_the_largest_of_each_axis_and_a_corner_are_left_out(fit) -> None:  # typ
 
 def test_rules_are_judged_by_the_runs(fit) -> None:  # type: ignore[no-untyped-def]
     rules = {rule.name: rule for rule in fit.variants["all"].rules}
-    assert rules["the same LR everywhere"].rejected
-    assert rules["DeepSeek compute law"].rejected
-    step = rules["step-law"]
+    assert rules["constant lr"].rejected
+    assert rules["DeepSeek LR"].rejected
+    step = rules["step-law LR"]
     assert step.predictions[0] == pytest.approx(1.79 * TARGET["params"] ** -0.713 * TARGET["tokens"] ** 0.307)
-    assert rules["the same LR everywhere"].worst > step.cost or step.rejected
+    assert rules["constant lr"].worst > step.cost or step.rejected
 
 
 def test_suggested_runs_are_new_places_that_narrow_the_interval(fit) -> None:  # type: ignore[no-untyped-def]

@@ -83,9 +83,9 @@ def test_suggested_runs_are_grids_at_new_places(fit):
 
 def test_rules_go_by_the_hyperparameter(fit):
     laws = fit.variants["all"].laws
-    assert "step-law" in {r.name for r in laws["lr"].rules}
+    assert "step-law LR" in {r.name for r in laws["lr"].rules}
     assert "step-law batch" in {r.name for r in laws["batch_size"].rules}
-    assert {r.name for r in laws["lr/sqrt(batch)"].rules} == {"the same value everywhere"}
+    assert {r.name for r in laws["lr/sqrt(batch)"].rules} == {"constant lr/sqrt(batch)"}
     half = next(r for r in laws["batch_size"].rules if r.name == "batch ~ tokens^0.38")
     assert half.cost < 0.01
 

@@ -18,14 +18,14 @@ def test_every_quantity_has_a_plane(planes):
 def test_optima_are_those_of_the_surface(planes):
     for j, name in enumerate(HP_SLOPES):
         np.testing.assert_allclose(planes.basins.x[:, j], hp_optimum(FOUR, name), atol=0.12)
-    assert len(planes.inside) == len(FOUR)
+    assert len(planes.basins.inside) == len(FOUR)
 
 
 def test_a_profile_has_the_other_at_its_best(planes):
     # of the batch: the learning rate follows along the ridge, so only its own curvature is left
-    assert planes.profile(5, 1, planes.basins.x[5, 1] + 1.0) == pytest.approx(0.03, rel=0.25)
+    assert planes.basins.profile(5, 1, planes.basins.x[5, 1] + 1.0) == pytest.approx(0.03, rel=0.25)
     along_lr = 0.05 * 0.03 / (0.03 + 0.05 * RIDGE**2)
-    assert planes.profile(5, 0, planes.basins.x[5, 0] + 1.0) == pytest.approx(along_lr, rel=0.25)
+    assert planes.basins.profile(5, 0, planes.basins.x[5, 0] + 1.0) == pytest.approx(along_lr, rel=0.25)
 
 
 def test_a_quantity_without_points_enough_has_no_law(planes):

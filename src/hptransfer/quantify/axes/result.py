@@ -115,7 +115,7 @@ class RuleCheck:
     """A named rule beside the law.
 
     Attributes:
-        name: what it is called.
+        name: what it is called, in a few words that say of which hyperparameter it is.
         source: the paper it is from.
         exponents: of the optimum, by axis.
         level: `its own` where the rule gives values, `fitted` where it gives exponents only.
@@ -275,6 +275,7 @@ class AxesFit:
         variants: by name.
         settings: as used.
         version: of hptransfer.
+        provenance: where the runs came from (spec hash, commit, hardware, seeds), for a study of ours.
     """
 
     sweep: SweepTable
@@ -282,4 +283,4 @@ class AxesFit:
     variants: Mapping[str, AxesVariant]
     settings: Mapping[str, Any]
     version: str
-    notes: tuple[str, ...] = field(default=())
+    provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from hptransfer.quantify.axes.model import AxesModel, AxesSettings
+from hptransfer.quantify.axes.model import AxesSettings, Basis
 from hptransfer.quantify.axes.result import RuleCheck
 from hptransfer.sweep.names import base_name, hp_rank, joined, word_set, words
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
@@ -27,6 +28,38 @@ LEAST_VARIANCE = 1e-6  # of an exponent; keeps the covariance of exponents inver
 Cost = Callable[[int, float], float]  # of log2 of a value at a point
 
 
+class Fitted(Protocol):
+    """A plane, or a line, that rules are held against; F free axes, B draws."""
+
+    @property
+    def parameters(self) -> FloatArray:
+        """Level at `origin` and slopes, [1 + F]."""
+
+    @property
+    def draws(self) -> FloatArray:
+        """Of them, [B, 1 + F]."""
+
+    @property
+    def origin(self) -> FloatArray:
+        """log2 of the place of the level, [F]."""
+
+    @property
+    def scatter_draws(self) -> FloatArray:
+        """Sd of single points about it, [B]."""
+
+
+class Law(Protocol):
+    """The law of one quantity, as `AxesModel` has it."""
+
+    @property
+    def basis(self) -> Basis:
+        """The basins."""
+
+    @property
+    def hp(self) -> Fitted:
+        """The plane through their optima."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """The optimum is a level times a product of the axes to these powers."""
@@ -42,31 +75,31 @@ class Rule:
 
 
 RULES = (
-    Rule("step-law", "arXiv:2503.04715", {"params": -0.713, "tokens": 0.307}, float(np.log2(1.79)),
+    Rule("step-law LR", "arXiv:2503.04715", {"params": -0.713, "tokens": 0.307}, float(np.log2(1.79)),
          "params without the embedding"),
-    Rule("DeepSeek compute law", "arXiv:2401.02954", {"params": -0.125, "tokens": -0.125},
-         float(np.log2(0.3118) - 0.125 * np.log2(6.0)), "C = 6 params tokens"),
-    Rule("DeepSeek compute law", "arXiv:2401.02954", {"compute": -0.125}, float(np.log2(0.3118))),
-    Rule("longer horizon, LR ~ tokens^-0.32", "arXiv:2409.19913", {"tokens": -0.32}),
-    Rule("square root of batch", "arXiv:2205.10287", {"batch": 0.5}),
-    Rule("linear in batch", "arXiv:1706.02677", {"batch": 1.0}),
-    Rule("constant decay timescale, LR ~ batch / tokens", "arXiv:2505.13738", {"batch": 1.0, "tokens": -1.0},
-         None, "weight decay fixed, batch and tokens together"),
-    Rule("constant decay timescale, LR ~ 1 / tokens", "arXiv:2505.13738", {"tokens": -1.0},
-         None, "weight decay and batch fixed"),
+    Rule("DeepSeek LR", "arXiv:2401.02954", {"params": -0.125, "tokens": -0.125},
+         float(np.log2(0.3118) - 0.125 * np.log2(6.0)), "C = 6 N D"),
+    Rule("DeepSeek LR", "arXiv:2401.02954", {"compute": -0.125}, float(np.log2(0.3118))),
+    Rule("LR ~ tokens^-0.32", "arXiv:2409.19913", {"tokens": -0.32}),
+    Rule("LR ~ batch^0.5", "arXiv:2205.10287", {"batch": 0.5}),
+    Rule("LR ~ batch", "arXiv:1706.02677", {"batch": 1.0}),
+    Rule("LR ~ batch / tokens", "arXiv:2505.13738", {"batch": 1.0, "tokens": -1.0},
+         None, "constant timescale, decay fixed"),
+    Rule("LR ~ 1 / tokens", "arXiv:2505.13738", {"tokens": -1.0},
+         None, "timescale; decay, batch fixed"),
     Rule("muP, LR as its user sets it", "arXiv:2203.03466", {"width": 0.0}, None, "LR in muP coordinates"),
-    Rule("muP, LR of hidden weights under Adam", "arXiv:2203.03466", {"width": -1.0}, None,
+    Rule("muP, LR of hidden, Adam", "arXiv:2203.03466", {"width": -1.0}, None,
          "LR in SP coordinates"),
     Rule("step-law batch", "arXiv:2503.04715", {"tokens": 0.571}, float(np.log2(0.58)), "batch in tokens",
          "batch", tokens=True, apart_from=("params", "width", "depth")),
-    Rule("DeepSeek compute law of the batch", "arXiv:2401.02954", {"params": 0.3271, "tokens": 0.3271},
-         float(np.log2(0.292) + 0.3271 * np.log2(6.0)), "C = 6 params tokens, batch in tokens", "batch",
+    Rule("DeepSeek batch", "arXiv:2401.02954", {"params": 0.3271, "tokens": 0.3271},
+         float(np.log2(0.292) + 0.3271 * np.log2(6.0)), "C = 6 N D, batch in tokens", "batch",
          tokens=True),
-    Rule("DeepSeek compute law of the batch", "arXiv:2401.02954", {"compute": 0.3271},
+    Rule("DeepSeek batch", "arXiv:2401.02954", {"compute": 0.3271},
          float(np.log2(0.292)), "batch in tokens", "batch", tokens=True),
     Rule("batch ~ tokens^0.38", "arXiv:2505.13738", {"tokens": 0.38}, of="batch"),
-    Rule("constant decay timescale, decay ~ 1 / tokens", "arXiv:2405.13698", {"tokens": -1.0}, None,
-         "LR and batch fixed", "weight decay"),
+    Rule("decay ~ 1 / tokens", "arXiv:2405.13698", {"tokens": -1.0}, None,
+         "timescale; LR and batch fixed", "weight decay"),
 )  # fmt: skip
 
 
@@ -82,7 +115,7 @@ def hp_kind(name: str) -> str | None:
     return "batch" if kind_of(name) == "batch" else None if found is None else HP_KINDS.get(found[0])
 
 
-def check_rules(model: AxesModel, s: AxesSettings, cost: Cost | None = None) -> tuple[RuleCheck, ...]:
+def check_rules(model: Law, s: AxesSettings, cost: Cost | None = None) -> tuple[RuleCheck, ...]:
     """Every rule that speaks of this hyperparameter and these axes.
 
     Args:
@@ -102,13 +135,13 @@ def check_rules(model: AxesModel, s: AxesSettings, cost: Cost | None = None) -> 
     return (*out, same_everywhere(model, s, paid))
 
 
-def same_everywhere(model: AxesModel, s: AxesSettings, cost: Cost) -> RuleCheck:
-    """The rule that a value is kept."""
-    rule = Rule(f"the same {'LR' if hp_kind(s.hp) == 'lr' else s.hp} everywhere", "", {})
+def same_everywhere(model: Law, s: AxesSettings, cost: Cost) -> RuleCheck:
+    """The rule that a value is the same at every point."""
+    rule = Rule(f"constant {s.hp}", "", {})
     return check_rule(model, rule, dict.fromkeys(model.basis.design.axes, 0.0), s, cost)
 
 
-def own_cost(model: AxesModel) -> Cost:
+def own_cost(model: Law) -> Cost:
     """As the basins have it."""
     return lambda k, x: float(model.basis.basins.regret_at(k, np.array([x]))[0])
 
@@ -124,7 +157,7 @@ def _level(rule: Rule, hp: str) -> float | None:
 
 
 def check_rule(
-    model: AxesModel, rule: Rule, by_axis: Mapping[str, float], s: AxesSettings, cost: Cost
+    model: Law, rule: Rule, by_axis: Mapping[str, float], s: AxesSettings, cost: Cost
 ) -> RuleCheck:
     """One rule, its exponents by axis; where it says nothing of an axis, the law's own exponent is taken."""
     basis, hp = model.basis, model.hp
@@ -151,7 +184,7 @@ def check_rule(
         name=rule.name,
         source=rule.source,
         exponents=dict(by_axis),
-        level="its own" if constant is not None else "fitted to these runs",
+        level="its own" if constant is not None else "fitted",
         cost=float(np.mean(costs)),
         worst=float(np.max(costs)),
         probability=chance,
@@ -161,7 +194,7 @@ def check_rule(
     )
 
 
-def _in_free(model: AxesModel, powers: FloatArray, fixed: IntArray) -> tuple[FloatArray, BoolArray]:
+def _in_free(model: Law, powers: FloatArray, fixed: IntArray) -> tuple[FloatArray, BoolArray]:
     """A rule's exponents along the free axes, tied ones included, [F]; and of which it says nothing, [F]."""
     design = model.basis.design
     said = powers[list(design.free)].copy()
@@ -174,7 +207,7 @@ def _in_free(model: AxesModel, powers: FloatArray, fixed: IntArray) -> tuple[Flo
 
 
 def _probability(
-    model: AxesModel,
+    model: Law,
     said: FloatArray,
     held: BoolArray,
     constant: float | None,
@@ -198,7 +231,7 @@ def _probability(
     return float(gammaincc(len(columns) / 2, chi2 / 2))
 
 
-def _whole(model: AxesModel, free: FloatArray) -> FloatArray:
+def _whole(model: Law, free: FloatArray) -> FloatArray:
     """All axes at free coordinates [F], tied ones on the shared path, [A]."""
     design = model.basis.design
     out = np.zeros(len(design.axes))

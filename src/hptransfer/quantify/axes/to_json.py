@@ -29,6 +29,7 @@ def axes_json(fit: AxesFit) -> Json:
         "diverged": int(sweep.diverged.sum()),
         "notes": list(sweep.notes),
         "settings": plain(fit.settings),
+        "provenance": plain(fit.provenance),
         "variants": {name: as_plain(variant) for name, variant in fit.variants.items()},
     }
 

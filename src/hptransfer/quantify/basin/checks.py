@@ -11,6 +11,9 @@ from hptransfer.quantify.intervals import limits
 from hptransfer.quantify.priors import CHECKS
 from hptransfer.sweep.table import FloatArray
 
+# Two lowest cells that tie have the minimum midway. On an even grid a parabola's lies half of this share of
+# the rise to the next cell below them.
+TIE = 0.25
 FLAT_LEVEL = 0.95  # of the optimum's interval that tells a flat basin
 
 
@@ -45,6 +48,9 @@ def check_basins(basins: Basins, misfit_inflation: FloatArray, variance_factor: 
 
 def _below_observed(basins: Basins, k: int) -> bool:
     """Whether the minimum of scale k lies further below its lowest cell than noise and spacing explain."""
-    lowest, next_lowest = np.sort(basins.cells.loss[k, basins.cells.usable[k]])[:2]
-    room = CHECKS.below_sd * basins.noise + CHECKS.below_fraction * (next_lowest - lowest) + CHECKS.below_nats
+    lowest, *others = np.sort(basins.cells.loss[k, basins.cells.usable[k]])[:3]
+    rise = others[0] - lowest
+    if len(others) > 1:  # two lowest cells that tie have the minimum midway, below both
+        rise = max(rise, TIE * (others[1] - lowest))
+    room = CHECKS.below_sd * basins.noise + CHECKS.below_fraction * rise + CHECKS.below_nats
     return bool(basins.loss[k] < lowest - room)

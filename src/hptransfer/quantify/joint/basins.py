@@ -13,6 +13,7 @@ from hptransfer.quantify.joint.model import Layout, State, surface_of
 from hptransfer.quantify.joint.points import Points, surface_coefficients, windows
 from hptransfer.quantify.joint.posterior import Posterior, fit_posterior
 from hptransfer.quantify.joint.priors import JOINT
+from hptransfer.quantify.joint.profile import profiled
 from hptransfer.quantify.joint.start import batch_of
 from hptransfer.quantify.joint.surface import Surface
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray
@@ -50,6 +51,15 @@ class JointBasins:
     def layout(self) -> Layout:
         """Of the parameters."""
         return Layout(self.points.x.shape[-1], len(self.t_mean))
+
+    @property
+    def inside(self) -> IntArray:
+        """Scales at which every hyperparameter has an optimum within what was run."""
+        return np.flatnonzero(self.fitted & (self.edge == 0).all(axis=1))
+
+    def profile(self, k: int, j: int, x: float) -> float:
+        """Loss above the optimum of scale k with hyperparameter j at x, the others at their best, nats."""
+        return float(profiled(part(self.surface, k), (j,), np.array([[x - self.x[k, j]]]))[0])
 
     def surface_at(self, place: FloatArray) -> tuple[Surface, Surface]:
         """The surface at any place [F] by the line of log curvatures: the point estimate, and draws [B]."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hptransfer.quantify.axes.result import RuleCheck
 from hptransfer.quantify.result import Answer, Estimate, VerdictValue
 from hptransfer.sweep.table import FloatArray, SweepTable
 
@@ -99,6 +100,7 @@ class JointLaw:
         scatter: rms scatter of single scales about the law, octaves.
         flags: warnings.
         scale, value, low, high: the law on a grid of scales with its prediction band, shape [points] each.
+        rules: named rules beside it.
     """
 
     family: str
@@ -111,6 +113,7 @@ class JointLaw:
     value: FloatArray
     low: FloatArray
     high: FloatArray
+    rules: tuple[RuleCheck, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -217,6 +220,9 @@ class JointVariant:
         flags: why something is missing or not to be trusted.
         draws: posterior draws of log2 of the optimum, shape [draws, scales, d].
         suggested: what to run next.
+        ridges: octaves by which the best value of one hyperparameter moves per octave of another where all
+            else is kept, mean over the scales: `lr per batch_size`.
+        relations: rules that tie hyperparameters to each other, such as the square root of batch.
     """
 
     name: str
@@ -230,6 +236,8 @@ class JointVariant:
     flags: tuple[str, ...]
     draws: FloatArray
     suggested: tuple[JointRuns, ...] = ()
+    ridges: Mapping[str, Estimate] = field(default_factory=dict)
+    relations: tuple[RuleCheck, ...] = ()
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hptransfer.quantify.axes.to_json import as_plain
 from hptransfer.quantify.joint.result import (
     JointHoldOut,
     JointLaw,
@@ -55,6 +56,8 @@ def _variant(v: JointVariant) -> Json:
             "extrapolate": _answer(v.verdict.extrapolate),
         },
         "suggested": [plain(vars(runs)) for runs in v.suggested],
+        "ridges": _estimates(v.ridges),
+        "relations": as_plain(v.relations),
         "noise": plain(v.noise),
         "flags": list(v.flags),
     }
@@ -96,6 +99,7 @@ def _law(law: JointLaw) -> Json:
         "at_one": plain(law.at_one),
         "scatter": plain(law.scatter),
         "flags": list(law.flags),
+        "rules": as_plain(law.rules),
     }
 
 

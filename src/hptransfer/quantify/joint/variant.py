@@ -13,12 +13,14 @@ from hptransfer.quantify.joint.combination import Combination
 from hptransfer.quantify.joint.costs import JointCost, Judge, least_cost, paid_ahead, paid_at
 from hptransfer.quantify.joint.laws import Quantity, QuantityLaw, fit_law, quantities_of
 from hptransfer.quantify.joint.points import Axes, points_of
+from hptransfer.quantify.joint.relations import ridges
 from hptransfer.quantify.joint.result import (
     JointHoldOut,
     JointPrediction,
     JointVariant,
     JointVerdict,
 )
+from hptransfer.quantify.joint.rules import named_rules
 from hptransfer.quantify.joint.suggest import suggested_runs
 from hptransfer.quantify.joint.summarize import bounded, hp_estimate, joint_law, joint_optimum
 from hptransfer.quantify.law.loss_law import LossFit, fit_loss
@@ -68,11 +70,15 @@ def measure_joint(context: JointContext, name: str, place: int) -> JointVariant:
     optima = tuple(
         joint_optimum(basins, k, laws.quantities, s.tolerance, s.level, s.unit) for k in range(len(scales))
     )
+    found = [(np.log2([a.scale]), a.x) if a.known else None for a in ahead]
+    rules = named_rules(basins, laws.laws, context.sweep, s, found)
     return JointVariant(
         name=name,
         optima=optima,
         laws={
-            law.quantity.name: joint_law(law, s.targets, scales, s.level, rng)
+            law.quantity.name: replace(
+                joint_law(law, s.targets, scales, s.level, rng), rules=rules.by_quantity[law.quantity.name]
+            )
             for law in laws.laws
             if law is not None
         },
@@ -84,6 +90,8 @@ def measure_joint(context: JointContext, name: str, place: int) -> JointVariant:
         flags=_flags(basins, laws, context.axes),
         draws=basins.x_draws.astype(np.float32),
         suggested=suggested_runs(basins, laws.quantities, context.sweep.columns.scale, s, place),
+        ridges=ridges(basins, s.level),
+        relations=rules.relations,
     )
 
 

@@ -16,6 +16,7 @@ from hptransfer.quantify.axes.rules import check_rules, own_cost, same_everywher
 from hptransfer.quantify.intervals import missing
 from hptransfer.quantify.joint.basins import fit_joint
 from hptransfer.quantify.joint.costs import paid_at
+from hptransfer.quantify.joint.relations import check_relations, ridges
 from hptransfer.quantify.joint.result import JointOptimum, JointRuns
 from hptransfer.quantify.joint.suggest import edge_runs, narrowing_runs
 from hptransfer.quantify.joint.summarize import joint_optimum
@@ -27,9 +28,14 @@ from hptransfer.quantify.joint_axes.ahead import (
     with_recommended,
 )
 from hptransfer.quantify.joint_axes.holdout import check_joint_holdouts
-from hptransfer.quantify.joint_axes.model import JointAxesContext, JointPlanes, PlaneLaw, fit_planes
+from hptransfer.quantify.joint_axes.model import (
+    JointAxesContext,
+    JointPlanes,
+    PlaneLaw,
+    fit_planes,
+    plane_law,
+)
 from hptransfer.quantify.joint_axes.points import variant_points
-from hptransfer.quantify.joint_axes.relations import check_relations, ridge
 from hptransfer.quantify.joint_axes.result import JointAxesVariant, JointPlaceHoldOut
 from hptransfer.quantify.result import Estimate
 
@@ -56,7 +62,13 @@ def measure_joint_axes(context: JointAxesContext, name: str, place: int) -> Join
     }
     holdouts = check_joint_holdouts(context, planes, place, rng)
     first = planes.laws[0].model
-    relations = check_relations(context, planes, found, rng)
+    relations = check_relations(
+        basins,
+        context.table.sweep,
+        s,
+        [None if a is None else (a.z, a.x) for a in found],
+        lambda q: plane_law(points, basins, q, s, rng).model,
+    )
     keep, kept = _keep(context, planes, found)
     return JointAxesVariant(
         name=name,
@@ -66,12 +78,7 @@ def measure_joint_axes(context: JointAxesContext, name: str, place: int) -> Join
         loss={} if first is None else loss_times(loss_parameters(first, s.level), 1.0 / unit),
         predictions=tuple(joint_prediction(context, laws, i, a) for i, a in enumerate(found)),
         holdouts=tuple(replace(h, regret=h.regret.times(1.0 / unit)) for h in holdouts),
-        ridges={
-            f"{a} per {b}": ridge(planes, i, j, s.level)
-            for i, a in enumerate(context.hps.names)
-            for j, b in enumerate(context.hps.names)
-            if i != j and len(planes.inside)
-        },
+        ridges=ridges(basins, s.level),
         relations=tuple(
             replace(r, cost=(r.cost or 0.0) / unit, worst=(r.worst or 0.0) / unit) for r in relations
         ),
@@ -98,9 +105,9 @@ def _law(
             predictions=unknown_places(s, "no_laws"), flags=(no_laws(law.basis),),
         )  # fmt: skip
     if j < planes.d:
-        rules = check_rules(law.model, s, lambda k, x: planes.profile(k, j, x))
+        rules = check_rules(law.model, s, lambda k, x: planes.basins.profile(k, j, x))
     else:
-        rules = (same_everywhere(law.model, replace(s, hp="value"), own_cost(law.model)),)
+        rules = (same_everywhere(law.model, s, own_cost(law.model)),)
     return replace(measured_law(law.model, law.asked, points, rules, s, rng), name=law.quantity.name)
 
 
@@ -129,7 +136,7 @@ def _keep(
     context: JointAxesContext, planes: JointPlanes, found: tuple[Ahead | None, ...]
 ) -> tuple[PlaceAnswer, dict[str, float]]:
     """Whether all values of the smallest point cost less than the tolerance elsewhere; and those values."""
-    s, basins, inside = context.settings, planes.basins, planes.inside
+    s, basins, inside = context.settings, planes.basins, planes.basins.inside
     if not len(inside):
         why = "no point has an optimum within what was run"
         return PlaceAnswer("not known", missing("no_optimum"), None, why), {}

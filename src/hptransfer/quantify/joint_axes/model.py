@@ -9,14 +9,13 @@ import numpy as np
 from hptransfer.quantify.axes.asked import Asked, asked_places
 from hptransfer.quantify.axes.design import OFF_PATH, Points
 from hptransfer.quantify.axes.model import AxesModel, AxesSettings, Basis, fit_model
-from hptransfer.quantify.joint.basins import JointBasins, part
+from hptransfer.quantify.joint.basins import JointBasins
 from hptransfer.quantify.joint.combination import Combination
 from hptransfer.quantify.joint.laws import Quantity, quantities_of
 from hptransfer.quantify.joint.points import Axes
-from hptransfer.quantify.joint.profile import profiled
 from hptransfer.quantify.joint.suggest import basis_of
 from hptransfer.quantify.joint_axes.points import Numbered
-from hptransfer.sweep.table import FloatArray, IntArray
+from hptransfer.sweep.table import FloatArray
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,10 @@ class JointPlanes:
         found = [law.model for law in self.laws[: self.d] if law.model is not None]
         return found if len(found) == self.d else None
 
-    @property
-    def inside(self) -> IntArray:
-        """Points at which every hyperparameter has an optimum within what was run."""
-        return np.flatnonzero(self.basins.fitted & (self.basins.edge == 0).all(axis=1))
-
     def on_path(self, z: FloatArray) -> bool:
         """Whether a place z [A] lies on the path that tied axes share, by every hyperparameter's law."""
         away = (float(law.basis.design.off_path(z[None])[0]) for law in self.laws[: self.d])
         return max(away) <= OFF_PATH
-
-    def profile(self, k: int, j: int, x: float) -> float:
-        """Loss above the optimum of point k with hyperparameter j at x, the others at their best, nats."""
-        u = np.array([[x - self.basins.x[k, j]]])
-        return float(profiled(part(self.basins.surface, k), (j,), u)[0])
 
 
 def fit_planes(
