@@ -50,9 +50,12 @@ def test_the_promise_the_price_and_whether_it_is_worth_it(fit: TransferFit) -> N
     dear = replace(offered, cost_share=2.5, worth=False)
     text = suggestions.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=dear)))
     assert text == (
-        "Suggested: another width: 64. In simulation this settles it in 88% of cases, for 2.5 times of what "
-        "was spent (3 runs, in the JSON): it may be better to live with the uncertainty."
+        "Suggested: another width: 64. In simulation this settles it in 88% of cases, for 2.5 times what was "
+        "spent (3 runs, in the JSON): it may be better to live with the uncertainty."
     )
+    even = replace(offered, cost_share=1.02)
+    text = suggestions.suggestion(fit, replace(variant, verdict=replace(variant.verdict, suggested=even)))
+    assert "for as much as was spent: width 64" in text
 
 
 def test_where_nothing_helps_it_says_so(fit: TransferFit) -> None:

@@ -172,8 +172,9 @@ def heat_rows(run: RunDynamics, name: str) -> tuple[list[str], FloatArray]:
 
 def _curve(study: StudyDynamics, run: RunDynamics, colour: str) -> charts.Line:
     tail = "diverged" if run.status == "diverged" else f"final loss {run.loss:.4f}"
-    template = f"{study.hp} {run.hp:.3g}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
-    return charts.Line(*thinned(run), colour, 1.3, template=template, name=f"{run.hp:.3g}")
+    hp = number_format.decimal(Estimate(run.hp))
+    template = f"{study.hp} {hp}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
+    return charts.Line(*thinned(run), colour, 1.3, template=template, name=hp)
 
 
 def _spikes(run: RunDynamics) -> charts.Points:

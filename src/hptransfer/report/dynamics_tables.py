@@ -109,7 +109,7 @@ def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:
         held_out: tuple[Cell, ...] = ("", "", "")
         check = edge.holdout
         if check is not None and math.isclose(check.scale, crossing.scale):
-            found = f"found {check.found:.3g}" if check.found else "not crossed there"
+            found = f"found {_hp(check.found)}" if check.found else "not crossed there"
             held_out = (
                 f"{_crossing(check.predicted.hp, check.predicted.low, check.predicted.high)}; {found}",
                 f"{check.error:.2f}",
@@ -120,9 +120,11 @@ def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:
     return rows
 
 
+def _hp(value: float) -> str:
+    return number_format.decimal(Estimate(value))
+
+
 def _crossing(hp: float, low: float, high: float) -> str:
     """`0.0078 [0.0061, never]`: a learning rate of infinity is never reached, one of 0 always exceeded."""
-    value, *limits = (
-        "never" if x == math.inf else "always" if x == 0 else f"{x:.3g}" for x in (hp, low, high)
-    )
+    value, *limits = ("never" if x == math.inf else "always" if x == 0 else _hp(x) for x in (hp, low, high))
     return f"{value} [{', '.join(limits)}]"

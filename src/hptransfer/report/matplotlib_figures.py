@@ -10,6 +10,7 @@ from hptransfer.quantify.result import SweepFit, VariantFit
 from hptransfer.report import basin_chart, charts, law_chart, metric_chart, palette, table_data
 from hptransfer.report.matplotlib_backend import SMALL, draw, key_handle
 from hptransfer.report.notebook import InlineFigure
+from hptransfer.words import rough
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def plot_metrics(
         axes.set_title(panel.x.label, fontsize=SMALL, loc="left", color=palette.INK, parse_math=False)
         axes.set_xlabel("")
         axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x:.3g}")
+        axes.xaxis.set_major_formatter(lambda x, _: rough(x))
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
     return figure

@@ -25,12 +25,20 @@ def suggestion(fit: SweepFit, variant: VariantFit) -> str:
     if not found.runs:
         return f"Suggested: {found.text}."
     settles, price = 100 * (found.settles or 0.0), found.cost_share or 0.0
-    spent = f"{100 * price:.2g}%" if price < 1 else f"{price:.2g} times"
-    offer = f"Suggested: {found.text}. In simulation this settles it in {settles:.0f}% of cases, for {spent} "
+    odds = f"In simulation this settles it in {settles:.0f}% of cases, for {_price(price)}"
+    offer = f"Suggested: {found.text}. {odds}"
     if found.worth:
-        return f"{offer}of what was spent: {runs_in_words(found.runs, fit)}."
+        return f"{offer}: {runs_in_words(found.runs, fit)}."
     runs = number_format.plural(sum(run.seeds for run in found.runs), "run")
-    return f"{offer}of what was spent ({runs}, in the JSON): it may be better to live with the uncertainty."
+    return f"{offer} ({runs}, in the JSON): it may be better to live with the uncertainty."
+
+
+def _price(share: float) -> str:
+    """`22% of what was spent`, `3 times what was spent`."""
+    if rough(share, 2) == "1":
+        return "as much as was spent"
+    part = f"{rough(100 * share, 2)}% of" if share < 1 else f"{rough(share, 2)} times"
+    return f"{part} what was spent"
 
 
 def runs_in_words(runs: Iterable[SuggestedRun], fit: SweepFit) -> str:
