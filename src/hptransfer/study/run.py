@@ -155,7 +155,8 @@ def fit_study(result: StudyResult, targets: Targets | None = None) -> TransferFi
     if spec.axes:
         fit = quantify(result.sweep, scale=spec.axes, **how)
     else:
-        fit = quantify(result.sweep, coordinates="sp", suggest=True, **how)
+        how["coordinates"], how["suggest"] = "sp", True
+        fit = quantify(result.sweep, **how)
     return replace(fit, provenance=result.provenance)
 
 
