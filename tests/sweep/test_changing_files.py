@@ -67,7 +67,7 @@ def test_a_run_that_vanishes_while_its_folder_is_read(folder, monkeypatch):
     monkeypatch.setattr(run_folders, "_files", files)
     sweep = read(folder)
     assert sweep.loss.tolist() == [3.0, 5.0]
-    assert any("1 file in" in note and "No such file" in note for note in sweep.notes)
+    assert any("1 file of" in note and "No such file" in note for note in sweep.notes)
 
 
 @pytest.mark.parametrize(
