@@ -206,7 +206,7 @@ def test_a_study_that_is_killed_leaves_what_was_finished_and_is_resumed(spec: Pa
 @pytest.mark.slow
 def test_the_whole_command_on_a_cpu(spec: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = call("--minutes", "2", "--out", out, "--spec", spec)
+    done = call("--minutes", "4", "--out", out, "--spec", spec)
     assert done.returncode == 0, done.stdout + done.stderr
     parts = rows(out / "parts.csv")
     assert [row["part"] for row in parts] == ["machine", "tests", "throughput", "study"]
