@@ -11,6 +11,7 @@ import random
 import shutil
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def known(pattern: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted(FAULTS.glob(pattern)) if path.stat().st_size < 1 << 18]
 
 
-class Door:
+class Door(ABC):
     """A door: seeds, and what is done with an input."""
 
     seeds: Sequence[bytes] = ()
@@ -82,9 +83,9 @@ class Door:
         (self.folder / name).write_bytes(given)
         return str(self.folder / name)
 
+    @abstractmethod
     def feed(self, given: bytes, draw: random.Random) -> str | None:
         """Take an input; what is wrong, or None."""
-        raise NotImplementedError
 
 
 class Tables(Door):

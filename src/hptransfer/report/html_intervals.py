@@ -85,7 +85,7 @@ def _span(items: Sequence[Estimate]) -> tuple[float, float]:
     if not values:
         return 0.0, 0.0
     # A wild interval must not squeeze the others to a dot: it runs off the strip instead.
-    room = 3 * max(max(values) - min(values), max(map(abs, values)) / 3)
-    low, high = max(min(ends), min(values) - room), min(max(ends), max(values) + room)
+    margin = 3 * max(max(values) - min(values), max(map(abs, values)) / 3)
+    low, high = max(min(ends), min(values) - margin), min(max(ends), max(values) + margin)
     near = 0.5 * (high - low)
     return (min(low, 0.0) if low < near else low), (max(high, 0.0) if -high < near else high)

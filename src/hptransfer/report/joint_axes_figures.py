@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from hptransfer.errors import QuantifyError
 from hptransfer.quantify.joint_axes.result import JointAxesFit
 from hptransfer.report import axes_charts, charts, joint_axes_charts, joint_charts
 from hptransfer.report.joint_axes_view import numbered_view
-from hptransfer.report.joint_figures import draw_panels
+from hptransfer.report.joint_figures import chosen_variant, draw_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,11 +29,7 @@ def plot_joint_axes(fit: JointAxesFit, kind: str = "laws", variant: str | None =
     Raises:
         QuantifyError: the kind or the variant is unknown.
     """
-    if kind not in KINDS:
-        raise QuantifyError(f"the kind must be one of {', '.join(KINDS)}, but got {kind!r}")
-    name = next(iter(fit.variants)) if variant is None else variant
-    if name not in fit.variants:
-        raise QuantifyError(f"the variant must be one of {', '.join(fit.variants)}, but got {name!r}")
+    name = chosen_variant(fit.variants, variant, kind, KINDS)
     found, view, d = fit.variants[name], numbered_view(fit), range(len(fit.hp))
     figures: dict[str, list[charts.Figure]] = {
         "laws": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -31,12 +31,21 @@ def plot_joint(fit: JointSweepFit, kind: str = "contours", variant: str | None =
     Raises:
         QuantifyError: the kind or the variant is unknown.
     """
-    if kind not in KINDS:
-        raise QuantifyError(f"the kind must be one of {', '.join(KINDS)}, but got {kind!r}")
-    name = next(iter(fit.variants)) if variant is None else variant
-    if name not in fit.variants:
-        raise QuantifyError(f"the variant must be one of {', '.join(fit.variants)}, but got {name!r}")
-    return draw_panels(_panels(fit, kind, name))
+    return draw_panels(_panels(fit, kind, chosen_variant(fit.variants, variant, kind, KINDS)))
+
+
+def chosen_variant(variants: Collection[str], variant: str | None, kind: str, kinds: Sequence[str]) -> str:
+    """The name of the variant to draw, the first where None is asked for.
+
+    Raises:
+        QuantifyError: the kind or the variant is unknown.
+    """
+    if kind not in kinds:
+        raise QuantifyError(f"the kind must be one of {', '.join(kinds)}, but got {kind!r}")
+    name = next(iter(variants)) if variant is None else variant
+    if name not in variants:
+        raise QuantifyError(f"the variant must be one of {', '.join(variants)}, but got {name!r}")
+    return name
 
 
 def draw_panels(panels: Sequence[charts.Panel], *, labelled: bool = False) -> Figure:

@@ -241,8 +241,8 @@ class JointVariant:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class JointSweepFit:
-    """Everything measured of several hyperparameters of one sweep table, as plain data.
+class JointMeasured:
+    """What a fit of several hyperparameters holds beside its variants, over one axis of scale or several.
 
     Attributes:
         sweep: every run.
@@ -250,7 +250,6 @@ class JointSweepFit:
         combinations: texts of the combinations.
         values: of the hyperparameters of every run, shape [runs, d].
         zero_places: by hyperparameter that has runs at zero, the value whose place they take.
-        variants: by name.
         left_out: why a variant has no fit, by name.
         settings: as used.
         version: of hptransfer.
@@ -261,7 +260,17 @@ class JointSweepFit:
     combinations: tuple[str, ...]
     values: FloatArray
     zero_places: Mapping[str, float]
-    variants: Mapping[str, JointVariant]
     left_out: Mapping[str, str]
     settings: Mapping[str, Any]
     version: str
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class JointSweepFit(JointMeasured):
+    """Everything measured of several hyperparameters of one sweep table, as plain data.
+
+    Attributes:
+        variants: by name.
+    """
+
+    variants: Mapping[str, JointVariant]

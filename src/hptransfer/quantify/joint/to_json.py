@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hptransfer.quantify.axes.to_json import as_plain
 from hptransfer.quantify.joint.result import (
     JointHoldOut,
     JointLaw,
+    JointMeasured,
     JointOptimum,
     JointPrediction,
     JointSweepFit,
@@ -20,15 +21,22 @@ from hptransfer.quantify.to_json import SCHEMA, Json, plain
 
 def joint_json(fit: JointSweepFit) -> Json:
     """A joint fit as plain data; `kind` tells it from the JSON of a fit of one hyperparameter."""
+    return {
+        **joint_head(fit, "joint", ("scale", "loss", "variant", "seed")),
+        "variants": {name: _variant(variant) for name, variant in fit.variants.items()},
+    }
+
+
+def joint_head(fit: JointMeasured, kind: str, columns: Sequence[str]) -> Json:
+    """What a joint fit's JSON says of the whole, over one axis or several; names of these columns."""
     sweep = fit.sweep
-    names = sweep.columns
     return {
         "schema": SCHEMA,
-        "kind": "joint",
+        "kind": kind,
         "version": fit.version,
         "source": {"path": sweep.source.path, "sha256": sweep.source.sha256},
         "metric": {"name": sweep.metric.name, "unit": sweep.metric.unit},
-        "columns": {name: getattr(names, name) for name in ("scale", "loss", "variant", "seed")},
+        "columns": {name: getattr(sweep.columns, name) for name in columns},
         "hp": list(fit.hp),
         "combinations": list(fit.combinations),
         "zero_places": plain(fit.zero_places),
@@ -37,7 +45,6 @@ def joint_json(fit: JointSweepFit) -> Json:
         "notes": list(sweep.notes),
         "settings": plain(fit.settings),
         "left_out": dict(fit.left_out),
-        "variants": {name: _variant(variant) for name, variant in fit.variants.items()},
     }
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from hptransfer.quantify.axes.result import AxesLaws, Place, PlaceAnswer, RuleCheck
-from hptransfer.quantify.joint.result import JointOptimum, JointRuns
+from hptransfer.quantify.joint.result import JointMeasured, JointOptimum, JointRuns
 from hptransfer.quantify.result import Estimate
-from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.sweep.table import FloatArray
 
 
 @dataclass(frozen=True)
@@ -103,29 +102,13 @@ class JointAxesVariant:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class JointAxesFit:
+class JointAxesFit(JointMeasured):
     """Everything measured of several hyperparameters over several axes, as plain data.
 
     Attributes:
-        sweep: every run.
         axes: names of the axes of scale.
-        hp: names of the hyperparameters, in the user's order.
-        combinations: texts of the combinations.
-        values: of the hyperparameters of every run, shape [runs, d].
-        zero_places: by hyperparameter that has runs at zero, the value whose place they take.
         variants: by name.
-        left_out: why a variant has no fit, by name.
-        settings: as used.
-        version: of hptransfer.
     """
 
-    sweep: SweepTable
     axes: tuple[str, ...]
-    hp: tuple[str, ...]
-    combinations: tuple[str, ...]
-    values: FloatArray
-    zero_places: Mapping[str, float]
     variants: Mapping[str, JointAxesVariant]
-    left_out: Mapping[str, str]
-    settings: Mapping[str, Any]
-    version: str

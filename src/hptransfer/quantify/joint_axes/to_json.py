@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from hptransfer.quantify.axes.to_json import as_plain
-from hptransfer.quantify.joint.to_json import optimum_json
+from hptransfer.quantify.joint.to_json import joint_head, optimum_json
 from hptransfer.quantify.joint_axes.result import JointAxesFit, JointAxesVariant
-from hptransfer.quantify.to_json import SCHEMA, Json, plain
+from hptransfer.quantify.to_json import Json, plain
 
 
 def joint_axes_json(fit: JointAxesFit) -> Json:
     """A joint fit over several axes as plain data; `kind` tells it from other fits."""
-    sweep, names = fit.sweep, fit.sweep.columns
     return {
-        "schema": SCHEMA,
-        "kind": "joint over axes",
-        "version": fit.version,
-        "source": {"path": sweep.source.path, "sha256": sweep.source.sha256},
-        "metric": {"name": sweep.metric.name, "unit": sweep.metric.unit},
+        **joint_head(fit, "joint over axes", ("loss", "variant", "seed")),
         "axes": list(fit.axes),
-        "columns": {name: getattr(names, name) for name in ("loss", "variant", "seed")},
-        "hp": list(fit.hp),
-        "combinations": list(fit.combinations),
-        "zero_places": plain(fit.zero_places),
-        "runs": len(sweep),
-        "diverged": int(sweep.diverged.sum()),
-        "notes": list(sweep.notes),
-        "settings": plain(fit.settings),
-        "left_out": dict(fit.left_out),
         "variants": {name: _variant(variant) for name, variant in fit.variants.items()},
     }
 
