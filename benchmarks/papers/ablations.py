@@ -236,7 +236,7 @@ def _table(page: Page) -> None:
         rows,
     )
     page.text(
-        f"Widths {', '.join(map(str, best_places(ran()[0])))}; 16, 64, 128 where three places are given. "
+        f"Widths {', '.join(map(str, best_places(ran()[0])))}. "
         "`sp` and `sp-gpt` are in SP's learning rate. Without a verdict: runs of his scripts that his table "
         "does not have. `lion-abs` is Lion under his rule without base width (the embedding's learning rate "
         "is d times the hidden one; his further 1/4 on the MLP's output is left out), `large-no-decay` the "
