@@ -26,6 +26,8 @@ FURTHER: Mapping[str, str] = {
     "lion-abs": "lion",
     "large-no-decay": "large-scale",
 }
+LONG = "-long"  # ends the name of an ablation trained four times as long
+LONGER = ("baseline", "gains-vector", "gains-scalar", "sp-attention", "decay-coupled", "lion")
 TITLES: Mapping[str, str] = {  # our names by those of the published table
     "baseline muP": "baseline",
     "projection biases": "biases",
@@ -51,12 +53,14 @@ TITLES: Mapping[str, str] = {  # our names by those of the published table
 def ran() -> list[str]:
     """Ablations whose table is there, in the preset's order."""
     there = {name.removeprefix("lingle-") for name in names("lingle-")}
-    return [name for name in (*LINGLE_ABLATIONS, *FURTHER) if name in there]
+    known = (*LINGLE_ABLATIONS, *FURTHER, *(name + LONG for name in LONGER))
+    return [name for name in known if name in there]
 
 
 def setting(ablation: str) -> Ablation:
     """What the preset changes for it."""
-    return LINGLE_ABLATIONS[FURTHER.get(ablation, ablation)]
+    short = ablation.removesuffix(LONG)
+    return LINGLE_ABLATIONS[FURTHER.get(short, short)]
 
 
 def is_sp(ablation: str) -> bool:
@@ -122,8 +126,10 @@ def unchanged(ablation: str) -> str:
 
 
 def _claim(ablation: str) -> Claim | None:
-    says = verdicts().get(ablation)
-    title = next((t for t, name in TITLES.items() if name == ablation), None)
+    """His verdict on an ablation, tried on our short or our long runs of it."""
+    short = ablation.removesuffix(LONG)
+    says = verdicts().get(short)
+    title = next((t for t, name in TITLES.items() if name == short), None)
     if says is None or title is None:
         return None
     words = f"{title}: the learning rate {'transfers' if says == 'yes' else 'does not transfer'}"
@@ -138,7 +144,14 @@ def _claim(ablation: str) -> Claim | None:
     )
     if unchanged(ablation):
         evidence += f"; {unchanged(ablation)}"
-    return Claim(LINGLE, words, status, evidence, scale_of(f"lingle-{ablation}"), PAGE)
+    case = f"{_steps(ablation):,} steps" if short + LONG in ran() else ""
+    return Claim(LINGLE, words, status, evidence, scale_of(f"lingle-{ablation}"), PAGE, case)
+
+
+def _steps(ablation: str) -> int:
+    spec = spec_of(f"lingle-{ablation}")["spec"]
+    assert isinstance(spec, dict)
+    return int(spec["train"]["steps"])
 
 
 def _moves(ablation: str) -> str:
@@ -149,7 +162,8 @@ def _moves(ablation: str) -> str:
 @cache
 def claims() -> list[Claim]:
     """His verdicts, and the one about the majority."""
-    each = [claim for name in LINGLE_ABLATIONS if (claim := _claim(name)) is not None]
+    tried = [*LINGLE_ABLATIONS, *(name for name in ran() if name.endswith(LONG))]
+    each = [claim for name in tried if (claim := _claim(name)) is not None]
     if not ran():
         return each
     return [*each, *_cosine()]
@@ -196,8 +210,9 @@ def write() -> Page:
     page.head("What would change it")
     page.text(
         "He trained 24 layers at widths 128 to 2,048 for 125,000 steps; a failure that needs long training "
-        "(weight decay acts over thousands of steps, gains move slowly) cannot show in 150 steps. Where we "
-        "say that a failure is refuted, it is refuted at this scale only."
+        "(weight decay acts over thousands of steps, gains move slowly) need not show in the "
+        f"{_steps(ran()[0])} steps of ours. Where we say that a failure is refuted, it is refuted at this "
+        "scale only."
     )
     return page
 
@@ -220,7 +235,7 @@ def _table(page: Page) -> None:
                 by_cost,
                 by_place,
                 _moves(name),
-                verdicts().get(name, ""),
+                verdicts().get(name.removesuffix(LONG), ""),
             )
         )
     page.table(
@@ -236,11 +251,12 @@ def _table(page: Page) -> None:
         rows,
     )
     page.text(
-        f"Widths {', '.join(map(str, best_places(ran()[0])))}; 16, 64, 128 where three places are given. "
+        f"Widths {', '.join(map(str, best_places(ran()[0])))}. "
         "`sp` and `sp-gpt` are in SP's learning rate. Without a verdict: runs of his scripts that his table "
         "does not have. `lion-abs` is Lion under his rule without base width (the embedding's learning rate "
         "is d times the hidden one; his further 1/4 on the MLP's output is left out), `large-no-decay` the "
-        "large run without decay."
+        "large run without decay. Names that end in "
+        f"`{LONG}` were trained four times as long."
     )
     _agreement(page)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from hptransfer.quantify.result import Estimate
 from papers.data import Draws, spec_of
@@ -95,19 +95,21 @@ def not_run(page: Page, *studies: str) -> None:
     )
 
 
-def scale_of(study: str) -> str:
-    """What was trained in a study, in a few words."""
-    spec = spec_of(study)["spec"]
-    assert isinstance(spec, dict)
-    train, model = spec["train"], {"depth": 2, "vocab": 512} | spec["model"]
-    widths = ", ".join(map(str, spec["widths"]))
+def scale_of(*studies: str) -> str:
+    """What was trained in studies that differ in widths and seeds alone, in a few words."""
+    specs = [spec_of(study)["spec"] for study in studies]
+    assert all(isinstance(spec, dict) for spec in specs)
+    each: list[dict[str, Any]] = specs  # type: ignore[assignment]
+    train, model = each[0]["train"], {"depth": 2, "vocab": 512} | each[0]["model"]
+    widths = sorted({width for spec in each for width in spec["widths"]})
     length = (
         f"{train['steps']} steps" if "steps" in train else f"{train['tokens_per_param']:g} token a parameter"
     )
     shape = f"depth {model['depth']}, vocabulary {model['vocab']:,}"
-    seeds = len(spec.get("seeds", [0]))
-    plural = "s" if len(spec["widths"]) > 1 else ""
-    return f"width{plural} {widths}; {shape}, {length}, {seeds} seed{'s' if seeds > 1 else ''}"
+    seeds = len({seed for spec in each for seed in spec.get("seeds", [0])})
+    plural = "s" if len(widths) > 1 else ""
+    shown = ", ".join(map(str, widths))
+    return f"width{plural} {shown}; {shape}, {length}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def found(label: str, item: Estimate | Draws | None) -> str:

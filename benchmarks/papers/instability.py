@@ -5,87 +5,34 @@ from __future__ import annotations
 from functools import cache
 from itertools import product
 
-import numpy as np
-import pandas as pd
-
-from hptransfer.dynamics.spikes import raggedness
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette
 from hptransfer.report.dynamics_tables import mean_interval
 from papers.claims import Claim, answers, judge, not_run, scale_of
-from papers.data import decays, spec_of, switches_of, table, variant_of
+from papers.cliffs import spread, spread_gap
+from papers.data import decays, names, spec_of, switches_of, table, variant_of
+from papers.instability_runs import (
+    COLLAPSED,
+    RISES,
+    SEEN_SEEDS,
+    SEEN_WIDTH,
+    SLOW,
+    STUDY,
+    bumps,
+    cliff_gap,
+    cliffs,
+    edge,
+    edge_gap,
+    of,
+    paired,
+    runs,
+    variants,
+    widths,
+)
 from papers.page import KALRA, Page, axes_of, interval, legend_below
-from papers.shares import failure_edge, share, share_difference
+from papers.shares import share, share_difference
 
 PAGE = "instability"
-STUDY = "instability"
-SLOW = (("sp", "sp+embd"), ("mup-embd", "mup"))  # slow embedding, fast embedding
-COLLAPSED = 0.05  # nats below the unigram entropy, above which a run's loss says it has learned nothing more
-NOTHING = Estimate()
-
-
-@cache
-def runs() -> pd.DataFrame:
-    """The study's runs with what became of each."""
-    frame = table(STUDY)
-    assert frame is not None
-    entropy = float(spec_of(STUDY)["unigram_entropy"])  # type: ignore[arg-type]
-    diverged = frame["status"] != "done"
-    collapsed = ~diverged & (frame["loss"] > entropy - COLLAPSED)
-    return frame.assign(
-        diverged=diverged, collapsed=collapsed, failed=diverged | collapsed, x=np.log2(frame["lr_mup"])
-    )
-
-
-def of(variant: str, width: int | None = None) -> pd.DataFrame:
-    """The runs of one variant, and of one width."""
-    frame = runs()
-    return frame[(frame["variant"] == variant) & ((frame["width"] == width) | (width is None))]
-
-
-def edge(variant: str, width: int) -> Estimate:
-    """log2 of the learning rate at which half of the runs fail, muP coordinates."""
-    here = of(variant, width)
-    return failure_edge(here["x"].to_numpy(), here["failed"].to_numpy())
-
-
-def edge_gap(slow: str, fast: str) -> Estimate:
-    """Octaves by which the fast embedding's edge lies above the slow one's, mean over widths."""
-    both = [(edge(slow, w), edge(fast, w)) for w in _widths()]
-    known = [(a, b) for a, b in both if None not in (a.low, a.high, b.low, b.high)]
-    if not known:
-        return NOTHING
-    gap = float(np.mean([b.value - a.value for a, b in known]))  # type: ignore[operator]
-    ends = [e.high - e.low for pair in known for e in pair]  # type: ignore[operator]
-    side = float(np.sqrt(np.sum(np.square(ends)))) / 2 / len(known)
-    return Estimate(gap, gap - side, gap + side)
-
-
-def bumps(variant: str) -> list[float]:
-    """Raggedness of every loss-LR curve of a variant up to where runs fail, nats, a width and seed each."""
-    found = []
-    for _, curve in of(variant).sort_values("x").groupby(["width", "seed"]):
-        value = raggedness(curve["loss"].where(~curve["failed"]).to_numpy())
-        found += [value] if np.isfinite(value) else []
-    return found
-
-
-def paired(slow: str, fast: str, column: str) -> Estimate:
-    """Slow minus fast embedding, runs of the same width, learning rate and seed paired."""
-    key = ["width", "x", "seed"]
-    both = of(slow).merge(of(fast), on=key, suffixes=("", "_fast"))
-    return mean_interval((both[column].astype(float) - both[f"{column}_fast"].astype(float)).tolist())
-
-
-def seeds_apart(variant: str) -> float:
-    """Median over cells of the distance between seeds in the octave below the edge, nats."""
-    apart = []
-    for width in sorted(runs()["width"].unique()):
-        here, top = of(variant, int(width)), edge(variant, int(width)).value
-        near = here[(here["x"] > (top or 0.0) - 1.0) & ~here["failed"]]
-        spread = near.groupby("x")["loss"].agg(lambda s: s.max() - s.min() if len(s) > 1 else np.nan)
-        apart += spread.dropna().tolist()
-    return float(np.median(apart)) if apart else float("nan")
 
 
 @cache
@@ -102,16 +49,27 @@ def claims() -> list[Claim]:
         for what, column in (("spikes a run", "spikes"), ("share of failed runs", "failed")):
             item = paired(slow, fast, column)
             text = f"{what}, `{slow}` minus `{fast}`: {interval(item)}"
-            out.append(Claim(KALRA, f"{words}: {what}", judge(item), text, scale_of(STUDY), PAGE, fast))
-        more, less = bumps(slow), bumps(fast)
-        gap = mean_interval([a - b for a, b in zip(more, less, strict=False)])
+            out.append(Claim(KALRA, f"{words}: {what}", judge(item), text, _scale(), PAGE, fast))
+        gap = mean_interval((bumps(slow) - bumps(fast)).dropna().tolist())
         text = f"raggedness, `{slow}` minus `{fast}`: {interval(gap)} nats"
         ragged = f"{words}: ragged loss-LR curves"
-        out.append(Claim(KALRA, ragged, judge(gap), text, scale_of(STUDY), PAGE, fast))
+        out.append(Claim(KALRA, ragged, judge(gap), text, _scale(), PAGE, fast))
+        item = cliff_gap(slow, fast, RISES[1])
+        text = f"cliff of `{fast}` above that of `{slow}`, fresh runs: {interval(item)} octaves"
+        lower = f"{words}: the loss goes up its cliff at a lower learning rate"
+        out.append(Claim(KALRA, lower, judge(item), text, _scale(), PAGE, fast))
+        item = spread_gap(cliffs(slow, RISES[1]), cliffs(fast, RISES[1]))
+        text = f"log2 of the spread of `{slow}` over that of `{fast}`: {interval(item)}"
+        part = f"{words}: where the cliff is depends more on the seed"
+        out.append(Claim(KALRA, part, judge(item), text, _scale(), PAGE, fast))
         lower, item = f"{words}: runs fail from a lower learning rate on", edge_gap(slow, fast)
         text = f"edge of `{fast}` above that of `{slow}`: {interval(item)} octaves"
-        out.append(Claim(KALRA, lower, judge(item), text, scale_of(STUDY), PAGE, fast))
+        out.append(Claim(KALRA, lower, judge(item), text, _scale(), PAGE, fast))
     return out
+
+
+def _scale() -> str:
+    return scale_of(*names(STUDY))
 
 
 def _claims_of_spikes() -> list[Claim]:
@@ -201,6 +159,19 @@ def _bounds(page: Page) -> None:
         f"{spikes:.2f} more spikes a run, fails at most {failed:.0%} more of the runs, and has its edge at "
         f"most {lower:.1f} octaves lower (the upper ends of the 95% intervals, the larger of the two pairs)."
     )
+    page.text(
+        "A run fails outright only far above the best learning rate. Before that, the loss goes up a "
+        "*cliff*: the critical learning rate is where the curve of a seed, right of its lowest loss, first "
+        f"lies {RISES[1]:g} nats above it (on straight lines between the learning rates trained). This "
+        f"measure was chosen after looking at seeds {' and '.join(map(str, SEEN_SEEDS))} up to width "
+        f"{SEEN_WIDTH}; the answer about where the cliff is rests on the {_fresh_curves()} curves of each "
+        "variant that were trained afterwards."
+    )
+
+
+def _fresh_curves() -> int:
+    curves = cliffs(SLOW[0][0], RISES[1]).index.to_frame()
+    return int((~(curves["seed"].isin(SEEN_SEEDS) & (curves["width"] <= SEEN_WIDTH))).sum())
 
 
 def _limit(item: Estimate) -> float:
@@ -224,7 +195,7 @@ def _rule(page: Page) -> None:
 def _tables(page: Page) -> None:
     page.head("By variant and width")
     rows = []
-    for variant, width in product(_variants(), _widths()):
+    for variant, width in product(variants(), widths()):
         here = of(variant, width)
         rows.append(
             (
@@ -234,32 +205,47 @@ def _tables(page: Page) -> None:
                 share(int(here["diverged"].sum()), len(here)),
                 share(int(here["collapsed"].sum()), len(here)),
                 share(int((here["spikes"] > 0).sum()), len(here)),
+                mean_interval(cliffs(variant, RISES[1]).xs(width).tolist()),
                 edge(variant, width),
             )
         )
-    page.table(
-        ("variant", "width", "runs", "diverged", "collapsed", "with a spike", "edge, log2 LR (muP)"), rows
+    ends = ("cliff, log2 LR (muP)", "edge, log2 LR (muP)")
+    page.table(("variant", "width", "runs", "diverged", "collapsed", "with a spike", *ends), rows)
+    rows = [
+        (
+            f"`{v}`",
+            mean_interval(of(v)["spikes"].tolist()),
+            mean_interval(bumps(v).tolist()),
+            spread(cliffs(v, RISES[1]))[0],
+        )
+        for v in variants()
+    ]
+    spread_of = "spread of the cliff over seeds, octaves"
+    page.table(("variant", "spikes a run", "raggedness, nats", spread_of), rows)
+    _cliff_table(page)
+
+
+def _cliff_table(page: Page) -> None:
+    page.text(
+        "Octaves by which a fast embedding's cliff lies above a slow one's, by the height of the cliff:"
     )
     rows = [
-        (f"`{v}`", mean_interval(of(v)["spikes"].tolist()), mean_interval(bumps(v)), seeds_apart(v))
-        for v in _variants()
+        (
+            f"{rise:g}",
+            f"`{fast}` above `{slow}`",
+            *(cliff_gap(slow, fast, rise, fresh=fresh) for fresh in (True, False)),
+        )
+        for slow, fast in SLOW
+        for rise in RISES
     ]
-    page.table(("variant", "spikes a run", "raggedness, nats", "seeds apart below the edge, nats"), rows)
-
-
-def _variants() -> list[str]:
-    return list(runs()["variant"].unique())
-
-
-def _widths() -> list[int]:
-    return [int(w) for w in sorted(runs()["width"].unique())]
+    page.table(("rise, nats", "pair", "fresh curves", "all curves"), rows)
 
 
 def _figure(page: Page) -> None:
-    figure, axes = axes_of(len(_widths()), 1, width=8.5, height=2.6)
+    figure, axes = axes_of(len(widths()), 1, width=8.5, height=2.6)
     fast = {pair[1] for pair in SLOW}
-    for panel, width in zip(axes[0], _widths(), strict=True):
-        for variant in _variants():
+    for panel, width in zip(axes[0], widths(), strict=True):
+        for variant in variants():
             here = of(variant, width).groupby("x")["loss"]
             middle = here.mean()
             colour, style = (

@@ -82,10 +82,10 @@ def parts(grid: Grid, finished: Iterable[str]) -> list[list[tuple[Row, RunSpec]]
 
     done, by_key = {*finished}, dict[Hashable, list[tuple[Row, RunSpec]]]()
     for row, run in grid.runs():
-        by_key.setdefault(stack_key(run), []).append((row, run))
+        if run.run_id not in done:
+            by_key.setdefault(stack_key(run), []).append((row, run))
     most = grid.spec().stack
-    every = [list(part) for items in by_key.values() for part in cut(items, most)]
-    left = [part for part in every if not {run.run_id for _, run in part} <= done]
+    left = [list(part) for items in by_key.values() for part in cut(items, most)]
     return sorted(left, key=lambda part: run_flops(part[0][1]) * len(part))
 
 
