@@ -19,8 +19,9 @@ from real_series import PUBLIC
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "first-screens.md"
 HEAD = """# First screens
 
-What `hptransfer fit` prints first for four tables of other people's runs: the answer, and why
-(`benchmarks/first_screens.py` writes this page).
+What `hptransfer fit` prints first for four tables of other people's runs: the answer, and why.
+[From a table of runs to a decision](../tutorials/decision.md) explains how to read such an answer, and
+[What the numbers mean](metrics.md) every word of it. `benchmarks/first_screens.py` writes this page.
 """
 SCREENS = (
     (

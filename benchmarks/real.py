@@ -145,7 +145,7 @@ def optima(series: Series) -> list[dict[str, float | str]]:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """What docs/explanation/metrics.md shows: a line a project, and one for all of a kind."""
+    """What docs/explanation/accuracy.md shows: a line a project, and one for all of a kind."""
     lines = [
         "| sweeps | predictions | holds | strictly | median width | rms error | line | keep | mean | grid |",
         "| --- " * 10 + "|",

@@ -112,16 +112,18 @@ def scores(found: Predictions, base: Predictions) -> tuple[float, float, float, 
 
 INTRODUCTION = """# The estimator's priors
 
-This page is written by `benchmarks/sensitivity.py` from `hptransfer/quantify/priors.py`.
+Before it sees a run, the estimator takes some things for likely: how noisy runs are, what a basin looks
+like, how far optima lie from their law. Here is every such number that was tuned, and what halving and
+doubling it alone does to the prediction of the optimum at four times the largest scale.
+`benchmarks/sensitivity.py` writes this page from `hptransfer/quantify/priors.py`.
 
-Every number of the estimator that was tuned, and what halving and doubling it alone does to the
-prediction of the optimum at four times the largest scale. Measured on {studies} simulated studies of
+Measured on {studies} simulated studies of
 {families} families, one variant each, at least {least} of them for every row; {count} have a prediction.
 With the priors as they are, 95% intervals hold {held:.3f} of the truths (standard error {single:.3f}),
 their median width is {width:.3f} octaves and the rmse of the prediction is {rmse:.3f} octaves. The last
-two columns give coverage, median width and rmse. Behind the coverage stands the standard error of its
-change: it is small where few studies change sides, since the studies are the same. A dash: exactly as
-with the prior as it is. Six of the families do what real sweeps do (laws that turn, ragged right
+two columns give coverage, median width and rmse. Where the coverage changed, the standard error of the
+change stands behind it: it is small where few studies change sides, since the studies are the same. A dash:
+exactly as with the prior as it is. Six of the families do what real sweeps do (laws that turn, ragged right
 sides). A prior without an effect here may have one on real sweeps, and numbers of rejections, flags and
 suggested runs do not show in a prediction.
 
@@ -154,7 +156,7 @@ def table(rows: list[dict[str, str]]) -> str:
         )
     ]
     for group, values in priors.GROUPS.items():
-        lines.append(f"## {group}\n\n{inspect.getdoc(values)}\n\n{HEAD}")
+        lines.append(f"## {group.replace('_', ' ').capitalize()}\n\n{inspect.getdoc(values)}\n\n{HEAD}")
         for prior in (p for p in priors.all_priors() if p.group == group):
             value = f"{_value(prior.value)} {prior.unit}".strip()
             cells = [_cell(by_setting[f"{group}.{prior.name}", factor], base) for factor in FACTORS]
@@ -171,7 +173,10 @@ def _cell(found: Predictions, base: Predictions) -> str:
     if found and all(np.array_equal(found[key], base[key], equal_nan=True) for key in found):
         return "-"
     got = scores(found, base)
-    return "not run" if got is None else f"{got[0]:.3f} ± {got[1]:.3f}, {got[2]:.3f}, {got[3]:.3f}"
+    if got is None:
+        return "not run"
+    change = f" ± {got[1]:.3f}" if got[1] else ""
+    return f"{got[0]:.3f}{change}, {got[2]:.3f}, {got[3]:.3f}"
 
 
 def main() -> None:

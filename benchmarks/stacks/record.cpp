@@ -43,8 +43,9 @@ void record(Decoder model, torch::optim::AdamW& optimizer, const std::string& pa
     for (auto& named : model->named_parameters())
       for (auto& p : group.params())
         if (p.is_same(named.value())) {
-          file << comma << "\n{\"name\": \"" << named.key() << "\", \"shape\": " << p.sizes() << ", \"lr\": " << o.lr()
-               << ", \"wd\": " << o.weight_decay() << ", \"eps\": " << o.eps() << ", \"std\": " << p.std(false).item<double>() << "}";
+          file << comma << "\n{\"name\": \"" << named.key() << "\", \"shape\": " << p.sizes()
+               << ", \"lr\": " << o.lr() << ", \"wd\": " << o.weight_decay() << ", \"eps\": " << o.eps()
+               << ", \"std\": " << p.std(false).item<double>() << "}";
           comma = ",";
         }
   }

@@ -55,7 +55,7 @@ def label(path, leaf):
 def lines_of(variables):
     """What the page's lines for JAX write."""
     page = (Path(__file__).parents[2] / "docs/how-to/audit.md").read_text(encoding="utf-8")
-    code = re.search(r"^JAX.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
+    code = re.search(r"^### JAX.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -25,7 +25,7 @@ BASE, HEAD_DIM = 64, 16
 
 def lines_of(stack, variables):
     """What the page's lines for a stack write."""
-    code = re.search(rf"^{stack}.*?```python\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)[1]
+    code = re.search(rf"^### {stack}.*?```python\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)[1]
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -48,9 +48,9 @@ def served(site: Path) -> Iterator[str]:
 
 
 def addresses(site: Path, part: str) -> list[str]:
-    """Every page of the site whose address has this part."""
-    found = [path.relative_to(site).parent.as_posix() for path in site.rglob("index.html")]
-    return sorted(("" if name == "." else f"{name}/") for name in found if part in f"{name}/")
+    """Every page of the site, also the reports that stand in it as files, whose address has this part."""
+    found = (path.relative_to(site).as_posix() for path in site.rglob("*.html") if path.name != "404.html")
+    return sorted(name.removesuffix("index.html") for name in found if part in name)
 
 
 def faults_of(page: Page, rules: Axe) -> list[str]:
@@ -79,7 +79,8 @@ def check_pages(browser: Browser, root: str, pages: list[str], pictures: Path | 
                 yield f"/{name} is not served"
             yield from (f"/{name} ({size}, {scheme}): {fault}" for fault in faults_of(page, rules))
             if pictures:
-                file = f"{name.strip('/').replace('/', '-') or 'home'}-{size}-{scheme}.png"
+                words = name.strip("/").removesuffix(".html").replace("/", "-")
+                file = f"{words or 'home'}-{size}-{scheme}.png"
                 page.screenshot(path=pictures / file, full_page=True)
         context.close()
 

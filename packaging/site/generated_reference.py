@@ -66,7 +66,7 @@ def _usage(parameters: list[Any]) -> Iterator[str]:
         yield "[OPTIONS]"
     for p in parameters:
         if not p.opts[0].startswith("-"):
-            name = (p.metavar or p.name.upper()) + ("..." if p.nargs == -1 else "")
+            name = (p.metavar or p.name.upper()).removesuffix("...") + ("..." if p.nargs == -1 else "")
             yield name if p.required else f"[{name}]"
 
 
@@ -136,7 +136,8 @@ def _kind(value: Mapping[str, Any], sections: Mapping[str, str]) -> str:
     if "enum" in value:
         return " or ".join(f"`{one}`" for one in value["enum"])
     if value.get("type") == "array":
-        return f"list of {_kind(value.get('items', {}), sections)}s" if "items" in value else "list"
+        kinds = _kind(value.get("items", {}), sections).split(" or ")
+        return f"list of {' or '.join(f'{kind}s' for kind in kinds)}" if "items" in value else "list"
     return {"object": "mapping", "boolean": "true or false"}.get(
         str(value.get("type")), str(value.get("type", "any"))
     )

@@ -72,7 +72,7 @@ def test_bad_input_is_one_line(arguments: list, says: str) -> None:
 def test_the_lines_of_the_page_record_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     page = (ROOT / "docs/how-to/audit.md").read_text(encoding="utf-8")
-    code = re.search(r"^PyTorch, plain.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
+    code = re.search(r"^### PyTorch.*?```python\n(.*?)```", page, re.MULTILINE | re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
     for width in (32, 128):
         layers = (torch.nn.Linear(8, width), torch.nn.Linear(width, width), torch.nn.Linear(width, 8))

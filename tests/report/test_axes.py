@@ -47,6 +47,25 @@ def test_contours_have_the_level_that_is_written_beside_them(fit) -> None:  # ty
         assert 2.0**level == pytest.approx(float(line.texts[0]), rel=0.06)
 
 
+def test_words_beside_a_contour_stay_inside_the_frame_and_off_the_line() -> None:
+    x = y = np.linspace(0.0, 10.0, 61)
+    rising, falling = (axes_charts._label((x, line), "0.1", x, y) for line in (x, 10.0 - x))
+    assert rising.above
+    assert not falling.above
+    assert 8.0 < rising.x < 9.2
+    corner = axes_charts._label((np.where(x > 9.5, x, np.nan), 19.5 - x), "0.1", x, y)
+    assert corner.x > 9.5  # a contour that is nowhere else
+
+
+def test_ticks_stand_at_the_values_of_the_runs_and_the_target(fit) -> None:  # type: ignore[no-untyped-def]
+    variant = fit.variants["all"]
+    (panel,) = axes_charts.contours(fit, variant).panels
+    for axis, name in ((panel.x, "params"), (panel.y, "tokens")):
+        values = [float(f"{p.at[name]:.2g}") for p in (*variant.points, *variant.predictions)]
+        assert all(np.isclose(2.0**at, values).any() for at, _ in axis.ticks or ())
+        assert len(axis.ticks or ()) > 1
+
+
 def test_where_the_interval_is_narrow_is_shaded_and_holds_the_runs(fit) -> None:  # type: ignore[no-untyped-def]
     (panel,) = axes_charts.contours(fit, fit.variants["all"]).panels
     shade = next(mark for mark in panel.marks if isinstance(mark, charts.Band))

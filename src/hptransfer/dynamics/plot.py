@@ -15,9 +15,9 @@ from hptransfer.errors import DynamicsError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PANEL = (2.3, 1.9)  # inches
-_COLUMNS = 5
-_SMALL = 7.0  # points
+_PANEL = (2.1, 1.9)  # inches
+_COLUMNS = 4
+_SMALL = 8.0  # points
 _INK, _GREY, _FAULT = "#1c1c1c", "#66665f", "#b3401a"
 # Colours of the first and the last step.
 _FIRST, _LAST = np.array([0.72, 0.80, 0.84]), np.array([0.10, 0.18, 0.42])
@@ -57,9 +57,9 @@ def plot_check(
     verdict = f"failed: {failed} of {len(layers)} layers" if failed else "passed"
     figure.suptitle(
         f"{settings['rule']}, {settings['coordinates']} coordinates: {verdict}\n"
-        f"RMS change since initialisation against width; light to dark: steps 1 to {settings['steps']}, "
+        f"RMS change since initialisation against width; light to dark: steps 1 to {settings['steps']},\n"
         "with the slopes of the first and the last",
-        fontsize=_SMALL + 2,
+        fontsize=_SMALL + 1,
         color=_FAULT if failed else _INK,
     )
     return list(panels[: len(chosen)])

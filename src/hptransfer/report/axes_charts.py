@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from hptransfer.sweep.table import FloatArray
 TRUSTED = 1.0  # octaves: width of the interval up to which a place counts as trusted
 _FINE = 61  # places along an axis that contours are drawn through
 _LINES = 9  # contours at most
-_MARGIN = 0.6  # octaves
+_MARGIN = 0.09  # of the frame, that labels of contours stay away from its edge
 
 
 def along_axes(hp: str, law: AxesLaws) -> charts.Figure:
@@ -63,7 +64,7 @@ def _along(hp: str, variant: AxesLaws, band: AxisBand) -> charts.Panel:
     high = min(float(np.concatenate([y, band.high]).max()), float(every.max()) + margin) + 0.2
     ends = float(band.at[0]), float(band.at[-1])
     goals = np.log2([p.at[axis] for p in variant.predictions])
-    ticks = charts.tick_labels((float(f"{2.0**v:.2g}") for v in np.unique(np.round([*at, *goals], 1))), *ends)
+    ticks = charts.tick_labels(_round([*at, *goals]), *ends)
     return charts.Panel(
         axis,
         charts.Axis(*ends, axis, base=2, ticks=ticks),
@@ -118,29 +119,42 @@ def _contour(variant: AxesLaws, surface: Surface) -> charts.Panel:
             continue
         words = number_format.decimal(Estimate(2.0**level))
         marks.append(charts.Line(*line, colour, 1.6, texts=(words,) * len(line[0])))
-        end = int(np.nanargmax(line[0] + 0.5 * line[1]))
-        notes.append(charts.Note(float(line[0][end]), float(line[1][end]), words, above=False))
+        notes.append(_label(line, words, x, y))
     names = surface.axes
     seen = np.log2(np.array([[p.at[name] for name in names] for p in variant.points]))
     texts = tuple(f"{written(p.at)}\n{number_format.hp(p.hp)}" for p in variant.points)
     marks.append(charts.Points(seen[:, 0], seen[:, 1], palette.INK, "circle", 7, texts=texts))
     goals = [p for p in variant.predictions if number_format.known(p.hp.value)]
+    at = np.log2(np.array([[p.at[name] for name in names] for p in goals])).reshape(-1, 2)
     if goals:
-        at = np.log2(np.array([[p.at[name] for name in names] for p in goals]))
         texts = tuple(f"predicted at {written(p.at)}\n{number_format.hp(p.hp)}" for p in goals)
         goal = charts.Points(at[:, 0], at[:, 1], palette.ACCENT, "diamond", 10, texts=texts)
         marks.append(replace(goal, fill=palette.PAPER, edge_width=1.6))
     axes = [
-        _axis(values, name, seen[:, i]) for i, (values, name) in enumerate(zip((x, y), names, strict=True))
+        charts.Axis(*ends, name, base=2, ticks=charts.tick_labels(_round([*seen[:, i], *at[:, i]]), *ends))
+        for i, (ends, name) in enumerate(zip((_ends(x), _ends(y)), names, strict=True))
     ]
     return charts.Panel(variant.name, axes[0], axes[1], tuple(marks), tuple(notes))
 
 
-def _axis(values: FloatArray, name: str, seen: FloatArray) -> charts.Axis:
-    """An axis of log2, with decimal ticks where points are and at its end."""
-    low, high = float(values[0]), float(values[-1])
-    places = [float(f"{2.0**v:.2g}") for v in np.unique(np.round([*seen, high - _MARGIN], 1))]
-    return charts.Axis(low, high, name, base=2, ticks=charts.tick_labels(places, low, high))
+def _ends(values: FloatArray) -> tuple[float, float]:
+    return float(values[0]), float(values[-1])
+
+
+def _round(places: Sequence[float]) -> set[float]:
+    """Values of so many log2, to two digits."""
+    return {float(f"{2.0**v:.2g}") for v in places}
+
+
+def _label(line: tuple[FloatArray, FloatArray], words: str, x: FloatArray, y: FloatArray) -> charts.Note:
+    """The words beside a contour, where it does not go, near its upper end but inside the frame."""
+    inside = (line[0] <= x[-1] - _MARGIN * np.ptp(x)) & (line[1] <= y[-1] - _MARGIN * np.ptp(y))
+    known = np.isfinite(line[0] + line[1])
+    best = np.where(known & inside if (known & inside).any() else known, line[0] + 0.5 * line[1], -np.inf)
+    end = int(np.argmax(best))
+    change = [np.diff(values[known]).mean() if known.sum() > 1 else 0.0 for values in line]
+    rises = bool(change[0] * change[1] >= 0)
+    return charts.Note(float(line[0][end]), float(line[1][end]), words, above=rises)
 
 
 def _finer(surface: Surface, values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:

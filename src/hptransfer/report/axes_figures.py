@@ -12,8 +12,8 @@ from hptransfer.report.notebook import InlineFigure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PANEL = (3.2, 3.1)  # inches
-_WIDER = 1.5  # of the panel of contours, whose labels need space
+_PANEL = (2.7, 2.8)  # inches
+_WIDER = 1.4  # of the panel of contours, whose labels need space
 
 
 def plot_axes(hp: str, law: AxesLaws) -> Figure:

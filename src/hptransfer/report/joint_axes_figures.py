@@ -44,4 +44,5 @@ def plot_joint_axes(fit: JointAxesFit, kind: str = "laws", variant: str | None =
     return draw_panels(
         [panel for figure in figures[kind] for panel in figure.panels],
         labelled=kind in ("laws", "predictions"),
+        key=figures[kind][0].key,
     )

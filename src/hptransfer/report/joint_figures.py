@@ -10,6 +10,7 @@ from hptransfer.errors import QuantifyError
 from hptransfer.quantify.joint.result import JointSweepFit
 from hptransfer.report import charts, joint_charts, palette
 from hptransfer.report.matplotlib_backend import SMALL, draw
+from hptransfer.report.matplotlib_figures import draw_key
 from hptransfer.report.notebook import InlineFigure
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def plot_joint(fit: JointSweepFit, kind: str = "contours", variant: str | None =
     Raises:
         QuantifyError: the kind or the variant is unknown.
     """
-    return draw_panels(_panels(fit, kind, chosen_variant(fit.variants, variant, kind, KINDS)))
+    figures = _figures(fit, kind, chosen_variant(fit.variants, variant, kind, KINDS))
+    return draw_panels([panel for figure in figures for panel in figure.panels], key=figures[0].key)
 
 
 def chosen_variant(variants: Collection[str], variant: str | None, kind: str, kinds: Sequence[str]) -> str:
@@ -48,11 +50,15 @@ def chosen_variant(variants: Collection[str], variant: str | None, kind: str, ki
     return name
 
 
-def draw_panels(panels: Sequence[charts.Panel], *, labelled: bool = False) -> Figure:
-    """Panels in rows of three, each under its name or, `labelled`, with the titles of its axes."""
-    columns = max(min(len(panels), 3), 1)
+def draw_panels(
+    panels: Sequence[charts.Panel], *, labelled: bool = False, key: Sequence[charts.KeyItem] = ()
+) -> Figure:
+    """Panels in rows of three (four: of two), each under its name or, `labelled`, with its axes' titles."""
+    columns = 2 if len(panels) == 4 else max(min(len(panels), 3), 1)
     rows = max(-(-len(panels) // columns), 1)
     figure = InlineFigure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
+    if key:
+        draw_key(figure, key)
     every = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes in every[len(panels) :]:
         axes.set_visible(False)
@@ -66,13 +72,10 @@ def draw_panels(panels: Sequence[charts.Panel], *, labelled: bool = False) -> Fi
     return figure
 
 
-def _panels(fit: JointSweepFit, kind: str, name: str) -> list[charts.Panel]:
+def _figures(fit: JointSweepFit, kind: str, name: str) -> list[charts.Figure]:
     variant = fit.variants[name]
-    figures = {
-        "contours": lambda: [
-            joint_charts.contours(fit, variant, pair) for pair in combinations(range(len(fit.hp)), 2)
-        ],
-        "laws": lambda: [joint_charts.law(fit, variant, q) for q in (*fit.hp, *fit.combinations)],
-        "profiles": lambda: [joint_charts.profiles(fit, variant, j) for j in range(len(fit.hp))],
-    }
-    return [panel for figure in figures[kind]() for panel in figure.panels]
+    if kind == "contours":
+        return [joint_charts.contours(fit, variant, pair) for pair in combinations(range(len(fit.hp)), 2)]
+    if kind == "laws":
+        return [joint_charts.law(fit, variant, q) for q in (*fit.hp, *fit.combinations)]
+    return [joint_charts.profiles(fit, variant, j) for j in range(len(fit.hp))]

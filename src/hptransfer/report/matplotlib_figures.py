@@ -56,9 +56,13 @@ def plot_metrics(
 
     rows = chosen(fit, variants)
     item = metric_chart.metrics(rows, names if names is not None else table_data.main_metrics(fit))
-    columns = max(len(item.panels), 1)
-    figure = InlineFigure(figsize=(1.1 + 1.55 * columns, 0.75 + 0.22 * len(rows)), layout="constrained")
-    every = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    columns = min(max(len(item.panels), 1), 4)
+    lines = max(-(-len(item.panels) // columns), 1)
+    size = (1.1 + 1.55 * columns, lines * (0.75 + 0.22 * len(rows)))
+    figure = InlineFigure(figsize=size, layout="constrained")
+    every = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel().tolist()
+    for axes in every[len(item.panels) :]:
+        axes.set_visible(False)
     for axes, panel in zip(every, item.panels, strict=False):
         draw(axes, panel)
         axes.set_title(panel.x.label, fontsize=SMALL, loc="left", color=palette.INK, parse_math=False)
@@ -104,11 +108,11 @@ def _multiples(item: charts.Figure) -> Figure:
     for axes in every[max(len(item.panels) - columns, 0) : len(item.panels)]:  # the last of every column
         axes.tick_params(labelbottom=True)
     if item.key:
-        _draw_key(figure, item.key)
+        draw_key(figure, item.key)
     return figure
 
 
-def _draw_key(figure: Figure, key: Sequence[charts.KeyItem]) -> None:
+def draw_key(figure: Figure, key: Sequence[charts.KeyItem]) -> None:
     """What colours and symbols mean, above the panels, in as many lines as it takes."""
     columns = _key_columns([len(item.label) for item in key], 72 * figure.get_figwidth())
     # A legend fills its columns one after the other.
