@@ -35,6 +35,10 @@ def test_the_citation_has_what_its_format_asks_for() -> None:
     assert cited["license"] == PROJECT["project"]["license"]
 
 
+def test_the_recipe_has_the_package_s_licences() -> None:
+    assert RECIPE["about"]["license_file"] == PROJECT["project"]["license-files"]
+
+
 def test_the_recipe_needs_what_the_package_needs() -> None:
     mine = {
         CONDA_NAMES.get(name, name): limit for name, limit in map(parts, PROJECT["project"]["dependencies"])
@@ -60,6 +64,8 @@ def test_the_dockerfile_copies_what_is_there_and_what_the_build_needs() -> None:
 
 def test_the_workflow_publishes_only_what_was_tried() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    tried = [f"Programming Language :: Python :: {v}" for v in jobs["smoke"]["strategy"]["matrix"]["python"]]
+    assert tried == [line for line in PROJECT["project"]["classifiers"] if ":: Python ::" in line]
     assert jobs["publish"]["needs"] == "smoke"
     assert jobs["smoke"]["needs"] == "build"
     named = re.findall(
