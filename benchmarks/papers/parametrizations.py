@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
+import pandas as pd
 
 from hptransfer.quantify.result import Estimate
 from hptransfer.report import palette, phase_chart
+from papers.blocks import contrast, lowest
 from papers.claims import Claim, Status, answers, found, judge, not_run, scale_of
-from papers.data import Draws, Fitted, decays, fitted, published, the_sixteen, variant_of
+from papers.data import Draws, Fitted, decays, fitted, published, table, the_sixteen, variant_of
 from papers.effects import MAIN, TERMS, Effect, effects
 from papers.page import KALRA, Page, axes_of, forest, interval, legend_below
 
@@ -74,10 +77,12 @@ def difference(quantity: str, decay: float, a: str, b: str) -> Draws:
     return values[a] - values[b]
 
 
-def recovered(decay: float) -> Draws:
-    """Share of SP's penalty against muP, at the largest width, that the embedding's rate alone wins back."""
-    won, lost = difference("R(n), nats", decay, "sp", "sp+embd"), difference("R(n), nats", decay, "sp", "mup")
-    return Draws(won.value / lost.value, won.draws / lost.draws)
+@cache
+def by_seed(decay: float) -> pd.DataFrame:
+    """The lowest loss at the largest width that each seed reached, a column a rule."""
+    frame = table(decays()[decay])
+    assert frame is not None
+    return lowest(frame).rename(columns=lambda name: str(name).partition(" wd=")[0])
 
 
 @cache
@@ -103,9 +108,23 @@ def _minus(quantity: str, a: str, b: str) -> Judged:
     return judged
 
 
-def _share(decay: float) -> tuple[Status, str]:
-    item = recovered(decay)
-    return judge(item, 0.5), found("share of R(n) won back", item)
+def _above(a: str, b: str) -> Judged:
+    """Judges that rule a ends at a higher loss than rule b, by their seeds' lowest losses."""
+
+    def judged(decay: float) -> tuple[Status, str]:
+        item = contrast(by_seed(decay), {a: 1.0, b: -1.0})
+        text = found(f"lowest loss, nats: `{a}` minus `{b}`", item)
+        return judge(item), f"{text} (R(n): {interval(difference('R(n), nats', decay, a, b))})"
+
+    return judged
+
+
+def _most(decay: float) -> tuple[Status, str]:
+    """Judges that the embedding's rate alone wins back more than half of SP's penalty against muP."""
+    losses = by_seed(decay)
+    won, lost = (contrast(losses, {"sp": 1.0, b: -1.0}).value or 0.0 for b in ("sp+embd", "mup"))
+    item = contrast(losses, {"sp": 0.5, "sp+embd": -1.0, "mup": 0.5})
+    return judge(item), f"{won / lost:.0%} won back; {interval(item)} nats more than half"
 
 
 def _effect(quantity: str, term: str, *, above: bool) -> Judged:
@@ -119,12 +138,12 @@ def _effect(quantity: str, term: str, *, above: bool) -> Judged:
 
 
 CLAIMS: Sequence[tuple[str, Judged]] = (
-    ("muP reaches a lower loss than SP at the largest width", _minus("R(n), nats", "sp", "mup")),
+    ("muP reaches a lower loss than SP at the largest width", _above("sp", "mup")),
     ("muP follows its scaling laws more closely than SP (smaller E)", _minus("log10 E", "sp", "mup")),
-    ("The embedding's larger learning rate alone wins back most of SP's loss penalty", _share),
+    ("The embedding's larger learning rate alone wins back most of SP's loss penalty", _most),
     ("Of the four switches, `embd` lowers the loss", _effect("R(n), nats", "embd", above=False)),
     ("`embd` lowers E", _effect("log10 E", "embd", above=False)),
-    ("muP without it (`mup-embd`) loses the lower loss", _minus("R(n), nats", "mup-embd", "mup")),
+    ("muP without it (`mup-embd`) loses the lower loss", _above("mup-embd", "mup")),
     ("muP without it (`mup-embd`) loses the smaller E", _minus("log10 E", "mup-embd", "mup")),
     ("Scaling the norms' learning rate (`ln`) harms E", _effect("log10 E", "ln", above=True)),
     ("Scaling attention by 1/d (`attn`) lowers E a little", _effect("log10 E", "attn", above=False)),
@@ -174,12 +193,43 @@ def write() -> Page:
         "alone."
     )
     answers(page, claims())
+    _told(page)
     _phase(page)
     _scale(page)
     _effect_sections(page)
     _values(page)
     _changes(page)
     return page
+
+
+def _told(page: Page) -> None:
+    page.text(
+        "*Lowest loss* is that of each seed over the learning rates trained, at the largest width; rules are "
+        "compared within seeds (randomized blocks over all 16). These claims were judged by R(n), which the "
+        "fit gives, until seeds 2 and 3 were trained. With four seeds R(n) decides less than with two: the "
+        "fit of `sp` without decay finds more noise and puts the optimum at width 128 below what the "
+        "seeds reached:"
+    )
+    rows = [
+        (f"`{rule}`", f"{decay:g}", seeds_of(decay), *_fit_and_seeds(rule, decay))
+        for rule, decay in product(("sp", "mup"), decays())
+    ]
+    page.table(("rule", "weight decay", "seeds", "loss of the fit, nats", "mean of seeds", "noise"), rows)
+    page.text(
+        "Without the learning rate at which seeds part, or without width 16, that stays so; its cause is "
+        "not known. Both numbers are shown in the answers."
+    )
+
+
+def seeds_of(decay: float) -> int:
+    """How many seeds were trained at a weight decay."""
+    return len(by_seed(decay))
+
+
+def _fit_and_seeds(rule: str, decay: float) -> tuple[str, ...]:
+    """At the largest width: loss of the fitted optimum, mean of the seeds' lowest; the fit's noise, nats."""
+    basins = study().basins[variant_of(rule, decay)]
+    return f"{basins.loss[-1]:.3f}", f"{by_seed(decay)[rule].mean():.3f}", f"{basins.noise:.3f}"
 
 
 def _scale(page: Page) -> None:

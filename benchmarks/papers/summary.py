@@ -103,7 +103,7 @@ ADVICE = (
         ("Over depth, the learning rate can be kept under `mup`",),
     ),
     (
-        "Trust a fit's prediction at eight times its largest width (muP, one seed).",
+        "Trust a fit's prediction at eight times its largest width (one seed).",
         ("At eight times the largest", "There the predicted learning rate"),
     ),
     (
@@ -200,7 +200,7 @@ def _tables(page: Page) -> None:
         "ablations are the preset `lingle2024 --size tiny --ablation NAME` at widths 16, 32, 64, 96 and 128. "
         "Grids that vary more than one spec can say are in `benchmarks/papers/grids.yaml` and are trained by "
         "`python -m papers.train NAME --out FOLDER`. To add a study: run it, then `python -m papers.collect "
-        "FOLDER`, then `make paper`. Not run: the 16 parametrizations at weight decay 0.001, and anything on "
+        "FOLDER`, then `make paper`. Not run: anything on "
         "a GPU: widths of 256 to 1,024 but for a handful of runs, and thousands of steps."
     )
     rows = [
