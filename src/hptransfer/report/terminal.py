@@ -74,9 +74,9 @@ def summary_tables(fit: SweepFit, variants: Sequence[VariantFit]) -> tuple[table
         table_data.reasons(fit, variants),
         table_data.predictions(fit, variants),
         table_data.holdouts(fit, variants),
+        table_data.largest(fit, variants),
         table_data.metrics(fit, variants, drift, moves),
         table_data.metrics(fit, variants, rest, "Metrics"),
-        table_data.largest(fit, variants),
         table_data.optima(fit, variants),
     )
 
