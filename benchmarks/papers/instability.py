@@ -14,7 +14,7 @@ from hptransfer.report import palette
 from hptransfer.report.dynamics_tables import mean_interval
 from papers.claims import Claim, answers, judge, not_run, scale_of
 from papers.data import decays, spec_of, switches_of, table, variant_of
-from papers.page import KALRA, Page, axes_of, interval, legend_below
+from papers.page import KALRA, Cell, Page, axes_of, interval, legend_below
 from papers.shares import failure_edge, share, share_difference
 
 PAGE = "instability"
@@ -184,7 +184,7 @@ def _spike_table(page: Page) -> None:
         "eight variants with a slow and eight with a fast embedding; a fifth of the steps is warmup. A spike "
         "is an excursion of the training loss above its recent median by six times its noise and 0.1 nats."
     )
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for decay, name in decays().items():
         counts = [_spiking(name, decay, embd) for embd in (False, True)]
         rows.append((f"{decay:g}", *(share(*c) for c in counts), _spiking_difference(name, decay)))
@@ -240,11 +240,11 @@ def _tables(page: Page) -> None:
     page.table(
         ("variant", "width", "runs", "diverged", "collapsed", "with a spike", "edge, log2 LR (muP)"), rows
     )
-    rows = [
+    noises = [
         (f"`{v}`", mean_interval(of(v)["spikes"].tolist()), mean_interval(bumps(v)), seeds_apart(v))
         for v in _variants()
     ]
-    page.table(("variant", "spikes a run", "raggedness, nats", "seeds apart below the edge, nats"), rows)
+    page.table(("variant", "spikes a run", "raggedness, nats", "seeds apart below the edge, nats"), noises)
 
 
 def _variants() -> list[str]:
