@@ -15,7 +15,7 @@ from papers.data import LEVEL
 def lowest(runs: pd.DataFrame) -> pd.DataFrame:
     """The lowest loss over learning rates at the largest width, nats: a row a seed, a column a variant."""
     here = runs[runs["width"] == runs["width"].max()]
-    return here.groupby(["seed", "variant"])["loss"].min().unstack()
+    return pd.DataFrame(here.groupby(["seed", "variant"])["loss"].min().unstack())
 
 
 def contrast(losses: pd.DataFrame, weights: Mapping[str, float]) -> Estimate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,8 @@ def at_end(frame: pd.DataFrame, keys: Sequence[str]) -> int:
 def bests(frame: pd.DataFrame, keys: Sequence[str]) -> dict[Key, dict[int, float]]:
     """The lowest loss of every curve, by what `keys` say and by seed."""
     found: dict[Key, dict[int, float]] = {}
-    for (*key, seed), curve in frame.sort_values("lr_mup").groupby([*keys, "seed"]):
+    for key_and_seed, curve in frame.sort_values("lr_mup").groupby([*keys, "seed"]):
+        *key, seed = cast(tuple[Any, ...], key_and_seed)
         x, loss = np.log2(curve["lr_mup"].to_numpy()), curve["loss"].to_numpy()
         if np.isfinite(loss).any():
             found.setdefault(tuple(key), {})[int(seed)] = vertex(x, loss)[1]

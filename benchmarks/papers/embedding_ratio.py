@@ -48,8 +48,9 @@ def valley(vocabulary: int) -> pd.DataFrame:
 def exponent(vocabulary: int) -> Estimate:
     """Octaves that the best ratio grows by when the width doubles, from the bottom of each valley."""
     places: dict[Key, list[float]] = {}
-    for (width, _), of in valley(vocabulary).sort_values("z").groupby(["width", "seed"]):
-        places.setdefault((float(width),), []).append(vertex(of["z"].to_numpy(), of["loss"].to_numpy())[0])
+    for _, of in valley(vocabulary).sort_values("z").groupby(["width", "seed"]):
+        width, bottom = float(of["width"].iloc[0]), vertex(of["z"].to_numpy(), of["loss"].to_numpy())[0]
+        places.setdefault((width,), []).append(bottom)
     return slopes(places, {key: (float(np.log2(key[0])),) for key in places})[0]
 
 
@@ -65,8 +66,8 @@ def whole_valley(vocabulary: int) -> Draws | None:
 
 def best_factors(vocabulary: int) -> dict[int, float]:
     """By width, the factor with the lowest mean loss."""
-    mean = valley(vocabulary).groupby(["width", "factor"])["loss"].mean()
-    return {int(w): float(of.droplevel(0).idxmin()) for w, of in mean.groupby(level=0)}
+    best = valley(vocabulary).groupby(["width", "factor"])["loss"].mean().unstack().idxmin(axis=1)
+    return dict(zip(map(int, best.index), map(float, best), strict=True))
 
 
 @cache

@@ -47,12 +47,7 @@ def centred() -> dict[Key, tuple[float, float, float]]:
 def dependence() -> dict[str, Estimate]:
     """Change of the gain for a doubling of the batch, for 0.1 more warmup, and of the first by the second."""
     batch, warmup, both = slopes(gains(), centred())
-    return {"batch": batch, "warmup": _times(warmup, 0.1), "both": _times(both, 0.1)}
-
-
-def _times(item: Estimate, factor: float) -> Estimate:
-    ends = (None if end is None else factor * end for end in (item.value, item.low, item.high))
-    return Estimate(*ends)
+    return {"batch": batch, "warmup": warmup.times(0.1), "both": both.times(0.1)}
 
 
 @cache

@@ -29,7 +29,7 @@ from papers.instability_runs import (
     variants,
     widths,
 )
-from papers.page import KALRA, Page, axes_of, interval, legend_below
+from papers.page import KALRA, Cell, Page, axes_of, interval, legend_below
 from papers.shares import share, share_difference
 
 PAGE = "instability"
@@ -142,7 +142,7 @@ def _spike_table(page: Page) -> None:
         "eight variants with a slow and eight with a fast embedding; a fifth of the steps is warmup. A spike "
         "is an excursion of the training loss above its recent median by six times its noise and 0.1 nats."
     )
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for decay, name in decays().items():
         counts = [_spiking(name, decay, embd) for embd in (False, True)]
         rows.append((f"{decay:g}", *(share(*c) for c in counts), _spiking_difference(name, decay)))
@@ -194,7 +194,7 @@ def _rule(page: Page) -> None:
 
 def _tables(page: Page) -> None:
     page.head("By variant and width")
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for variant, width in product(variants(), widths()):
         here = of(variant, width)
         rows.append(
@@ -211,7 +211,7 @@ def _tables(page: Page) -> None:
         )
     ends = ("cliff, log2 LR (muP)", "edge, log2 LR (muP)")
     page.table(("variant", "width", "runs", "diverged", "collapsed", "with a spike", *ends), rows)
-    rows = [
+    noises = [
         (
             f"`{v}`",
             mean_interval(of(v)["spikes"].tolist()),
@@ -221,7 +221,7 @@ def _tables(page: Page) -> None:
         for v in variants()
     ]
     spread_of = "spread of the cliff over seeds, octaves"
-    page.table(("variant", "spikes a run", "raggedness, nats", spread_of), rows)
+    page.table(("variant", "spikes a run", "raggedness, nats", spread_of), noises)
     _cliff_table(page)
 
 
@@ -229,7 +229,7 @@ def _cliff_table(page: Page) -> None:
     page.text(
         "Octaves by which a fast embedding's cliff lies above a slow one's, by the height of the cliff:"
     )
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             f"{rise:g}",
             f"`{fast}` above `{slow}`",

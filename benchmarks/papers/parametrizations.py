@@ -15,7 +15,7 @@ from papers.blocks import contrast, lowest
 from papers.claims import Claim, Status, answers, found, judge, not_run, scale_of
 from papers.data import Draws, Fitted, decays, fitted, published, table, the_sixteen, variant_of
 from papers.effects import MAIN, TERMS, Effect, effects
-from papers.page import KALRA, Page, axes_of, forest, interval, legend_below
+from papers.page import KALRA, Cell, Page, axes_of, forest, interval, legend_below
 
 PAGE = "parametrizations"
 Judged = Callable[[float], tuple[Status, str]]  # of a weight decay: the answer, and the numbers behind it
@@ -210,7 +210,7 @@ def _told(page: Page) -> None:
         "fit of `sp` without decay finds more noise and puts the optimum at width 128 below what the "
         "seeds reached:"
     )
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (f"`{rule}`", f"{decay:g}", seeds_of(decay), *_fit_and_seeds(rule, decay))
         for rule, decay in product(("sp", "mup"), decays())
     ]
@@ -258,7 +258,9 @@ def _effect_sections(page: Page) -> None:
         for quantity in QUANTITIES:
             mine, other = ours(quantity, decay), theirs(quantity, decay)
             columns = ["effect on " + quantity, "ours, by spread", "ours, by noise"]
-            rows = [[f"`{term}`", mine[term].by_spread, mine[term].by_noise] for term in TERMS]
+            rows: list[list[Cell]] = [
+                [f"`{term}`", mine[term].by_spread, mine[term].by_noise] for term in TERMS
+            ]
             if in_print(quantity, decay):
                 columns.append("published, by spread")
                 rows = [[*row, other[term].by_spread] for row, term in zip(rows, TERMS, strict=True)]

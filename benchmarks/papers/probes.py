@@ -32,8 +32,9 @@ def exponents() -> dict[Name, dict[str, float]]:
     assert frame is not None
     frame = frame.assign(role=frame["role"].fillna("run"))
     found: dict[Name, dict[str, float]] = {}
-    for row in frame.itertuples():
-        found.setdefault((row.probe, row.role), {})[str(row.variant).split(" wd=")[0]] = float(row.exponent)
+    for row in frame.to_dict("records"):
+        name = (row["probe"], row["role"])
+        found.setdefault(name, {})[row["variant"].split(" wd=")[0]] = float(row["exponent"])
     rules = set(the_sixteen())
     return {name: of for name, of in found.items() if rules <= {*of} and np.ptp([*of.values()]) > 0}
 

@@ -14,7 +14,7 @@ from papers.candidates import CANDIDATES, log10_error, share_up_the_cliff
 from papers.claims import not_run
 from papers.data import Fitted, decays, fit_frame, published, table, the_sixteen, variant_of
 from papers.effects import MAIN, Effect, Rank, effects, mean_rank, spearman
-from papers.page import KALRA, Page, axes_of, forest, interval, legend_below
+from papers.page import KALRA, Cell, Page, axes_of, forest, interval, legend_below
 from papers.parametrizations import in_print, study, theirs
 
 PAGE = "what-e-is"
@@ -186,7 +186,7 @@ def _orders(page: Page) -> None:
         "correlation of a reading from half of the seeds with that from the others: one that does "
         "not repeat itself measures the noise of single runs."
     )
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             c,
             *(rank(c, d).estimate for d in decays()),
@@ -217,7 +217,7 @@ def _effect_tables(page: Page) -> None:
         page.text(
             f"Main effects on log10 of each reading at weight decay {decay:g}, with 95% intervals by spread:"
         )
-        rows = [
+        rows: list[tuple[Cell, ...]] = [
             (name, median, *(found[t].by_spread for t in MAIN))
             for name, median, found in (
                 *((c, _median(c, decay), candidate_effects(c, decay)) for c in CANDIDATES),

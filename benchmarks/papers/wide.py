@@ -51,7 +51,7 @@ def predicted(variant: str) -> Prediction:
 def curve(variant: str) -> pd.DataFrame:
     """The wide runs of a variant by learning rate; the loss is the mean over seeds."""
     here = wide()[wide()["variant"] == variant]
-    return here.groupby("lr_mup", as_index=False)["loss"].mean().sort_values("lr_mup")
+    return here.groupby("lr_mup")["loss"].mean().reset_index()
 
 
 def nearest(variant: str) -> tuple[float, float]:
