@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hptransfer.errors import HPTransferError
+from hptransfer.words import rough
 
 MAX_MIB = "HPTRANSFER_MAX_MIB"  # environment variable that raises (or lowers) every limit on a file's size
 MAX_JSON_DEPTH = 100  # nested lists and objects
@@ -63,7 +64,8 @@ def read_regular(path: str | os.PathLike[str], default: int) -> bytes:
         os.close(handle)
     if len(content) > limit:
         raise ValueError(
-            f"it may have at most {limit / 2**20:.4g} MiB; the environment variable {MAX_MIB} raises that"
+            f"it may have at most {rough(limit / 2**20, 4)} MiB; the environment variable "
+            f"{MAX_MIB} raises that"
         )
     return content
 

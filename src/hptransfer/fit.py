@@ -27,6 +27,7 @@ from hptransfer.quantify.units import default_tolerance, in_unit_of_table, scale
 from hptransfer.sweep.table import SweepTable
 from hptransfer.sweep.values import number
 from hptransfer.version import __version__
+from hptransfer.words import plural, precise, scale_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,10 +86,10 @@ class TransferFit(SweepFit):
             if (pair.source, pair.to) == (source, to)
         }
         if not pairs:
-            scales = ", ".join(f"{scale:g}" for scale in self.sweep.scales)
+            scales = ", ".join(scale_text(scale) for scale in self.sweep.scales)
             raise QuantifyError(
-                f"regret needs two measured scales, the smaller first, but got {source:g} and {to:g}; "
-                f"measured: {scales}"
+                f"regret needs two measured scales, the smaller first, but got {scale_text(source)} and "
+                f"{scale_text(to)}; measured: {scales}"
             )
         return pairs
 
@@ -175,8 +176,8 @@ class TransferFit(SweepFit):
     def __repr__(self) -> str:
         verdicts = (f"  {v.name}: {v.verdict.value}" for v in list(self.variants.values())[:_MOST_NAMED])
         beyond = len(self.variants) - _MOST_NAMED
-        more = [f"  and {beyond:,} more variants"] if beyond > 0 else []
-        head = f"TransferFit of {len(self.sweep)} runs, hptransfer {self.version}"
+        more = [f"  and {plural(beyond, 'more variant')}"] if beyond > 0 else []
+        head = f"TransferFit of {plural(len(self.sweep), 'run')}, hptransfer {self.version}"
         return "\n".join([head, *verdicts, *more])
 
 
@@ -347,9 +348,10 @@ def scales_of(targets: Targets) -> tuple[float, ...]:
 def check_range(sweep: SweepTable, settings: Settings) -> None:
     """Refuse settings with which the arithmetic would overflow."""
     if not math.isfinite(settings.tolerance):
-        raise QuantifyError(f"tolerance must be finite, but got {settings.tolerance:g}")
+        raise QuantifyError(f"tolerance must be finite, but got {precise(settings.tolerance)}")
     for target in settings.targets:
         if not all(1 / _FARTHEST <= target / scale <= _FARTHEST for scale in sweep.scales.tolist()):
             raise QuantifyError(
-                f"a target must be within a factor {_FARTHEST:g} of each measured scale, but got {target:g}"
+                f"a target must be within a factor {precise(_FARTHEST)} of each measured scale, but got "
+                f"{scale_text(target)}"
             )

@@ -20,6 +20,7 @@ from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.units import default_tolerance, scaled, unit_of
 from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__
+from hptransfer.words import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +77,9 @@ class AxesTransferFit(AxesFit):
             for v in self.variants.values()
         )
         over = ", ".join(self.axes)
-        return "\n".join([f"Fit of {len(self.sweep)} runs over {over}, hptransfer {self.version}", *lines])
+        return "\n".join(
+            [f"Fit of {plural(len(self.sweep), 'run')} over {over}, hptransfer {self.version}", *lines]
+        )
 
 
 def quantify_axes(

@@ -21,6 +21,7 @@ from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.units import default_tolerance, unit_of
 from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__
+from hptransfer.words import plural, precise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +87,9 @@ class JointFit(JointSweepFit):
         return plot_joint(self, kind, variant)
 
     def __repr__(self) -> str:
-        head = f"JointFit of {', '.join(self.hp)} on {len(self.sweep)} runs, hptransfer {self.version}"
+        head = (
+            f"JointFit of {', '.join(self.hp)} on {plural(len(self.sweep), 'run')}, hptransfer {self.version}"
+        )
         return "\n".join([head, *(f"  {v.name}: {v.verdict.value}" for v in self.variants.values())])
 
 
@@ -148,7 +151,7 @@ def quantify_joint(
     allowed = default_tolerance(sweep) if tolerance is None else float(tolerance)
     unit = unit_of(sweep)
     if not math.isfinite(allowed):
-        raise QuantifyError(f"tolerance must be finite, but got {allowed:g}")
+        raise QuantifyError(f"tolerance must be finite, but got {precise(allowed)}")
     settings = Settings(
         targets=scales_of(targets),
         level=float(level),

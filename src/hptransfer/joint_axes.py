@@ -18,6 +18,7 @@ from hptransfer.quantify.settings import Settings
 from hptransfer.quantify.units import default_tolerance, unit_of
 from hptransfer.sweep.table import SweepTable
 from hptransfer.version import __version__
+from hptransfer.words import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +79,9 @@ class JointAxesTransferFit(JointAxesFit):
             f"  {v.name}: keep {v.keep.value}, extrapolate {v.extrapolate.value}"
             for v in self.variants.values()
         )
-        return "\n".join([f"Fit of {what} on {len(self.sweep)} runs, hptransfer {self.version}", *lines])
+        return "\n".join(
+            [f"Fit of {what} on {plural(len(self.sweep), 'run')}, hptransfer {self.version}", *lines]
+        )
 
 
 def quantify_joint_axes(

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from hptransfer.files import printable
+from hptransfer.words import count
 
 MAX_VALUES = 50_000  # values in a document, aliases counted as often as they stand
 MAX_DEPTH = 20  # levels of lists and sections
@@ -51,7 +52,7 @@ def check_plain(data: Any) -> None:
     Raises:
         ValueError: it is; one line.
     """
-    level, count = [data], 0
+    level, found = [data], 0
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for value in level:
@@ -62,9 +63,9 @@ def check_plain(data: Any) -> None:
                 inner += value.values()
             elif isinstance(value, list | tuple):
                 inner += value
-        count += len(inner)
-        if count > MAX_VALUES:
-            raise ValueError(f"it may hold at most {MAX_VALUES:,} values")
+        found += len(inner)
+        if found > MAX_VALUES:
+            raise ValueError(f"it may hold at most {count(MAX_VALUES)} values")
         if not inner:
             return
         level = inner
@@ -73,7 +74,9 @@ def check_plain(data: Any) -> None:
 
 def _check_value(value: Any) -> None:
     if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise ValueError(f"a text may have at most {MAX_TEXT:,} characters, but one has {len(value):,}")
+        raise ValueError(
+            f"a text may have at most {count(MAX_TEXT)} characters, but one has {count(len(value))}"
+        )
     if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
         raise ValueError(f"a text must be Unicode, but {printable(value)!r:.60} holds half a character")
     if isinstance(value, int) and abs(value) > _LARGEST:
@@ -84,7 +87,7 @@ def _check_value(value: Any) -> None:
 
 def _check_key(key: Any) -> None:
     if isinstance(key, str) and len(key) > MAX_KEY:
-        raise ValueError(f"a key may have at most {MAX_KEY} characters, but one has {len(key):,}")
+        raise ValueError(f"a key may have at most {count(MAX_KEY)} characters, but one has {count(len(key))}")
     if not isinstance(key, str | int | float | bool | type(None)):
         raise ValueError("a key must be a word")
 
@@ -105,7 +108,7 @@ def _check_size(root: Any) -> None:
             flat = [inner for part in parts for inner in (part if isinstance(part, tuple) else (part,))]
             sizes[id(node)] = 1 + sum(size(inner, depth + 1) for inner in flat)
             if sizes[id(node)] > MAX_VALUES:
-                raise ValueError(f"it may hold at most {MAX_VALUES:,} values, aliases written out")
+                raise ValueError(f"it may hold at most {count(MAX_VALUES)} values, aliases written out")
         return sizes[id(node)]
 
     size(root, 0)

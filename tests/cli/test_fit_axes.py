@@ -61,7 +61,7 @@ def test_the_json_alone_goes_to_standard_output(run: Run, csv: Csv, text: str) -
         (["--scale", "params", "--path", "params=1"], "several axes"),
         (["--scale", "params,tokens", "--family", "power"], "family is for one axis of scale"),
         (["--scale", "params,tokens", "--holdout", "2"], "holdout is for one axis of scale"),
-        (["--scale", "params,tokens", "--where", "tokens == 2000000000"], "tokens is 2e+09 in every run"),
+        (["--scale", "params,tokens", "--where", "tokens == 2000000000"], "tokens is 2B in every run"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -115,7 +115,7 @@ def test_two_axes_and_two_hyperparameters(run: Run, csv: Csv, joint_text: str, t
         (["--reference", "all"], "--reference goes with one hyperparameter"),
         (["--holdout", "2"], "holdout is for one axis of scale"),
         (["--combination", "lr+batch_size"], "product of powers"),
-        (["--where", "tokens == 2000000000"], "tokens is 2e+09 in every run"),
+        (["--where", "tokens == 2000000000"], "tokens is 2B in every run"),
     ],
 )
 def test_bad_input_of_both_is_one_line(

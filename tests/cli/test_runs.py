@@ -79,6 +79,14 @@ def test_studies_are_compared_in_tables_and_on_a_page(first: Path, second: Path,
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_one_study_is_compared_in_the_tables_of_its_report(first: Path) -> None:
+    code, compared = invoke("runs", "compare", first, "--target", 512)
+    answer = invoke("report", first, "--target", 512)[1].partition("\n\nWhy\n")[0]
+    assert code == 0
+    assert compared.startswith(answer)
+    assert "Differences from sp, with 95% intervals from paired draws" in compared
+
+
 def test_curves_are_logged_once(first: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     command = ("runs", "log", first, "--to", "tensorboard", "--into", tmp_path)

@@ -63,7 +63,7 @@ def test_an_output_that_the_rule_keeps_must_not_fall_at_initialisation() -> None
     layer = check_layer("x", found, WIDTHS, 0.95, FLAT, LayerKind(initial=0.0))
     assert (layer.verdict, layer.reason) == (
         "shrinks",
-        "output -0.50 ± 0.00 at initialisation, where the rule has +0",
+        "output -0.50 ± 0.00 at initialisation, where the rule has 0.00",
     )
     assert check_layer("x", found, WIDTHS, 0.95, FLAT, LayerKind(initial=-0.5)).verdict == "stable"
 

@@ -39,7 +39,7 @@ def test_the_other_examples_of_the_guide(capsys) -> None:
     exec(constants, found)
     assert scaling.expected["tokens.weight"].lr == 3e-3 * 4 * 10  # SP coordinates: embedding x m
     exec(transfer, found)
-    assert "hidden     lr 1.875e-05" in capsys.readouterr().out  # 3e-3 / 16 for width, / 10 for tokens
+    assert "hidden     lr 1.875e-5" in capsys.readouterr().out  # 3e-3 / 16 for width, / 10 for tokens
     if hasattr(torch.optim, "Muon"):
         exec(muon, found)
     exec(one_class, found)

@@ -76,5 +76,5 @@ def test_its_text_names_the_rule_and_what_was_found() -> None:
     _, scaling = scaled("mup-tp5-table8")
     assert repr(scaling) == (
         "Scaling(mup-tp5-table8, mup coordinates, adam; m = 4, depth x 1; 2 embedding, 16 vector, 8 hidden, "
-        "1 readout; 1 forward multipliers, 2 attention scales)"
+        "1 readout; 1 forward multiplier, 2 attention scales)"
     )

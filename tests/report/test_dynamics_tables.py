@@ -37,7 +37,9 @@ def test_an_interval_of_a_mean_is_student_s() -> None:
 
 def test_edges_stand_with_their_hold_out_check() -> None:
     table = dynamics_tables.edge_table(simulated(0.05), [1024.0])
-    cells = [row for row in table.rows if row[0] == "sp" and row[1].startswith("attention logit max = 10000")]
+    cells = [
+        row for row in table.rows if row[0] == "sp" and row[1].startswith("attention logit max = 10,000")
+    ]
     assert [row[2] for row in cells] == [128.0, 1024.0]
     assert cells[0][6] in ("11 of 12", "12 of 12", "10 of 12")
     assert cells[1][4] == ""

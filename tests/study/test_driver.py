@@ -115,7 +115,7 @@ def test_what_was_finished_when_ctrl_c_came_is_kept(tmp_path: Path) -> None:
             self.aborted = True
 
     engine = Interrupted()
-    with pytest.raises(StudyInterrupted, match=r"stopped: 6 of 12 runs are kept in .*resumes the study"):
+    with pytest.raises(StudyInterrupted, match=r"stopped: 6 of 12 runs kept in .*resumes the study"):
         run_study(study(), tmp_path, train=fake_trainer.NAME, executor=lambda _: engine)
     assert engine.aborted
     assert len(without_wall_times(tmp_path / "runs.csv")) == 7

@@ -50,7 +50,7 @@ def records(stack: Stack, wall_s: float, status: str = "done") -> list[RunRecord
 
 def test_texts() -> None:
     assert cell_text(Cell(planned=9, done=7, diverged=1, failed=2, best=3.8934)) == (
-        "7/9, best 3.893, 1 diverged, 2 failed"
+        "7/9, best 3.8934, 1 diverged, 2 failed"
     )
     assert cell_text(Cell(planned=9)) == "0/9"
     assert [clock(s) for s in (7, 750.4, 11100)] == ["0:07", "12:30", "3:05:00"]

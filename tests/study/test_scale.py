@@ -47,7 +47,7 @@ def test_stars_diagonals_and_places_of_their_own() -> None:
     diagonal = scaled({**lists, "design": "diagonal", "points": more}, train={"steps": 5})
     assert [(s.width, s.batch_size) for s in diagonal.sizes] == [(32, 4), (64, 8), (128, 16), (32, 16)]
     alone = [{"width": w, "depth": d, "tokens": "10k"} for w, d in ((32, 2), (64, 2), (32, 4), (64, 4))]
-    with pytest.raises(SpecError, match=r"tokens is 10000 at every place; set train.steps"):
+    with pytest.raises(SpecError, match=r"tokens is 10,000 at every place; set train.steps"):
         scaled({"points": alone})
     kept = [{name: value for name, value in place.items() if name != "tokens"} for place in alone]
     spec = scaled({"points": kept}, train={"steps": 5})

@@ -87,7 +87,7 @@ def test_a_hyperparameter_of_0_is_left_out_with_a_note():
     sweep = read(columns(lr=[0, 0.1] * 2))
     assert (len(sweep), sweep.notes) == (
         2,
-        ("2 runs with lr = 0 are left out: the fit is over its logarithm",),
+        ("left out: 2 runs with lr = 0, since the fit is over its logarithm",),
     )
     with pytest.raises(SweepError, match=r'has lr=-1; leave it out: --where "lr > 0"'):
         read(columns(lr=[-1, 0.1] * 2))

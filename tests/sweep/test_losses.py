@@ -34,7 +34,7 @@ def test_broken_runs_that_diverged_are_kept_and_others_left_out():
     states = ["finished", "crashed", "crashed", "running", "finished"]
     sweep = read(table([3.0, NAN, 5.0, 4.0, 2.0], State=states))
     np.testing.assert_array_equal(sweep.loss, [3.0, NAN, 2.0])
-    assert "1 runs with State crashed have no loss and count as diverged" in sweep.notes
+    assert "counted as diverged: 1 run with State crashed and no loss" in sweep.notes
     assert len(read(table([3.0, NAN, 5.0, 4.0, 2.0], State=states), where="State != none")) == 5
 
 

@@ -21,7 +21,7 @@ from hptransfer.parametrization.audit_difference import Difference, difference
 from hptransfer.parametrization.audit_records import QUANTITIES, Quantity
 from hptransfer.parametrization.optimizers import DECAY_KINDS, DecayKind
 from hptransfer.parametrization.tensor_settings import EpsRule
-from hptransfer.words import plural
+from hptransfer.words import plural, precise
 
 DEPARTS = 1  # exit code where a tensor departs from the rule, or two stacks differ
 
@@ -48,8 +48,8 @@ def audit(
 
     It is read from records of its tensors at two sizes.
 
-    Prints the exponent of every tensor's LR, weight decay, eps and initial std, the rule that is nearest, and
-    what departs from it. Exit code 0: nothing departs; 1: something does; 2: bad input.
+    It prints the exponent of every tensor's LR, weight decay, eps and initial std, the rule that is nearest,
+    and what departs from it. Exit code 0: nothing departs; 1: something does; 2: bad input.
 
     Examples: hptransfer audit small.json large.json;
     hptransfer audit small.json large.json --rule mup;
@@ -72,7 +72,7 @@ def audit(
 
 
 def _print(found: Audit) -> None:
-    growth = [f"width x {found.width_ratio:g}"] + [f"depth x {found.depth_ratio:g}"] * (
+    growth = [f"width x {precise(found.width_ratio)}"] + [f"depth x {precise(found.depth_ratio)}"] * (
         found.depth_ratio != 1
     )
     of = "m, the width ratio" if found.width_ratio != 1 else "the depth ratio"
@@ -115,7 +115,7 @@ def _exponent(exponents: dict[Quantity, float] | Any, quantity: Quantity) -> str
     if quantity not in exponents:
         return "-"
     value = exponents[quantity]
-    return "0 at one size" if not math.isfinite(value) else f"{round(value, 2) + 0.0:g}"
+    return "0 at one size" if not math.isfinite(value) else precise(round(value, 2) + 0.0)
 
 
 def _json(found: Audit, differences: list[Difference]) -> bytes:

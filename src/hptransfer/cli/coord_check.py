@@ -48,7 +48,7 @@ def coord_check(
 ) -> None:
     """Check that activations keep their size as models grow.
 
-    Trains a small model for a few steps at each width and fits, layer by layer, how the change of its
+    It trains a small model for a few steps at each width and fits, layer by layer, how the change of its
     output scales with width. Exit code 0: no layer grows or shrinks; 1: some layer does; 2: bad input.
 
     Example: hptransfer coord-check mup --widths 64,128,256,512 --plot check.png

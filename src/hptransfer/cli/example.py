@@ -10,6 +10,7 @@ import typer
 from hptransfer.cli.options import argument, option
 from hptransfer.cli.outputs import OutputError, check_outputs
 from hptransfer.files import write_whole
+from hptransfer.words import count, precise
 
 
 def example(
@@ -36,8 +37,8 @@ def example(
         raise OutputError(f"cannot write {path}: it exists and is another file; name one with --out")
     write_whole(path, content)
     found = EXAMPLES[name]
-    typer.echo(f"wrote {path}: {len(text.splitlines()) - 1:,} runs of {found.about}")
-    more = "" if found.tolerance is None else f" --tolerance {found.tolerance:g}"
+    typer.echo(f"wrote {path}: {count(len(text.splitlines()) - 1)} runs of {found.about}")
+    more = "" if found.tolerance is None else f" --tolerance {precise(found.tolerance)}"
     typer.echo(
         f"try:  hptransfer fit {shlex.quote(str(path))} --coordinates sp{more} --target {found.target}"
     )

@@ -15,6 +15,7 @@ from hptransfer.errors import SweepError
 from hptransfer.fit import Options, TransferFit, quantify
 from hptransfer.sweep.metric import warnings
 from hptransfer.sweep.table import SweepTable
+from hptransfer.words import scale_text
 
 if TYPE_CHECKING:  # what is seldom asked for takes half of the time that the command takes to start
     from hptransfer.fit_axes import AxesTransferFit
@@ -61,10 +62,10 @@ def fit(
 ) -> None:
     """Measure how a hyperparameter transfers, from a table of runs.
 
-    Prints, for every variant, whether the small models' value can be kept and whether its law can be
+    It prints, for every variant, whether the small models' value can be kept and whether its law can be
     followed, the value to use at the targets, what to run where that is not known, how well the law
     predicted the largest scale, and the metrics. Where a table does not hold enough runs for a
-    law, the rest is printed. A table of one scale only ends with exit code 2.
+    law, the rest is printed. The exit code is 2 where it holds one scale only.
 
     With several axes of scale (--scale params,tokens) the optimum's law is a plane over them all. Several
     hyperparameters, `--hp lr,batch_size`, are fitted together: their joint optimum, its laws, and those of
@@ -127,7 +128,7 @@ def fit(
     if len(sweep.scales) == 1 and not sweep.axes:
         raise SweepError(
             f"to say what transfers takes two {sweep.columns.scale}s or more, but the table holds one, "
-            f"{sweep.scale[0]:g}; what it does say is above"
+            f"{scale_text(sweep.scale[0])}; what it does say is above"
         )
 
 

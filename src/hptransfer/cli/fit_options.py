@@ -13,7 +13,7 @@ from hptransfer.cli.options import argument, option
 Sources = Annotated[
     list[str],
     argument(
-        "SOURCE",
+        "SOURCE...",
         "A table in a file (CSV, TSV, JSON, JSONL, Markdown, XLSX, Parquet, Feather, SQLite, a log; "
         "perhaps compressed), a folder of runs or of a study, `-` for standard input, or a tracker: "
         "wandb:ENTITY/PROJECT, mlflow:URI#EXPERIMENT, optuna:STORAGE#STUDY. Several are read as one table.",
@@ -95,7 +95,7 @@ Query = Annotated[
     option("TEXT", "Table of a database, or SELECT ...; sheet of a workbook; filter of a tracker."),
 ]
 Decimal = Annotated[
-    str | None, option("CHARACTER", "What stands before decimals, . or ,  [default: found out]")
+    str | None, option("CHARACTER", "Decimal separator, . or ,  [default: as the numbers show]")
 ]
 # What is asked
 Target = Annotated[

@@ -16,7 +16,7 @@ from hptransfer.cli.plan_places import print_next, print_places, size_cells, siz
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import StoreError
-from hptransfer.words import duration, plural, rough
+from hptransfer.words import duration, fixed, plural, precise, rough
 
 if TYPE_CHECKING:
     from hptransfer.design.forecast import BudgetForecast
@@ -159,8 +159,8 @@ def _print_time(costs: Sequence[SizeCost], pricing: Pricing) -> None:
     several = several if pricing.devices > 1 else ""
     typer.echo(f"time: {duration(seconds)} of one device{several} ({pricing.rate.source})")
     if pricing.price is not None:
-        money = f"{seconds / 3600 * pricing.price:,.2f} {pricing.currency}"
-        typer.echo(f"money: {money} at {pricing.price:g} {pricing.currency} for an hour of a device")
+        money = f"{fixed(seconds / 3600 * pricing.price)} {pricing.currency}"
+        typer.echo(f"money: {money} at {precise(pricing.price)} {pricing.currency} for an hour of a device")
 
 
 def _print_budgets(
@@ -172,7 +172,7 @@ def _print_budgets(
         seconds = offer.flops / flops_per_second if flops_per_second else None
         row.append("" if seconds is None else duration(seconds))
         if pricing.price is not None:
-            row.append("" if seconds is None else f"{seconds / 3600 * pricing.price:,.2f}")
+            row.append("" if seconds is None else fixed(seconds / 3600 * pricing.price))
         row.append("none: too few scales" if math.isinf(offer.width) else f"{rough(offer.width, 2)} {unit}")
         rows.append(row)
     money = () if pricing.price is None else (pricing.currency,)

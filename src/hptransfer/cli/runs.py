@@ -143,9 +143,10 @@ def compare(
 ) -> None:
     """Fit several studies together, and compare them.
 
-    Every variant of each study is fitted, named after its study; then the others' differences from the first
-    are printed. So two studies that differ in their optimizer are compared. To compare optimizers, or
-    parametrizations, within one study, list them in its spec.
+    The tables are those of `hptransfer report`, over the variants of all studies, each named after its study.
+    Then come the differences of every variant from the first. So two studies that differ in their optimizer
+    are compared. To compare optimizers, or parametrizations, within one study, list them in its spec, and
+    name that one study here.
 
     Example: hptransfer runs compare runs/step runs/tpp --target 4096
     """

@@ -18,9 +18,9 @@ def schema(
 ) -> None:
     """Print the JSON schema of a spec, for editors.
 
-    By it an editor completes and checks the spec of a study.
+    With it an editor completes and checks the spec of a study.
 
-    Editors with a YAML language server take it from the spec's first line:
+    Editors with a YAML language server find it by the spec's first line:
     # yaml-language-server: $schema=study.schema.json
 
     Example: hptransfer schema --to study.schema.json

@@ -21,7 +21,7 @@ def serve(
 
     Both are updated while it runs.
 
-    Listens on 127.0.0.1 only, reads the study and writes nothing. Ctrl-C ends it. To reach it from another
+    It listens on 127.0.0.1 only, reads the study and writes nothing. Ctrl-C ends it. To reach it from another
     machine: ssh -L 8765:127.0.0.1:8765 HOST.
 
     Example: hptransfer serve runs/demo

@@ -37,7 +37,7 @@ def run(
     A study scales widths, or several axes: width, depth, training tokens, batch size (`scale` in its spec).
 
     Finished runs are kept in the study's folder and never trained again: after Ctrl-C or a crash, the same
-    command resumes the study. Writes runs.csv, fit.json and report.html into the folder.
+    command resumes the study. It writes runs.csv, fit.json and report.html into the folder.
 
     Exit codes: 0, every run is finished (also where there was nothing to train; a diverged run is finished);
     2, an error, or no run finished; 3, some runs failed and are tried again at the next start; 130, Ctrl-C.
@@ -53,7 +53,7 @@ def run(
 def demo(out: Out = None) -> None:
     """Train the demonstration study: sp, sp+embd and mup.
 
-    Trains small decoders on this Python's own source files, at five widths and a grid of learning rates,
+    It trains small decoders on this Python's own source files, at five widths and a grid of learning rates,
     which takes some minutes on two cores. A second call trains nothing and reports the finished runs.
     """
     from hptransfer.study.spec import load_study

@@ -14,6 +14,7 @@ import typer
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import without_multipliers
 from hptransfer.parametrization.tensor_settings import TensorSettings
+from hptransfer.words import precise, rough
 
 COLUMNS = ("tensor", "role", "shape", "init std", "mult", "lr", "wd", "eps")
 CSV_HEAD = ("rule", "width", "base_width", "coordinates", "tensor", "role", "shape")
@@ -38,11 +39,11 @@ class Block:
     @property
     def head(self) -> str:
         """One line that says what is shown."""
-        attention = "" if self.attention is None else f"; attention logits x {self.attention:.4g}"
+        attention = "" if self.attention is None else f"; attention logits x {rough(self.attention, 4)}"
         return (
-            f"{self.rule.name} at width {self.width} (m = {self.width / self.base:g}, base {self.base}), "
-            f"{self.rule.coordinates} coordinates{attention}"
-            + "".join(f"; input of the tied {layer} x {factor:.4g}" for layer, factor in self.tied)
+            f"{self.rule.name} at width {self.width} (m = {precise(self.width / self.base)}, "
+            f"base {self.base}), {self.rule.coordinates} coordinates{attention}"
+            + "".join(f"; input of the tied {layer} x {rough(factor, 4)}" for layer, factor in self.tied)
         )
 
 
@@ -79,12 +80,13 @@ def _differences(a: Block, b: Block) -> list[tuple[str, ...]]:
         for setting in _NUMBERS:
             x, y = getattr(one, setting), getattr(other, setting)
             if not math.isclose(x, y, rel_tol=1e-9) and not (math.isnan(x) and math.isnan(y)):
-                found[(str(a.width), name, setting.replace("_", " "), f"{x:.4g}", f"{y:.4g}")] = None
+                found[(str(a.width), name, setting.replace("_", " "), rough(x, 4), rough(y, 4))] = None
     if a.attention is not None and b.attention is not None and not math.isclose(a.attention, b.attention):
-        found[(str(a.width), "attention logits", "scale", f"{a.attention:.4g}", f"{b.attention:.4g}")] = None
+        scales = rough(a.attention, 4), rough(b.attention, 4)
+        found[(str(a.width), "attention logits", "scale", *scales)] = None
     for (layer, x), (_, y) in zip(a.tied, b.tied, strict=True):
         if not math.isclose(x, y, rel_tol=1e-9):
-            found[(str(a.width), f"{layer} (tied)", "multiplier", f"{x:.4g}", f"{y:.4g}")] = None
+            found[(str(a.width), f"{layer} (tied)", "multiplier", rough(x, 4), rough(y, 4))] = None
     return list(found)
 
 
@@ -106,9 +108,9 @@ def _verdict(one: Rule, other: Rule) -> str:
 
 def _cells(row: TensorSettings) -> tuple[str, ...]:
     numbers = (row.multiplier, row.lr, row.weight_decay, row.eps)
-    init = f"{row.init_std:.4g}" if row.init_std else "ones"
+    init = rough(row.init_std, 4) if row.init_std else "ones"
     shape = "x".join(map(str, row.shape))
-    return (row.tensor, row.role, shape, init, *(f"{number:.4g}" for number in numbers))
+    return (row.tensor, row.role, shape, init, *(rough(number, 4) for number in numbers))
 
 
 def _csv_row(block: Block, row: TensorSettings) -> tuple[str, ...]:

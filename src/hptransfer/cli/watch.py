@@ -33,8 +33,8 @@ def watch(
 ) -> None:
     """Show a study's progress from a second terminal.
 
-    It ends with the study. Reads the study's folder and writes nothing. Where the output is not a terminal,
-    prints a line whenever something has changed.
+    It ends with the study. It reads the study's folder and writes nothing. Where the output is not a
+    terminal, it prints a line whenever something has changed.
 
     Example: hptransfer watch runs/demo
     """

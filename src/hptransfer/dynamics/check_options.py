@@ -14,6 +14,7 @@ from hptransfer.dynamics.activation_trace import Loss
 from hptransfer.errors import DynamicsError
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import OPTIMIZERS, OptimizerName
+from hptransfer.words import precise
 
 Groups = list[dict[str, Any]]
 MakeOptimizer = Callable[[nn.Module, Groups], torch.optim.Optimizer]
@@ -67,7 +68,7 @@ class CheckOptions:
         low, high = self.flat
         if not low <= 0 <= high:
             raise DynamicsError(
-                f"the threshold must hold zero, low <= 0 <= high, but got {low:g} and {high:g}"
+                f"the threshold must hold zero, low <= 0 <= high, but got {precise(low)} and {precise(high)}"
             )
 
     @property

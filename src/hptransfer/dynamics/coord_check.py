@@ -26,6 +26,7 @@ from hptransfer.parametrization.parametrize import parametrize
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates
 from hptransfer.parametrization.scaling import Scaling
+from hptransfer.words import plural, precise
 
 Build = Callable[[int], nn.Module]
 BETAS = (0.9, 0.95)  # of the optimizers that have them
@@ -185,7 +186,7 @@ def _judged(
     if not all(np.isfinite(found[0]).all() for found in sizes.values()):
         raise DynamicsError(
             f"the narrowest model must stay finite, but at width {settings['widths'][0]} it does not in "
-            f"{settings['steps']} steps at lr={settings['lr']:g}; give a smaller lr"
+            f"{plural(settings['steps'], 'step')} at lr={precise(settings['lr'])}; give a smaller lr"
         )
     flat = (float(settings["threshold"][0]), float(settings["threshold"][1]))
     matrices = {name for name, module in modules(model).items() if _has_matrix(module)} | {LOGITS}
@@ -261,6 +262,7 @@ def _widths(widths: Sequence[int], seeds: int) -> tuple[int, ...]:
         raise DynamicsError(f"a slope needs two or more positive widths, but got {list(widths)}")
     if len(sizes) * seeds < 3:
         raise DynamicsError(
-            f"an interval needs widths x seeds >= 3, but got {len(sizes)} widths and {seeds} seed: more seeds"
+            f"an interval needs widths x seeds >= 3, but got "
+            f"{plural(len(sizes), 'width')} and {plural(seeds, 'seed')}; give more seeds"
         )
     return sizes

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hptransfer.errors import DynamicsError
+from hptransfer.words import precise
 
 TOLERANCE = 1 / 16  # relative width of the final bracket, as in the authors' code
 MOST = 40  # doublings or halvings before a search is given up
@@ -62,7 +63,7 @@ def critical_lr(
     if not (0 < tolerance < 1 and most >= 1 and bool((guess > 0).all())):
         raise DynamicsError(
             f"guess > 0, 0 < tolerance < 1 and most >= 1 must hold, but got guess={guess.tolist()}, "
-            f"tolerance={tolerance:g}, most={most}"
+            f"tolerance={precise(tolerance)}, most={most}"
         )
 
     def exceeds(rate: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hptransfer.dynamics.slopes import LayerCheck
 from hptransfer.errors import DynamicsError
+from hptransfer.words import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,6 +87,6 @@ def _draw(
     axes.tick_params(labelsize=_SMALL, colors=_GREY, length=2)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    slopes = " to ".join(f"{layer.change[i].value:+.2f}" for i in (0, -1))
+    slopes = " to ".join(signed(layer.change[i].value) for i in (0, -1))
     title = f"{layer.name or '(the model)'}\n{layer.verdict}, {slopes}"
     axes.set_title(title, fontsize=_SMALL, color=_FAULT if layer.failed else _INK, loc="left")

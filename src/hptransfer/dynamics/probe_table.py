@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hptransfer.errors import DynamicsError
 from hptransfer.files import write_whole
+from hptransfer.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +120,9 @@ class ProbeTable:
 
     def __repr__(self) -> str:
         names = ", ".join(sorted(set(self.name.tolist())))
-        runs, steps = len(set(self.run.tolist())), len(set(self.step.tolist()))
-        return f"ProbeTable({len(self)} values of {runs} runs at {steps} steps: {names or 'nothing'})"
+        runs, steps = (len(set(column.tolist())) for column in (self.run, self.step))
+        extent = f"{plural(len(self), 'value')} of {plural(runs, 'run')} at {plural(steps, 'step')}"
+        return f"ProbeTable({extent}: {names or 'nothing'})"
 
 
 def table(logs: Mapping[str, ProbeLog] | Iterable[tuple[str, ProbeLog]]) -> ProbeTable:

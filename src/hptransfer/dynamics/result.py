@@ -16,6 +16,7 @@ from hptransfer.dynamics.slopes import LayerCheck
 from hptransfer.errors import DynamicsError
 from hptransfer.files import write_whole
 from hptransfer.version import __version__
+from hptransfer.words import percent, plural, precise, rough
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,15 +69,15 @@ class CoordCheck:
         head = (
             f"coordinate check of {s['rule']}: {'passed' if self.passed else 'FAILED'} ({self._counts()})",
             f"widths {', '.join(map(str, s['widths']))}; base {s['base_width']}; {s['coordinates']} "
-            f"coordinates, lr {s['lr']:g}; {s['optimizer']}; {s['steps']} steps, {s['seeds']} seeds; slopes "
-            f"of log2 RMS on log2 width, {s['level']:.0%} intervals; flat: {s['threshold'][0]:g} to "
-            f"{s['threshold'][1]:g}",
+            f"coordinates, lr {precise(s['lr'])}; {s['optimizer']}; {plural(s['steps'], 'step')}, "
+            f"{plural(s['seeds'], 'seed')}; slopes of log2 RMS on log2 width, {percent(s['level'], 4)} "
+            f"intervals; flat: {' to '.join(map(precise, s['threshold']))}",
         )
         return "\n".join([*head, self._losses(), "", *self._rows(), "", *self.notes, UNSEEN, NO_PROOF])
 
     def _losses(self) -> str:
         first, last = (self.losses[:, :, i].mean(axis=1) for i in (0, -1))
-        pairs = (f"{a:.3g} to {b:.3g}" for a, b in zip(first, last, strict=True))
+        pairs = (f"{rough(a)} to {rough(b)}" for a, b in zip(first, last, strict=True))
         return f"training loss, first to last step, by width: {', '.join(pairs)}"
 
     def _counts(self) -> str:

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hptransfer.words import fixed, precise, signed
+
 FloatArray = NDArray[np.float64]
 LayerVerdict = Literal["stable", "grows", "shrinks", "undecided"]
 
@@ -33,7 +35,9 @@ class Slope:
     high: float
 
     def __str__(self) -> str:
-        return "-" if math.isnan(self.value) else f"{self.value:+.2f} ± {(self.high - self.low) / 2:.2f}"
+        return (
+            "-" if math.isnan(self.value) else f"{signed(self.value)} ± {fixed((self.high - self.low) / 2)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,13 @@ def _verdict(
     growing = [(s, what) for group, what in groups for s in group]
     worst, what = max(growing, key=lambda pair: _or(pair[0].low, -math.inf))
     if worst.low > high:
-        return "grows", f"{what} {worst} at step {worst.step}, above {high:g}"
+        return "grows", f"{what} {worst} at step {worst.step}, above {precise(high)}"
     least = min(change, key=lambda s: _or(s.high, math.inf))
     if least.high < low:
-        return "shrinks", f"change {least} at step {least.step}, below {low:g}"
+        return "shrinks", f"change {least} at step {least.step}, below {precise(low)}"
     start = activation[0]
     if kind.initial is not None and start.high < kind.initial + threshold[0]:
-        return "shrinks", f"output {start} at initialisation, where the rule has {kind.initial:+g}"
+        return "shrinks", f"output {start} at initialisation, where the rule has {signed(kind.initial)}"
     if all(low <= s.low and s.high <= high for s in change):
         return "stable", ""
     open_at = min(change, key=lambda s: _or(min(s.low - low, high - s.high), -math.inf))

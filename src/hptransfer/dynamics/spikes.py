@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hptransfer.errors import DynamicsError
+from hptransfer.words import plural, precise
 
 FloatArray = NDArray[np.float64]
 
@@ -73,8 +74,8 @@ def find_spikes(
     if window < _LEAST or not sigmas > 0 or not floor >= 0 or len(places) != len(series):
         raise DynamicsError(
             f"window >= {_LEAST}, sigmas > 0, floor >= 0 and one step a value must hold, but got "
-            f"window={window}, sigmas={sigmas:g}, floor={floor:g}, {len(places)} steps for "
-            f"{len(series)} values"
+            f"window={window}, sigmas={precise(sigmas)}, floor={precise(floor)}, "
+            f"{plural(len(places), 'step')} for {plural(len(series), 'value')}"
         )
     calm: list[float] = []  # values in no spike, the last `window` of them
     found: list[Spike] = []

@@ -14,6 +14,7 @@ from hptransfer.parametrization.hooks import AttentionSite
 from hptransfer.parametrization.pairing import Pairing
 from hptransfer.parametrization.parameters import matching
 from hptransfer.parametrization.rule import Rule
+from hptransfer.words import precise
 
 SCALES = (
     *("scaling", "softmax_scale", "scale", "norm_factor"),
@@ -116,8 +117,8 @@ def _nothing_missed(pairing: Pairing, found: Mapping[str, str], rule: Rule) -> N
 
 def _unset(rule: Rule, what: str) -> str:
     return (
-        f"{rule.name} scales attention logits by head_dim**{rule.attention:g}, but {what} keeps no scale to "
-        f"set (looked for {', '.join(SCALES[:4])} beside {', '.join(HEAD_DIMS[1:4])}): let it read "
+        f"{rule.name} scales attention logits by head_dim**{precise(rule.attention)}, but {what} keeps no "
+        f"scale to set (looked for {', '.join(SCALES[:4])} beside {', '.join(HEAD_DIMS[1:4])}): let it read "
         "one, and give attention={module pattern: attribute}; or attention=False where the head dimension "
         "stays or the model scales its logits by itself"
     )

@@ -19,6 +19,7 @@ from hptransfer.parametrization.audit_rules import Reading, readings
 from hptransfer.parametrization.optimizers import DECAY_KINDS, DecayKind
 from hptransfer.parametrization.rule import Rule
 from hptransfer.parametrization.tensor_settings import EpsRule
+from hptransfer.words import precise, rough
 
 TOLERANCE = 5e-3  # of a ratio; learning rates in logs are rounded
 CHANGED = 1.1  # what a common factor that no rule explains costs, in quantities of a role
@@ -51,8 +52,8 @@ class Departure:
             place = "small" if math.isnan(self.large) else "large"
             return f"{self.tensor}: only in the {place} model"
         return (
-            f"{self.tensor}: {self.what} m^{self.exponent:.3g}, wanted m^{self.wanted_exponent:.3g} "
-            f"({self.small:.4g} -> {self.large:.4g}, wanted {self.wanted:.4g})"
+            f"{self.tensor}: {self.what} m^{rough(self.exponent)}, wanted m^{rough(self.wanted_exponent)} "
+            f"({rough(self.small, 4)} -> {rough(self.large, 4)}, wanted {rough(self.wanted, 4)})"
         )
 
 
@@ -191,7 +192,8 @@ class _Judge:
         base, found = math.log(_base(self._pairs)), []
         for common in {0.0, _mode(logs.values()) if quantity in ("lr", "wd", "eps") else 0.0}:
             off = [p for p in part if not abs(logs[p.name] - common) <= _tolerance(p, quantity)]
-            text = f"every {quantity} is x {math.exp(common):.4g} (m^{common / base:.3g}) beside the rule"
+            factor = f"{rough(math.exp(common), 4)} (m^{rough(common / base)})"
+            text = f"every {quantity} is x {factor} beside the rule"
             departures = tuple(_departures(reading, base, part, quantity, common, off))
             cost = _shares(part, off) + CHANGED * (common != 0.0)
             found.append(_Judged(cost, departures, (text,) if common else ()))
@@ -311,7 +313,7 @@ def _notes(reading: Reading, pairs: Pairs, small: Record, large: Record) -> Iter
     recorded = {q for pair in pairs.tensors for q in pair.large.settings}
     here = sorted({pair.role for pair in pairs.tensors})
     factors = {role: reading.rule.roles[role].multiplier for role in here}
-    wanted = ", ".join(f"{role} m^{e:g}" for role, e in factors.items() if e)
+    wanted = ", ".join(f"{role} m^{precise(e)}" for role, e in factors.items() if e)
     if "multiplier" not in recorded and wanted:
         yield f"not recorded, so not audited: forward multipliers, of which {reading.name} has {wanted}"
     if None in (small.attention_scale, large.attention_scale, small.head_dim, large.head_dim):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hptransfer.parametrization.audit import Audit, Row
 from hptransfer.parametrization.audit_records import QUANTITIES, Quantity
+from hptransfer.words import rough
 
 CLOSE = 0.06  # of exponents; that of a measured std has an error
 
@@ -21,7 +22,7 @@ class Difference:
     other: tuple[float, ...]
 
     def __str__(self) -> str:
-        one, other = (", ".join(f"m^{e:.3g}" for e in found) for found in (self.one, self.other))
+        one, other = (", ".join(f"m^{rough(e)}" for e in found) for found in (self.one, self.other))
         return f"{self.what}: {self.setting} {one} here, {other} in the other"
 
 

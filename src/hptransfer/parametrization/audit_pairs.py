@@ -12,6 +12,7 @@ from hptransfer.errors import RuleError
 from hptransfer.parametrization.audit_records import Record, TensorRecord
 from hptransfer.parametrization.rule import Role
 from hptransfer.parametrization.tensor_settings import Growth
+from hptransfer.words import count, plural
 
 _VECTOR = re.compile(
     r"norm|\bln|_ln|ln_|\bbias\b|[._/]b$|bias$|gain|(^|[._/])scale$|(^|[._/])gamma$|A_log", re.I
@@ -74,8 +75,8 @@ def pair_up(small: Record, large: Record) -> Pairs:
     found = {n: t for n, t in twin.items() if t is not None and len(t.shape) == len(large.tensors[n].shape)}
     if 2 * len(found) < max(len(large.tensors), 1):
         raise RuleError(
-            f"the records must be of one architecture at two sizes, but only {len(found)} of "
-            f"{len(large.tensors)} tensors of {large.source} are in {small.source}"
+            f"the records must be of one architecture at two sizes, but only {count(len(found))} of "
+            f"{plural(len(large.tensors), 'tensor')} of {large.source} are in {small.source}"
         )
     depth = _depth_ratio(small, large)
     shapes = {n: _width_shapes(t, large.tensors[n], small, large) for n, t in found.items()}

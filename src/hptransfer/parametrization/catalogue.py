@@ -15,6 +15,7 @@ from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import Exponents as E
 from hptransfer.parametrization.rule import Role, Rule, role_map
+from hptransfer.words import precise
 
 KALRA = "Kalra & Barkeshli, arXiv:2605.21486"
 TP5 = "Yang et al., Tensor Programs V, arXiv:2203.03466"
@@ -157,7 +158,7 @@ def completep(alpha: float = 1.0) -> Rule:
         RuleError: alpha is not between 0.5 and 1.
     """
     if not 0.5 <= alpha <= 1:
-        raise RuleError(f"CompleteP's alpha must be from 0.5 to 1, but got {alpha:g}")
+        raise RuleError(f"CompleteP's alpha must be from 0.5 to 1, but got {precise(alpha)}")
     roles = role_map(
         embedding=E(eps=-1.0),
         hidden=E(init=-0.5, lr=-1.0, weight_decay=1.0, eps=-1.0),
@@ -165,7 +166,9 @@ def completep(alpha: float = 1.0) -> Rule:
         vector=E(eps=-1.0),
     )
     name, source = (
-        ("completep", "alpha = 1") if alpha == 1 else (f"completep-{alpha:g}", f"alpha = {alpha:g}")
+        ("completep", "alpha = 1")
+        if alpha == 1
+        else (f"completep-{precise(alpha)}", f"alpha = {precise(alpha)}")
     )
     rule = Rule(name, roles, -1.0, "mup", f"{COMPLETEP}, {source}", tied=-1.0)
     return _with_depth(rule, -alpha, E(lr=alpha - 1, eps=-alpha), "embedding")

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from hptransfer.errors import RuleError
 from hptransfer.parametrization.rule import ROLES, Role
+from hptransfer.words import plural
 
 Factors = Mapping[str, float | Mapping[str, float]]  # by role or pattern: on LR, or on lr, weight_decay, eps
 
@@ -50,7 +51,7 @@ def tensor_constants(
         if not fits:
             raise RuleError(
                 f"a key of factors must be a role ({', '.join(ROLES)}) or a pattern of tensors or layers of "
-                f"the model, but {key!r} fits none of {len(tensors)} tensors"
+                f"the model, but {key!r} fits none of {plural(len(tensors), 'tensor')}"
             )
         for tensor in fits:
             found.setdefault(tensor, own)

@@ -15,6 +15,7 @@ from hptransfer.parametrization.optimizers import FAMILIES, Family
 from hptransfer.parametrization.rule import ROLES, Exponents, Ramp, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import did_you_mean, get_rule, in_coordinates
 from hptransfer.plain_yaml import read_yaml
+from hptransfer.words import precise
 
 MAX_BYTES = 1 << 20  # of a file with a rule
 SETTINGS = tuple(field.name for field in fields(Exponents))
@@ -112,7 +113,8 @@ def _ramps(data: Mapping[str, Any]) -> dict[Role, Ramp]:
     for role, ramp in ramps.items():
         if not 0 <= ramp.begin < ramp.end <= 1:
             raise RuleError(
-                f"0 <= begin < end <= 1 must hold, but ramps.{role} has {ramp.begin:g} and {ramp.end:g}"
+                f"0 <= begin < end <= 1 must hold, but ramps.{role} has "
+                f"{precise(ramp.begin)} and {precise(ramp.end)}"
             )
     return ramps
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hptransfer.words import plural, precise
+
 SHOWN = 20  # rows of an error's table
 
 
@@ -27,7 +29,8 @@ class Fault:
 
 def fault_table(faults: Sequence[Fault], rule: str, ratio: float) -> str:
     """The faults as a table, to be an error's text."""
-    head = f"{len(faults)} settings are not what {rule} asks at m = {ratio:g}"
+    are = "is" if len(faults) == 1 else "are"
+    head = f"{plural(len(faults), 'setting')} {are} not what {rule} asks at m = {precise(ratio)}"
     rows = [("tensor", "what", "wanted", "found")]
     rows += [(f.tensor, f.what, f.wanted, f.found) for f in faults[:SHOWN]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

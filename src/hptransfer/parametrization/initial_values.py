@@ -12,6 +12,7 @@ from hptransfer.parametrization.pairing import Pairing
 from hptransfer.parametrization.parameters import NamedParameter
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Rule
+from hptransfer.words import precise
 
 _POWERS = (-1.0, -0.5, 0.5, 1.0)  # of width, that a constant may be written to grow by
 _HELD = ("_SpectralNorm", "_Orthogonal")  # torch's parametrizations that hold a weight at one size
@@ -68,9 +69,9 @@ def _same_start(tensor: TensorRole, here: torch.Tensor, there: torch.Tensor, rat
     if any(math.isclose(here_value / base, ratio**power, rel_tol=1e-3) for power in _POWERS):
         raise RuleError(
             f"a {tensor.role} must start at one value at every width, since its LR does not know its size, "
-            f"but {tensor.name} starts at {base:.6g} in the base and at {here_value:.6g} in the model: let "
-            "the parameter start at one, and multiply by a plain number what grows; or, if it is meant, say "
-            f"overrides={{{tensor.name!r}: {tensor.role!r}}}"
+            f"but {tensor.name} starts at {precise(base)} in the base and at {precise(here_value)} in the "
+            "model: let the parameter start at one, and multiply by a plain number what grows; or, if it is "
+            f"meant, say overrides={{{tensor.name!r}: {tensor.role!r}}}"
         )
 
 

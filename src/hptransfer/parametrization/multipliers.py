@@ -18,6 +18,7 @@ from hptransfer.parametrization.parameters import matching, unwrapped
 from hptransfer.parametrization.plan import TensorPlan
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Rule
+from hptransfer.words import precise
 
 # Where a model keeps the number that it multiplies an embedding's rows by.
 _EMBEDDING_SCALES = ("scalar_embed_scale", "embed_scale", "embedding_scale", "emb_scale", "input_scale")
@@ -86,15 +87,15 @@ def _add(
     place = takes_factor(here[name], here.get(name.rpartition(".")[0]))
     if place is None and "tied" in why:
         raise RuleError(
-            f"{rule.name} needs a {why} of {factor:.6g} in the forward pass, but {type(here[name]).__name__} "
-            f"{name or '(the model)'} is no layer that can carry it: let a layer apply it: head = "
-            "nn.Linear(width, vocabulary, bias=False), head.weight = the table's"
+            f"{rule.name} needs a {why} of {precise(factor)} in the forward pass, but "
+            f"{type(here[name]).__name__} {name or '(the model)'} is no layer that can carry it: "
+            "let a layer apply it: head = nn.Linear(width, vocabulary, bias=False), head.weight = the table's"
         )
     if place is None:
         raise RuleError(
-            f"{rule.name} needs a {why} of {factor:.6g} in the forward pass, but {type(here[name]).__name__} "
-            f"{name or '(the model)'} is no layer that can carry it: use the same rule with its multipliers "
-            "in init and LR, rule=hpt.without_multipliers(rule)"
+            f"{rule.name} needs a {why} of {precise(factor)} in the forward pass, but "
+            f"{type(here[name]).__name__} {name or '(the model)'} is no layer that can carry it: "
+            "use the same rule with its multipliers in init and LR, rule=hpt.without_multipliers(rule)"
         )
     had = found.get(name, Factor(name, 1.0, 1.0, why))
     on_input, on_output = (factor, 1.0) if place == "input" else (1.0, factor)

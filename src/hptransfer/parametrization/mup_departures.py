@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from hptransfer.parametrization.rule import ROLES, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import in_coordinates, without_multipliers
+from hptransfer.words import precise
 
 # Effective exponents (multipliers shifted away) of muP in muP coordinates: Tensor Programs V, Table 3.
 _INIT = {"embedding": 0.0, "hidden": -0.5, "readout": -1.0}
@@ -27,12 +28,14 @@ def departures(rule: Rule, roles: Collection[Role]) -> tuple[str, ...]:
         exponents = plain.roles[role]
         init = exponents.init
         if role in _INIT and init != _INIT[role] and not (role == "readout" and init < _INIT[role]):
-            found.append(f"{role} init m^{init:g}, not m^{_INIT[role]:g}")
+            found.append(f"{role} init m^{precise(init)}, not m^{precise(_INIT[role])}")
         lr, wanted = exponents.lr + plain.lr_exponent, _LR[rule.optimizer][role]
         if lr != wanted:
-            found.append(f"{role} LR m^{lr:g}, not m^{wanted:g}")
+            found.append(f"{role} LR m^{precise(lr)}, not m^{precise(wanted)}")
     if rule.attention != _ATTENTION:
-        found.append(f"attention logits x head_dim^{rule.attention:g}, not head_dim^{_ATTENTION:g}")
+        found.append(
+            f"attention logits x head_dim^{precise(rule.attention)}, not head_dim^{precise(_ATTENTION)}"
+        )
     return tuple(found)
 
 

@@ -21,6 +21,7 @@ from hptransfer.parametrization.hooks import (
 )
 from hptransfer.parametrization.plan import ModelPlan
 from hptransfer.parametrization.watch import Watch, exponent
+from hptransfer.words import precise
 
 NUDGE = 1.25
 _LEAST = 1e-2  # relative; an output that moves by less does not know the factor
@@ -76,7 +77,7 @@ def undone_fault(factor: Factor) -> Fault:
     return Fault(
         factor.module,
         "multiplier",
-        f"{factor.on_input:.6g} applied; such as by rule=hpt.without_multipliers(rule)",
+        f"{precise(factor.on_input)} applied; such as by rule=hpt.without_multipliers(rule)",
         "its output does not move with it: the layer normalises its input",
     )
 
@@ -105,7 +106,7 @@ def nudge(site: AttentionSite, module: nn.Module, given: Any, watch: Watch, foun
     if small == 0.0:  # queries that start at zero say nothing
         found.unseen.append(site.module)
         return
-    name, wanted = f"{site.module}.{site.attribute}", f"{site.value:.6g} on the logits"
+    name, wanted = f"{site.module}.{site.attribute}", f"{precise(site.value)} on the logits"
     if all(torch.equal(a, b) for a, b in zip(*outputs, strict=True)):
         read = "the forward pass does not read it"
         found.faults.append(Fault(name, "attention scale", wanted, read))

@@ -14,6 +14,7 @@ from hptransfer.parametrization.parameters import NamedParameter, parameters, sh
 from hptransfer.parametrization.roles import TensorRole
 from hptransfer.parametrization.rule import Role, Rule
 from hptransfer.parametrization.tensor_settings import Growth, RoleSettings, TensorSettings
+from hptransfer.words import plural, precise
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class ModelPlan:
         roles = ", ".join(f"{count} {role}" for role, count in counts.items())
         return (
             f"{type(self).__name__}({self.rule.name}, {self.rule.coordinates} coordinates, "
-            f"{self.rule.optimizer}; m = {self.ratio:g}, depth x {self.depth_ratio:g}; {roles}; "
-            f"{len(self.factors)} forward multipliers, {len(self.attention)} attention scales)"
+            f"{self.rule.optimizer}; m = {precise(self.ratio)}, depth x {precise(self.depth_ratio)}; "
+            f"{roles}; {plural(len(self.factors), 'forward multiplier')}, "
+            f"{plural(len(self.attention), 'attention scale')})"
         )

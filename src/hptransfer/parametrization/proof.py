@@ -34,6 +34,7 @@ from hptransfer.parametrization.parameters import modules, unwrapped
 from hptransfer.parametrization.plan import ModelPlan, TensorPlan
 from hptransfer.parametrization.stand_ins import StandIns
 from hptransfer.parametrization.watch import Watch, watching
+from hptransfer.words import precise
 
 _SAME = 1e-2  # relative; sqrt(width) may have been rounded to bfloat16
 
@@ -188,7 +189,7 @@ def _factors(plan: ModelPlan, standing: StandIns, watch: Watch, calls: set[str],
         elif own and all(id(value) in watch.seen for value in own):
             found.acting += 1
         else:
-            wanted = f"{factor.on_input * factor.on_output:.6g} applied"
+            wanted = f"{precise(factor.on_input * factor.on_output)} applied"
             found.faults.append(
                 Fault(factor.module, "multiplier", wanted, "the forward pass does not read it")
             )
@@ -284,9 +285,9 @@ def _own_multiplication(
         own = [n for n in numbers if math.isclose(n, width**0.5, rel_tol=_SAME) and n not in fixed]
         if own:
             base = (width / plan.ratio) ** 0.5
-            wanted = f"one number at every width, such as the base's {base:.6g}"
+            wanted = f"one number at every width, such as the base's {precise(base)}"
             found.faults.append(
-                Fault(name, "multiplier", wanted, f"times sqrt(width) = {own[0]:.6g} in the model")
+                Fault(name, "multiplier", wanted, f"times sqrt(width) = {precise(own[0])} in the model")
             )
 
 

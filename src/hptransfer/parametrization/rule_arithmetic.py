@@ -16,6 +16,7 @@ from hptransfer.parametrization.catalogue import CATALOGUE, RULES, completep
 from hptransfer.parametrization.coordinates import Coordinates, coordinate_exponent
 from hptransfer.parametrization.optimizers import FAMILIES, Family
 from hptransfer.parametrization.rule import Exponents, Role, Rule
+from hptransfer.words import precise
 
 
 def get_rule(name: str, optimizer: Family = "adam") -> Rule:
@@ -88,8 +89,8 @@ def check_depth(rule: Rule, depth_ratio: float) -> None:
     if depth_ratio != 1.0 and not rule.scales_depth:
         raise RuleError(
             f"model and base must have the same depth under {rule.name}, which says nothing about depth, "
-            f"but the model has {depth_ratio:g} times the base's blocks; completep, depth-mup and u-mup "
-            "scale depth"
+            f"but the model has {precise(depth_ratio)} times the base's blocks; completep, depth-mup "
+            "and u-mup scale depth"
         )
 
 

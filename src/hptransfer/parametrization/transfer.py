@@ -15,6 +15,7 @@ from hptransfer.parametrization.optimizers import Family
 from hptransfer.parametrization.rule import ROLES, Role, Rule
 from hptransfer.parametrization.rule_arithmetic import attention_scale, did_you_mean, in_coordinates
 from hptransfer.parametrization.tensor_settings import RoleSettings, depth_settings, width_settings
+from hptransfer.words import precise, rough
 
 AXES = ("width", "depth", *LAW_AXES)
 
@@ -63,28 +64,31 @@ class LRTransfer:
         return self.ratios.get("width", 1.0)
 
     def __str__(self) -> str:
-        others = "".join(f", {axis} x {ratio:g}" for axis, ratio in self.ratios.items() if axis != "width")
-        lines = [f"{self.rule}, m = {self.ratio:g}{others}"]
+        others = "".join(
+            f", {axis} x {precise(ratio)}" for axis, ratio in self.ratios.items() if axis != "width"
+        )
+        lines = [f"{self.rule}, m = {precise(self.ratio)}{others}"]
         lines += [
-            f"  {role:<10} lr {self.lrs[role]:<12.6g} lambda x {self.weight_decay[role]:<8.4g} "
-            f"eps x {self.eps[role]:<8.4g} init x {self.init[role]:<8.4g} "
-            f"multiplier x {self.multiplier[role]:.4g}"
+            f"  {role:<10} lr {precise(self.lrs[role]):<12} lambda x {rough(self.weight_decay[role], 4):<8} "
+            f"eps x {rough(self.eps[role], 4):<8} init x {rough(self.init[role], 4):<8} "
+            f"multiplier x {rough(self.multiplier[role], 4)}"
             for role in ROLES
         ]
         if self.block_lrs != self.lrs:
-            inside = (f"{role} {lr:.6g}" for role, lr in self.block_lrs.items() if lr != self.lrs[role])
+            inside = (f"{role} {precise(lr)}" for role, lr in self.block_lrs.items() if lr != self.lrs[role])
             lines.append(f"  in blocks: lr {', '.join(inside)}")
         if self.block_eps != self.eps:
-            inside = (f"{role} x {x:.4g}" for role, x in self.block_eps.items() if x != self.eps[role])
+            inside = (f"{role} x {rough(x, 4)}" for role, x in self.block_eps.items() if x != self.eps[role])
             lines.append(f"  in blocks: eps {', '.join(inside)}")
         if self.residual != 1.0:
-            lines.append(f"  residual branches x {self.residual:.4g}")
+            lines.append(f"  residual branches x {rough(self.residual, 4)}")
         if self.experts != RoleSettings():
             lines.append(
-                f"  of experts: eps x {self.experts.eps:.4g}, output x {self.experts.multiplier:.4g}"
+                f"  of experts: eps x {rough(self.experts.eps, 4)}, "
+                f"output x {rough(self.experts.multiplier, 4)}"
             )
         if self.memory != 1.0:
-            lines.append(f"  1 - beta of Adam's moments x {self.memory:.4g}")
+            lines.append(f"  1 - beta of Adam's moments x {rough(self.memory, 4)}")
         return "\n".join([*lines, "assuming:", *(f"  - {line}" for line in self.assumptions)])
 
 
@@ -193,7 +197,7 @@ def _laws(given: Mapping[str, str], ratios: Mapping[str, float], optimizer: Fami
 def _assumptions(
     rule: Rule, at: Mapping[str, float], ratios: Mapping[str, float], laws: list[AxisLaw]
 ) -> tuple[str, ...]:
-    where = ", ".join(f"{axis} {value:g}" for axis, value in at.items())
+    where = ", ".join(f"{axis} {precise(value)}" for axis, value in at.items())
     mixture = [axis for axis in ("experts", "top_k") if axis in at]
     same = [axis for axis in ("depth", "batch", "tokens", *mixture) if axis not in ratios]
     found = [
@@ -207,7 +211,7 @@ def _assumptions(
     if rule.attention != -0.5:
         found.append("attention logits are scaled as the rule says where the head dimension grows")
     if "depth" in ratios:
-        branches = f"residual branches x depth^{rule.residual:g}"
+        branches = f"residual branches x depth^{precise(rule.residual)}"
         found.append(f"depth is scaled as {rule.name} says: {branches} ({rule.source})")
     found += [f"{law.axis}: {law.assumes}" + f" ({law.source})" * bool(law.source) for law in laws]
     return tuple(found)

@@ -21,6 +21,7 @@ from hptransfer.parametrization.parameters import modules
 from hptransfer.parametrization.plan import ModelPlan
 from hptransfer.parametrization.proof import prove, recorded_proof
 from hptransfer.parametrization.tensor_settings import GroupSettings
+from hptransfer.words import precise
 
 TOLERANCE = 1e-5  # relative; an LR may be a float32 tensor
 
@@ -196,7 +197,7 @@ def _forward(plan: ModelPlan, model: nn.Module, faults: list[Fault]) -> None:
     for name, module in here.items():
         expected, found = wanted.get(name, (1.0, 1.0)), live_factors(module)
         if not all(map(_same, expected, found)):
-            both = (f"{a:.6g} in, {b:.6g} out" for a, b in (expected, found))
+            both = (f"{precise(a)} in, {precise(b)} out" for a, b in (expected, found))
             faults.append(Fault(name, "multiplier", *both))
     for site in plan.attention:
         value = getattr(here[site.module], site.attribute)
@@ -206,7 +207,7 @@ def _forward(plan: ModelPlan, model: nn.Module, faults: list[Fault]) -> None:
 def _compare(name: str, what: str, wanted: float, found: Any, faults: list[Fault]) -> None:
     """Adds a fault where a number, perhaps in a tensor, is not the one that is wanted."""
     if not _same(float(found), wanted):
-        faults.append(Fault(name, what, f"{wanted:.6g}", f"{float(found):.6g}"))
+        faults.append(Fault(name, what, precise(wanted), precise(float(found))))
 
 
 def _same(a: float, b: float) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hptransfer.errors import QuantifyError, one_of
 from hptransfer.parametrization.coordinates import COORDINATES, Coordinates
+from hptransfer.words import precise
 
 FAMILIES = ("power", "offset", "const")
 MIN_DRAWS = 100
@@ -33,12 +34,12 @@ class Settings:
     def __post_init__(self) -> None:
         """Raises QuantifyError where a setting is out of range."""
         required = (
-            (0.0 < self.level < 1.0, f"0 < level < 1 must hold, but got level={self.level:g}"),
-            (self.tolerance > 0, f"tolerance must be positive, but got {self.tolerance:g}"),
+            (0.0 < self.level < 1.0, f"0 < level < 1 must hold, but got level={precise(self.level)}"),
+            (self.tolerance > 0, f"tolerance must be positive, but got {precise(self.tolerance)}"),
             (self.draws >= MIN_DRAWS, f"draws must be at least {MIN_DRAWS}, but got {self.draws}"),
             (self.seed >= 0, f"seed must be 0 or more, but got {self.seed}"),
             (self.holdout >= 0, f"holdout must be 0 or more, but got {self.holdout}"),
-            (self.filter > 1, f"filter must be above 1, but got {self.filter:g}"),
+            (self.filter > 1, f"filter must be above 1, but got {precise(self.filter)}"),
         )
         for holds, error in required:
             if not holds:
@@ -49,7 +50,7 @@ class Settings:
             one_of(self.coordinates, COORDINATES, "coordinates", QuantifyError)
         for scale in self.targets:
             if not (np.isfinite(scale) and scale > 0):
-                raise QuantifyError(f"targets must be positive and finite, but got {scale:g}")
+                raise QuantifyError(f"targets must be positive and finite, but got {precise(scale)}")
 
     def check_reference(self, variants: Collection[str]) -> None:
         """Raises QuantifyError where the reference is not a variant of the sweep table."""

@@ -18,6 +18,7 @@ from hptransfer.quantify.result import Optimum, SuggestedRun, Suggestion, Varian
 from hptransfer.quantify.settings import MIN_DRAWS, Settings
 from hptransfer.quantify.simulate import is_usable, simulated
 from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.words import scale_text
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def _candidates(sweep: SweepTable, fit: VariantFit) -> Iterator[_Candidate]:
         return
     for scales in _other_scales(fit):
         runs = [run for scale in scales for run in _new_scale(sweep, usable, scale)]
-        text = f"{'another' if len(scales) == 1 else 'more'} {name}: {', '.join(f'{n:g}' for n in scales)}"
+        text = (
+            f"{'another' if len(scales) == 1 else 'more'} {name}: {', '.join(scale_text(n) for n in scales)}"
+        )
         yield _candidate(sweep, text, [*wider, *runs])
         fewest = ADVICE.more_seeds[0]
         seeds = [run for o in usable for run in _more_seeds(sweep, o, fewest)]

@@ -26,6 +26,7 @@ from hptransfer.quantify.result import (
 )
 from hptransfer.quantify.settings import Settings
 from hptransfer.sweep.table import SweepTable
+from hptransfer.words import rough, scale_text
 
 # Flags of a scale under which a cost that looks small may not be: two wells, a scale's runs against its fit.
 DOUBTFUL = ("two_minima", "own_runs_differ", "below_observed")
@@ -98,8 +99,8 @@ def _answer(e: Evidence, judged: Sequence[Cost], vetoes: list[str], small: Seque
     worst = max(seen or too_much or known, key=_weight, default=None)
     open_, why = [c for c in judged if c.paid.estimate.value is None], vetoes if value == "not known" else []
     if value == "not known" and open_:
-        flags = {f"{c.scale:g}: {', '.join(c.paid.estimate.flags) or 'unknown'}" for c in open_}
-        why = [*why, *(f"no cost at {flag}" for flag in sorted(flags))]
+        flags = {(c.scale, ", ".join(c.paid.estimate.flags) or "unknown") for c in open_}
+        why = [*why, *(f"no cost at {scale_text(scale)}: {named}" for scale, named in sorted(flags))]
     if value == "not known" and not judged:
         why = [*why, "nothing to judge it by"]
     return Answer(
@@ -175,10 +176,10 @@ def _vetoes(e: Evidence) -> list[str]:
     elif 0 < lowest < tolerance / MOST_OF_LOSS:
         out.append("the tolerance is more than a tenth of the lowest loss at the largest scale")
     for k, flags in enumerate(e.basins.flags):
-        out += [f"{flag} at {cells.scale[k]:g}" for flag in flags if flag in DOUBTFUL]
+        out += [f"{flag} at {scale_text(cells.scale[k])}" for flag in flags if flag in DOUBTFUL]
     for check in e.holdouts:
         if check.regret.low is not None and check.regret.low > tolerance:
-            out.append(f"the hold-out check failed at {check.scale:g}")
+            out.append(f"the hold-out check failed at {scale_text(check.scale)}")
     return out
 
 
@@ -238,7 +239,7 @@ def _reason(e: Evidence, value: AnswerValue, worst: Cost | None, why: Sequence[s
     said = "its cost is not known"
     if worst is not None:
         c = worst.paid.estimate
-        high = "no upper limit" if c.high is None else f"{c.high / e.settings.unit:.4g}"
+        high = "no upper limit" if c.high is None else rough(c.high / e.settings.unit, 4)
         low, at = (c.low or 0.0) / e.settings.unit, (c.value or 0.0) / e.settings.unit
-        said = f"costs {at:.4g} {unit} ({low:.4g} to {high}) at {scale} {worst.scale:g}"
+        said = f"costs {rough(at, 4)} {unit} ({rough(low, 4)} to {high}) at {scale} {scale_text(worst.scale)}"
     return f"{value}, {said}" + (f"; {'; '.join(why)}" if why else "")

@@ -45,7 +45,7 @@ def _along(hp: str, variant: AxesLaws, band: AxisBand) -> charts.Panel:
     )
     texts = tuple(
         f"{axis} {number_format.scale(float(f'{2.0**n:.3g}'))}\n{number_format.decimal(Estimate(2.0**v))} "
-        f"[{2.0**low:.2g}, {2.0**high:.2g}]"
+        f"[{number_format.rough(2.0**low, 2)}, {number_format.rough(2.0**high, 2)}]"
         for n, v, low, high in zip(band.at, band.hp, band.low, band.high, strict=True)
     )
     marks: list[charts.Mark] = [
@@ -99,7 +99,12 @@ def contours(hp: str, law: AxesLaws) -> charts.Figure:
             charts.KeyItem("points that were run", palette.INK, "circle"),
             charts.KeyItem("target", palette.ACCENT, "circle"),
             charts.KeyItem(f"contour of the optimal {hp}", palette.sequence(3)[1], None, 1.5),
-            charts.KeyItem(f"shaded: interval at most {TRUSTED:g} octave wide", palette.ACCENT, None, 6.0),
+            charts.KeyItem(
+                f"shaded: interval at most {number_format.precise(TRUSTED)} octave wide",
+                palette.ACCENT,
+                None,
+                6.0,
+            ),
         ),
     )
 

@@ -7,7 +7,14 @@ from html import escape
 from itertools import islice
 
 from hptransfer.quantify.axes.result import AxesFit, AxesLaws, AxesVariant
-from hptransfer.report import axes_charts, axes_tables, html_elements, html_figures, plotly_backend
+from hptransfer.report import (
+    axes_charts,
+    axes_tables,
+    html_elements,
+    html_figures,
+    number_format,
+    plotly_backend,
+)
 from hptransfer.report.page import document
 from hptransfer.report.page_tables import facts
 
@@ -84,8 +91,8 @@ def law_figures(hp: str, law: AxesLaws, words: tuple[str, str, str], panels: dic
         caption = (
             f"Contours of the predicted optimum over {escape(first)} and {escape(second)}. Dots are the "
             "points where runs were made, and the diamond is the target. In the shaded region the interval "
-            f"is at most {axes_charts.TRUSTED:g} octave (a factor of 2) wide: further out, read the interval "
-            "before the value."
+            f"is at most {number_format.precise(axes_charts.TRUSTED)} octave (a factor of 2) wide: "
+            "further out, read the interval before the value."
         )
         body = html_figures.key(maps.key) + html_figures.alone(plotted)
         out.append(html_elements.section(f"Contours of the optimal {hp}{of}", caption, body))

@@ -62,20 +62,15 @@ def extent(fit: AxesFit) -> str:
     sweep = fit.sweep
     points = max((len(v.points) for v in fit.variants.values()), default=0)
     diverged = int(sweep.diverged.sum())
-    lost = f", {diverged:,} of them diverged" if diverged else ""
+    lost = f", {number_format.count(diverged)} of them diverged" if diverged else ""
     runs = number_format.plural(len(sweep), "run")
-    where = f"{points} points of {', '.join(fit.axes)}"
+    where = f"{number_format.plural(points, 'point')} of {', '.join(fit.axes)}"
     return f"{runs} at {where}{lost}. Intervals are {level(fit)} credible intervals."
 
 
 def level(fit: AxesFit) -> str:
     """The level of the intervals as `95%`."""
-    return percent(fit.settings["level"])
-
-
-def percent(share: float) -> str:
-    """A level as `95%`."""
-    return f"{100 * float(share):.4g}%"
+    return number_format.percent(fit.settings["level"], 4)
 
 
 def every_table(fit: AxesFit, variants: Sequence[AxesVariant]) -> tuple[Table, ...]:
@@ -152,7 +147,11 @@ def _example(fit: AxesFit) -> str:
 def width(item: Estimate) -> str:
     """Octaves between the limits; empty without both."""
     octaves = number_format.octaves(item)
-    return "" if octaves.low is None or octaves.high is None else f"{octaves.high - octaves.low:.2g}"
+    return (
+        ""
+        if octaves.low is None or octaves.high is None
+        else number_format.rough(octaves.high - octaves.low, 2)
+    )
 
 
 def laws(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
@@ -184,7 +183,7 @@ def share(value: float | None) -> str:
     """A probability as a percentage; empty where there is none."""
     if value is None:
         return ""
-    return "<1%" if 0 < value < 0.01 else f"{100 * value:.0f}%"
+    return "<1%" if 0 < value < 0.01 else number_format.percent(value)
 
 
 def tests(variants: Iterable[AxesLaws]) -> Table:
@@ -217,7 +216,7 @@ def rules(unit: str, checked: Iterable[tuple[str, Sequence[RuleCheck]]]) -> Tabl
     uses = Counter(r.name for _, r in every)
     rows: list[Row] = []
     for of, r in every:
-        powers = " ".join(f"{axis}^{power:.3g}" for axis, power in r.exponents.items())
+        powers = " ".join(f"{axis}^{number_format.rough(power)}" for axis, power in r.exponents.items())
         at: Cell = Estimate(finite(r.predictions[0])) if r.predictions else ""
         name = f"{of}: {r.name}" if uses[r.name] > 1 else r.name
         numbers = (at, Estimate(r.cost), Estimate(r.worst), _rejected(r.probability, r.rejected))
@@ -254,7 +253,7 @@ def _rule_columns(unit: str) -> tuple[Column, ...]:
 
 
 def _rejected(probability: float, rejected: bool) -> str:
-    p = "<0.001" if probability < 0.001 else f"{probability:.2g}"
+    p = "<0.001" if probability < 0.001 else number_format.rough(probability, 2)
     return f"{'yes' if rejected else 'no'} ({p})"
 
 
@@ -287,9 +286,9 @@ def suggestions(fit: AxesFit, variants: Iterable[AxesVariant]) -> Table:
     for v in variants:
         for s in v.suggested:
             goal = written(s.goal)
-            values = " ".join(f"{hp:.2g}" for hp in s.hps)
-            widths = f"{s.width[0]:.2g} to {s.width[1]:.2g}"
-            rows.append((v.name, written(s.at), values, f"{100 * s.cost_share:.2g}%", widths))
+            values = " ".join(number_format.rough(hp, 2) for hp in s.hps)
+            widths = " to ".join(number_format.rough(octaves, 2) for octaves in s.width)
+            rows.append((v.name, written(s.at), values, number_format.percent(s.cost_share), widths))
     columns = (
         _VARIANT,
         Column("run at", "text", "Where no runs are yet."),

@@ -128,7 +128,7 @@ def _points(fit: SweepFit, group: Runs, colour: str, top: float, row: int) -> li
     columns = fit.sweep.columns
     place = f"{columns.scale} {number_format.scale(group.scale)}"
     texts = [
-        f"{place}\n{_hp_text(fit, x)}\n{columns.loss} {loss:.4f}\n{label}".rstrip()
+        f"{place}\n{_hp_text(fit, x)}\n{columns.loss} {number_format.loss_text(loss)}\n{label}".rstrip()
         for x, loss, label in zip(group.x, group.loss, group.labels, strict=True)
     ]
     found = [charts.Points(group.x, group.loss, colour, "circle", 5, opacity=0.8, texts=tuple(texts))]

@@ -171,7 +171,7 @@ def heat_rows(run: RunDynamics, name: str) -> tuple[list[str], FloatArray]:
 
 
 def _curve(study: StudyDynamics, run: RunDynamics, colour: str) -> charts.Line:
-    tail = "diverged" if run.status == "diverged" else f"final loss {run.loss:.4f}"
+    tail = "diverged" if run.status == "diverged" else f"final loss {number_format.loss_text(run.loss)}"
     hp = number_format.decimal(Estimate(run.hp))
     template = f"{study.hp} {hp}\nstep %{{x}}\nloss %{{y:.3f}}\n{tail}"
     return charts.Line(*thinned(run), colour, 1.3, template=template, name=hp)
@@ -182,8 +182,12 @@ def _spikes(run: RunDynamics) -> charts.Points:
     heights = np.interp(at, run.steps, run.curve) if run.steps else np.full(len(at), np.nan)
     texts = []
     for spike in run.spikes:
-        back = "never back" if spike.recovery is None else f"back after {spike.recovery} steps"
-        texts.append(f"spike at step {spike.start}\nheight {spike.height:.2f} nats\n{back}")
+        back = (
+            "never back"
+            if spike.recovery is None
+            else f"back after {number_format.plural(spike.recovery, 'step')}"
+        )
+        texts.append(f"spike at step {spike.start}\nheight {number_format.fixed(spike.height)} nats\n{back}")
     return charts.Points(at, heights, palette.ACCENT, "down", 7, texts=tuple(texts))
 
 
@@ -205,8 +209,8 @@ def _some(steps: Sequence[str], most: int = 6) -> tuple[tuple[float, str], ...]:
 def _trend_text(label: str, trend: Trend) -> str:
     value, low, high = map(number_format.signed, (trend.value, trend.low, trend.high))
     return (
-        f"{label}\n{value} [{low}, {high}]\n{len(trend.scales)} scales, "
-        f"{trend.hps} learning rates, {trend.runs} runs"
+        f"{label}\n{value} [{low}, {high}]\n{number_format.plural(len(trend.scales), 'scale')}, "
+        f"{number_format.plural(trend.hps, 'learning rate')}, {number_format.plural(trend.runs, 'run')}"
     )
 
 

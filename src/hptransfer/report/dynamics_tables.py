@@ -67,7 +67,7 @@ def _stability(study: StudyDynamics, variant: str) -> tuple[Cell, ...]:
         variant,
         float(len(runs)),
         *map(number_format.count, (diverged, spiked, len(spikes), gradient_spikes)),
-        f"{np.median(heights):.2f}" if heights else number_format.MISSING,
+        number_format.fixed(float(np.median(heights))) if heights else number_format.MISSING,
         number_format.count(float(np.median(recoveries))) if recoveries else number_format.MISSING,
         mean_interval([v for v in study.raggedness(variant).values() if math.isfinite(v)]),
     )
@@ -103,7 +103,7 @@ def edge_table(study: StudyDynamics, targets: Sequence[float]) -> Table:
 
 
 def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:
-    label = f"{probe_label(edge.measure)} = {edge.edge:g}"
+    label = f"{probe_label(edge.measure)} = {number_format.precise(edge.edge)}"
     rows: list[tuple[Cell, ...]] = []
     for crossing in edge.crossings:
         held_out: tuple[Cell, ...] = ("", "", "")
@@ -112,7 +112,7 @@ def _edge_rows(edge: Edge) -> list[tuple[Cell, ...]]:
             found = f"found {_hp(check.found)}" if check.found else "not crossed there"
             held_out = (
                 f"{_crossing(check.predicted.hp, check.predicted.low, check.predicted.high)}; {found}",
-                f"{check.error:.2f}",
+                number_format.fixed(check.error),
                 f"{number_format.count(check.covered * check.count)} of {number_format.count(check.count)}",
             )
         crossed = _crossing(crossing.hp, crossing.low, crossing.high)

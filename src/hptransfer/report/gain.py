@@ -42,10 +42,10 @@ def plain_sentences(fit: SweepFit) -> list[str]:
     if found.value is None:
         out.append(f"What muP gains over SP at {largest} may be nothing, so no share of it can be told.")
         return out
-    low, high = (100 * (end if end is not None else np.nan) for end in (found.low, found.high))
+    low, high = (np.nan if end is None else 100 * end for end in (found.low, found.high))
     out.append(
-        f"The embedding's learning rate alone (sp+embd) recovers {100 * found.value:.0f}% "
-        f"[{low:.0f}, {high:.0f}] of what muP gains over SP at {largest}."
+        f"The embedding's learning rate alone (sp+embd) recovers {number_format.percent(found.value)} "
+        f"[{number_format.count(low)}, {number_format.count(high)}] of what muP gains over SP at {largest}."
     )
     return out
 
@@ -57,7 +57,7 @@ def _carries(fit: SweepFit, variant: VariantFit, name: str) -> str:
     does = {"yes": "transfers", "no": "does not transfer", "not known": "may or may not transfer"}[keep.value]
     told = sentences.amount(fit, keep.cost) if keep.cost.value is not None else "an unknown amount"
     at = "" if keep.scale is None else f" at {scale} {number_format.scale(keep.scale)}"
-    none = f", where {verdict.tolerance:g} counts as none" if keep.value == "yes" else ""
+    none = f", where {number_format.precise(verdict.tolerance)} counts as none" if keep.value == "yes" else ""
     return (
         f"Under {name} the learning rate {does}: to keep that of {scale} {smallest} costs {told}{at}{none}."
     )

@@ -18,7 +18,7 @@ def predicted(fit: JointAxesFit, variant: JointAxesVariant, pair: tuple[int, int
     panels = [_panel(fit, p, pair) for p in variant.predictions if p.covariance is not None]
     key = (
         charts.KeyItem("predicted optimum and its 95% ellipse", palette.ACCENT, "circle", 1.6),
-        charts.KeyItem(f"its {level:g}% intervals", palette.GREY, None, 1.0),
+        charts.KeyItem(f"its {number_format.precise(level)}% intervals", palette.GREY, None, 1.0),
         charts.KeyItem("the point to use", palette.INK, "circle"),
     )
     return charts.Figure(tuple(panels), key)

@@ -7,11 +7,11 @@ from itertools import combinations, islice
 
 from hptransfer.quantify.joint_axes.result import JointAxesFit, JointAxesVariant
 from hptransfer.report import (
-    axes_tables,
     html_figures,
     joint_axes_charts,
     joint_axes_tables,
     joint_page,
+    number_format,
     plotly_backend,
 )
 from hptransfer.report.axes_page import caption, law_figures
@@ -55,7 +55,7 @@ def _figures(
 ) -> list[str]:
     """The laws of every quantity, then the joint optimum at every point, then profiles and slices."""
     of = f" of {variant.name}" if len(fit.variants) > 1 else ""
-    level, out = axes_tables.percent(fit.settings["level"]), []
+    level, out = number_format.percent(fit.settings["level"], 4), []
     for j, (name, law) in enumerate(variant.laws.items()):
         out += law_figures(name, law, (f"{place}-{j}", of, level), panels)
     out.append(_predicted(fit, variant, place, of, panels))

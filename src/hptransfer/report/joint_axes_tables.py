@@ -43,14 +43,16 @@ def _use(v: JointAxesVariant) -> str:
 def extent(fit: JointAxesFit) -> str:
     """What was fitted."""
     zero = "".join(
-        f" {name} = 0 stands at the place of {value:.3g}, two octaves below the smallest positive value."
+        f" {name} = 0 stands at the place of {number_format.rough(value)}, two octaves below the smallest "
+        "positive value."
         for name, value in fit.zero_places.items()
     )
     points = max(len(v.optima) for v in fit.variants.values())
     diverged = number_format.count(int(fit.sweep.diverged.sum()))
     return (
-        f"{number_format.plural(len(fit.sweep), 'run')}, {diverged} diverged; {points} points of "
-        f"{', '.join(fit.axes)}. Intervals are {axes_tables.percent(fit.settings['level'])}.{zero}"
+        f"{number_format.plural(len(fit.sweep), 'run')}, {diverged} diverged; "
+        f"{number_format.plural(points, 'point')} of "
+        f"{', '.join(fit.axes)}. Intervals are {number_format.percent(fit.settings['level'], 4)}.{zero}"
     )
 
 
@@ -120,17 +122,19 @@ def predictions(fit: JointAxesFit, variants: Variants) -> Table:
         Column("at", "text", "The target."),
         Column("use", "hp_value", "Of the point with the least expected loss under the uncertainty of all."),
         Column("optimum", "hp_value", "What its law says."),
-        Column("in", "hp_interval", f"{axes_tables.percent(fit.settings['level'])} prediction interval."),
+        Column(
+            "in", "hp_interval", f"{number_format.percent(fit.settings['level'], 4)} prediction interval."
+        ),
         Column("octaves", "text", "Width of that interval, in octaves (factors of 2)."),
         _FLAGS,
     )
     example = ",".join(f"{axis}=..." for axis in fit.axes)
-    costs = [p for v in variants for p in v.predictions if p.regret is not None]
+    costs = [(p.regret, p.at) for v in variants for p in v.predictions if p.regret is not None]
     note = "" if rows else f"No target was asked for: name one, such as {example}."
     if costs:
         unit = fit.sweep.metric.unit
         note = "Expected cost of the values to use: " + "; ".join(
-            f"{p.regret:.2g} {unit} at {written(p.at)}" for p in costs
+            f"{number_format.rough(cost, 2)} {unit} at {written(at)}" for cost, at in costs
         )
         note += "."
     return Table("Predictions", columns, tuple(rows), note)
@@ -191,7 +195,7 @@ def optima(fit: JointAxesFit, variants: Variants) -> Table:
     for v in variants:
         for o in v.optima:
             cells = [cell for name in fit.hp for cell in (o.hp[name], o.hp[name])]
-            pair = None if o.correlation is None else f"{o.correlation[0, 1]:+.2f}"
+            pair = None if o.correlation is None else number_format.signed(o.correlation[0, 1])
             loss, kept = Estimate(o.loss.value), f"{o.counted} of {o.runs}"
             rows.append((v.name, written(o.at), *cells, pair, loss, kept, joint_tables.flag_names(o.flags)))
     each = [c for name in fit.hp for c in (Column(name, "hp_value"), Column("interval", "hp_interval"))]

@@ -65,7 +65,7 @@ def contours(fit: JointSweepFit, variant: Optima, pair: tuple[int, int]) -> char
 def _contour_key(fit: JointSweepFit) -> tuple[charts.KeyItem, ...]:
     unit, tolerance = fit.sweep.metric.unit, fit.settings["tolerance"]
     items = [charts.KeyItem(f"runs above the lowest of their {fit.sweep.columns.scale} by")]
-    heads = [f"{times * tolerance:.3g}" for times in _HEIGHTS]
+    heads = [number_format.rough(times * tolerance) for times in _HEIGHTS]
     labels = [
         f"up to {heads[0]}",
         *(f"{a} to {b}" for a, b in pairwise(heads)),
@@ -99,8 +99,10 @@ def _dots(
     texts = tuple(
         "\n".join(
             [
-                f"{fit.sweep.columns.loss} {loss[row]:.4f}" if np.isfinite(loss[row]) else "diverged",
-                *(f"{name} {fit.values[row, k]:.3g}" for k, name in enumerate(names)),
+                f"{fit.sweep.columns.loss} {number_format.loss_text(loss[row])}"
+                if np.isfinite(loss[row])
+                else "diverged",
+                *(f"{name} {number_format.rough(fit.values[row, k])}" for k, name in enumerate(names)),
             ]
         )
         for row in np.flatnonzero(rows)
@@ -166,7 +168,7 @@ def _tick_label(value: float) -> str:
     """Two digits of a small number, whole ones up to a million."""
     if value >= 1e4:
         return number_format.scale(value)
-    return f"{value:.2g}".replace("e-0", "e-") if value < 100 else f"{value:.0f}"
+    return number_format.rough(value, 2) if value < 100 else number_format.count(value)
 
 
 def law(fit: JointSweepFit, variant: JointVariant, name: str) -> charts.Figure:

@@ -7,7 +7,7 @@ from html import escape
 from itertools import combinations, islice
 
 from hptransfer.quantify.joint.result import JointSweepFit, JointVariant
-from hptransfer.report import charts, html_figures, joint_charts, joint_tables, plotly_backend
+from hptransfer.report import charts, html_figures, joint_charts, joint_tables, number_format, plotly_backend
 from hptransfer.report.axes_page import caption
 from hptransfer.report.html_elements import definition, section, table
 from hptransfer.report.page import document
@@ -65,7 +65,7 @@ def contours_section(
         panels[key] = plotly_backend.panels(figure)
         body += html_figures.key(figure.key) + _multiples(key, figure, f"{fit.hp[i]} by {fit.hp[j]}")
     rises = " and ".join(
-        f"{c.rise:.3g}" for c in next((o.contours[:3] for o in variant.optima if o.contours), ())
+        number_format.rough(c.rise) for c in next((o.contours[:3] for o in variant.optima if o.contours), ())
     )
     caption = (
         f"Each dot is a run, the darker the lower its loss. Blue lines are where the fit lies above its "
@@ -149,4 +149,4 @@ def _facts(fit: JointSweepFit) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(_plain, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number_format.precise(value) if isinstance(value, float) else str(value)

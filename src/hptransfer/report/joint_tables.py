@@ -37,14 +37,15 @@ def extent(fit: JointSweepFit) -> str:
     """What was fitted."""
     s = fit.sweep
     zero = "".join(
-        f" {name} = 0 stands at the place of {value:.3g}, two octaves below the smallest positive value."
+        f" {name} = 0 stands at the place of {number_format.rough(value)}, two octaves below the smallest "
+        "positive value."
         for name, value in fit.zero_places.items()
     )
     diverged = int(s.diverged.sum())
     return (
         f"{number_format.plural(len(s), 'run')}, {number_format.count(diverged)} diverged; "
         f"{number_format.plural(len(s.scales), 'value')} of {s.columns.scale}. Intervals are "
-        f"{100 * fit.settings['level']:g}%.{zero}"
+        f"{number_format.percent(fit.settings['level'], 4)}.{zero}"
     )
 
 
@@ -237,8 +238,11 @@ def suggestions(found: Iterable[tuple[str, Sequence[JointRuns]]]) -> Table:
     for of, suggested in found:
         for s in suggested:
             grids = "; ".join(f"{n} {' '.join(map(_plain, values))}" for n, values in s.hps.items())
-            widths = "; ".join(f"{n} {now:.2g} to {then:.2g}" for n, (now, then) in s.width.items())
-            rows.append((of, written(s.at), grids, f"{100 * s.cost_share:.2g}%", widths, s.why))
+            widths = "; ".join(
+                f"{n} {number_format.rough(now, 2)} to {number_format.rough(then, 2)}"
+                for n, (now, then) in s.width.items()
+            )
+            rows.append((of, written(s.at), grids, number_format.percent(s.cost_share), widths, s.why))
     columns = (
         _VARIANT,
         Column("run at", "text", "The scale, or the place of several axes."),
@@ -257,7 +261,7 @@ def optima(fit: JointSweepFit, variants: Sequence[JointVariant]) -> Table:
     for v in variants:
         for o in v.optima:
             cells = [cell for name in fit.hp for cell in (o.hp[name], o.hp[name])]
-            pair = None if o.correlation is None else f"{o.correlation[0, 1]:+.2f}"
+            pair = None if o.correlation is None else number_format.signed(o.correlation[0, 1])
             kept = f"{o.counted} of {o.runs}"
             rows.append((v.name, o.scale, *cells, pair, Estimate(o.loss.value), kept, flag_names(o.flags)))
     each = [c for name in fit.hp for c in (Column(name, "hp_value"), Column("interval", "hp_interval"))]

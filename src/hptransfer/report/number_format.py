@@ -6,9 +6,20 @@ import math
 from typing import TypeGuard
 
 from hptransfer.quantify.result import Estimate
-from hptransfer.words import count, plural, rough
+from hptransfer.words import count, fixed, loss_text, percent, plural, precise, rough
+from hptransfer.words import scale_text as scale
+from hptransfer.words import signed as _signed
 
-__all__ = ["count", "plural", "rough"]  # and all that is defined here
+__all__ = [
+    "count",
+    "fixed",
+    "loss_text",
+    "percent",
+    "plural",
+    "precise",
+    "rough",
+    "scale",
+]  # and all that is defined here
 
 MISSING = "-"
 _PLAIN_FROM = 1e-4  # smaller magnitudes are written with an exponent
@@ -16,8 +27,6 @@ _PLAIN_TO = 1e6
 _LAST_DECIMAL = -5  # power of ten of the last decimal that small numbers may show
 _NOISE = 1e-8  # nats; far below anything a run can measure
 _MOST_DIGITS = 6  # significant digits beyond which a narrow interval adds nothing a reader can use
-_SUFFIXES_TO = 1e16  # larger numbers are written with an exponent alone
-_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 
 def known(value: float | None) -> TypeGuard[float]:
@@ -83,7 +92,7 @@ def power_of_two(item: Estimate | None) -> str:
     if x.value is None:
         return MISSING
     half = half_width(x)
-    return f"2^{number(x.value, half)}" if half else f"2^{round(x.value, 2) + 0.0:g}"
+    return f"2^{number(x.value, half)}" if half else f"2^{rough(round(x.value, 2) + 0.0, 4)}"
 
 
 def decimal(item: Estimate | None) -> str:
@@ -109,22 +118,9 @@ def hp_interval(item: Estimate | None) -> str:
     return f"{low}, {high}"
 
 
-def scale(n: float) -> str:
-    """A width, a parameter count or tokens: `1,024`, `124M`, `0.25`."""
-    for size, suffix in _SUFFIXES:
-        if size <= abs(n) < _SUFFIXES_TO:
-            return f"{n / size:.4g}{suffix}"
-    if abs(n) >= _SUFFIXES_TO:
-        return rough(n, 4)
-    return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.4g}"
-
-
 def signed(octaves: float | None) -> str:
     """`+0.11`, `-0.31`, `0.00`: an error in octaves with its direction."""
-    if not known(octaves):
-        return MISSING
-    text = f"{octaves:+.2f}"
-    return "0.00" if float(text) == 0 else text
+    return _signed(octaves) if known(octaves) else MISSING
 
 
 def _rounding_noise(item: Estimate) -> bool:

@@ -86,10 +86,11 @@ def _heat_section(study: StudyDynamics, variants: Sequence[str], names: Sequence
 
 def _forest_section(study: StudyDynamics, names: Sequence[str], found: Sequence[Trend]) -> str:
     scale, scales = escape(study.scale), len(found[0].scales)
+    freedom = number_format.plural(max(scales - 2, 0), "degree", "degrees")
     caption = (
         f"Exponent of a probe against {scale} at fixed {escape(study.hp)}, with its 95% interval; at zero "
         "the probe does not change. It is the mean over the layers of a role and over training. From "
-        f"{scales} {scale}s, the interval has {max(scales - 2, 0)} degrees of freedom."
+        f"{number_format.plural(scales, scale)}, the interval has {freedom} of freedom."
     )
     definitions = "".join(
         html_elements.definition(escape(probe_label(name)), html_elements.typeset(PROBES[name].definition))

@@ -205,4 +205,4 @@ def _flat(head: str, value: Any) -> list[tuple[str, Any]]:
 def _plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_plain, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number_format.precise(value) if isinstance(value, float) else str(value)

@@ -108,7 +108,7 @@ def _quality_axis(low: float, high: float) -> charts.Axis:
     """The axis of log10 E: its ticks are powers of ten, plain numbers where few of those would fit."""
     label = "quality of fit E (smaller is better)"
     places = [
-        (decade + math.log10(digit), f"{digit}e{decade}" if decade < -4 else f"{digit * 10.0**decade:g}")
+        (decade + math.log10(digit), number_format.rough(digit * 10.0**decade))
         for decade in range(math.floor(low), math.ceil(high))
         for digit in (1, 2, 5)
         if low <= decade + math.log10(digit) <= high

@@ -17,6 +17,7 @@ from hptransfer.quantify.result import (
 )
 from hptransfer.report import number_format
 from hptransfer.report.flags import FLAG_MEANINGS, flag_name, flag_sentence
+from hptransfer.sweep.values import number
 
 
 def no_law(variant: VariantFit) -> str:
@@ -91,7 +92,7 @@ def in_words(why: Sequence[str], at_scale: str, meanings: Mapping[str, str]) -> 
 
     `at_scale` begins what is said of scales at which no cost is known.
     """
-    places: dict[str, list[float]] = defaultdict(list)
+    places: dict[str, list[str]] = defaultdict(list)
     plain = []
     for reason in why:
         unknown, raised = _UNKNOWN.fullmatch(reason), _RAISED.fullmatch(reason)
@@ -99,11 +100,11 @@ def in_words(why: Sequence[str], at_scale: str, meanings: Mapping[str, str]) -> 
         if all(flag in meanings for flag in flags.split(", ")):
             said = "; ".join(meanings[flag] for flag in flags.split(", "))
             head = at_scale if unknown else at_scale.removeprefix("not known ")
-            places[f"{head} {{}}: {said}"].append(float(at))
+            places[f"{head} {{}}: {said}"].append(at)
         else:
             plain.append(reason)
     for said, scales in places.items():
-        plain.append(said.format(listed([number_format.scale(n) for n in sorted(scales)])))
+        plain.append(said.format(listed(sorted(dict.fromkeys(scales), key=lambda at: number(at) or 0.0))))
     return plain
 
 
@@ -113,9 +114,11 @@ def _in_proportion(answer: Answer, scale: str) -> str:
     if answer.value == "yes" or _nearly_nothing(answer.cost) or share is None or share < _LEAST_SHARE:
         return ""
     times = (
-        f", like {factor:.2g} times less {scale}" if factor and _LEAST_FACTOR <= factor < _MOST_FACTOR else ""
+        f", like {number_format.rough(factor, 2)} times less {scale}"
+        if factor and _LEAST_FACTOR <= factor < _MOST_FACTOR
+        else ""
     )
-    part = f"{100 * share:.2g}% of" if share < 1 else f"{share:.2g} times"
+    part = f"{number_format.percent(share)} of" if share < 1 else f"{number_format.rough(share, 2)} times"
     return f", {part} the loss{times}"
 
 
@@ -133,9 +136,9 @@ def amount(fit: SweepFit, cost: Estimate) -> str:
 
 def _limit(high: float, tolerance: object) -> str:
     """An upper limit in two digits, in three where two would put it on the other side of the tolerance."""
-    short = f"{high:.2g}"
+    short = number_format.rough(high, 2)
     if isinstance(tolerance, float) and (high <= tolerance) != (float(short) <= tolerance):
-        return f"{high:.3g}"
+        return number_format.rough(high)
     return short
 
 
@@ -163,7 +166,7 @@ def extent(fit: SweepFit) -> str:
 
 def level(fit: SweepFit) -> str:
     """The level of the intervals as `95%`."""
-    return f"{100 * float(fit.settings.get('level', 0.95)):.4g}%"
+    return number_format.percent(float(fit.settings.get("level", 0.95)), 4)
 
 
 def no_prediction(fit: SweepFit, prediction: Prediction) -> str:
@@ -255,7 +258,7 @@ def holdout_sentence(fit: SweepFit, variant: VariantFit) -> str:
         "" if check.covered is None else f"; its interval {'holds' if check.covered else 'does not hold'} it"
     )
     where = f"{fit.sweep.columns.scale} {number_format.scale(check.scale)}"
-    miss = f"{abs(check.error_octaves):.2f} octaves too {side}"
+    miss = f"{number_format.fixed(abs(check.error_octaves))} octaves too {side}"
     return f"Fitted without {where}, the law predicts the optimum there {miss}{ends}."
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hptransfer.quantify.result import Estimate, SuggestedRun, SweepFit, VariantFit
 from hptransfer.report import number_format
 from hptransfer.report.sentences import listed
-from hptransfer.words import rough
+from hptransfer.words import percent, rough
 
 _MOST_GROUPS = 3  # of runs named; the rest is counted
 _MOST_VALUES = 4  # of a hyperparameter named one by one; more are a range
@@ -24,8 +24,8 @@ def suggestion(fit: SweepFit, variant: VariantFit) -> str:
         return ""
     if not found.runs:
         return f"Suggested: {found.text}."
-    settles, price = 100 * (found.settles or 0.0), found.cost_share or 0.0
-    odds = f"In simulation this settles it in {settles:.0f}% of cases, for {_price(price)}"
+    settles, price = found.settles or 0.0, found.cost_share or 0.0
+    odds = f"In simulation this settles it in {number_format.percent(settles)} of cases, for {_price(price)}"
     offer = f"Suggested: {found.text}. {odds}"
     if found.worth:
         return f"{offer}: {runs_in_words(found.runs, fit)}."
@@ -37,7 +37,7 @@ def _price(share: float) -> str:
     """`22% of what was spent`, `3 times what was spent`."""
     if rough(share, 2) == "1":
         return "as much as was spent"
-    part = f"{rough(100 * share, 2)}% of" if share < 1 else f"{rough(share, 2)} times"
+    part = f"{percent(share)} of" if share < 1 else f"{rough(share, 2)} times"
     return f"{part} what was spent"
 
 
@@ -69,5 +69,5 @@ def _values(values: Sequence[float]) -> str:
     steps = np.diff(np.log2(values))
     first, *_, last = named = [number_format.decimal(Estimate(value)) for value in (values[0], *values)]
     if len(values) > _MOST_VALUES and np.ptp(steps) < _SAME_STEP:
-        return f"{first} to {last}, each {2 ** float(np.mean(steps)):.3g} times the last"
+        return f"{first} to {last}, each {rough(2 ** float(np.mean(steps)))} times the last"
     return ", ".join(named[1:])

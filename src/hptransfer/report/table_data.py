@@ -62,7 +62,7 @@ def cell_text(column: Column, cell: Cell) -> str:
 _WRITERS: dict[str, Callable[[Estimate], str]] = {
     "estimate": number_format.estimate,
     "value": number_format.value,
-    "cost": lambda item: number_format.MISSING if item.value is None else f"{item.value:.2g}",
+    "cost": lambda item: number_format.MISSING if item.value is None else number_format.rough(item.value, 2),
     "hp": number_format.hp,
     "hp_value": number_format.decimal,
     "hp_interval": lambda item: number_format.hp_interval(item) or number_format.MISSING,

@@ -15,6 +15,7 @@ from hptransfer.runs.model_config import ModelConfig
 from hptransfer.runs.probe_config import ProbeConfig
 from hptransfer.runs.schedule import phases
 from hptransfer.runs.train_config import TrainConfig
+from hptransfer.words import rough
 
 __all__ = ["DataConfig", "ModelConfig", "ProbeConfig", "RunRecord", "RunSpec", "Status", "TrainConfig"]
 
@@ -40,7 +41,7 @@ class RunSpec(Config):
     @model_validator(mode="after")
     def _phases_fit(self) -> RunSpec:
         if self.tokens >= 2**63:
-            raise ValueError(f"a run may train on at most 2^63 - 1 tokens, but got {self.tokens:.3g}")
+            raise ValueError(f"a run may train on at most 2^63 - 1 tokens, but got {rough(self.tokens)}")
         phases(self.train, self.steps)
         return self
 

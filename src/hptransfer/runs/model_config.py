@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hptransfer.runs.base import Config, with_defaults
+from hptransfer.words import precise
 
 Bias = Literal["hidden", "norm", "readout"]
 Gains = Literal["none", "scalar", "vector"]
@@ -78,7 +79,9 @@ class ModelConfig(ModelShape):
     def _possible(self) -> ModelConfig:
         self._check_heads()
         if self.hidden < 1:
-            raise ValueError(f"mlp_ratio x width >= 1 must hold, but got {self.mlp_ratio:g} x {self.width}")
+            raise ValueError(
+                f"mlp_ratio x width >= 1 must hold, but got {precise(self.mlp_ratio)} x {self.width}"
+            )
         if "norm" in self.biases and self.norm == "rmsnorm":
             raise ValueError("biases of norms must go with norm: layernorm, but got norm='rmsnorm'")
         if len(set(self.biases)) < len(self.biases):

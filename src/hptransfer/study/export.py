@@ -118,7 +118,7 @@ def _write_frame(tables: Sequence[tuple[str, RunsTable]], several: bool, path: P
 
 
 def combined_sweep(folders: Sequence[Path]) -> SweepTable:
-    """Several studies as one sweep table, its variants named `STUDY: VARIANT`.
+    """One or several studies as one sweep table; of several, its variants are named `STUDY: VARIANT`.
 
     Raises:
         StoreError: a study cannot be read, or two have one name; SweepError: no run is finished.
@@ -132,10 +132,11 @@ def combined_sweep(folders: Sequence[Path]) -> SweepTable:
     axes: set[tuple[str, ...]] = set()
     for folder, name in zip(folders, names, strict=True):
         spec, table = _read_study(folder)
-        found += [(f"{name}: {variant}", *rest) for variant, *rest in table.lines]
-        optimizers |= {f"{name}: {variant}": value for variant, value in spec.optimizers().items()}
+        of = f"{name}: " if len(folders) > 1 else ""
+        found += [(f"{of}{variant}", *rest) for variant, *rest in table.lines]
+        optimizers |= {f"{of}{variant}": value for variant, value in spec.optimizers().items()}
         axes.add(spec.axes)
-        own |= {f"{name}: {variant}": value for variant, value in coordinates_of(spec).items()}
+        own |= {f"{of}{variant}": value for variant, value in coordinates_of(spec).items()}
     if len(axes) > 1:
         raise StoreError("studies that are compared must be over the same axes of scale, but these are not")
     source = Source(path=", ".join(str(folder) for folder in folders))

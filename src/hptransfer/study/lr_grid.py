@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.base import Config
+from hptransfer.words import precise
 
 MAX_LRS = 200  # a finer grid is taken for a mistake
 _POWER = re.compile(r"\s*([0-9.]+)\s*(?:\^|\*\*)\s*([+-]?[0-9.]+)\s*")
@@ -44,7 +45,9 @@ class LRGrid(Config):
     @model_validator(mode="after")
     def _check_range(self) -> LRGrid:
         if not self.low < self.high:
-            raise ValueError(f"low < high must hold, but got low={self.low:g}, high={self.high:g}")
+            raise ValueError(
+                f"low < high must hold, but got low={precise(self.low)}, high={precise(self.high)}"
+            )
         if self.count > MAX_LRS:
             raise ValueError(
                 f"a grid may have at most {MAX_LRS} LRs, but low, high, factor give {self.count}"

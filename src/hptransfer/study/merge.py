@@ -15,6 +15,7 @@ from hptransfer.study.runs_table import place_of
 from hptransfer.study.spec import StudySpec, parse_study
 from hptransfer.study.store import STORE_FILE, Store
 from hptransfer.study.validation_errors import shortened
+from hptransfer.words import precise
 
 UNITED = ("variants", "widths", "seeds", "weight_decays", "targets")  # lists: the merged study has all
 _APART = ("name", "workers", "executor", "stack", "compile", "cost", "lr", "base_width", *UNITED)
@@ -100,7 +101,8 @@ def _grid(specs: Sequence[StudySpec]) -> dict[str, Any]:
         if not same or spec.lr.low not in lattice:
             raise SpecError(
                 f"the grids of studies that are merged must lie on one lattice, but {lowest.name} has "
-                f"{grid.low:g} x {grid.factor:g}^k and {spec.name} {spec.lr.low:g} x {spec.lr.factor:g}^k"
+                f"{precise(grid.low)} x {precise(grid.factor)}^k and {spec.name} {precise(spec.lr.low)} x "
+                f"{precise(spec.lr.factor)}^k"
             )
     return {**grid.model_dump(mode="json"), "high": high}
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 
 from hptransfer.study.progress import Cell, Snapshot
-from hptransfer.words import plural
+from hptransfer.words import count, loss_text, plural, rough
 
 
 def cell_text(cell: Cell) -> str:
     """`7/9, best 3.893, 1 diverged`."""
     parts = [f"{cell.done}/{cell.planned}"]
     if math.isfinite(cell.best):
-        parts.append(f"best {cell.best:.3f}")
+        parts.append(f"best {loss_text(cell.best)}")
     parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := getattr(cell, name))]
     return ", ".join(parts)
 
 
 def summary(seen: Snapshot) -> str:
     """`33/135 runs, 2 diverged, 1:02 elapsed, about 3:10 left`."""
-    parts = [f"{seen.total('done')}/{seen.total('planned')} runs"]
+    parts = [f"{count(seen.total('done'))}/{plural(seen.total('planned'), 'run')}"]
     parts += [f"{n} {name}" for name in ("diverged", "failed") if (n := seen.total(name))]
     if seen.elapsed is not None:
         parts.append(f"{clock(seen.elapsed)} elapsed")
@@ -51,4 +51,4 @@ def clock(seconds: float) -> str:
 def lr_text(lr: float) -> str:
     """`2^-6` where it is a power of two, else a decimal."""
     exponent = math.log2(lr)
-    return f"2^{exponent:.0f}" if exponent.is_integer() else f"{lr:.3g}"
+    return f"2^{count(exponent)}" if exponent.is_integer() else rough(lr)

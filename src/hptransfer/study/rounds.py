@@ -24,7 +24,7 @@ from hptransfer.runs.flops import run_flops
 from hptransfer.study.scale import Size, axis_value
 from hptransfer.study.spec import StudySpec
 from hptransfer.study.stacks import PlannedRun
-from hptransfer.words import rough
+from hptransfer.words import precise, rough
 
 History = tuple[tuple[Proposal, float], ...]
 MOST_ROUNDS = 1000  # beyond any study; a guard against a plan that never ends
@@ -66,8 +66,9 @@ def why_stopped(spec: StudySpec, losses: Mapping[str, float]) -> str | None:
     for proposal, loss in history:
         observed.add(proposal, loss)
     width = max(fit_round(grid, observed, adaptive.goal).width.values(), default=math.inf)
-    known = "is not known yet" if math.isinf(width) else f"is {width:.2g} {UNITS[adaptive.goal]} wide"
-    state = f"the widest 95% interval of the {adaptive.goal} {known}, and {adaptive.wanted:g} was asked for"
+    known = "is not known yet" if math.isinf(width) else f"is {rough(width, 2)} {UNITS[adaptive.goal]} wide"
+    state = f"the widest 95% interval of the {adaptive.goal} {known}, and "
+    state += f"{precise(adaptive.wanted)} was asked for"
     spent = math.fsum(float(grid.cost[proposal.scale]) for proposal, _ in history)
     if width <= adaptive.wanted:
         return f"stopped at the precision that was asked for: {state}"

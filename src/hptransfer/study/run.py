@@ -26,6 +26,7 @@ from hptransfer.study.spec import StudySpec
 from hptransfer.study.store import Store
 from hptransfer.study.store_integrity import storable
 from hptransfer.sweep.table import Source, SweepTable
+from hptransfer.words import count, plural
 from hptransfer.workers.executor import Executor, OnReport
 from hptransfer.workers.registry import make_executor
 from hptransfer.workers.run_job import TRAIN
@@ -210,4 +211,5 @@ def _result(store: Store, spec: StudySpec, table: RunsTable, trained: int) -> St
 def _kept(driver: Driver, folder: Path) -> str:
     seen = driver.progress.snapshot()
     done, planned = seen.total("done"), seen.total("planned")
-    return f"stopped: {done} of {planned} runs are kept in {folder}; the same command resumes the study"
+    kept = f"{count(done)} of {plural(planned, 'run')} kept in {folder}"
+    return f"stopped: {kept}; the same command resumes the study"

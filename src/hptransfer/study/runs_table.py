@@ -23,6 +23,7 @@ from hptransfer.study.stacks import PlannedRun
 from hptransfer.study.store import Store
 from hptransfer.study.store_schema import Place
 from hptransfer.sweep.table import Columns, FloatArray, Source, SweepTable
+from hptransfer.words import precise
 
 RUNS_CSV = "runs.csv"
 Value = str | int | float | None
@@ -213,5 +214,5 @@ def _coordinates_note(in_mup: Iterable[str], base: float | None) -> tuple[str, .
     """Says whose learning rates are in muP coordinates; nothing where none are."""
     if not (names := ", ".join(in_mup)):
         return ()
-    at = "base width" if base is None else f"{base:g}"
+    at = "base width" if base is None else precise(base)
     return (f"learning rates of {names} are in muP coordinates, as their user sets them: lr x width / {at}",)

@@ -16,6 +16,7 @@ from hptransfer.runs.base import Config
 from hptransfer.runs.config import RunSpec
 from hptransfer.runs.decoder_tensors import counted_parameters
 from hptransfer.sweep.values import number
+from hptransfer.words import count, percent, precise, scale_text
 
 MOST = 1000  # values of a list
 MOST_PLACES = 10_000  # that lists may combine to
@@ -57,7 +58,8 @@ class Size:
 
 
 def _written(place: Mapping[str, float]) -> str:
-    return ", ".join(f"{axis.replace('_', ' ')} {value:,}" for axis, value in place.items())
+    texts = {axis: (count if float(value).is_integer() else precise)(value) for axis, value in place.items()}
+    return ", ".join(f"{axis.replace('_', ' ')} {text}" for axis, text in texts.items())
 
 
 class PlaceConfig(Config):
@@ -117,7 +119,7 @@ class ScaleConfig(Config):
             where = "model.depth" if fixed[0] == "depth" else f"train.{fixed[0]}"
             where = "train.steps or train.tokens_per_param" if fixed[0] == "tokens" else where
             raise ValueError(
-                f"an axis must vary, but {fixed[0]} is {places[0][fixed[0]]:g} at every place; "
+                f"an axis must vary, but {fixed[0]} is {scale_text(places[0][fixed[0]])} at every place; "
                 f"set {where} instead, or give it a second value"
             )
         if len(varying) < 2:
@@ -139,7 +141,9 @@ class ScaleConfig(Config):
         lists = {name: values for name in KEYS if (values := getattr(self, name)) is not None}
         combined = math.prod(map(len, lists.values()))
         if self.design == "grid" and combined > MOST_PLACES:
-            raise ValueError(f"a grid may have at most {MOST_PLACES:,} places, but this one has {combined:,}")
+            raise ValueError(
+                f"a grid may have at most {count(MOST_PLACES)} places, but this one has {count(combined)}"
+            )
         if lists:
             yield from _DESIGNS[self.design](lists)
         for point in self.points:
@@ -186,7 +190,9 @@ def sizes_of(scale: ScaleConfig, context: int, batch_size: int) -> tuple[Size, .
     unit = context * math.lcm(*(place.get("batch_size", batch_size) for place in places))
     found = tuple(Size(**{**place, **_rounded(place, unit)}) for place in places)
     if len(set(found)) < len(found):
-        raise ValueError(f"`scale`: tokens are rounded to multiples of {unit:,}, and two places become one")
+        raise ValueError(
+            f"`scale`: tokens are rounded to multiples of {count(unit)}, and two places become one"
+        )
     return found
 
 
@@ -197,8 +203,9 @@ def _rounded(place: Mapping[str, Any], unit: int) -> dict[str, int]:
     tokens = max(round(place["tokens"] / unit), 1) * unit
     if abs(tokens / place["tokens"] - 1) > MOST_ROUNDED:
         raise ValueError(
-            f"`scale`: tokens must be whole steps of every batch size (multiples of {unit:,}), to within "
-            f"{MOST_ROUNDED:.0%}, but got {place['tokens']:,}; the nearest is {tokens:,}"
+            f"`scale`: tokens must be whole steps of every batch size (multiples of {count(unit)}), to "
+            f"within {percent(MOST_ROUNDED)}, but got {count(place['tokens'])}; "
+            f"the nearest is {count(tokens)}"
         )
     return {"tokens": tokens}
 
@@ -234,7 +241,9 @@ def check_axes(runs: Sequence[RunSpec], axes: Sequence[str], adaptive: bool) -> 
     values = [[axis_value(run, axis) for axis in axes] for run in runs]
     for axis, column in zip(axes, zip(*values, strict=True), strict=False):
         if len(set(column)) == 1:
-            raise SpecError(f"`scale.axes`: an axis must vary, but {axis} is {column[0]:g} at every place")
+            raise SpecError(
+                f"`scale.axes`: an axis must vary, but {axis} is {scale_text(column[0])} at every place"
+            )
     if not axes or not adaptive:
         return
     import numpy as np

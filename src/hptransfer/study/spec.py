@@ -29,6 +29,7 @@ from hptransfer.study.overrides import apply_overrides
 from hptransfer.study.scale import ScaleConfig, Size, check_axes, law_axes, sizes_of
 from hptransfer.study.target import Target
 from hptransfer.study.validation_errors import describe_error
+from hptransfer.words import count
 from hptransfer.workers.local import LocalConfig
 from hptransfer.workers.registry import AnyExecutorConfig
 from hptransfer.workers.user_code.config import TrialConfig, check
@@ -134,7 +135,9 @@ class StudySpec(Config):
         runs = len(self.variants_with_decay()) * len(self.sizes)
         runs *= len(self.seeds) * self.lr.count
         if runs > MAX_RUNS:
-            raise ValueError(f"a grid may have at most {MAX_RUNS:,} runs, but this one has {runs:,}")
+            raise ValueError(
+                f"a grid may have at most {count(MAX_RUNS)} runs, but this one has {count(runs)}"
+            )
         return self
 
     @model_validator(mode="after")

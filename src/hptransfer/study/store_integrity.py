@@ -13,6 +13,7 @@ from hptransfer.files import printable, read_regular, write_whole
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.study import store_schema
 from hptransfer.study.store_schema import PLACES, RUNS
+from hptransfer.words import count, plural
 
 COUNT_FILE = "study.count"  # beside the store: how many commits it must hold
 
@@ -100,7 +101,8 @@ def check_count(path: Path, commits: int, expected: int) -> None:
     if commits < expected:
         rest = f"go on with what is there by `hptransfer runs repair {path.parent}`"
         raise StoreError(
-            f"{path} must hold {expected} commits, but lacks the last {expected - commits}: its "
-            f"write-ahead log ({path.name}-wal) was removed or cut, or this is an older copy; restore it, or "
+            f"{path} must hold {plural(expected, 'commit')}, but lacks the last "
+            f"{count(expected - commits)}: its write-ahead log ({path.name}-wal) was removed or cut, "
+            f"or this is an older copy; restore it, or "
             f"{rest if commits else 'move it away to start anew'}"
         )

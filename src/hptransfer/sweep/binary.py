@@ -17,6 +17,7 @@ from hptransfer.sweep.options import ReadOptions
 from hptransfer.sweep.raw_table import RawTable, concat, make_table, shown
 from hptransfer.sweep.rows import check_unique, from_rows
 from hptransfer.sweep.wide import lengthen
+from hptransfer.words import plural
 
 SMALL = 4_000_000  # bytes of a workbook that is read whole
 SHEET = "sheet"  # column of the sheet's name, where several sheets are read
@@ -139,8 +140,8 @@ def _query(tables: list[str], wanted: str | None, name: str) -> str:
     if wanted is None:
         if len(tables) != 1:
             raise SweepError(
-                f"{name} has {len(tables)} tables: choose one with --query TABLE, or give a query, --query "
-                f"'SELECT ...'; tables: {', '.join(tables[:12])}"
+                f"{name} has {plural(len(tables), 'table')}: choose one with --query TABLE, or give a "
+                f"query, --query 'SELECT ...'; tables: {', '.join(tables[:12])}"
             )
         wanted = tables[0]
     return (

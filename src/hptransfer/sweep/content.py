@@ -16,6 +16,7 @@ from typing import Any
 from hptransfer.errors import MissingExtraError, SweepError
 from hptransfer.files import MAX_MIB, size_limit
 from hptransfer.sweep.guards import MAX_BYTES, read_content
+from hptransfer.words import rough
 
 STDIN = "-"
 SAMPLE = 100_000  # bytes from which the encoding is detected
@@ -50,7 +51,7 @@ def content_of(name: str) -> bytes:
 def _check_size(size: int, name: str) -> None:
     if size > size_limit(MAX_BYTES):
         raise SweepError(
-            f"{name} may have at most {size_limit(MAX_BYTES) / 2**20:.4g} MiB unpacked; the "
+            f"{name} may have at most {rough(size_limit(MAX_BYTES) / 2**20, 4)} MiB unpacked; the "
             f"environment variable "
             f"{MAX_MIB} raises that"
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
 from hptransfer.files import printable, read_regular, size_limit
+from hptransfer.words import count
 
 MAX_BYTES = 512 << 20  # of a table's file; in memory it takes some ten times as much
 MAX_LABEL = 1000  # characters of a variant's or a seed's label
@@ -55,7 +56,9 @@ def check_cells(rows: int, columns: int, name: str) -> None:
     """
     most = size_limit(MAX_BYTES) // 8
     if rows * max(columns, 1) > most:
-        raise SweepError(f"a table may have at most {most:,} cells, but {name} has {rows:,} x {columns:,}")
+        raise SweepError(
+            f"a table may have at most {count(most)} cells, but {name} has {count(rows)} x {count(columns)}"
+        )
 
 
 def convert(cells: Callable[[], list[Any]], rows: int, column: str) -> list[Any]:
@@ -83,7 +86,7 @@ def check_labels(labels: Sequence[str], what: str) -> list[str]:
     if len(longest) > MAX_LABEL:
         raise SweepError(
             f"a label of {what} may have at most {MAX_LABEL} characters, but {printable(longest)[:30]!r}... "
-            f"has {len(longest):,}"
+            f"has {count(len(longest))}"
         )
     escaped = {label: shown for label in distinct if (shown := printable(label)) != label}
     if len(set(escaped.values()) - distinct) < len(escaped):

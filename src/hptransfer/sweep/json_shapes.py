@@ -9,6 +9,7 @@ from hptransfer.errors import SweepError
 from hptransfer.sweep.names import SCALES, hp_rank, loss_rank, rank, word_set
 from hptransfer.sweep.raw_table import RawTable, columns_of, flatten, make_table, shown
 from hptransfer.sweep.values import parse, parse_labelled
+from hptransfer.words import plural
 
 Record = dict[str, Any]
 GENERIC = word_set("runs results data experiments sweep sweeps trials records history")  # around all runs
@@ -44,7 +45,8 @@ def _transposed(names: Sequence[Any], rows: Sequence[Any], name: str) -> dict[st
     bad = next((i for i, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)), None)
     if bad is not None:
         raise SweepError(
-            f"every row must have a value for each of {len(names)} columns, but row {bad} of {name} not"
+            f"every row must have a value for each of {plural(len(names), 'column')}, but row {bad} of "
+            f"{name} does not"
         )
     return {str(column): [row[i] for row in rows] for i, column in enumerate(names)}
 

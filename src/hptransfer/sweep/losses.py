@@ -14,6 +14,7 @@ from hptransfer.sweep.names import STATES, base_name, word_set
 from hptransfer.sweep.raw_table import RawTable, floats, shown
 from hptransfer.sweep.table import FloatArray
 from hptransfer.sweep.values import number
+from hptransfer.words import plural
 
 # Texts of a diverged run beside numbers that are none (nan, inf) and blanks.
 DIVERGED = word_set(
@@ -122,15 +123,14 @@ def _finished(
     notes = []
     if diverged.any():
         notes.append(
-            f"{diverged.sum()} runs with {column} {_states(states[diverged])} have no loss and "
-            f"count as diverged"
+            f"counted as diverged: {plural(int(diverged.sum()), 'run')} with {column} "
+            f"{_states(states[diverged])} and no loss"
         )
     if (stopped | unfinished).any():
         out = stopped | unfinished
         notes.append(
-            f"{out.sum()} runs with {column} {_states(states[out])} stopped at a loss that is not "
-            f"their last and are "
-            f'left out; --where "{column} != none" keeps them'
+            f"left out: {plural(int(out.sum()), 'run')} with {column} {_states(states[out])}, stopped before "
+            f'the end; --where "{column} != none" keeps them'
         )
     return kept & ~stopped & ~unfinished, notes
 

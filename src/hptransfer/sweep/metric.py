@@ -10,6 +10,7 @@ import numpy as np
 
 from hptransfer.errors import SweepError
 from hptransfer.sweep.table import FloatArray, LossMetric, SweepTable
+from hptransfer.words import precise, rough
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,17 @@ def as_metric(sweep: SweepTable, metric: str = "nats", maximize: bool = False) -
         return replace(sweep, metric=held)
     if name == "perplexity":
         if values.min() < 1.0:
-            raise SweepError(f"a perplexity must be at least 1, but the lowest {column} is {values.min():g}")
+            raise SweepError(
+                f"a perplexity must be at least 1, but the lowest {column} is {precise(values.min())}"
+            )
         return _turned(sweep, held, np.log, f"ln {column}")
     if name == "accuracy" or maximize:
         top = _top(values, column) if name == "accuracy" else float(2 * values.max() - values.min())
-        return _turned(sweep, held, lambda value: top - value, f"{top:.4g} - {column}")
+        return _turned(sweep, held, lambda value: top - value, f"{rough(top, 4)} - {column}")
     if name in ("mse", "error") and values.min() < 0:
-        raise SweepError(f"metric {name} must not be negative, but the lowest {column} is {values.min():g}")
+        raise SweepError(
+            f"metric {name} must not be negative, but the lowest {column} is {precise(values.min())}"
+        )
     return replace(sweep, metric=held)
 
 
@@ -88,8 +93,8 @@ def _top(values: FloatArray, column: str) -> float:
     top = 100.0 if values.max() > PERCENT else 1.0
     if not 0.0 <= values.min() <= values.max() <= top:
         raise SweepError(
-            f"an accuracy must lie between 0 and {top:g}, "
-            f"but {column} has {values.min():g} to {values.max():g}"
+            f"an accuracy must lie between 0 and {precise(top)}, "
+            f"but {column} has {precise(values.min())} to {precise(values.max())}"
         )
     return top
 

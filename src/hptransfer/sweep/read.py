@@ -30,6 +30,7 @@ from hptransfer.sweep.table import Columns, FloatArray, SweepTable
 from hptransfer.sweep.values import HP_SCALES
 from hptransfer.sweep.where import where as keep_where
 from hptransfer.sweep.wide import lengthen
+from hptransfer.words import plural
 
 FIRST = 1000  # cells by which a column is judged before the others are looked at
 MOST_LEVELS = 20  # of a column that may tell repeated rows apart (an epoch, a weight decay)
@@ -165,7 +166,7 @@ def _assembled(
         )
     sweep = as_metric(sweep, options.metric, options.maximize)
     zero = (
-        (f"{left_out} runs with {names.hp} = 0 are left out: the fit is over its logarithm",)
+        (f"left out: {plural(left_out, 'run')} with {names.hp} = 0, since the fit is over its logarithm",)
         if left_out
         else ()
     )

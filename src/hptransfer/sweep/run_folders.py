@@ -99,8 +99,10 @@ def _said(unread: list[str], name: str) -> list[str]:
 
 def _taken(take: str | None) -> str:
     """What is read of a curve, in words."""
-    kind, _, count = (take or "final").partition(":")
-    return {"final": "last value", "best": "lowest value"}.get(kind, f"mean of the last {count} values")
+    kind, _, last = (take or "final").partition(":")
+    if kind == "mean":
+        return f"mean of the last {plural(int(last), 'value')}"
+    return "lowest value" if kind == "best" else "last value"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -111,7 +113,9 @@ def _files(folder: Path) -> list[Path]:
         paths = (Path(place, name) for name in sorted(names))
         found += [path for path in paths if path.is_file()]  # no pipe, and no link that leads nowhere
         if len(found) > MOST_FILES:
-            raise SweepError(f"{folder} has more than {MOST_FILES} files; name the folder of the runs")
+            raise SweepError(
+                f"{folder} has more than {plural(MOST_FILES, 'file')}; name the folder of the runs"
+            )
     return found
 
 

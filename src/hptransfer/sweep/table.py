@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from hptransfer.errors import SweepError
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.divergence import ends_diverged
-from hptransfer.words import plural
+from hptransfer.words import loss_text, plural, precise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,8 @@ class SweepTable:
         for name, column in (*columns.items(), *self.extra.items()):
             if column.shape != shape:
                 raise SweepError(
-                    f"columns must be of equal length, but got {shape[0]} losses and {name} {column.shape}"
+                    f"columns must be of equal length, but got {plural(shape[0], 'loss', 'losses')} "
+                    f"and {name} {column.shape}"
                 )
         for name in ("scale", "hp"):
             column = getattr(self, name)
@@ -123,7 +124,8 @@ class SweepTable:
             if bad.size:
                 label = getattr(self.columns, name)
                 raise SweepError(
-                    f"{label} must be positive and finite, but row {bad[0]} has {label}={column[bad[0]]:g}"
+                    f"{label} must be positive and finite, but row {bad[0]} has "
+                    f"{label}={precise(column[bad[0]])}"
                 )
 
     @property
@@ -222,9 +224,9 @@ def _names(names: tuple[str, ...], most: int = 8) -> str:
 def _numbers(values: FloatArray, most: int = 6) -> str:
     """A few values in full, many as a range."""
     if values.size <= most:
-        return ", ".join(f"{v:g}" for v in values)
-    return f"{values.size} values from {values[0]:g} to {values[-1]:g}"
+        return ", ".join(precise(v) for v in values)
+    return f"{plural(values.size, 'value')} from {precise(values[0])} to {precise(values[-1])}"
 
 
 def _range(loss: FloatArray) -> str:
-    return f"{loss.min():.4g} to {loss.max():.4g}" if loss.size else "every run diverged"
+    return f"{loss_text(loss.min())} to {loss_text(loss.max())}" if loss.size else "every run diverged"

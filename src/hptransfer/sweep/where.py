@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hptransfer.errors import SweepError
 from hptransfer.sweep.raw_table import RawColumn, RawTable, find, floats, shown, texts
+from hptransfer.words import plural
 
 Mask = NDArray[np.bool_]
 
@@ -43,7 +44,7 @@ def where(table: RawTable, expression: str) -> RawTable:
     """
     mask = _Parser(expression, table).parse()
     if not mask.any():
-        raise SweepError(f"where leaves none of the {len(table)} rows: {shown(expression, 80)}")
+        raise SweepError(f"where leaves none of the {plural(len(table), 'row')}: {shown(expression, 80)}")
     return table.keep(mask)
 
 

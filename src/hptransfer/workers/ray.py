@@ -16,6 +16,7 @@ from pydantic import Field
 
 from hptransfer.errors import ExecutorError, MissingExtraError
 from hptransfer.runs.config import RunRecord
+from hptransfer.words import precise, rough
 from hptransfer.workers.environment import environment
 from hptransfer.workers.executor import (
     MANY,
@@ -225,8 +226,9 @@ def _check_room(ray: Any, config: RayConfig) -> None:
         most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in wanted}
         raise ExecutorError(
             f"a node of the Ray cluster must have room for a stack of cpus={config.cpus}, "
-            f"gpus={config.gpus or 0:g}, memory_gb={config.memory_gb or 0:g}, but the largest have "
-            f"{most['CPU']:g} CPUs, {most['GPU']:g} GPUs and {most['memory'] / 2**30:.1f} GB"
+            f"gpus={precise(config.gpus or 0)}, memory_gb={precise(config.memory_gb or 0)}, but the "
+            f"largest have {precise(most['CPU'])} CPUs, {precise(most['GPU'])} GPUs "
+            f"and {rough(most['memory'] / 2**30)} GB"
         )
 
 

@@ -14,6 +14,7 @@ from hptransfer.lm.data.hub import hub_corpus
 from hptransfer.lm.data.synthetic import synthetic_corpus
 from hptransfer.lm.data.text import text_corpus
 from hptransfer.runs.config import DataConfig, ModelConfig
+from hptransfer.words import count
 
 _SOURCES: dict[str, Callable[[DataConfig, ModelConfig], Corpus]] = {
     "python-stdlib": text_corpus,
@@ -76,13 +77,13 @@ def _check_length(corpus: Corpus, data: DataConfig, model: ModelConfig) -> None:
     needed = _validation_count(data, model) * (model.context + 1)
     if len(corpus.validation) < needed:
         raise DataError(
-            f"the validation text must hold {needed} tokens, but it has {len(corpus.validation)}; "
-            "lower `validation_tokens` or raise `validation_fraction`"
+            f"the validation text must hold {count(needed)} tokens, but it has "
+            f"{count(len(corpus.validation))}; lower `validation_tokens` or raise `validation_fraction`"
         )
     if len(corpus.train) <= model.context:
         raise DataError(
-            f"the training text must be longer than one context of {model.context} tokens, "
-            f"but it has {len(corpus.train)}"
+            f"the training text must be longer than one context of {count(model.context)} tokens, "
+            f"but it has {count(len(corpus.train))}"
         )
 
 

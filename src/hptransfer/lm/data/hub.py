@@ -20,6 +20,7 @@ from hptransfer.lm.data.cache import NAMES, Corpus, TokenArray, append, cached, 
 from hptransfer.lm.data.text import matching
 from hptransfer.lm.data.tokenizer import Tokenizer, encoded, named, saved, trained
 from hptransfer.runs.config import DataConfig, ModelConfig
+from hptransfer.words import count
 
 _FORMAT = 1  # raise when the cached files change meaning
 _BATCH = 512  # documents between two positions to resume from
@@ -76,8 +77,8 @@ def _tokenise(data: DataConfig, vocab: int, tokenizer: Tokenizer | None, folder:
         total = progress.train + progress.validation
         if data.tokens is not None and total < data.tokens:
             raise DataError(
-                f"the dataset must hold {data.tokens} tokens (`tokens`), but {data.dataset!r} ended "
-                f"after {total}"
+                f"the dataset must hold {count(data.tokens)} tokens (`tokens`), but {data.dataset!r} ended "
+                f"after {count(total)}"
             )
         progress.done = True
         _keep(folder, progress)

@@ -14,20 +14,14 @@ from hptransfer.quantify.intervals import estimate, missing
 from hptransfer.quantify.predict import regret_between
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Estimate
+from hptransfer.words import rough, scale_text
 
 COST = "{cost}"  # stands for the cost in a reason, until the unit is known
 
 
 def written(at: Place) -> str:
     """A place in words: `params 1.07B, tokens 20B`."""
-    return ", ".join(f"{axis} {_short(value)}" for axis, value in at.items())
-
-
-def _short(value: float) -> str:
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if value >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:,.0f}" if value >= 100 and float(value).is_integer() else f"{value:.4g}"
+    return ", ".join(f"{axis} {scale_text(value)}" for axis, value in at.items())
 
 
 def keep_answer(basis: Basis, s: AxesSettings) -> PlaceAnswer:
@@ -112,6 +106,6 @@ def with_cost(answer: PlaceAnswer, unit: str) -> PlaceAnswer:
     if cost.value is None:
         text = "an amount that the runs do not bound"
     else:
-        high = "inf" if cost.high is None else f"{cost.high:.2g}"
-        text = f"{cost.value:.2g} {unit} [{cost.low or 0:.2g}, {high}]"
+        high = "inf" if cost.high is None else rough(cost.high, 2)
+        text = f"{rough(cost.value, 2)} {unit} [{rough(cost.low or 0, 2)}, {high}]"
     return replace(answer, reason=answer.reason.replace(COST, text))

@@ -9,6 +9,7 @@ import numpy as np
 
 from hptransfer.errors import QuantifyError
 from hptransfer.sweep.table import FloatArray, IntArray, SweepTable
+from hptransfer.words import precise, rough, scale_text
 
 MOST_AXES = 4  # more than four exponents are never known from the points of a sweep
 # An axis whose spread about the others' plane is below this share of its own spread is tied to them; or
@@ -81,7 +82,7 @@ def axis_values(sweep: SweepTable, axes: Sequence[str]) -> FloatArray:
     for axis, column in zip(axes, columns, strict=True):
         bad = np.flatnonzero(~((column > 0) & np.isfinite(column)))
         if bad.size:
-            cell = "nothing" if np.isnan(column[bad[0]]) else f"{column[bad[0]]:g}"
+            cell = "nothing" if np.isnan(column[bad[0]]) else precise(column[bad[0]])
             raise QuantifyError(
                 f"an axis must be a positive number in every row, but {axis} is {cell} in row "
                 f"{bad[0]} of the "
@@ -89,7 +90,7 @@ def axis_values(sweep: SweepTable, axes: Sequence[str]) -> FloatArray:
             )
         if np.ptp(np.log2(column)) == 0:
             raise QuantifyError(
-                f"an axis must vary, but {axis} is {column[0]:g} in every run; leave it out of the "
+                f"an axis must vary, but {axis} is {scale_text(column[0])} in every run; leave it out of the "
                 "axes, or add "
                 "runs at a second value"
             )
@@ -129,7 +130,7 @@ def tied_sentence(design: Design) -> str:
     for i, line in design.tied.items():
         used = [(design.axes[j], s) for j, s in zip(design.free, line[1:], strict=True) if abs(s) >= 0.005]
         others = " and ".join(name for name, _ in used) or "the others"
-        power = " ".join(f"{name}^{slope:.2g}" for name, slope in used)
+        power = " ".join(f"{name}^{rough(slope, 2)}" for name, slope in used)
         parts.append(
             f"These runs cannot tell {design.axes[i]} from {others}: they always grow together "
             f"({design.axes[i]} as {power or 'a constant'}). Exponents are along the path they share; "

@@ -18,6 +18,7 @@ from hptransfer.quantify.axes.model import SPARE, AxesSettings, find_basis
 from hptransfer.quantify.axes.result import AxesLaws, AxesVariant
 from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import SweepTable
+from hptransfer.words import precise
 
 Laws = TypeVar("Laws", bound=AxesLaws)
 FARTHEST = 100.0  # octaves between a target and the runs beyond which sums overflow
@@ -64,7 +65,9 @@ def check_axes(sweep: SweepTable, found: Sequence[Points], s: AxesSettings) -> N
     for target in s.targets:
         at = np.log2(np.array([target[axis] for axis in s.axes]))
         if np.abs(at - z.mean(axis=0)).max() > FARTHEST:
-            raise QuantifyError(f"a target must be within 2^{FARTHEST:g} of the runs, but got {target}")
+            raise QuantifyError(
+                f"a target must be within 2^{precise(FARTHEST)} of the runs, but got {target}"
+            )
 
 
 def in_unit_of_table(variant: AxesVariant, unit: float, name: str) -> AxesVariant:

@@ -10,6 +10,7 @@ from hptransfer.quantify.axes.rules import kind_of
 from hptransfer.quantify.exponents import LN2
 from hptransfer.quantify.intervals import estimate
 from hptransfer.sweep.table import FloatArray
+from hptransfer.words import rough
 
 
 def axis_laws(model: AxesModel, s: AxesSettings) -> tuple[AxisLaw, ...]:
@@ -36,7 +37,7 @@ def _tied(model: AxesModel) -> dict[str, FloatArray]:
 
 
 def _path_name(path: Place) -> str:
-    return " ".join(f"{axis}^{value:.2g}" for axis, value in path.items())
+    return " ".join(f"{axis}^{rough(value, 2)}" for axis, value in path.items())
 
 
 def _law(

@@ -12,6 +12,7 @@ import numpy as np
 from hptransfer.errors import QuantifyError
 from hptransfer.sweep.names import LEARNING_RATES, OTHER_HPS, joined, rank
 from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.words import precise, scale_text
 
 LONGEST = 300  # characters
 MOST_EXPONENT = 20.0  # of a name
@@ -59,7 +60,9 @@ def parse_combination(text: str, valid: Sequence[str]) -> Combination:
         powers[column] = powers.get(column, 0.0) + power
     powers = {name: power for name, power in powers.items() if power}
     if any(abs(power) > MOST_EXPONENT for power in powers.values()):
-        raise QuantifyError(f"exponents of a combination must be {MOST_EXPONENT:g} or less, but got {text!r}")
+        raise QuantifyError(
+            f"exponents of a combination must be {precise(MOST_EXPONENT)} or less, but got {text!r}"
+        )
     return Combination(text.strip(), powers, math.exp(log_factor))
 
 
@@ -158,8 +161,8 @@ def column_offset(
             if len(found) != 1 or not found[0] > 0 or not np.isfinite(found[0]):
                 raise QuantifyError(
                     f"{name} in {combination.text!r} must have one positive value at every "
-                    f"{sweep.columns.scale}, since it is not fitted, but at {scale:g} it has "
-                    f"{', '.join(f'{v:g}' for v in found[:4])}{', ...' if len(found) > 4 else ''}"
+                    f"{sweep.columns.scale}, since it is not fitted, but at {scale_text(scale)} it has "
+                    f"{', '.join(precise(v) for v in found[:4])}{', ...' if len(found) > 4 else ''}"
                 )
             out[k] += power * np.log2(found[0])
     return out

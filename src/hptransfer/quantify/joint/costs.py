@@ -15,6 +15,7 @@ from hptransfer.quantify.predict import scale_factor
 from hptransfer.quantify.priors import ADVICE
 from hptransfer.quantify.result import Answer, AnswerValue, Estimate, finite
 from hptransfer.sweep.table import FloatArray
+from hptransfer.words import rough, scale_text
 
 CANDIDATES, ENOUGH_DRAWS = 80, 200  # points that a recommendation is chosen from, and draws it is judged by
 NEAR = 0.75  # octaves; a diverged run this near a point says that it diverges
@@ -120,7 +121,7 @@ class Judge:
         why = list(vetoes) if value == "not known" else []
         if value == "not known":
             why += [
-                f"no cost at {c.scale:g}: {', '.join(c.paid.estimate.flags) or 'unknown'}"
+                f"no cost at {scale_text(c.scale)}: {', '.join(c.paid.estimate.flags) or 'unknown'}"
                 for c in judged
                 if c.paid.estimate.value is None
             ]
@@ -147,9 +148,9 @@ class Judge:
         cost = Estimate(e.value, finite(max(e.low or 0.0, 0.0)), e.high, e.flags).times(1.0 / self.unit)
         share = cost.times(self.unit / worst.best) if worst.best and worst.best > 0 else missing("no_optimum")
         factor = scale_factor(self.loss, worst.scale, worst.paid, self.level)
-        high = "no upper limit" if cost.high is None else f"{cost.high:.4g}"
-        paid = f"{cost.value:.4g} {self.unit_name} ({cost.low:.4g} to {high})"
-        said = f"{value}, costs {paid} at {self.scale_name} {worst.scale:g}"
+        high = "no upper limit" if cost.high is None else rough(cost.high, 4)
+        paid = f"{rough(cost.value or 0.0, 4)} {self.unit_name} ({rough(cost.low or 0.0, 4)} to {high})"
+        said = f"{value}, costs {paid} at {self.scale_name} {scale_text(worst.scale)}"
         return Answer(value, cost, share, factor, worst.scale, "; ".join([said, *why]), tuple(why))
 
 

@@ -12,6 +12,7 @@ from hptransfer.quantify.basin.cells import SAME_CELL
 from hptransfer.quantify.basin.seeds import freedom_lost, seed_effects
 from hptransfer.quantify.joint.priors import JOINT
 from hptransfer.sweep.table import BoolArray, FloatArray, IntArray, StrArray, SweepTable
+from hptransfer.words import precise
 
 MIN_VALUES = 3  # of a hyperparameter: two make no curvature
 THIRD = 2  # lowest run of a scale, from which the rise of others is counted
@@ -103,12 +104,14 @@ def _check_column(name: str, values: FloatArray) -> None:
     negative = np.flatnonzero(values < 0)
     if negative.size:
         row = negative[0]
-        raise QuantifyError(f"{name} must be positive or zero, but row {row} has {name}={values[row]:g}")
+        raise QuantifyError(
+            f"{name} must be positive or zero, but row {row} has {name}={precise(values[row])}"
+        )
     found = np.unique(values)
     if len(found) < MIN_VALUES:
         raise QuantifyError(
             f"{name} must take at least {MIN_VALUES} values for its optimum to be found, but these runs have "
-            f"{', '.join(f'{v:g}' for v in found)}; fit the others without it"
+            f"{', '.join(precise(v) for v in found)}; fit the others without it"
         )
 
 

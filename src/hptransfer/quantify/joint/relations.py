@@ -19,6 +19,7 @@ from hptransfer.quantify.joint.basins import JointBasins, part
 from hptransfer.quantify.joint.laws import Quantity, quantity
 from hptransfer.quantify.result import Estimate
 from hptransfer.sweep.table import FloatArray, SweepTable
+from hptransfer.words import rough
 
 BATCH_POWERS = (("LR ~ batch^0.5", "arXiv:2205.10287", 0.5), ("LR ~ batch", "arXiv:1706.02677", 1.0))
 TIMESCALE = {"lr": -1.0, "weight decay": -1.0, "batch": 1.0, "tokens": -1.0}
@@ -78,7 +79,7 @@ def _powers_of_batch(
     inside, (lr, batch), names = basins.inside, pair, basins.points.axes.names
     value, draws = _ridge(basins, lr, batch)
     start = basins.x[inside[np.argmin(basins.points.place[inside].sum(axis=1))], batch]
-    note = f"at target: for {names[batch]} {2.0**start:.3g}"
+    note = f"at target: for {names[batch]} {rough(2.0**start)}"
     out = []
     for name, source, power in BATCH_POWERS:
         costs = [_cost(basins, int(k), pair, power) for k in inside]

@@ -23,6 +23,7 @@ from hptransfer.errors import SpecError
 from hptransfer.files import printable, read_regular, strict_json
 from hptransfer.runs.config import RunRecord, RunSpec
 from hptransfer.version import __version__
+from hptransfer.words import precise
 from hptransfer.workers.user_code import function_runner, process_guard
 from hptransfer.workers.user_code.config import TrialConfig, fill, values, variable
 
@@ -202,7 +203,7 @@ def _result(ended: CompletedCall, trial: TrialConfig, folder: Path) -> dict[str,
         OwnCodeError: it took too long, ended with an error, or gave none.
     """
     if ended.late:
-        raise OwnCodeError(f"the call must end within {trial.timeout:g} s, but had to be ended")
+        raise OwnCodeError(f"the call must end within {precise(trial.timeout or 0.0)} s, but had to be ended")
     if ended.code:
         cause = f"signal {ended.code - 128}" if ended.code > 128 else f"exit code {ended.code}"
         raise OwnCodeError(f"the call must end with exit code 0, but ended with {cause}: {_last(ended.err)}")
