@@ -165,11 +165,15 @@ TEMPLATE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{caption}</title>
 <style>body {{ margin: 0; font: 14px sans-serif; background: #fff; color: #1c1c1c }}
-#plot {{ height: calc(100vh - 3rem) }} label {{ margin: 0.5rem }}</style>
+main {{ display: flex; flex-direction: column; height: 100vh }} h1 {{ font-size: 1rem; margin: 0.5rem }}
+#plot {{ flex: 1; min-height: 0 }} label {{ margin: 0.5rem }}</style>
 </head>
 <body>
+<main>
+<h1>{caption}</h1>
 <form>{filters}</form>
 <div id="plot"></div>
+</main>
 <script type="application/json" id="panel">{data}</script>
 <script src="plotly-cartesian.min.js"></script>
 <script>

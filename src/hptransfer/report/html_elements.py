@@ -85,13 +85,18 @@ def table(item: table_data.Table, drawn: Mapping[str, Draw] | None = None, *, gr
         label = "" if again else name(str(row[0]))
         first = ' class="first"' if group and not again else ""
         of = data_variant(str(row[0]))
-        lines.append(f'<tr{first}{of}><th scope="row" class="l">{label}</th>{"".join(cells)}</tr>')
+        head = f'<th scope="row" class="l">{label}</th>' if label else '<td class="l"></td>'
+        lines.append(f"<tr{first}{of}>{head}{''.join(cells)}</tr>")
     note = f'<p class="note">{typeset(item.note)}</p>' if item.note else ""
-    label = escape(item.title, quote=True)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{note}"
+        f"{scrolled(item.title)}<table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>{note}"
     )
+
+
+def scrolled(label: str) -> str:
+    """The start of a box that scrolls its table on a narrow screen, also by keys; a page has a label once."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'
 
 
 def data_variant(name: str) -> str:

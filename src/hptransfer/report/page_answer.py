@@ -24,7 +24,7 @@ def opening(fit: SweepFit, heading: str, variants: Sequence[VariantFit]) -> str:
         f'<p class="lead user">{escape(sentences.headline(fit))}</p>\n'
         f'<p class="extent">{escape(sentences.extent(fit))}</p>{notes}\n</header>\n'
         f"<section><h2>{escape(table.title)}</h2>\n"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="The answer"><table class="answer">'
+        f'{html_elements.scrolled("The answer")}<table class="answer">'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{note}{found}"
         f'<dl class="why">{reasons}</dl>\n{html_elements.omitted_note(fit, variants, "listed")}</section>'
     )

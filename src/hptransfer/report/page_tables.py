@@ -19,6 +19,7 @@ from hptransfer.report.html_elements import (
     definition,
     number,
     omitted_note,
+    scrolled,
     section,
     table,
     typeset,
@@ -68,7 +69,8 @@ def tables(fit: SweepFit, variants: Sequence[VariantFit]) -> str:
 
 def _metrics(fit: SweepFit, variants: Sequence[VariantFit], names: tuple[str, ...]) -> str:
     parts = (names[start : start + _COLUMNS] for start in range(0, len(names), _COLUMNS))
-    return "\n".join(_striped(table_data.metrics(fit, variants, part, "Metrics")) for part in parts)
+    titled = ((f"Metrics: {', '.join(part)}", part) for part in parts)
+    return "\n".join(_striped(table_data.metrics(fit, variants, part, title)) for title, part in titled)
 
 
 def _striped(item: table_data.Table) -> str:
@@ -122,7 +124,8 @@ def _costs(variants: Iterable[VariantFit]) -> str:
             lines.append(f'<tr><th scope="row" class="l">from {number_format.scale(source)}</th>{cells}</tr>')
         triangles.append(
             f"<div{data_variant(variant.name)}><h3>{escape(variant.name)}</h3>"
-            f'<div class="scroll"><table><thead><tr><td></td>{heads}</tr>'
+            f"{scrolled(f'Cost of keeping the optimum: {variant.name}')}"
+            f"<table><thead><tr><td></td>{heads}</tr>"
             f"</thead><tbody>{''.join(lines)}</tbody></table></div></div>"
         )
     if not triangles:
