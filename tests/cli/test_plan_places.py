@@ -52,5 +52,5 @@ def test_a_grid_shows_every_size(tmp_path: Path) -> None:
     assert code == 0
     rows = [line.split() for line in output.splitlines() if line.strip().startswith(("32 ", "64 "))]
     assert len(rows) == 16
-    assert {(row[0], row[1], row[3], row[6]) for row in rows} >= {("32", "1", "4", "5.12e3")}
+    assert {(row[0], row[1], row[3], row[6]) for row in rows} >= {("32", "1", "4", "5,120")}
     assert "for each size and variant" in output

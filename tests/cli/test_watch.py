@@ -11,6 +11,7 @@ import pytest
 from tests.cli.study_commands import finished_runs, invoke
 
 from hptransfer.study.store import STORE_FILE
+from hptransfer.words import loss_text
 
 
 def test_watch_shows_a_study_that_has_stopped_and_ends(first: Path) -> None:
@@ -20,7 +21,7 @@ def test_watch_shows_a_study_that_has_stopped_and_ends(first: Path) -> None:
     assert f"first: {len(runs)}/{len(runs)} runs" in output
     at_64 = [run for run in runs if (run["variant"], run["width"]) == ("mup", "64")]
     best = min(float(run["loss"]) for run in at_64)
-    assert f"\nwidth 64 mup: {len(at_64)}/{len(at_64)}, best {best:.3f}" in output
+    assert f"\nwidth 64 mup: {len(at_64)}/{len(at_64)}, best {loss_text(best)}" in output
     assert output.rstrip().endswith("`hptransfer run` command resumes it.")
 
 
