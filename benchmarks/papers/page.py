@@ -165,7 +165,8 @@ TEMPLATE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{caption}</title>
 <style>body {{ margin: 0; font: 14px sans-serif; background: #fff; color: #1c1c1c }}
-main {{ display: flex; flex-direction: column; height: 100vh }} h1 {{ position: absolute; clip-path: inset(50%) }}
+main {{ display: flex; flex-direction: column; height: 100vh }}
+h1 {{ position: absolute; clip-path: inset(50%) }}
 #plot {{ flex: 1; min-height: 0 }} label {{ margin: 0.5rem }}</style>
 </head>
 <body>
