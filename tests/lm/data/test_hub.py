@@ -134,7 +134,7 @@ def test_a_dataset_that_ends_early_is_refused(jsonl: Path) -> None:
     enough = load_corpus(from_hub(jsonl, tokens=300), MODEL)
     assert len(enough.train) + len(enough.validation) >= 300
     for _ in range(2):  # the second time from what the first has left
-        with pytest.raises(DataError, match=r"must hold 1000000 tokens .* ended after \d+"):
+        with pytest.raises(DataError, match=r"must hold 1,000,000 tokens .* ended after \d+"):
             load_corpus(from_hub(jsonl, tokens=1_000_000), MODEL)
 
 
