@@ -137,7 +137,8 @@ def _kind(value: Mapping[str, Any], sections: Mapping[str, str]) -> str:
         return " or ".join(f"`{one}`" for one in value["enum"])
     if value.get("type") == "array":
         kinds = _kind(value.get("items", {}), sections).split(" or ")
-        return f"list of {' or '.join(f'{kind}s' for kind in kinds)}" if "items" in value else "list"
+        words = " or ".join(kind + "s" * kind.isalpha() for kind in kinds)
+        return f"list of {words}" if "items" in value else "list"
     return {"object": "mapping", "boolean": "true or false"}.get(
         str(value.get("type")), str(value.get("type", "any"))
     )
