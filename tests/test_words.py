@@ -56,7 +56,10 @@ def test_a_number_that_is_set_has_six_digits_and_a_loss_five() -> None:
     assert [precise(x) for x in (2**-8, 2**-14, 1024, 0.05, 1.5e8)] == [
         "0.00390625", "6.10352e-5", "1,024", "0.05", "1.5e8",
     ]  # fmt: skip
-    assert [loss_text(x) for x in (3.893149, 0.000123456, 1234.567)] == ["3.8931", "0.00012346", "1,234.6"]
+    losses = (3.893149, 3.0, 0.000123456, 1234.567, 0.0, 1.5e-6, 2.5e7, float("inf"))
+    assert [loss_text(x) for x in losses] == [
+        "3.8931", "3.0000", "0.00012346", "1,234.6", "0", "1.5e-6", "2.5e7", "inf",
+    ]  # fmt: skip
 
 
 def test_a_scale_is_written_whole_or_with_a_suffix() -> None:

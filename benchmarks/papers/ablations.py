@@ -254,9 +254,9 @@ def _table(page: Page) -> None:
         f"Widths {', '.join(map(str, best_places(ran()[0])))}. "
         "`sp` and `sp-gpt` are in SP's learning rate. Without a verdict: runs of his scripts that his table "
         "does not have. `lion-abs` is Lion under his rule without base width (the embedding's learning rate "
-        "is d times the hidden one; his further 1/4 on the MLP's output is left out), `large-no-decay` the "
-        "large run without decay. Names that end in "
-        f"`{LONG}` were trained four times as long."
+        "is d times the hidden one; his further 1/4 on the MLP's output is left out). `large-no-decay` is "
+        "the large run without decay. Where nothing is shown, no optimum lies inside the rates tried. "
+        f"Names that end in `{LONG}` were trained four times as long."
     )
     _agreement(page)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from hptransfer.quantify.result import Estimate
 from papers.data import Draws, spec_of
@@ -97,9 +97,7 @@ def not_run(page: Page, *studies: str) -> None:
 
 def scale_of(*studies: str) -> str:
     """What was trained in studies that differ in widths and seeds alone, in a few words."""
-    specs = [spec_of(study)["spec"] for study in studies]
-    assert all(isinstance(spec, dict) for spec in specs)
-    each: list[dict[str, Any]] = specs  # type: ignore[assignment]
+    each = [cast(dict[str, Any], spec_of(study)["spec"]) for study in studies]
     train, model = each[0]["train"], {"depth": 2, "vocab": 512} | each[0]["model"]
     widths = sorted({width for spec in each for width in spec["widths"]})
     length = (

@@ -126,11 +126,12 @@ def fitted(*studies: str, coordinates: Coordinates = "mup") -> Fitted:
 
 @cache
 def fitted_where_all(*studies: str) -> Fitted:
-    """Several collected studies fitted together in muP coordinates, on the widths that all of them have."""
-    frames = [pd.read_csv(TABLES / f"{name}.csv.gz") for name in studies]
-    shared = set.intersection(*(set(frame["width"]) for frame in frames))
-    whole = pd.concat(frames)
-    return fit_frame(whole[whole["width"].isin(shared)], "mup")
+    """Several collected studies fitted together in muP coordinates, on the widths and seeds that all have."""
+    whole = [pd.read_csv(TABLES / f"{name}.csv.gz") for name in studies]
+    for column in ("width", "seed"):
+        shared = set.intersection(*(set(frame[column]) for frame in whole))
+        whole = [frame[frame[column].isin(shared)] for frame in whole]
+    return fit_frame(pd.concat(whole), "mup")
 
 
 @cache

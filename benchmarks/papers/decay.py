@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from textwrap import fill
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -35,6 +36,7 @@ def _value(item: Draws | None) -> float:
     return item.value if item else float("nan")
 
 
+TITLE = 30  # characters of a line above a panel
 QUANTITIES: Mapping[str, Callable[[Fitted, str], float]] = {
     "log10 E": lambda f, v: _value(log10(f.metric(v, "E"))),
     "log10 E_hp": lambda f, v: _value(log10(f.metric(v, "E_hp"))),
@@ -123,7 +125,7 @@ def _changes(page: Page, title: str, studies: Mapping[float, str], missing: str)
         return
     page.text(
         "Each number is a decay's value minus that without decay, averaged over the parametrizations (each "
-        "paired with itself), with the 95% interval of that mean, on the widths that both have: "
+        "paired with itself), with the 95% interval of that mean, on the widths and seeds that both have: "
         f"{'; '.join(_widths(studies, decay) for decay in stronger(studies))}."
     )
     columns, rows = ["change of"], []
@@ -143,7 +145,7 @@ def _changes(page: Page, title: str, studies: Mapping[float, str], missing: str)
         forest(
             panel, labels, [("ours", palette.INK, [change(studies, quantity, d) for d in stronger(studies)])]
         )
-        panel.set_title(quantity, fontsize=8, loc="left")
+        panel.set_title(fill(quantity, TITLE), fontsize=8, loc="left")
         panel.xaxis.set_major_locator(MaxNLocator(3))
     name = "decay-steps" if studies == decays() else "decay-tokens"
     page.figure(figure, name, f"{title}: change with weight decay, mean over parametrizations.")

@@ -17,11 +17,8 @@ from papers.shares import failure_edge
 STUDY = "instability"  # and studies whose names begin so
 SLOW = (("sp", "sp+embd"), ("mup-embd", "mup"))  # slow embedding, fast embedding
 COLLAPSED = 0.05  # nats below the unigram entropy, above which a run's loss says it has learned nothing more
-RISES = (
-    0.25,
-    0.5,
-    1.0,
-)  # nats above a curve's lowest loss, where its cliff is; judged by the second
+# Nats above the lowest loss of a curve at which its cliff is; claims are judged by the second.
+RISES = (0.25, 0.5, 1.0)
 # What had been looked at when the measure of the cliff was chosen: these seeds up to this width.
 SEEN_SEEDS, SEEN_WIDTH = (0, 1), 96
 NOTHING = Estimate()

@@ -215,10 +215,7 @@ def _told(page: Page) -> None:
         for rule, decay in product(("sp", "mup"), decays())
     ]
     page.table(("rule", "weight decay", "seeds", "loss of the fit, nats", "mean of seeds", "noise"), rows)
-    page.text(
-        "Without the learning rate at which seeds part, or without width 16, that stays so; its cause is "
-        "not known. Both numbers are shown in the answers."
-    )
+    page.text("Its cause is not known. Both numbers are shown in the answers.")
 
 
 def seeds_of(decay: float) -> int:
@@ -316,6 +313,7 @@ def _phase(page: Page) -> None:
 
 def _values(page: Page) -> None:
     page.head("Every variant")
+    page.text("Compare losses within a weight decay: where the seeds differ, so do the losses.")
     for decay in decays():
         page.text(f"At weight decay {decay:g}:")
         rows = []

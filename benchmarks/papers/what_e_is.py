@@ -15,7 +15,7 @@ from papers.claims import not_run
 from papers.data import Fitted, decays, fit_frame, published, table, the_sixteen, variant_of
 from papers.effects import MAIN, Effect, Rank, effects, mean_rank, spearman
 from papers.page import KALRA, Cell, Page, axes_of, forest, interval, legend_below
-from papers.parametrizations import in_print, study, theirs
+from papers.parametrizations import in_print, seeds_of, study, theirs
 
 PAGE = "what-e-is"
 TODAY = next(iter(CANDIDATES))
@@ -235,18 +235,11 @@ def _median(candidate: str, decay: float) -> str:
     return f"{10 ** np.nanmedian(list(errors(candidate, decay).values())):.2g}"
 
 
-def seeds(decay: float) -> int:
-    """How many runs a cell has at a weight decay."""
-    frame = table(decays()[decay])
-    assert frame is not None
-    return int(frame["seed"].nunique())
-
-
 def _cliff(page: Page) -> None:
     page.head("How much of E is noise")
     rows = []
     for decay in decays():
-        noise = [study().basins[variant_of(r, decay)].noise ** 2 / seeds(decay) for r in the_sixteen()]
+        noise = [study().basins[variant_of(r, decay)].noise ** 2 / seeds_of(decay) for r in the_sixteen()]
         shares = [share_up_the_cliff(study(), variant_of(r, decay)) for r in the_sixteen()]
         rows.append(
             (f"{decay:g}", f"{np.median(noise):.1e}", _median(TODAY, decay), f"{np.median(shares):.0%}")

@@ -42,8 +42,10 @@ def scale_text(n: float) -> str:
 
 
 def loss_text(value: float) -> str:
-    """A loss or another metric of one run: five digits, `3.8931`."""
-    return rough(value, 5)
+    """A loss or another metric of one run: five digits, zeros at its end too, `3.8930`."""
+    if not 1e-4 <= abs(value) < 1e5:
+        return rough(value, 5)
+    return fixed(value, 4 - math.floor(math.log10(abs(value))))
 
 
 def percent(share: float, digits: int = 2) -> str:

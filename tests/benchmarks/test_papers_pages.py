@@ -114,3 +114,15 @@ def test_pages_without_a_study_say_so(papers, put):
         assert "Not run yet" in papers(name).write().write().read_text()
     for name in ("parametrizations", "decay", "tokens_per_param"):
         assert {c.status for c in papers(name).claims.__wrapped__()} == {"not run yet"}
+
+
+def test_decays_are_compared_on_the_seeds_that_both_have(papers, put):
+    data = papers("data")
+    none = pd.concat(
+        [runs(0.0), runs(0.0).assign(seed=lambda f: f["seed"] + 2, loss=lambda f: f["loss"] - 0.3)]
+    )
+    put({"a": none.assign(variant="mup wd=0"), "b": runs(0.0).assign(variant="mup wd=0.01")})
+    both = data.fitted_where_all("a", "b")
+    assert set(both.sweep.seed) == {"0", "1"}
+    first, second = (both.fit.variants[v].optima[-1].loss.value for v in ("mup wd=0", "mup wd=0.01"))
+    assert abs(first - second) < 0.01  # the luck of other seeds is not an effect of decay

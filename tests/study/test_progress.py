@@ -64,7 +64,7 @@ def test_runs_in_the_store_count_as_done(stacks: list[Stack], time: Clock) -> No
     progress = Progress(study(), workers=2, clock=time)
     progress.keep(stacks[0].runs[0], 3.0)
     progress.keep(stacks[0].runs[1], math.inf)
-    assert cell_text(progress.cells["sp", Size(32)]) == "2/2, best 3, 1 diverged"
+    assert cell_text(progress.cells["sp", Size(32)]) == "2/2, best 3.0000, 1 diverged"
     assert progress.eta() == 0.0
 
 

@@ -96,9 +96,7 @@ def test_plain_lines_come_while_the_first_stack_trains(
                 progress.report(StepReport(stacks[0].stack_id, (now - 5) // 2, (1.0,)))
             view.tick()
     _, first, second, *rest = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert first.endswith(
-        "0:05 elapsed; starting: no step is reported yet, and the time left is known after some"
-    )
+    assert first.endswith("0:05 elapsed; starting: no step is reported yet, so the time left is not known")
     assert "0:15 elapsed, about " in second
     assert second.endswith("left; training: width 32, 6 runs, step 5/100")
     assert len(rest) <= 3  # ever more seldom

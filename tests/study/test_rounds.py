@@ -169,3 +169,9 @@ def test_it_says_why_it_stopped(done: tuple[list[Stack], dict[str, float]]) -> N
     told = why_stopped(small, finished(small)[1])
     assert told is not None
     assert told.startswith("stopped at the budget (")
+
+
+def test_a_budget_that_pays_for_no_run_is_refused() -> None:
+    says = r"`adaptive.budget` must pay for the first run, which takes .* FLOPs, but it is 0\.5"
+    with pytest.raises(SpecError, match=says):
+        plan(adaptive_study(adaptive={"precision": 0.6, "budget": 0.5}), {})

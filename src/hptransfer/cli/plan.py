@@ -16,7 +16,7 @@ from hptransfer.cli.plan_places import print_next, print_places, size_cells, siz
 from hptransfer.cli.spec import Ablation, Out, Override, Size, Spec, read_spec
 from hptransfer.cli.text_table import print_table
 from hptransfer.errors import StoreError
-from hptransfer.words import duration, fixed, plural, precise, rough
+from hptransfer.words import duration, fixed, plural, rough
 
 if TYPE_CHECKING:
     from hptransfer.design.forecast import BudgetForecast
@@ -160,7 +160,7 @@ def _print_time(costs: Sequence[SizeCost], pricing: Pricing) -> None:
     typer.echo(f"time: {duration(seconds)} of one device{several} ({pricing.rate.source})")
     if pricing.price is not None:
         money = f"{fixed(seconds / 3600 * pricing.price)} {pricing.currency}"
-        typer.echo(f"money: {money} at {precise(pricing.price)} {pricing.currency} for an hour of a device")
+        typer.echo(f"money: {money} at {fixed(pricing.price)} {pricing.currency} for an hour of a device")
 
 
 def _print_budgets(

@@ -59,4 +59,4 @@ def _no_spec(name: str, presets: Iterable[str]) -> str:
     close = get_close_matches(name, list(presets), n=1)
     nearest = f"; is it {close[0]}?" if close else ""
     valid = f"a YAML file or a preset ({', '.join(presets)})"
-    return f"a spec must be {valid}, but got {name}, of which there is no file and no preset{nearest}"
+    return f"a spec must be {valid}, but got {name}, which is neither a file nor a preset{nearest}"

@@ -64,7 +64,7 @@ def _along(hp: str, variant: AxesLaws, band: AxisBand) -> charts.Panel:
     high = min(float(np.concatenate([y, band.high]).max()), float(every.max()) + margin) + 0.2
     ends = float(band.at[0]), float(band.at[-1])
     goals = np.log2([p.at[axis] for p in variant.predictions])
-    ticks = charts.tick_labels(_round([*at, *goals]), *ends)
+    ticks = charts.tick_labels(_two_digits([*at, *goals]), *ends)
     return charts.Panel(
         axis,
         charts.Axis(*ends, axis, base=2, ticks=ticks),
@@ -136,7 +136,9 @@ def _contour(variant: AxesLaws, surface: Surface) -> charts.Panel:
         goal = charts.Points(at[:, 0], at[:, 1], palette.ACCENT, "diamond", 10, texts=texts)
         marks.append(replace(goal, fill=palette.PAPER, edge_width=1.6))
     axes = [
-        charts.Axis(*ends, name, base=2, ticks=charts.tick_labels(_round([*seen[:, i], *at[:, i]]), *ends))
+        charts.Axis(
+            *ends, name, base=2, ticks=charts.tick_labels(_two_digits([*seen[:, i], *at[:, i]]), *ends)
+        )
         for i, (ends, name) in enumerate(zip((_ends(x), _ends(y)), names, strict=True))
     ]
     return charts.Panel(variant.name, axes[0], axes[1], tuple(marks), tuple(notes))
@@ -146,7 +148,7 @@ def _ends(values: FloatArray) -> tuple[float, float]:
     return float(values[0]), float(values[-1])
 
 
-def _round(places: Sequence[float]) -> set[float]:
+def _two_digits(places: Sequence[float]) -> set[float]:
     """Values of so many log2, to two digits."""
     return {float(f"{2.0**v:.2g}") for v in places}
 

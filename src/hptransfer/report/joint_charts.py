@@ -208,8 +208,8 @@ def _law_axis(name: str, found: JointLaw | None, items: Sequence[tuple[float, Es
     if found is not None:
         middle += np.log2(found.value).tolist()
     low, high = (min(middle), max(middle)) if middle else (0.0, 1.0)
-    room = 0.1 * max(high - low, 1.0)
-    low, high = float(low - room), float(high + room)
+    margin = 0.1 * max(high - low, 1.0)
+    low, high = float(low - margin), float(high + margin)
     return charts.Axis(low, high, name, base=2, ticks=ticks(low, high))
 
 

@@ -36,9 +36,7 @@ def running_stacks(seen: Snapshot) -> str:
     ended = seen.total("done") + seen.total("failed")
     if seen.state != "running" or ended >= seen.total("planned"):
         return ""
-    return "starting: no step is reported yet" + (
-        "" if seen.left else ", and the time left is known after some"
-    )
+    return "starting: no step is reported yet" + ("" if seen.left else ", so the time left is not known")
 
 
 def clock(seconds: float) -> str:

@@ -18,6 +18,7 @@ from hptransfer.design.acquisition import propose_runs
 from hptransfer.design.goal import UNITS
 from hptransfer.design.grid import CandidateGrid, Observations, Proposal
 from hptransfer.design.round_fit import fit_round
+from hptransfer.errors import SpecError
 from hptransfer.parametrization.catalogue import RULES, own_coordinates
 from hptransfer.parametrization.coordinates import Coordinates
 from hptransfer.runs.flops import run_flops
@@ -75,7 +76,9 @@ def why_stopped(spec: StudySpec, losses: Mapping[str, float]) -> str | None:
     if _asked(spec, observed):
         of = f"{rough(spent)} of {rough(adaptive.budget or 0)} FLOPs are spent"
         return f"stopped at the budget ({of}): {state}"
-    return f"stopped because no further run of the grid and its seeds would narrow it notably: {state}"
+    return (
+        f"stopped because no further run of the grid and its seeds would narrow the interval notably: {state}"
+    )
 
 
 def observations(spec: StudySpec, losses: Mapping[str, float]) -> Observations:
@@ -135,7 +138,12 @@ def _proposals(spec: StudySpec, history: History) -> tuple[Proposal, ...]:
         observed.add(proposal, loss)
     proposals = _asked(spec, observed)
     spent = math.fsum(float(grid.cost[proposal.scale]) for proposal, _ in history)
-    return tuple(_affordable(grid, proposals, (spec.adaptive.budget or math.inf) - spent))
+    found = tuple(_affordable(grid, proposals, (spec.adaptive.budget or math.inf) - spent))
+    if proposals and not (history or found):
+        price, budget = rough(grid.cost[proposals[0].scale]), precise(spec.adaptive.budget or 0)
+        says = f"must pay for the first run, which takes {price} FLOPs, but it is {budget}"
+        raise SpecError(f"`adaptive.budget` {says}")
+    return found
 
 
 def _asked(spec: StudySpec, observed: Observations) -> list[Proposal]:
