@@ -35,7 +35,7 @@ def test_a_loss_above_the_runs_own_initial_loss_diverged():
     extra = {"initial_loss": [2.9, 9.0, np.nan]}
     assert make(extra=extra).diverged.tolist() == [True, True, False]
     assert repr(make(extra=extra)).startswith("SweepTable: 3 runs, 2 diverged")
-    assert "loss: 2.5 to 2.5" in repr(make(extra=extra))
+    assert "loss: 2.5000 to 2.5000" in repr(make(extra=extra))
 
 
 def test_variants_keep_their_order_and_scales_ascend():
@@ -65,7 +65,7 @@ def test_repr_says_what_there_is():
         "  variant: b, a",
         "  width: 64, 128",
         "  lr: 0.1, 0.2",
-        "  loss: 2.5 to 3",
+        "  loss: 2.5000 to 3.0000",
         "  also: tokens",
         "  note: mind the gap",
     ]
